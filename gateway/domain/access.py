@@ -1,0 +1,89 @@
+"""Who may do what: the one place where a role and a session list become a yes or a no."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from gateway.domain.errors import Forbidden, Invalid
+from gateway.domain.session import UNASSIGNED, Actor
+
+RoleName = Literal["viewer", "agent", "admin"]
+
+
+class Role(IntEnum):
+    """Each role may do what the ones before it may."""
+
+    VIEWER = 1
+    AGENT = 2
+    ADMIN = 3
+
+    @classmethod
+    def parse(cls, word: object) -> "Role":
+        try:
+            return cls[str(word).upper()]
+        except KeyError:
+            raise Invalid(f"The role {word!r} is not one of viewer, agent, admin.") from None
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class Act(IntEnum):
+    """Things that can be asked for; the value is the least role that may do them."""
+
+    READ = Role.VIEWER
+    MARK_READ = Role.AGENT
+    SEND = Role.AGENT
+    CONNECT = Role.AGENT
+    SEE_QR = Role.AGENT
+    MANAGE = Role.ADMIN
+
+
+# IntEnum folds equal values into aliases, so a refusal is worded by role, not by act.
+_REFUSALS = {
+    Role.AGENT: "This needs the role agent or admin.",
+    Role.ADMIN: "This needs the role admin.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A token's owner: who, which role, which sessions (None = all), until when (unix seconds)."""
+
+    sub: str
+    name: str
+    role: Role
+    sessions: frozenset[int] | None
+    expires_at: float | None = None
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(name=self.name, sub=self.sub)
+
+    def can(self, act: Act, session_id: int | None = None) -> bool:
+        """Whether this principal may do `act`, on that session if one is named."""
+        return self.role >= int(act) and (session_id is None or self.covers(session_id))
+
+    def covers(self, session_id: int) -> bool:
+        """Whether the session is on this principal's list. Inbox 0 holds anybody's rows: it needs all."""
+        if self.sessions is None:
+            return True
+        return session_id != UNASSIGNED and session_id in self.sessions
+
+    def require(self, act: Act, session_id: int | None = None) -> None:
+        """Raises Forbidden unless `can`."""
+        if self.role < int(act):
+            raise Forbidden(_REFUSALS.get(Role(int(act)), "This is not allowed."))
+        if session_id is not None and not self.covers(session_id):
+            raise Forbidden(f"Session {session_id} is not among the sessions of this login.")
+
+    def narrowed(self, role: Role | None, sessions: Iterable[int] | None) -> "Principal":
+        """A copy that may do no more than this one. Raises Forbidden on a wider wish."""
+        wished = self.sessions if sessions is None else frozenset(sessions)
+        if (role or self.role) > self.role:
+            raise Forbidden("A ticket cannot have a higher role than the login that asks for it.")
+        if self.sessions is not None and (wished is None or not wished <= self.sessions):
+            raise Forbidden("A ticket cannot name sessions that this login does not have.")
+        return Principal(self.sub, self.name, role or self.role, wished, self.expires_at)

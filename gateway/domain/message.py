@@ -1,0 +1,259 @@
+"""Messages, delivery states, and who is on the other side of a chat.
+
+A webhook becomes a tuple of *changes* (the classes at the end). They are what upstream's many payload shapes
+have in common, and the only thing the store knows.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from enum import IntEnum
+from typing import Any, Literal
+
+MessageType = Literal[
+    "text",
+    "image",
+    "video",
+    "audio",
+    "document",
+    "sticker",
+    "location",
+    "contact",
+    "poll",
+    "reaction",
+    "unknown",
+]
+Direction = Literal["in", "out"]
+
+INCOMING_TABLE = "whatsapp_incoming_messages"
+OUTGOING_TABLE = "whatsapp_outgoing_messages"
+
+PHONE_SERVER = "s.whatsapp.net"
+LID_SERVER = "lid"
+
+
+class DeliveryState(IntEnum):
+    """How far an outgoing message has come. It only moves up; FAILED is final unless upstream proves otherwise."""
+
+    UNKNOWN = 0
+    FAILED = 1
+    QUEUED = 2
+    SENT = 3
+    DELIVERED = 4
+    READ = 5
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+def overwritten_by(state: DeliveryState) -> list[str]:
+    """The words of the states that `state` may replace: ticks never go backwards."""
+    if state is DeliveryState.FAILED:
+        return [item.word for item in (DeliveryState.UNKNOWN, DeliveryState.QUEUED, DeliveryState.SENT)]
+    return [item.word for item in DeliveryState if item < state]
+
+
+# ---------------------------------------------------------------------------------------------- identity
+
+
+def digits_of(number: str | None) -> str:
+    """The digits of a phone number in any formatting; '' for None."""
+    return re.sub(r"\D", "", number or "")
+
+
+def bare_jid(jid: str) -> str:
+    """A JID without the device part: `123:4@s.whatsapp.net` → `123@s.whatsapp.net`; `c.us` becomes `s.whatsapp.net`."""
+    user, at, server = jid.strip().partition("@")
+    if not at:
+        return jid.strip()
+    user = user.partition(":")[0]
+    return f"{user}@{PHONE_SERVER if server == 'c.us' else server}"
+
+
+def is_lid(jid: str | None) -> bool:
+    return bool(jid) and str(jid).endswith("@" + LID_SERVER)
+
+
+def phone_of(jid: str | None) -> str | None:
+    """Digits of the phone a JID names, or None. The digits of a LID are *not* a phone number."""
+    if not jid:
+        return None
+    user, at, server = bare_jid(jid).partition("@")
+    if at and server != PHONE_SERVER:
+        return None
+    digits = digits_of(user)
+    return digits or None
+
+
+def jid_of_phone(phone: str) -> str:
+    return f"{digits_of(phone)}@{PHONE_SERVER}"
+
+
+def chat_of(chat: str | None, address: str | None) -> str | None:
+    """The chat of a row: its own `chat`, else the JID made of its phone column (rows of other writers have none)."""
+    if chat:
+        return chat
+    if not address:
+        return None
+    return address if "@" in address else jid_of_phone(address) if digits_of(address) else address
+
+
+def is_shown_by_default(chat: str | None) -> bool:
+    """Group, channel, broadcast and status traffic is kept, and hidden unless asked for."""
+    return not (chat or "").endswith(("@g.us", "@newsletter", "@broadcast"))
+
+
+# ---------------------------------------------------------------------------------------------- text
+
+
+def mend_text(value: str) -> str:
+    """Text that Postgres can hold: U+0000 removed, lone surrogates replaced by U+FFFD."""
+    if "\x00" in value:
+        value = value.replace("\x00", "")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def mend(value: Any) -> Any:
+    """`mend_text` on every string of a JSON value, keys included."""
+    if isinstance(value, str):
+        return mend_text(value)
+    if isinstance(value, list):
+        return [mend(item) for item in value]
+    if isinstance(value, dict):
+        return {mend_text(key) if isinstance(key, str) else key: mend(item) for key, item in value.items()}
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- wire data
+
+_TIMES = frozenset(
+    {
+        "received_at", "created_at", "replied_at", "edited_at", "deleted_at", "sent_at", "delivered_at",
+        "read_at", "send_after", "updated_at", "last_connected_at",
+    }
+)  # fmt: skip
+
+
+def utc_text(value: str, zone: tzinfo) -> str:
+    """A timestamp of Postgres' JSON as `…Z`. A naive one is read in `zone` (the operator's GATEWAY_TIMEZONE)."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    """What clients see of a message: the row without `raw_data`, plus direction, session_id, chat and phone.
+
+    `record` is `to_jsonb(row)`; the same function serves REST and WebSocket, so both always agree.
+    """
+    data = {key: value for key, value in record.items() if key != "raw_data"}
+    for key in _TIMES & data.keys():
+        if isinstance(data[key], str):
+            data[key] = utc_text(data[key], zone)
+    outgoing = table == OUTGOING_TABLE
+    address = data.get("to_phone" if outgoing else "from_phone")
+    data["id"] = str(data["id"])
+    data["direction"] = "out" if outgoing else "in"
+    data["session_id"] = data.get("wasender_session_id") or 0
+    data["chat"] = chat_of(data.get("chat"), address)
+    data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
+    return data
+
+
+# ---------------------------------------------------------------------------------------------- changes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message from somebody else: one row of whatsapp_incoming_messages."""
+
+    key_id: str
+    chat: str
+    from_phone: str
+    """Digits; `<lid>@lid` while the number behind a LID is not known; the JID of a channel for its posts."""
+    type: MessageType
+    text: str | None
+    received_at: datetime
+    media_url: str | None = None
+    push_name: str | None = None
+    sender_lid: str | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """A message of the linked number itself (`fromMe`): one row of whatsapp_outgoing_messages."""
+
+    key_id: str
+    chat: str
+    to_phone: str
+    type: MessageType
+    text: str | None
+    sent_at: datetime
+    media_url: str | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdited:
+    key_id: str
+    text: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDeleted:
+    key_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryMoved:
+    """An outgoing message came further. May arrive before the message itself is known."""
+
+    key_id: str
+    state: DeliveryState
+    at: datetime
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReported:
+    """`session.status`: the session is in this state now."""
+
+    status: str
+    at: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReported:
+    """`qrcode.updated`: this is the code to scan now."""
+
+    code: str
+    at: datetime
+
+
+MessageChange = MessageReceived | MessageSent | MessageEdited | MessageDeleted | DeliveryMoved
+SessionChange = StatusReported | CodeReported
+Change = MessageChange | SessionChange
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one webhook body says. No changes means `ignored` (we know the event) or `unknown` (we do not)."""
+
+    event: str
+    changes: tuple[Change, ...] = ()
+    known: bool = True
+    reason: str | None = None
+    """Why nothing, or not everything, became a change; in words, for the journal."""

@@ -1,0 +1,144 @@
+"""Topics, offsets, events, and the two states of a subscription.
+
+A stream is an inbox's history with gap-free offsets. A *position* is an offset and the epoch it belongs to: an
+offset alone cannot tell "you are up to date" from "the history was made anew and is shorter now".
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, NewType
+
+from gateway.domain.message import OUTGOING_TABLE
+
+Inbox = NewType("Inbox", int)
+
+ResetReason = Literal["offset_expired", "epoch_changed", "offset_unknown"]
+Operation = Literal["INSERT", "UPDATE", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Everything up to and including `off` of history `epoch`."""
+
+    off: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What is kept of an inbox: events `floor + 1 … top` of `epoch`."""
+
+    top: int
+    floor: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One committed change of one row."""
+
+    inbox: Inbox
+    off: int
+    table: str
+    operation: Operation
+    at: str
+    """Commit time, ISO 8601 with offset, as Postgres prints it."""
+    record: dict[str, Any] | None
+    """The row after the change (`to_jsonb` without raw_data); None for DELETE."""
+    old: dict[str, Any]
+    """Primary key of the row, plus `changed`: the names of the columns an UPDATE changed."""
+
+
+class Standing(Enum):
+    """How a subscription gets its events.
+
+    LIVE: from the hub, as they are published.
+    CATCHING_UP: from the stream, page by page, until it reaches the top. Returning clients start here, clients
+    too slow for their write limit fall back to it (only their offset is kept), and so does everybody after an
+    outage of Postgres.
+    """
+
+    LIVE = "live"
+    CATCHING_UP = "catching_up"
+
+
+def check_position(after: Position, extent: Extent) -> ResetReason | None:
+    """Whether a client can go on from `after`; otherwise why not.
+
+    An offset above the top is one this history never gave out (a database restored from a backup).
+    """
+    if after.epoch != extent.epoch:
+        return "epoch_changed"
+    if after.off > extent.top or after.off < 0:
+        return "offset_unknown"
+    if after.off < extent.floor:
+        return "offset_expired"
+    return None
+
+
+_STATUS_COLUMNS = frozenset({"status", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"})
+
+
+def event_name(event: Event) -> str:
+    """The name of a message event: one change is one event."""
+    if event.operation == "INSERT":
+        return "message.created"
+    if event.operation == "DELETE":
+        return "message.deleted"
+    changed = frozenset(event.old.get("changed") or ())
+    record = event.record or {}
+    if "deleted_at" in changed and record.get("deleted_at") is not None:
+        return "message.deleted"
+    if event.table == OUTGOING_TABLE and "status" in changed and changed <= _STATUS_COLUMNS:
+        return "message.status"
+    return "message.updated"
+
+
+# ---------------------------------------------------------------------------------------------- topics
+
+
+@dataclass(frozen=True, slots=True)
+class InboxTopic:
+    inbox: Inbox | None
+    """None is `inbox:*`: every inbox the principal may read, also ones created later."""
+
+    def __str__(self) -> str:
+        return f"inbox:{'*' if self.inbox is None else self.inbox}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsTopic:
+    def __str__(self) -> str:
+        return "sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTopic:
+    session_id: int
+
+    def __str__(self) -> str:
+        return f"session:{self.session_id}"
+
+
+Topic = InboxTopic | SessionsTopic | SessionTopic
+
+# Upstream's ids are positive integers that fit bigint; anything longer is not an id.
+_MAX_DIGITS = 18
+
+
+def parse_topic(text: object) -> Topic | None:
+    """The topic a client names, or None if there is no such topic."""
+    if text == "sessions":
+        return SessionsTopic()
+    if not isinstance(text, str):
+        return None
+    kind, _, name = text.partition(":")
+    if kind == "inbox" and name == "*":
+        return InboxTopic(None)
+    if not (name.isascii() and name.isdigit() and len(name) <= _MAX_DIGITS):
+        return None
+    if kind == "inbox":
+        return InboxTopic(Inbox(int(name)))
+    if kind == "session":
+        return SessionTopic(int(name))
+    return None
