@@ -1,0 +1,44 @@
+"""The phone page: three static files under a policy that lets no foreign script, style or frame in."""
+
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_TYPES = {"phone.html": "text/html", "phone.js": "text/javascript", "phone.css": "text/css"}
+
+
+def _file(name: str) -> Response:
+    content = (resources.files(__package__) / "static" / name).read_bytes()
+    return Response(content, media_type=f"{_TYPES[name]}; charset=utf-8", headers=_HEADERS)
+
+
+async def _page(request: Request) -> Response:
+    return _file("phone.html")
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    return (
+        _file(name)
+        if name in ("phone.js", "phone.css")
+        else Response("Not found.", 404, media_type="text/plain")
+    )
+
+
+def page_routes() -> list[BaseRoute]:
+    return [
+        Route("/", _page, methods=["GET"]),
+        Route("/static/{name}", _asset, methods=["GET"]),
+    ]

@@ -1,0 +1,92 @@
+"""The simulator as a whole: a WasenderAPI that runs here, for demos, for tests, and for developers without an
+account.
+
+Lifecycle: construct it (reads the state file), mount its routes, and keep `running()` open while it serves.
+Inside, timers turn codes over and webhooks are sent; leaving it stops both and saves.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
+from gateway.wasender.simulator import api, control, page
+from gateway.wasender.simulator.chats import Chats
+from gateway.wasender.simulator.clock import Clock
+from gateway.wasender.simulator.engine import Engine
+from gateway.wasender.simulator.links import Links
+from gateway.wasender.simulator.sends import Sends
+from gateway.wasender.simulator.settings import SimulatorSettings
+
+
+class Simulator:
+    """Raises ConfigError when the state file is there and cannot be read. One process per state file."""
+
+    def __init__(
+        self,
+        state_path: Path | None,
+        *,
+        settings: SimulatorSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._engine = Engine(state_path, settings or SimulatorSettings(), clock or Clock())
+        self._links = Links(self._engine)
+        self._sends = Sends(self._engine)
+        self._chats = Chats(self._engine)
+
+    @property
+    def account_token(self) -> str:
+        """The token for the management calls. A secret, if only of a simulated account."""
+        return self._engine.world.account_token
+
+    def api_routes(self) -> list[BaseRoute]:
+        """WasenderAPI, without the prefix: mount under `/api` or `/simulator/api`."""
+        return api.api_routes(self._engine, self._links, self._sends, self._chats)
+
+    def control_routes(self) -> list[BaseRoute]:
+        """Mount under `/_simulator`. Guards itself against callers from elsewhere."""
+        return control.control_routes(self._engine, self._links, self._sends, self._chats)
+
+    def page_routes(self) -> list[BaseRoute]:
+        """The phone page: mount under `/simulator`, after `/simulator/api`."""
+        return page.page_routes()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Simulator"]:
+        """Timers and webhooks run inside. At the end everything stops and is saved."""
+        async with self._engine.webhooks.running():
+            self._engine.save()
+            self._links.resume()
+            self._sends.resume()
+            try:
+                yield self
+            finally:
+                self._engine.release()
+                self._links.stop()
+                self._sends.stop()
+                self._engine.save()
+
+    def release(self) -> None:
+        """Lets requests go that a fault holds, or that wait for changes. Call it when the server starts to
+        drain.
+        """
+        self._engine.release()
+
+    def standalone_app(self) -> Starlette:
+        """The simulator as a server of its own: `/api`, `/_simulator`, `/simulator`."""
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            async with self.running():
+                yield
+
+        return Starlette(
+            lifespan=lifespan,
+            routes=[
+                Mount("/api", routes=self.api_routes()),
+                Mount("/_simulator", routes=self.control_routes()),
+                Mount("/simulator", routes=self.page_routes()),
+            ],
+        )

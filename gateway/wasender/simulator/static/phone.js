@@ -1,0 +1,165 @@
+/**
+ * The phone page: shows every simulated number and lets a person scan, write as a customer, and unlink.
+ * It waits for changes by a long request and then draws what moved; a card that stays is never rebuilt, so that
+ * nothing typed is lost. Text reaches the page only through textContent.
+ */
+
+const WORDS = {
+  disconnected: "not connected",
+  connecting: "connecting…",
+  need_scan: "waiting for a scan",
+  need_passkey: "waiting for a passkey",
+  connected: "connected",
+  logged_out: "logged out",
+  expired: "expired",
+};
+const HINTS = {
+  disconnected: "Press Connect in the gateway to get a code.",
+  connecting: "One moment.",
+  need_scan: "The gateway shows a code now. Scan it with this phone.",
+  need_passkey: "The gateway waits for this phone to confirm.",
+  logged_out: "The phone removed this link. Connect again in the gateway.",
+  expired: "The link ran out. Connect again in the gateway.",
+};
+const SHOWN_DELIVERIES = 40;
+
+const numbers = document.querySelector("#numbers");
+const deliveries = document.querySelector("#deliveries");
+const notice = document.querySelector("#notice");
+const template = document.querySelector("#number");
+const cards = new Map();
+
+/** @param {string} path @param {object} [body] sent as JSON by POST; without it the request is a GET */
+async function ask(path, body) {
+  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
+  const reply = await fetch(`/_simulator${path}`, options);
+  const answer = await reply.json();
+  if (!reply.ok) throw new Error(answer.error ?? `The simulator answered ${reply.status}.`);
+  return answer;
+}
+
+/** Does what a button asks for; a refusal becomes the notice. */
+async function act(button, work) {
+  button.disabled = true;
+  try {
+    await work();
+    notice.textContent = "";
+    await draw();
+  } catch (error) {
+    notice.textContent = error.message;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function makeCard(id) {
+  const card = template.content.firstElementChild.cloneNode(true);
+  const find = (selector) => card.querySelector(selector);
+  card.dataset.session = id;
+  const [scan, unlink, expire] = [find(".scan"), find(".unlink"), find(".expire")];
+  scan.addEventListener("click", () => act(scan, () => ask(`/sessions/${id}/scan`, {})));
+  unlink.addEventListener("click", () => act(unlink, () => ask(`/sessions/${id}/unlink`, {})));
+  expire.addEventListener("click", () => act(expire, () => ask(`/sessions/${id}/expire`, {})));
+  find(".from").value = "+491701234567";
+  find(".push-name").value = "Ann";
+  const [kind, text] = [find(".kind"), find(".text")];
+  kind.addEventListener("change", () => { text.required = kind.value === "text"; });
+  find(".write").addEventListener("submit", (event) => {
+    event.preventDefault();
+    act(find("[type=submit]"), async () => {
+      const message = { from: find(".from").value, push_name: find(".push-name").value };
+      if (text.value) message.text = text.value;
+      if (kind.value !== "text") message[kind.value] = true;
+      await ask(`/sessions/${id}/inbound`, message);
+      text.value = "";
+      text.focus();
+    });
+  });
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      find(".write").requestSubmit();
+    }
+  });
+  return card;
+}
+
+function fill(card, session) {
+  const find = (selector) => card.querySelector(selector);
+  const { status } = session;
+  const listens = session.webhook_enabled || status !== "connected";
+  card.dataset.status = status;
+  find(".name").textContent = session.name;
+  find(".phone").textContent = session.phone_number;
+  find(".status").textContent = WORDS[status] ?? status;
+  find(".status").dataset.status = status;
+  find(".hint").textContent = listens ? (HINTS[status] ?? "") : "This session has no webhook: nobody hears what is written here.";
+  find(".code").hidden = !session.code_tail;
+  find(".counter").textContent = `${session.code_number} of ${session.max_codes}`;
+  find(".tail").textContent = session.code_tail ?? "";
+  find(".scan").hidden = status !== "need_scan" && status !== "need_passkey";
+  find(".write").hidden = status !== "connected";
+  find(".ends").hidden = status !== "connected";
+}
+
+function drawNumbers(sessions) {
+  for (const session of sessions) {
+    if (!cards.has(session.id)) {
+      const card = makeCard(session.id);
+      cards.set(session.id, card);
+      numbers.append(card);
+    }
+    fill(cards.get(session.id), session);
+  }
+  const present = new Set(sessions.map((session) => session.id));
+  for (const [id, card] of cards) {
+    if (!present.has(id)) {
+      card.remove();
+      cards.delete(id);
+    }
+  }
+  document.querySelector("#no-numbers").hidden = sessions.length > 0;
+}
+
+function drawDeliveries(rows) {
+  const items = rows.slice(0, SHOWN_DELIVERIES).map((row) => {
+    const item = document.createElement("li");
+    const [event, facts] = [document.createElement("b"), document.createElement("span")];
+    item.dataset.testid = "sim-delivery";
+    item.dataset.outcome = row.outcome;
+    event.textContent = row.event;
+    const tries = row.statuses.length ? ` (${row.statuses.join(", ")})` : "";
+    const time = new Date(row.created_at * 1000).toLocaleTimeString();
+    facts.textContent = `${time} · number ${row.session_id} · ${row.outcome}${tries}`;
+    item.append(event, facts);
+    return item;
+  });
+  deliveries.replaceChildren(...items);
+  document.querySelector("#no-deliveries").hidden = items.length > 0;
+}
+
+/** Draws the newest state; returns its version. */
+async function draw() {
+  const [sessions, sent] = await Promise.all([ask("/sessions"), ask(`/deliveries?limit=${SHOWN_DELIVERIES}`)]);
+  drawNumbers(sessions.data);
+  drawDeliveries(sent.data);
+  return sessions.version;
+}
+
+async function follow() {
+  let lost = false;
+  for (;;) {
+    try {
+      const version = await draw();
+      if (lost) notice.textContent = "";
+      lost = false;
+      await ask(`/changes?after=${version}`);
+    } catch (error) {
+      lost = true;
+      notice.textContent = error instanceof TypeError ? "The simulator does not answer. Trying again…" : error.message;
+      await new Promise((resume) => setTimeout(resume, 1000));
+    }
+  }
+}
+
+follow();

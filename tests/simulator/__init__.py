@@ -1,0 +1,1 @@
+"""The simulator, tested through a real server on loopback."""
