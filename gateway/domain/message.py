@@ -58,8 +58,8 @@ def overwritten_by(state: DeliveryState) -> list[str]:
 
 
 def digits_of(number: str | None) -> str:
-    """The digits of a phone number in any formatting; '' for None."""
-    return re.sub(r"\D", "", number or "")
+    """The ASCII digits of a phone number in any formatting; '' for None."""
+    return re.sub(r"[^0-9]", "", number or "")
 
 
 def bare_jid(jid: str) -> str:

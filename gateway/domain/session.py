@@ -54,8 +54,8 @@ class UpstreamSession:
     webhook_url: str | None = None
     webhook_enabled: bool | None = None
     webhook_events: list[str] | None = None
-    api_key: str | None = None
-    webhook_secret: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
     created_at: datetime | None = None
     updated_at: datetime | None = None
     extra: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,209 @@
+"""Reads webhooks: a body in, changes out. Pure, total, and silent about secrets.
+
+`read` never raises, whatever JSON comes: a webhook that cannot be read is kept in the journal and answered,
+because upstream has no history to ask again. The session's API key stands in every body as `sessionId`;
+`claimed_key` finds it, `redact` makes the body fit to be kept. Redact, then read: changes hold raw parts.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.domain.message import Change, CodeReported, Reading, StatusReported, mend, mend_text
+from gateway.domain.session import SessionStatus, normalise_status
+from gateway.wasender import message_events as events
+from gateway.wasender.faults import scrub
+from gateway.wasender.instants import instant
+from gateway.wasender.message_events import Found, Skip
+
+log = logging.getLogger(__name__)
+
+MAX_DEPTH = 100
+"""JSON nested deeper is not read. Real messages, quotes of quotes included, stay below 20."""
+
+_MAX_REASONS = 5
+_KEY_NAMES = ("sessionId", "session_id")
+_MIN_SECRET = 16  # shorter "keys" are ids or test values; blanking them out would blank out half the text
+
+
+def read(body: Any, now: datetime) -> Reading:
+    """What a webhook body says. `now` stands in for times that are missing or absurd."""
+    name = body.get("event") if isinstance(body, dict) else None
+    if not isinstance(name, str) or not name.strip():
+        return Reading(event="", known=False, reason="no event is named")
+    event = mend_text(name).strip().lower()[:100]
+    reader = _reader_of(event)
+    if reader is None:
+        return Reading(event=event, known=False, reason="an event we do not know")
+    if isinstance(reader, str):
+        return Reading(event=event, reason=reader)
+    if _is_too_deep(body):
+        return Reading(event=event, reason="nested too deeply to be read")
+    body = mend(body)
+    return _collected(event, reader, reader.split(body), instant(body.get("timestamp"), now))
+
+
+def claimed_key(body: Any) -> str | None:
+    """The session key a body claims to come from. It proves nothing: the secret in the header does."""
+    data = body.get("data") if isinstance(body, dict) else None
+    for part in (body, data):
+        for name in _KEY_NAMES:
+            value = part.get(name) if isinstance(part, dict) else None
+            if isinstance(value, int) and not isinstance(value, bool):
+                value = str(value)
+            if isinstance(value, str) and value:
+                return value
+    return None
+
+
+def redact(body: Any, session_id: int, secrets: Collection[str]) -> Any:
+    """A copy that can be kept: no secrets, no text Postgres refuses, nothing nested deeper than MAX_DEPTH.
+
+    Every `sessionId` becomes our number, every string loses the secrets in it. The key that the body itself
+    claims counts as a secret, even if it is not (or no longer) the session's.
+    """
+    claimed = claimed_key(body)
+    hidden = {mend_text(secret) for secret in secrets if secret}
+    if claimed is not None and len(claimed) >= _MIN_SECRET:
+        hidden.add(mend_text(claimed))
+    return _kept(body, str(session_id), hidden - {""}, 0)
+
+
+def _kept(value: Any, session_id: str, hidden: Collection[str], depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        return "[too deep]"
+    if isinstance(value, str):
+        return scrub(mend_text(value), hidden)  # mended first: a U+0000 could split a secret in two
+    if isinstance(value, list):
+        return [_kept(item, session_id, hidden, depth + 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for name, item in value.items():
+        mended = mend_text(name)
+        is_key = mended in _KEY_NAMES
+        kept[scrub(mended, hidden)] = session_id if is_key else _kept(item, session_id, hidden, depth + 1)
+    return kept
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How an event is cut into elements, and what one element means."""
+
+    split: Callable[[dict[str, Any]], list[Any]]
+    one: Callable[[Any, datetime], Found]
+
+
+def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -> Reading:
+    changes: list[Change] = []
+    reasons: list[str] = [] if elements else ["nothing in it that can be read"]
+    for number, element in enumerate(elements, start=1):
+        try:
+            found = reader.one(element, at)
+        except Exception as error:
+            # A mistake of ours must not cost the other elements, nor the answer 200: upstream keeps nothing.
+            log.exception("webhook.unreadable event=%s", event)
+            found = Skip(f"not readable: {type(error).__name__}")
+        if not isinstance(found, Skip):
+            changes.append(found)
+        elif len(reasons) < _MAX_REASONS:
+            reasons.append(found.reason if len(elements) == 1 else f"element {number}: {found.reason}")
+    return Reading(event=event, changes=tuple(changes), reason="; ".join(reasons) or None)
+
+
+def _reader_of(event: str) -> _Reader | str | None:
+    """A reader, or why the event is ignored; None for an event we do not know."""
+    if _MESSAGES.fullmatch(event):
+        return _MESSAGE_READER
+    return _READERS.get(event) or _IGNORED.get(event)
+
+
+def _listed(*names: str) -> Callable[[dict[str, Any]], list[Any]]:
+    """Elements are an array, an object, or either of them under one of `names`."""
+
+    def split(body: dict[str, Any]) -> list[Any]:
+        data = body.get("data")
+        if isinstance(data, dict) and "key" not in data:
+            data = next((data[name] for name in names if isinstance(data.get(name), dict | list)), data)
+        if isinstance(data, dict):
+            return [data] if data else []
+        return data if isinstance(data, list) else []
+
+    return split
+
+
+def _whole(body: dict[str, Any]) -> list[Any]:
+    """Elements of an event about the session: the data, or the body where the data are no object."""
+    data = body.get("data")
+    return [data] if isinstance(data, dict) else [body]
+
+
+def _is_too_deep(body: Any) -> bool:
+    level = [body]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _status(element: dict[str, Any], at: datetime) -> Found:
+    word, reason = element.get("status", element.get("data")), element.get("reason")
+    if not isinstance(word, str) or not word.strip():
+        return Skip("a status event without a status")
+    return StatusReported(normalise_status(word), at, reason if isinstance(reason, str) and reason else None)
+
+
+def _code(element: dict[str, Any], at: datetime) -> Found:
+    for name in ("qr", "qrCode", "qr_code", "data"):
+        if isinstance(element.get(name), str) and element[name]:
+            return CodeReported(element[name], at)
+    return Skip("a code event without a code")
+
+
+def _passkey(element: dict[str, Any], at: datetime) -> Found:
+    stage = element.get("stage")
+    if stage == "request":
+        return StatusReported(str(SessionStatus.NEED_PASSKEY), at)
+    return Skip(f"a passkey in stage {stage if isinstance(stage, str) else 'unknown'}"[:100])
+
+
+# `messages.received`, `messages-personal.received` and their like; also splits that come after us.
+_MESSAGES = re.compile(r"messages(-[a-z]+)?\.(received|upsert)")
+_MESSAGE_READER = _Reader(_listed("messages"), events.message)
+
+_READERS: dict[str, _Reader] = {
+    "message.sent": _Reader(_listed("messages"), events.sent),
+    "messages.update": _Reader(_listed("messages", "updates"), events.update),
+    "messages.delete": _Reader(_listed("keys", "messages"), events.deletion),
+    "messages.reaction": _Reader(_listed("reactions", "messages"), events.reaction),
+    "message-receipt.update": _Reader(_listed("message", "messages", "receipts"), events.receipt),
+    "session.status": _Reader(_whole, _status),
+    "qrcode.updated": _Reader(_whole, _code),
+    "passkey.updated": _Reader(_whole, _passkey),
+}
+
+_IGNORED: dict[str, str] = {
+    "call": "calls are not shown",
+    "call.received": "calls are not shown",
+    "chats.upsert": "chats are made of their messages",
+    "chats.update": "chats are made of their messages",
+    "chats.delete": "chats are made of their messages",
+    "contacts.upsert": "contacts are not kept",
+    "contacts.update": "contacts are not kept",
+    "groups.upsert": "groups are not kept",
+    "groups.update": "groups are not kept",
+    "group-participants.update": "groups are not kept",
+    "poll.results": "results of polls are not shown",
+}
