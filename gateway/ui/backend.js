@@ -1,0 +1,99 @@
+/** What every element of the page shares: who is logged in, REST, the live connection, and the sessions. */
+
+import { RealtimeClient } from "./client.js";
+import { Rest } from "./rest.js";
+import { SessionStore } from "./session-store.js";
+import { showToast } from "./toast.js";
+import { t } from "./strings.js";
+
+/** @import { Me } from "./types.js" */
+
+/** The gateway these files came from, also when another site embeds them. */
+const ORIGIN = new URL(import.meta.url).origin;
+
+export class Backend extends EventTarget {
+  rest = new Rest(ORIGIN);
+  client = new RealtimeClient(`${ORIGIN.replace(/^http/, "ws")}/ws`, {
+    token: () => this.rest.token,
+    onStop: (code) => this.#stopped(code),
+    onVersion: () =>
+      showToast(t("app.version"), {
+        tone: "calm",
+        action: { text: t("app.reload"), run: () => location.reload() },
+      }),
+  });
+  sessions = new SessionStore(this.rest, this.client);
+  /** @type {Me | null} */
+  me = null;
+  /** @type {Promise<Me> | null} */
+  #ready = null;
+
+  constructor() {
+    super();
+    this.rest.onUnauthenticated = () => this.#loggedOut();
+  }
+
+  get zone() {
+    return this.me?.timezone || "UTC";
+  }
+
+  /** Whether the login may connect numbers, see codes and answer. */
+  get isAgent() {
+    return this.me?.role === "agent" || this.me?.role === "admin";
+  }
+
+  get isAdmin() {
+    return this.me?.role === "admin";
+  }
+
+  /**
+   * Asks who we are and opens the live connection; once, whoever asks.
+   *
+   * @param {string | null} [ticket]  a one-time ticket of an embedding page, exchanged for a token
+   */
+  open(ticket = null) {
+    this.#ready ??= this.#open(ticket).catch((error) => {
+      this.#ready = null;
+      throw error;
+    });
+    return this.#ready;
+  }
+
+  /** @param {string | null} ticket @returns {Promise<Me>} */
+  async #open(ticket) {
+    if (ticket) {
+      const reply = await this.rest.post("/api/tickets/redeem", { ticket });
+      this.rest.token = (reply.data ?? reply).token;
+    }
+    const me = (await this.rest.get("/api/me")).data;
+    this.me = me;
+    this.client.start();
+    addEventListener("online", () => this.client.wake());
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.client.wake();
+    });
+    this.dispatchEvent(new Event("open"));
+    return me;
+  }
+
+  /** @param {number} code */
+  #stopped(code) {
+    if (code === 4501) return this.#loggedOut();
+    if (code === 4503) showToast(t("connection.forbidden"));
+    if (code === 4529) showToast(t("connection.too_many"));
+  }
+
+  #loggedOut() {
+    this.client.stop();
+    this.dispatchEvent(new CustomEvent("login-needed", { detail: { over: this.me !== null } }));
+  }
+}
+
+/** @type {Backend | null} */
+let shared = null;
+
+/** The one backend of this page. */
+export function backend() {
+  shared ??= new Backend();
+  return shared;
+}

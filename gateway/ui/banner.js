@@ -1,0 +1,48 @@
+/** The connection banner: a small mark while all is well, a bar with words and a button when it is not. */
+
+import { el, fill } from "./dom.js";
+import { icon } from "./icons.js";
+import { t } from "./strings.js";
+
+/** @import { Backend } from "./backend.js" */
+/** @import { ConnectionState } from "./types.js" */
+
+/** A reconnect shorter than this is not worth a word. */
+const QUIET_MS = 2000;
+
+/** @param {Backend} backend @returns {HTMLElement} */
+export function connectionBanner(backend) {
+  const words = el("span", {});
+  const retry = el(
+    "button",
+    { type: "button", class: "wa-link", onclick: () => backend.client.retry() },
+    t("connection.retry"),
+  );
+  const banner = el(
+    "div",
+    { class: "wa-banner", role: "status", data: { testid: "connection-banner", state: "reconnecting" } },
+    el("span", { class: "wa-dot" }),
+    words,
+    retry,
+  );
+  let wasOnline = false;
+  let timer = 0;
+
+  /** @param {ConnectionState} state */
+  const say = (state) => {
+    const key =
+      state === "reconnecting" && !wasOnline
+        ? "connection.connecting"
+        : /** @type {const} */ (`connection.${state}`);
+    fill(words, state === "offline" ? icon("alert") : null, t(key));
+    banner.classList.toggle("wa-loud", state !== "online" && (wasOnline || state !== "reconnecting"));
+    retry.hidden = state !== "offline" && !(state === "reconnecting" && wasOnline);
+  };
+  backend.client.watch((state) => {
+    banner.dataset.state = state;
+    clearTimeout(timer);
+    timer = setTimeout(() => say(state), state === "reconnecting" && wasOnline ? QUIET_MS : 0);
+    if (state === "online") wasOnline = true;
+  });
+  return banner;
+}

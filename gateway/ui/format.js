@@ -1,0 +1,127 @@
+/** Times, phone numbers and names as people read them. Everything takes the zone and the moment it is asked for. */
+
+import { language, t } from "./strings.js";
+
+/** @type {Map<string, Intl.DateTimeFormat>} building a formatter costs more than using it */
+const formatters = new Map();
+
+/** @param {string} zone @param {Intl.DateTimeFormatOptions} options */
+function formatter(zone, options) {
+  const key = zone + JSON.stringify(options);
+  let found = formatters.get(key);
+  if (!found) {
+    try {
+      found = new Intl.DateTimeFormat(language, { timeZone: zone, ...options });
+    } catch {
+      found = new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options }); // a zone this browser lacks
+    }
+    formatters.set(key, found);
+  }
+  return found;
+}
+
+/** The calendar day in a zone, as a number that grows by one a day. @param {number} ms @param {string} zone */
+export function dayNumber(ms, zone) {
+  const parts = formatter(zone, {
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    calendar: "gregory",
+    numberingSystem: "latn",
+  });
+  const at = Object.fromEntries(parts.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
+  return Math.round(Date.UTC(at.year, at.month - 1, at.day) / 86_400_000);
+}
+
+/** `14:05` @param {number} ms @param {string} zone */
+export function clockTime(ms, zone) {
+  return formatter(zone, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(ms);
+}
+
+/** Date and time in full, for titles. @param {number} ms @param {string} zone */
+export function exactTime(ms, zone) {
+  return formatter(zone, { dateStyle: "full", timeStyle: "medium" }).format(ms);
+}
+
+/** Today, Yesterday, Monday, or the date. @param {number} ms @param {number} now @param {string} zone */
+export function dayName(ms, now, zone) {
+  const days = dayNumber(now, zone) - dayNumber(ms, zone);
+  if (days === 0) return t("thread.today");
+  if (days === 1) return t("thread.yesterday");
+  if (days > 1 && days < 7) return formatter(zone, { weekday: "long" }).format(ms);
+  return formatter(zone, { day: "numeric", month: "long", year: "numeric" }).format(ms);
+}
+
+/** Short form for a list: the time today, then the day, then the date. @param {number} ms @param {number} now @param {string} zone */
+export function listTime(ms, now, zone) {
+  const days = dayNumber(now, zone) - dayNumber(ms, zone);
+  if (days === 0) return clockTime(ms, zone);
+  if (days === 1) return t("thread.yesterday");
+  if (days > 1 && days < 7) return formatter(zone, { weekday: "short" }).format(ms);
+  return formatter(zone, { day: "2-digit", month: "2-digit", year: "2-digit" }).format(ms);
+}
+
+/** `40 seconds ago` @param {string | null | undefined} at @param {number} now */
+export function ago(at, now) {
+  const ms = at ? Date.parse(at) : NaN;
+  if (Number.isNaN(ms)) return "";
+  const seconds = Math.max(0, Math.round((now - ms) / 1000));
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  if (seconds < 60) return relative.format(-seconds, "second");
+  if (seconds < 3600) return relative.format(-Math.round(seconds / 60), "minute");
+  if (seconds < 86_400) return relative.format(-Math.round(seconds / 3600), "hour");
+  return relative.format(-Math.round(seconds / 86_400), "day");
+}
+
+/**
+ * Digits in groups, for the eye: `923001234567` → `+92 300 1234567`. Country codes of one and three digits are
+ * known by their first digits; the rest have two. A wrong guess only moves a space.
+ *
+ * @param {string | null | undefined} phone
+ */
+export function formatPhone(phone) {
+  const digits = (phone ?? "").replace(/\D/g, "");
+  if (digits.length < 7 || digits.length > 15) return phone ?? "";
+  const length = /^[17]/.test(digits)
+    ? 1
+    : /^(2[1-69]|3[578]|42|5[09]|6[789]|8[058]|9[679])/.test(digits)
+      ? 3
+      : 2;
+  return `+${digits.slice(0, length)} ${digits.slice(length, length + 3)} ${digits.slice(length + 3)}`;
+}
+
+/**
+ * The number as upstream wants it, or null if it cannot be one (E.164: at most 15 digits, none of them a leading 0).
+ *
+ * @param {string} typed
+ */
+export function toE164(typed) {
+  const compact = typed
+    .trim()
+    .replace(/^00/, "+")
+    .replace(/[\s().\-\u00a0\u2010-\u2015]/g, "");
+  return /^\+[1-9]\d{6,14}$/.test(compact) ? compact : null;
+}
+
+/** @param {string} name @returns {string} one or two letters; `#` for a bare number */
+export function initials(name) {
+  const letters = [...name.matchAll(/(?:^|\s)\P{L}*(\p{L})/gu)].map((match) => match[1]);
+  if (!letters.length) return "#";
+  return (letters[0] + (letters.length > 1 ? letters[letters.length - 1] : "")).toUpperCase();
+}
+
+/** One of eight colours, the same one for the same chat. @param {string} text */
+export function hue(text) {
+  let sum = 0;
+  for (const letter of text) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;
+  return sum % 8;
+}
+
+/**
+ * What to call the other side: the saved name, else the number, else what the address says before the `@`.
+ *
+ * @param {{name?: string | null, phone?: string | null, chat: string | null}} of
+ */
+export function displayName(of) {
+  return of.name?.trim() || formatPhone(of.phone) || (of.chat ?? "").split("@")[0];
+}

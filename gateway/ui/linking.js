@@ -1,0 +1,103 @@
+/**
+ * One look at a linking attempt, as a pure reducer: frames, replies and the clock in, what to show out.
+ *
+ * The attempt itself runs on the server and does not care who watches. `now` is always the server's time in ms.
+ */
+
+/** @import { LinkCode, StateFrame } from "./types.js" */
+
+/**
+ * @typedef {"preparing" | "qr" | "refreshing" | "finishing" | "success" | "expired" | "error"} Phase
+ *
+ * @typedef {object} LinkView
+ * @property {Phase} phase
+ * @property {number} since  when the phase began
+ * @property {LinkCode | null} code  never shown after its life
+ * @property {number} seq  the newest number seen, also after the code is gone
+ * @property {string | null} note  `passkey`, `cancelled`, or null
+ * @property {string | null} error  the server's sentence
+ */
+
+/** After these times the page says that it takes long. */
+export const SLOW_PREPARING_MS = 15_000;
+export const SLOW_FINISHING_MS = 60_000;
+
+/** @param {number} now @returns {LinkView} */
+export function beginLinking(now) {
+  return { phase: "preparing", since: now, code: null, seq: 0, note: null, error: null };
+}
+
+/** @param {LinkView} view @param {Phase} phase @param {number} now @param {Partial<LinkView>} [more] @returns {LinkView} */
+function enter(view, phase, now, more = {}) {
+  const showsCode = phase === "qr" || phase === "refreshing";
+  const since = phase === view.phase ? view.since : now;
+  return {
+    ...view,
+    note: null,
+    error: null,
+    ...more,
+    phase,
+    since,
+    code: showsCode ? (more.code ?? view.code) : null,
+  };
+}
+
+/** @param {LinkView} view */
+export function isOver(view) {
+  return view.phase === "success" || view.phase === "expired" || view.phase === "error";
+}
+
+/** A code, pushed or pulled. @param {LinkView} view @param {LinkCode | null} code @param {number} now */
+export function onCode(view, code, now) {
+  if (!code?.qr_code || view.phase === "success") return view;
+  if (code.scanned_at) return enter(view, "finishing", now, { seq: Math.max(view.seq, code.seq) });
+  const lives = Date.parse(code.expires_at) > now;
+  if (code.seq < view.seq || (code.seq === view.seq && view.phase !== "preparing")) return view;
+  return enter(view, lives ? "qr" : "refreshing", now, { code, seq: code.seq });
+}
+
+/** @param {LinkView} view @param {{reason?: string, error?: any}} end @param {number} now */
+export function onEnd(view, end, now) {
+  if (view.phase === "success") return view;
+  if (end.reason === "connected") return enter(view, "success", now);
+  if (end.reason === "error") {
+    const error = typeof end.error === "string" ? end.error : (end.error?.error ?? end.error?.message ?? "");
+    return enter(view, "error", now, { error });
+  }
+  return enter(view, "expired", now, { note: end.reason === "cancelled" ? "cancelled" : null });
+}
+
+/** @param {LinkView} view @param {string} status  of the session @param {number} now */
+export function onStatus(view, status, now) {
+  if (view.phase === "success") return view;
+  if (status === "connected") return enter(view, "success", now);
+  const showedCode = view.phase === "qr" || view.phase === "refreshing";
+  if (status === "connecting" && showedCode) return enter(view, "finishing", now);
+  if (status === "need_passkey" && !isOver(view)) return enter(view, "finishing", now, { note: "passkey" });
+  return view;
+}
+
+/** A state frame of `session:<id>`. @param {LinkView} view @param {StateFrame} frame @param {number} now */
+export function onFrame(view, frame, now) {
+  if (frame.part === "session") {
+    if (frame.event === "session.deleted") return enter(view, "expired", now, { note: "cancelled" });
+    return onStatus(view, String(frame.data?.status ?? ""), now);
+  }
+  if (frame.event === "session.qr") return onCode(view, frame.data, now);
+  if (frame.event === "session.link_ended") return onEnd(view, frame.data ?? {}, now);
+  return view;
+}
+
+/** A code that has lived is not sharp any more. @param {LinkView} view @param {number} now */
+export function onTick(view, now) {
+  if (view.phase === "qr" && view.code && Date.parse(view.code.expires_at) <= now) {
+    return enter(view, "refreshing", now);
+  }
+  return view;
+}
+
+/** Whole seconds that the code still lives, never below 0. @param {LinkView} view @param {number} now */
+export function secondsLeft(view, now) {
+  if (!view.code) return 0;
+  return Math.max(0, Math.ceil((Date.parse(view.code.expires_at) - now) / 1000));
+}

@@ -1,0 +1,78 @@
+/** Identity and order of messages and conversations: pure rules, the same for list and thread. */
+
+/** @import { Conversation, Message } from "./types.js" */
+
+/** @param {{session_id: number, chat: string | null}} of */
+export function conversationKey(of) {
+  return `${of.session_id}|${of.chat ?? ""}`;
+}
+
+/**
+ * One key per message, whichever way it came. A reply of ours is known by its client id before it has a row.
+ *
+ * @param {Message} message
+ */
+export function messageKey(message) {
+  if (message.direction === "out" && message.client_id) return `out:c:${message.client_id}`;
+  return `${message.direction}:${message.id}`;
+}
+
+/**
+ * Milliseconds of the moment a message belongs to: the server's time, never this computer's.
+ *
+ * @param {Message} message
+ */
+export function messageTime(message) {
+  const text =
+    message.direction === "in"
+      ? (message.received_at ?? message.created_at)
+      : (message.sent_at ?? message.created_at ?? message.send_after);
+  const time = text ? Date.parse(text) : NaN;
+  return Number.isNaN(time) ? 0 : time;
+}
+
+/** @param {string} a @param {string} b  row ids: numbers in one shop's table, uuids in another's */
+function compareIds(a, b) {
+  if (/^\d+$/.test(a) && /^\d+$/.test(b)) return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Oldest first; equal moments keep one order for ever. @param {Message} a @param {Message} b */
+export function compareMessages(a, b) {
+  return (
+    messageTime(a) - messageTime(b) ||
+    (a.direction === b.direction ? compareIds(a.id, b.id) : a.direction === "in" ? -1 : 1)
+  );
+}
+
+/** Newest first. @param {Conversation} a @param {Conversation} b */
+export function compareConversations(a, b) {
+  const [x, y] = [Date.parse(a.last_at ?? "") || 0, Date.parse(b.last_at ?? "") || 0];
+  return y - x || (conversationKey(a) < conversationKey(b) ? -1 : 1);
+}
+
+/**
+ * Groups, channels and status posts are kept by the server and not shown.
+ *
+ * @param {string | null | undefined} chat
+ */
+export function isShown(chat) {
+  return Boolean(chat) && !/@(g\.us|newsletter|broadcast)$/.test(String(chat));
+}
+
+/** @type {Record<string, number>} */
+const STEPS = { queued: 1, sent: 2, delivered: 3, read: 4 };
+
+/**
+ * The delivery state to show after `now` was reported on top of `old`: a tick never goes back on the screen, in
+ * whatever order reports arrive, and what was delivered cannot fail any more.
+ *
+ * @param {string | null | undefined} old
+ * @param {string | null | undefined} now
+ */
+export function nextStatus(old, now) {
+  if (!old || !now) return now ?? old;
+  const [before, after] = [STEPS[old] ?? 0, STEPS[now] ?? 0];
+  if (after === 0) return before >= STEPS.delivered ? old : now;
+  return after >= before ? now : old;
+}

@@ -1,0 +1,71 @@
+/**
+ * Where a client stands in each inbox, and what that says about the next event.
+ *
+ * Offsets are gap-free, so a client sees by itself whether it has missed something or has something twice.
+ */
+
+/** @import { Position, PositionMap } from "./types.js" */
+
+export class Positions {
+  /** @type {Map<string, Position>} */
+  #at = new Map();
+
+  /** @param {PositionMap} [after] */
+  constructor(after = {}) {
+    for (const [inbox, position] of Object.entries(after)) this.#at.set(inbox, { ...position });
+  }
+
+  /** @param {string} inbox */
+  get(inbox) {
+    return this.#at.get(inbox);
+  }
+
+  /** @param {string} inbox @param {Position} position */
+  set(inbox, position) {
+    this.#at.set(inbox, { off: position.off, epoch: position.epoch });
+  }
+
+  /**
+   * What the event `off` is to somebody who stands here. `first`: of an inbox never heard of.
+   *
+   * @param {string} inbox
+   * @param {number} off
+   * @returns {"next" | "double" | "gap" | "first"}
+   */
+  judge(inbox, off) {
+    const here = this.#at.get(inbox);
+    if (!here) return "first";
+    if (off <= here.off) return "double";
+    return off === here.off + 1 ? "next" : "gap";
+  }
+
+  /** @param {string} inbox @param {number} off */
+  advance(inbox, off) {
+    this.#at.set(inbox, { off, epoch: this.#at.get(inbox)?.epoch ?? null });
+  }
+
+  /**
+   * What `after` says on the wire. An inbox whose epoch we were never told is left out: the server then replays
+   * it from its beginning, and what we have already is dropped by offset.
+   *
+   * @returns {Record<string, {off: number, epoch: string}>}
+   */
+  wire() {
+    /** @type {Record<string, {off: number, epoch: string}>} */
+    const after = {};
+    for (const [inbox, { off, epoch }] of this.#at) if (epoch !== null) after[inbox] = { off, epoch };
+    return after;
+  }
+}
+
+/**
+ * Whether something read at `position` already holds what event `off` of history `epoch` did.
+ *
+ * @param {Position | undefined} position
+ * @param {{off: number, epoch: string | null}} event
+ */
+export function isCovered(position, event) {
+  if (!position) return false;
+  const sameHistory = position.epoch === null || event.epoch === null || position.epoch === event.epoch;
+  return sameHistory && event.off <= position.off;
+}

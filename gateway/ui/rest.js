@@ -1,0 +1,108 @@
+/** REST calls: JSON in and out, every failure one `RestError` with a sentence a person can read. */
+
+import { t } from "./strings.js";
+
+const ANSWER_WITHIN_MS = 30_000;
+
+/** A call that did not work. `message` is the server's sentence, or ours if there was no server. */
+export class RestError extends Error {
+  /**
+   * @param {string} message
+   * @param {{status?: number, code?: string, action?: string | null, details?: Record<string, any> | null}} facts
+   */
+  constructor(message, { status = 0, code = "network", action = "retry", details = null } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.action = action;
+    this.details = details;
+  }
+}
+
+export class Rest {
+  /** Server time minus this computer's, in ms: countdowns follow the server's clock. */
+  skewMs = 0;
+  /** Bearer token where there is no cookie (embedded pages). @type {string | null} */
+  token = null;
+  /** @type {() => void} */
+  onUnauthenticated = () => {};
+  #base;
+
+  /** @param {string} base  origin of the gateway, without a slash at the end */
+  constructor(base) {
+    this.#base = base;
+  }
+
+  /** The server's time in ms. */
+  now() {
+    return Date.now() + this.skewMs;
+  }
+
+  /** @param {string} path @param {Record<string, string | number | null | undefined>} [query] @param {AbortSignal} [signal] */
+  get(path, query = {}, signal) {
+    const filled = Object.entries(query).filter(
+      ([, value]) => value !== null && value !== undefined && value !== "",
+    );
+    const text = new URLSearchParams(filled.map(([name, value]) => [name, String(value)])).toString();
+    return this.#call("GET", text ? `${path}?${text}` : path, undefined, signal);
+  }
+
+  /** @param {string} path @param {unknown} [body] */
+  post(path, body) {
+    return this.#call("POST", path, body ?? {});
+  }
+
+  /** @param {string} path */
+  delete(path) {
+    return this.#call("DELETE", path);
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<any>} the whole reply: `data`, and `warning` if upstream gave one
+   */
+  async #call(method, path, body, signal) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: "application/json" };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    const deadline = AbortSignal.timeout(ANSWER_WITHIN_MS);
+    let response;
+    let reply;
+    try {
+      response = await fetch(this.#base + path, {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        credentials: this.token ? "omit" : "same-origin",
+        cache: "no-store",
+        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+      });
+      this.#compareClocks(response.headers.get("Date"));
+      reply = await response.json().catch(() => null);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new RestError(t("error.network"));
+    }
+    if (response.ok && reply && reply.success !== false) return reply;
+    if (response.status === 401) this.onUnauthenticated();
+    throw new RestError(reply?.error ?? t("error.answer", { status: response.status }), {
+      status: response.status,
+      code: reply?.code ?? "internal",
+      action: reply ? (reply.action ?? null) : "retry",
+      details: reply?.details ?? null,
+    });
+  }
+
+  /** @param {string | null} date */
+  #compareClocks(date) {
+    const server = date ? Date.parse(date) : NaN;
+    if (Number.isNaN(server)) return;
+    // The header has whole seconds: half a second is the best guess, and small differences are left alone.
+    const skew = server + 500 - Date.now();
+    this.skewMs = Math.abs(skew) > 2000 ? skew : 0;
+  }
+}

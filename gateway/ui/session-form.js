@@ -1,0 +1,145 @@
+/** The form for a new session: a name, a number that can be one, and what account protection means. */
+
+import { el, uniqueId } from "./dom.js";
+import { toE164 } from "./format.js";
+import { RestError } from "./rest.js";
+import { t } from "./strings.js";
+import { showFailure, showToast } from "./toast.js";
+
+/** @import { Backend } from "./backend.js" */
+/** @import { Session } from "./types.js" */
+
+/**
+ * @param {import("./strings.js").TextKey} label
+ * @param {string} hint
+ * @param {Record<string, any>} attributes
+ */
+function field(label, hint, attributes) {
+  const id = uniqueId("field");
+  const input = el("input", {
+    id,
+    class: "wa-input",
+    "aria-describedby": `${id}-hint ${id}-error`,
+    ...attributes,
+  });
+  const complaint = el("p", { id: `${id}-error`, class: "wa-complaint", role: "alert" });
+  const element = el(
+    "div",
+    { class: "wa-field" },
+    el("label", { for: id }, t(label)),
+    input,
+    el("p", { id: `${id}-hint`, class: "wa-hint" }, hint),
+    complaint,
+  );
+  /** @param {string} text */
+  const complain = (text) => {
+    complaint.textContent = text;
+    if (text) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+  };
+  input.addEventListener("input", () => complain(""));
+  return { element, input, complain };
+}
+
+export class SessionForm {
+  #backend;
+  #actions;
+  #name = field("sessions.name", t("sessions.name.hint"), {
+    name: "name",
+    maxlength: 255,
+    autocomplete: "off",
+    dir: "auto",
+  });
+  #phone = field("sessions.phone", t("sessions.phone.hint"), {
+    name: "phone_number",
+    type: "tel",
+    inputmode: "tel",
+    autocomplete: "off",
+    dir: "ltr",
+    placeholder: "+92 300 1234567",
+  });
+  #guard = el("input", { type: "checkbox", name: "account_protection", checked: true });
+  #submit = el(
+    "button",
+    { type: "submit", class: "wa-button wa-strong", data: { testid: "create-session" } },
+    t("sessions.create.submit"),
+  );
+
+  /**
+   * @param {Backend} backend
+   * @param {{created: (session: Session) => void, cancel: () => void}} actions
+   */
+  constructor(backend, actions) {
+    this.#backend = backend;
+    this.#actions = actions;
+    const protection = el(
+      "span",
+      {},
+      t("sessions.protection"),
+      el("span", { class: "wa-hint" }, t("sessions.protection.hint")),
+    );
+    const cancel = el(
+      "button",
+      { type: "button", class: "wa-button", onclick: actions.cancel },
+      t("common.cancel"),
+    );
+    this.element = el(
+      "form",
+      { class: "wa-form", novalidate: true },
+      this.#name.element,
+      this.#phone.element,
+      el("label", { class: "wa-check" }, this.#guard, protection),
+      el("div", { class: "wa-form-buttons" }, cancel, this.#submit),
+    );
+    this.element.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#send();
+    });
+  }
+
+  focus() {
+    this.#name.input.focus();
+  }
+
+  /** The fields, or null after saying what is wrong with them. */
+  #read() {
+    const name = this.#name.input.value.trim();
+    const number = toE164(this.#phone.input.value);
+    this.#name.complain(name ? "" : t("sessions.name.missing"));
+    this.#phone.complain(number ? "" : t("sessions.phone.invalid"));
+    if (!name) this.#name.input.focus();
+    else if (!number) this.#phone.input.focus();
+    return name && number ? { name, phone_number: number } : null;
+  }
+
+  async #send() {
+    const fields = this.#read();
+    if (!fields || this.#submit.disabled) return;
+    this.#setBusy(true);
+    try {
+      const body = { ...fields, account_protection: this.#guard.checked, log_messages: true };
+      const reply = await this.#backend.rest.post("/api/whatsapp-sessions", body);
+      this.#backend.sessions.put(reply.data);
+      if (reply.warning) showToast(t("sessions.warning", { warning: reply.warning }), { tone: "calm" });
+      this.#actions.created(reply.data);
+    } catch (error) {
+      if (error instanceof RestError) this.#blame(error);
+      showFailure(error, { retry: () => void this.#send() });
+    } finally {
+      this.#setBusy(false);
+    }
+  }
+
+  /** Upstream's complaints, each under its field. @param {RestError} error */
+  #blame(error) {
+    const details = error.details ?? {};
+    if (details.name) this.#name.complain([details.name].flat().join(" "));
+    if (details.phone_number) this.#phone.complain([details.phone_number].flat().join(" "));
+  }
+
+  /** @param {boolean} busy */
+  #setBusy(busy) {
+    this.#submit.disabled = busy;
+    this.#submit.textContent = t(busy ? "sessions.create.busy" : "sessions.create.submit");
+  }
+}

@@ -1,0 +1,179 @@
+/** One session in the modal: name, number, badge, the one thing to do now, and the rest under Details. */
+
+import { makeBadge, updateBadge } from "./badge.js";
+import { el, fill } from "./dom.js";
+import { ago, exactTime, formatPhone } from "./format.js";
+import { primaryAction } from "./states.js";
+import { hasText, t } from "./strings.js";
+import { showFailure, showToast } from "./toast.js";
+
+/** @import { Backend } from "./backend.js" */
+/** @import { Session } from "./types.js" */
+
+/**
+ * @typedef {object} RowActions
+ * @property {(session: Session) => void} link
+ * @property {(session: Session) => void} openInbox
+ */
+
+export class SessionRow {
+  #backend;
+  #actions;
+  /** @type {Session} */
+  #session;
+  #busy = false;
+  #name = el("bdi", {});
+  #phone = el("span", { class: "wa-session-phone", dir: "ltr" });
+  #badge = makeBadge();
+  #primary = el("div", { class: "wa-session-primary" });
+  #facts = el("dl", { class: "wa-facts" });
+  #buttons = el("div", { class: "wa-session-buttons" });
+  /** What the primary button was last built for. */
+  #primaryFor = "";
+
+  /** @param {Backend} backend @param {Session} session @param {RowActions} actions */
+  constructor(backend, session, actions) {
+    this.#backend = backend;
+    this.#actions = actions;
+    this.#session = session;
+    this.element = el(
+      "li",
+      { class: "wa-session", data: { testid: "session-row", session: session.id } },
+      el(
+        "div",
+        { class: "wa-session-main" },
+        el(
+          "div",
+          { class: "wa-session-who" },
+          el("strong", { class: "wa-session-name" }, this.#name),
+          this.#phone,
+        ),
+        this.#badge,
+        this.#primary,
+      ),
+      el(
+        "details",
+        { class: "wa-details", data: { testid: "session-details" } },
+        el("summary", {}, t("sessions.details")),
+        this.#facts,
+        this.#buttons,
+      ),
+    );
+    this.#showButtons();
+    this.update(session);
+  }
+
+  /** @param {Session} session */
+  update(session) {
+    this.#session = session;
+    const now = this.#backend.rest.now();
+    this.element.dataset.status = session.status;
+    this.#name.textContent = session.name;
+    this.#phone.textContent = formatPhone(session.phone_number);
+    updateBadge(this.#badge, session, now);
+    this.#showPrimary();
+    this.#showFacts(now);
+  }
+
+  #showPrimary() {
+    const { action, text } = primaryAction(this.#session);
+    const allowed = action === "open" || (action !== "none" && this.#backend.isAgent);
+    const wanted = allowed ? `${action} ${text}` : "";
+    if (wanted === this.#primaryFor) return;
+    this.#primaryFor = wanted;
+    if (!allowed) return fill(this.#primary);
+    const opens = action === "open";
+    const run = opens
+      ? () => this.#actions.openInbox(this.#session)
+      : () => this.#actions.link(this.#session);
+    const attributes = { type: "button", class: opens ? "wa-button" : "wa-button wa-strong", onclick: run };
+    fill(
+      this.#primary,
+      el("button", { ...attributes, data: opens ? {} : { testid: "connect-button" } }, text),
+    );
+  }
+
+  /** @param {number} now */
+  #showFacts(now) {
+    const session = this.#session;
+    const zone = this.#backend.zone;
+    /** @param {string | null | undefined} at */
+    const moment = (at) => (at ? exactTime(Date.parse(at), zone) : t("field.never"));
+    const source = `source.${session.source}`;
+    /** @type {[string, string][]} */
+    const facts = [
+      [t("field.checked"), ago(session.checked_at, now) || t("field.never")],
+      [t("field.last_connected"), moment(session.last_connected_at)],
+      [t("field.protection"), t(session.account_protection ? "field.on" : "field.off")],
+      [t("field.id"), String(session.id)],
+    ];
+    if (session.source) facts.splice(1, 0, [t("field.source"), hasText(source) ? t(source) : session.source]);
+    if (session.created_at) facts.push([t("field.created"), moment(session.created_at)]);
+    const text = JSON.stringify(facts);
+    if (this.#facts.dataset.shown === text) return;
+    this.#facts.dataset.shown = text;
+    fill(
+      this.#facts,
+      ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { dir: "auto" }, value))),
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------ buttons
+
+  #showButtons() {
+    if (!this.#backend.isAdmin) return;
+    fill(
+      this.#buttons,
+      this.#button("sessions.disconnect", "disconnect-button", "wa-button", () => this.#ask("disconnect")),
+      this.#button("sessions.restart", "restart-button", "wa-button", () => this.#run("restart")),
+      this.#button("sessions.delete", "delete-button", "wa-button wa-danger", () => this.#ask("delete")),
+    );
+  }
+
+  /** @param {import("./strings.js").TextKey} text @param {string} testid @param {string} look @param {() => void} run */
+  #button(text, testid, look, run) {
+    return el("button", { type: "button", class: look, data: { testid }, onclick: run }, t(text));
+  }
+
+  /** Says what will happen, and stands on Cancel. @param {"disconnect" | "delete"} what */
+  #ask(what) {
+    const back = () => {
+      this.#showButtons();
+      const button = this.#buttons.querySelector(`[data-testid="${what}-button"]`);
+      if (button instanceof HTMLElement) button.focus();
+    };
+    const cancel = el("button", { type: "button", class: "wa-button", onclick: back }, t("common.cancel"));
+    const question = t(`sessions.${what}.ask`, { name: this.#session.name });
+    fill(
+      this.#buttons,
+      el("p", { class: "wa-question", dir: "auto" }, question),
+      cancel,
+      this.#button(`sessions.${what}`, `${what}-button`, "wa-button wa-danger wa-strong", () =>
+        this.#run(what),
+      ),
+    );
+    cancel.focus();
+  }
+
+  /** One request however often the button is pressed. @param {"disconnect" | "restart" | "delete"} what */
+  async #run(what) {
+    if (this.#busy) return;
+    this.#busy = true;
+    const { rest, sessions } = this.#backend;
+    const { id } = this.#session;
+    for (const button of this.#buttons.querySelectorAll("button")) button.disabled = true;
+    try {
+      const path = `/api/whatsapp-sessions/${id}`;
+      const reply = what === "delete" ? await rest.delete(path) : await rest.post(`${path}/${what}`);
+      if (what === "delete") sessions.remove(id);
+      showToast(t(`sessions.done.${what}`), { tone: "good" });
+      if (reply.warning) showToast(t("sessions.warning", { warning: reply.warning }), { tone: "calm" });
+    } catch (error) {
+      const refresh = () => void sessions.load().catch(showFailure);
+      showFailure(error, { retry: () => void this.#run(what), refresh });
+    } finally {
+      this.#busy = false;
+      this.#showButtons();
+    }
+  }
+}

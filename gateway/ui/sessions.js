@@ -1,0 +1,270 @@
+/**
+ * `<whatsapp-sessions>`: a button, and the modal in which numbers are listed, created, linked and looked after.
+ *
+ * The dialog's `data-state` is one of closed, loading, list, preparing, qr, refreshing, finishing, success, expired,
+ * error. Fires `session-connected` when a phone was linked here, and `session-open` when its inbox is asked for.
+ */
+
+import { backend } from "./backend.js";
+import { el, fill, uniqueId } from "./dom.js";
+import { icon } from "./icons.js";
+import { LinkWatch } from "./link-watch.js";
+import { QrPanel } from "./qr-panel.js";
+import { SessionForm } from "./session-form.js";
+import { SessionList } from "./session-list.js";
+import { t } from "./strings.js";
+import { showFailure } from "./toast.js";
+
+/** @import { LinkView, Phase } from "./linking.js" */
+/** @import { Session } from "./types.js" */
+
+const SUCCESS_STAYS_MS = 2000;
+const AGES_EVERY_MS = 5000;
+
+/** @type {Partial<Record<Phase, import("./strings.js").TextKey>>} */
+const ANNOUNCED = {
+  refreshing: "live.expired",
+  finishing: "live.finishing",
+  success: "live.success",
+  expired: "live.expired",
+  error: "live.error",
+};
+
+export class WhatsAppSessions extends HTMLElement {
+  #backend = backend();
+  #titleId = uniqueId("sessions");
+  #title = el("h2", { id: this.#titleId, tabindex: "-1" });
+  #backButton = el(
+    "button",
+    {
+      type: "button",
+      class: "wa-ghost wa-square",
+      "aria-label": t("link.back"),
+      onclick: () => this.#showList(),
+    },
+    icon("back"),
+  );
+  #body = el("div", { class: "wa-dialog-body" });
+  #announcer = el("p", { class: "wa-unseen", role: "status" });
+  #dialog = this.#build();
+  #button = el(
+    "button",
+    {
+      type: "button",
+      class: "wa-button",
+      "aria-haspopup": "dialog",
+      data: { testid: "sessions-button" },
+      onclick: () => this.open(),
+    },
+    icon("phone"),
+    t("sessions.button"),
+  );
+  /** @type {HTMLElement | null} */
+  #opener = null;
+  /** @type {SessionList | null} */
+  #list = null;
+  /** @type {LinkWatch | null} */
+  #watch = null;
+  /** @type {QrPanel | null} */
+  #panel = null;
+  #timers = { close: 0, ages: 0 };
+  #announced = "";
+
+  connectedCallback() {
+    if (this.#button.isConnected) return;
+    this.append(this.#button, this.#dialog);
+    this.#backend.sessions.addEventListener("change", () => this.#refresh());
+  }
+
+  #build() {
+    const close = el(
+      "button",
+      {
+        type: "button",
+        class: "wa-ghost wa-square",
+        "aria-label": t("common.close"),
+        onclick: () => this.close(),
+      },
+      icon("close"),
+    );
+    const dialog = el(
+      "dialog",
+      {
+        class: "wa-dialog",
+        "aria-labelledby": this.#titleId,
+        data: { testid: "session-modal", state: "closed" },
+      },
+      el("header", { class: "wa-dialog-head" }, this.#backButton, this.#title, close),
+      this.#body,
+      this.#announcer,
+    );
+    dialog.addEventListener("close", () => this.#closed());
+    // A click on the backdrop lands on the dialog itself; everything visible is inside its children.
+    dialog.addEventListener("mousedown", (event) => event.target === dialog && this.close());
+    return dialog;
+  }
+
+  /** Opens the list of sessions. @param {HTMLElement} [opener] gets the focus back */
+  open(opener) {
+    if (this.#dialog.open) return;
+    this.#opener =
+      opener ?? (document.activeElement instanceof HTMLElement ? document.activeElement : this.#button);
+    this.#dialog.showModal();
+    this.#timers.ages = setInterval(() => this.#refresh(), AGES_EVERY_MS);
+    this.#showList();
+    void this.#load();
+  }
+
+  close() {
+    this.#dialog.close();
+  }
+
+  #closed() {
+    this.#leaveAttempt();
+    clearInterval(this.#timers.ages);
+    fill(this.#body);
+    this.#list = null;
+    this.#announcer.textContent = "";
+    this.#dialog.dataset.state = "closed";
+    const opener = this.#opener?.isConnected ? this.#opener : this.#button;
+    opener.focus();
+  }
+
+  async #load() {
+    try {
+      await this.#backend.open();
+      await this.#backend.sessions.load();
+    } catch (error) {
+      showFailure(error, { retry: () => void this.#load() });
+      if (this.#list || this.#dialog.dataset.state === "loading") this.#refresh();
+    }
+  }
+
+  /** @param {string} title @param {boolean} withBack @param {Element} content */
+  #page(title, withBack, content) {
+    this.#title.textContent = title;
+    this.#backButton.hidden = !withBack;
+    fill(this.#body, content);
+  }
+
+  // ------------------------------------------------------------------------------------------ list and form
+
+  #showList() {
+    this.#leaveAttempt();
+    this.#list = new SessionList(this.#backend, {
+      create: () => this.#showForm(),
+      link: (session) => this.#showLinking(session),
+      openInbox: (session) => {
+        this.close();
+        this.#tell("session-open", session.id);
+      },
+    });
+    this.#page(t("sessions.title"), false, this.#list.element);
+    this.#title.focus();
+    this.#refresh();
+  }
+
+  #refresh() {
+    if (!this.#dialog.open || !this.#list) return;
+    const state = this.#backend.sessions.state;
+    const shown = state === "loaded" || this.#backend.sessions.list().length > 0;
+    if (shown && this.#backend.me) {
+      this.#dialog.dataset.state = "list";
+      if (!this.#list.element.isConnected) fill(this.#body, this.#list.element);
+      this.#list.update();
+    } else if (state === "failed") {
+      this.#dialog.dataset.state = "error";
+      const again = el(
+        "button",
+        { type: "button", class: "wa-button", onclick: () => void this.#load() },
+        t("action.retry"),
+      );
+      fill(
+        this.#body,
+        el("div", { class: "wa-empty" }, icon("alert"), el("h3", {}, t("sessions.error")), again),
+      );
+    } else {
+      this.#dialog.dataset.state = "loading";
+      fill(
+        this.#body,
+        el(
+          "div",
+          { class: "wa-empty", "aria-busy": "true" },
+          icon("spinner"),
+          el("p", {}, t("sessions.loading")),
+        ),
+      );
+    }
+  }
+
+  #showForm() {
+    this.#list = null;
+    const form = new SessionForm(this.#backend, {
+      created: (session) => this.#showLinking(session),
+      cancel: () => this.#showList(),
+    });
+    this.#page(t("sessions.create.title"), true, form.element);
+    form.focus();
+  }
+
+  // ------------------------------------------------------------------------------------------ linking
+
+  /** @param {Session} session */
+  #showLinking(session) {
+    if (!this.#dialog.open) return;
+    this.#leaveAttempt();
+    this.#list = null;
+    const watch = new LinkWatch(this.#backend, session.id, (view) => this.#onView(view, session));
+    const panel = new QrPanel(this.#backend, session, {
+      again: () => void watch.connect(),
+      back: () => this.#showList(),
+    });
+    this.#watch = watch;
+    this.#panel = panel;
+    this.#page(t("link.title", { name: session.name }), true, panel.element);
+    this.#title.focus();
+    void watch.start();
+  }
+
+  /** @param {LinkView} view @param {Session} session */
+  #onView(view, session) {
+    this.#panel?.show(view);
+    this.#dialog.dataset.state = view.phase;
+    this.#announce(view);
+    if (view.phase === "success" && !this.#timers.close) {
+      this.#timers.close = setTimeout(() => this.close(), SUCCESS_STAYS_MS);
+      this.#tell("session-connected", session.id);
+    }
+  }
+
+  /** A screen reader hears each step once, and never the seconds. @param {LinkView} view */
+  #announce(view) {
+    const step = view.phase === "qr" ? `qr ${view.code?.seq}` : view.phase;
+    if (step === this.#announced) return;
+    const key =
+      view.phase === "qr"
+        ? this.#announced.includes("preparing")
+          ? "live.ready"
+          : "live.new"
+        : ANNOUNCED[view.phase];
+    this.#announced = step;
+    this.#announcer.textContent = key ? t(key) : "";
+  }
+
+  #leaveAttempt() {
+    clearTimeout(this.#timers.close);
+    this.#timers.close = 0;
+    this.#announced = "";
+    this.#watch?.stop();
+    this.#panel?.clear();
+    this.#watch = this.#panel = null;
+  }
+
+  /** @param {string} name @param {number} id */
+  #tell(name, id) {
+    const detail = { session_id: id, session: this.#backend.sessions.get(id) ?? null };
+    this.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
+  }
+}
+
+customElements.define("whatsapp-sessions", WhatsAppSessions);

@@ -1,0 +1,113 @@
+/** What the words of the wire look like on the screen: session statuses, delivery states, kinds of message. */
+
+import { hasText, t } from "./strings.js";
+import { ago } from "./format.js";
+
+/** @import { Message, Session } from "./types.js" */
+
+/**
+ * @typedef {"good" | "busy" | "warn" | "bad" | "calm"} Tone
+ * @typedef {{text: string, tone: Tone, icon: import("./icons.js").IconName}} Badge
+ * @typedef {"connect" | "show_qr" | "open" | "none"} PrimaryAction
+ */
+
+/** @type {Record<string, {tone: Tone, icon: import("./icons.js").IconName}>} */
+const LOOKS = {
+  disconnected: { tone: "calm", icon: "pause" },
+  connecting: { tone: "busy", icon: "spinner" },
+  need_scan: { tone: "warn", icon: "qr" },
+  need_passkey: { tone: "warn", icon: "phone" },
+  connected: { tone: "good", icon: "check" },
+  logged_out: { tone: "bad", icon: "unlink" },
+  expired: { tone: "bad", icon: "clock" },
+  gone: { tone: "bad", icon: "unlink" },
+};
+
+/** A word nobody has told us about: `two_step_check` → `Two step check`. @param {string} word */
+export function prettify(word) {
+  const text = word.replace(/[_-]+/g, " ").trim();
+  return text ? text[0].toUpperCase() + text.slice(1) : "?";
+}
+
+/**
+ * The badge of a session. Colour is never the only sign: every badge has an icon and words.
+ *
+ * @param {Session} session
+ * @param {number} now  server time in ms
+ * @returns {Badge}
+ */
+export function sessionBadge(session, now) {
+  const { status } = session;
+  if (session.stale && status === "connected") {
+    const when = ago(session.checked_at, now);
+    return {
+      text: when ? t("status.stale", { ago: when }) : t("status.never_checked"),
+      tone: "warn",
+      icon: "question",
+    };
+  }
+  if (status === "disconnected" && !session.last_connected_at)
+    return { text: t("status.new"), tone: "calm", icon: "unlink" };
+  const look = LOOKS[status] ?? { tone: "calm", icon: "question" };
+  const key = `status.${status}`;
+  return { text: hasText(key) ? t(key) : prettify(status), ...look };
+}
+
+/** The one thing to do with a session in this state. @param {Session} session @returns {{action: PrimaryAction, text: string}} */
+export function primaryAction(session) {
+  switch (session.status) {
+    case "connected":
+      return { action: "open", text: t("sessions.open_inbox") };
+    case "need_scan":
+    case "connecting":
+    case "need_passkey":
+      return { action: "show_qr", text: t("sessions.show_qr") };
+    case "logged_out":
+    case "expired":
+      return { action: "connect", text: t("sessions.link_again") };
+    case "gone":
+      return { action: "none", text: "" };
+    default: {
+      const linkedBefore = session.status === "disconnected" && session.last_connected_at;
+      return { action: "connect", text: linkedBefore ? t("sessions.reconnect") : t("sessions.link") };
+    }
+  }
+}
+
+const DELIVERY = ["queued", "sent", "delivered", "read", "failed", "unknown"];
+
+/** @param {Message} message @returns {"queued" | "sent" | "delivered" | "read" | "failed" | "unknown"} */
+export function deliveryState(message) {
+  const status = message.status ?? "unknown";
+  return /** @type {any} */ (DELIVERY.includes(status) ? status : "unknown");
+}
+
+const KINDS = [
+  "text",
+  "image",
+  "video",
+  "audio",
+  "document",
+  "sticker",
+  "location",
+  "contact",
+  "poll",
+  "reaction",
+];
+
+/** @param {Message} message @returns {string} a kind we can show; anything new is `unknown` */
+export function messageKind(message) {
+  const kind = message.message_type ?? "text";
+  return KINDS.includes(kind) ? kind : "unknown";
+}
+
+/** One line that stands for a message in the list. @param {Message} message */
+export function previewOf(message) {
+  if (message.deleted_at) return t("thread.deleted");
+  const kind = messageKind(message);
+  const text = (message.message_text ?? "").replace(/\s+/g, " ").trim();
+  if (kind === "text") return text || t("type.text");
+  const label = kind === "unknown" ? t("type.unknown") : t(/** @type {any} */ (`type.${kind}`));
+  if (!text) return label;
+  return kind === "unknown" ? text : `${label}: ${text}`;
+}

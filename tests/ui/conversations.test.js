@@ -1,0 +1,267 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Conversations } from "../../gateway/ui/conversations.js";
+import { Messages } from "../../gateway/ui/messages.js";
+
+const CHAT = "923001234567@s.whatsapp.net";
+const at = (second) => `2026-03-01T10:00:${String(second).padStart(2, "0")}Z`;
+const incoming = (id, more = {}) => ({
+  id: String(id),
+  direction: "in",
+  session_id: 1,
+  chat: CHAT,
+  phone: "923001234567",
+  message_text: `text ${id}`,
+  message_type: "text",
+  received_at: at(id),
+  created_at: at(id),
+  is_read: false,
+  ...more,
+});
+const conversation = (more = {}) => ({
+  session_id: 1,
+  chat: CHAT,
+  phone: "923001234567",
+  name: "Ali",
+  unread: 0,
+  replied: false,
+  last_message: null,
+  last_at: at(0),
+  ...more,
+});
+const list = (conversations, off, next_cursor = null) => ({
+  conversations,
+  next_cursor,
+  position: { 1: { off, epoch: "a" } },
+});
+const created = (off, data) => ({ inbox: "1", off, epoch: "a", event: "message.created", data });
+
+function loaded(conversations = [conversation()], off = 10) {
+  const data = new Conversations();
+  data.beginLoad();
+  data.finishLoad(list(conversations, off), { append: false });
+  return data;
+}
+
+test("a new message moves its conversation to the top and counts once", () => {
+  const data = loaded([conversation({ chat: "1@s.whatsapp.net", last_at: at(5) }), conversation()]);
+  data.apply(created(11, incoming(20)));
+
+  assert.equal(data.rows()[0].chat, CHAT);
+  assert.equal(data.rows()[0].unread, 1);
+  assert.equal(data.rows()[0].last_message.message_text, "text 20");
+});
+
+test("an event the loaded list already holds is not counted again", () => {
+  const data = loaded([conversation({ unread: 3 })], 10);
+  data.apply(created(10, incoming(20)));
+
+  assert.equal(data.rows()[0].unread, 3);
+});
+
+test("an event of a new history is counted although its offset is small", () => {
+  const data = loaded([conversation()], 10);
+  data.apply({ ...created(1, incoming(20)), epoch: "b" });
+
+  assert.equal(data.rows()[0].unread, 1);
+});
+
+test("an event that comes while the list is on its way is neither lost nor counted twice", () => {
+  for (const readUpTo of [10, 11]) {
+    const data = loaded([conversation()], 10);
+    data.beginLoad();
+    data.apply(created(11, incoming(20)));
+    data.finishLoad(list([conversation({ unread: readUpTo === 11 ? 1 : 0 })], readUpTo), { append: false });
+
+    assert.equal(data.rows()[0].unread, 1, `list read at ${readUpTo}`);
+  }
+});
+
+test("a conversation that begins while the list is on its way stays in it", () => {
+  const data = loaded([], 10);
+  data.beginLoad();
+  data.apply(created(11, incoming(20, { push_name: "Sara" })));
+  data.finishLoad(list([], 10), { append: false });
+
+  assert.deepEqual(
+    data.rows().map((row) => [row.name, row.unread]),
+    [["Sara", 1]],
+  );
+});
+
+test("a conversation beyond the loaded page is shown at once and its count asked of the server", () => {
+  const data = loaded([]);
+
+  assert.equal(data.apply(created(11, incoming(20))), "refresh");
+  assert.equal(data.rows().length, 1);
+});
+
+test("a late older message counts as unread and does not become the last one", () => {
+  const data = loaded([conversation({ last_message: incoming(30), last_at: at(30) })]);
+  data.apply(created(11, incoming(20)));
+
+  assert.equal(data.rows()[0].unread, 1);
+  assert.equal(data.rows()[0].last_message.id, "30");
+});
+
+test("a reply marks the conversation as replied and is not unread", () => {
+  const data = loaded();
+  data.apply(created(11, { ...incoming(20), direction: "out", sent_at: at(20), status: "sent" }));
+
+  assert.equal(data.rows()[0].replied, true);
+  assert.equal(data.rows()[0].unread, 0);
+});
+
+test("group messages make no row", () => {
+  const data = loaded([]);
+  data.apply(created(11, incoming(20, { chat: "1203@g.us" })));
+
+  assert.deepEqual(data.rows(), []);
+});
+
+test("what reading elsewhere does to a count is asked of the server", () => {
+  const data = loaded([conversation({ unread: 2 })]);
+
+  assert.equal(
+    data.apply({ ...created(11, incoming(5, { is_read: true })), event: "message.updated" }),
+    "refresh",
+  );
+});
+
+test("under a search a stranger's message is not slipped in, the server is asked", () => {
+  const data = loaded([]);
+  data.query.search = "ali";
+
+  assert.equal(data.apply(created(11, incoming(20))), "refresh");
+  assert.deepEqual(data.rows(), []);
+});
+
+test("under a session filter a message of another session is counted and not shown", () => {
+  const data = loaded([]);
+  data.query.session = 2;
+  data.apply(created(11, incoming(20)));
+
+  assert.deepEqual(data.rows(), []);
+  assert.equal(data.unread, 1);
+});
+
+test("a next page is added and a reload replaces", () => {
+  const data = loaded([conversation()]);
+  data.beginLoad();
+  data.finishLoad(list([conversation({ chat: "2@s.whatsapp.net" })], 10, "more"), { append: true });
+  assert.equal(data.rows().length, 2);
+  data.beginLoad();
+  data.finishLoad(list([conversation()], 10), { append: false });
+
+  assert.equal(data.rows().length, 1);
+  assert.equal(data.nextCursor, null);
+});
+
+const page = (messages, off, more = {}) => ({
+  messages,
+  has_more: false,
+  before: null,
+  position: { 1: { off, epoch: "a" } },
+  ...more,
+});
+
+function thread(messages = [incoming(1), incoming(2)], off = 10) {
+  const data = new Messages(1, CHAT);
+  data.beginLoad();
+  data.finishLoad(page(messages, off));
+  return data;
+}
+
+const texts = (data) => data.list().map((message) => message.message_text);
+
+test("a thread shows each message once, in order, whatever comes twice or late", () => {
+  const data = thread();
+  for (const [off, id] of [
+    [11, 9],
+    [12, 4],
+    [12, 4],
+    [13, 9],
+  ])
+    data.apply(created(off, incoming(id)));
+
+  assert.deepEqual(texts(data), ["text 1", "text 2", "text 4", "text 9"]);
+});
+
+test("a message of another chat or session is not shown here", () => {
+  const data = thread();
+
+  assert.equal(data.apply(created(11, incoming(3, { chat: "1@s.whatsapp.net" }))), false);
+  assert.equal(data.apply(created(11, incoming(3, { session_id: 2 }))), false);
+  assert.equal(data.size, 2);
+});
+
+test("an event that comes while the thread is on its way is kept, an older one does not undo what was read", () => {
+  const data = new Messages(1, CHAT);
+  data.beginLoad();
+  data.apply(created(9, incoming(1, { message_text: "first version" })));
+  data.apply(created(11, incoming(3)));
+  data.finishLoad(page([incoming(1)], 10));
+
+  assert.deepEqual(texts(data), ["text 1", "text 3"]);
+});
+
+test("a deleted row goes, a message deleted by its sender stays with a mark", () => {
+  const data = thread();
+  data.apply({ ...created(11, incoming(1, { deleted_at: at(50) })), event: "message.deleted" });
+  data.apply({
+    ...created(12, { id: "2", direction: "in", session_id: 1, chat: null }),
+    event: "message.deleted",
+  });
+
+  assert.deepEqual(
+    data.list().map((message) => [message.id, Boolean(message.deleted_at)]),
+    [["1", true]],
+  );
+});
+
+test("a reply shown at once becomes its row without a second bubble, whichever comes first", () => {
+  const draft = {
+    ...incoming(0),
+    id: "",
+    direction: "out",
+    client_id: "c1",
+    status: "queued",
+    created_at: at(40),
+  };
+  const row = { ...draft, id: "88", status: "sent", sent_at: at(41) };
+  const data = thread([]);
+  data.put(draft);
+  data.apply(created(11, row));
+  data.put({ ...row, status: "queued" });
+
+  assert.deepEqual(
+    data.list().map((message) => [message.id, message.status]),
+    [["88", "sent"]],
+  );
+});
+
+test("a reload keeps a reply that the server has not seen", () => {
+  const data = thread();
+  data.put({
+    ...incoming(0),
+    id: "",
+    direction: "out",
+    client_id: "c1",
+    status: "queued",
+    created_at: at(40),
+  });
+  data.beginLoad();
+  data.finishLoad(page([incoming(1)], 12));
+
+  assert.equal(data.size, 2);
+});
+
+test("older pages come in front and do not overwrite newer knowledge", () => {
+  const data = thread([incoming(5, { edited_at: at(9) })]);
+  data.prepend(page([incoming(4), incoming(5)], 8, { has_more: true, before: "c" }));
+
+  assert.deepEqual(texts(data), ["text 4", "text 5"]);
+  assert.equal(data.list()[1].edited_at, at(9));
+  assert.equal(data.before, "c");
+});
