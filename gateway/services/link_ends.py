@@ -1,0 +1,80 @@
+"""What follows the end of a linking attempt, once in the cluster: audit trail, and the session's new facts.
+
+Whoever's write ended the attempt calls `follow`: a poller, or `confirm` at the gateway that got the webhook.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from gateway.domain.errors import GatewayError
+from gateway.domain.linking import End
+from gateway.domain.session import SessionId, SessionStatus
+from gateway.services.link_needs import (
+    CALL_S,
+    STORE_S,
+    OnConnected,
+    Wiring,
+    store_late,
+    upstream_late,
+    within,
+)
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 30.0
+"""For reading key, user and the rest after a link."""
+
+
+class Ends:
+    def __init__(self, wiring: Wiring, on_connected: OnConnected) -> None:
+        self._wiring = wiring
+        self._on_connected = on_connected
+
+    async def follow(self, session_id: int, end: End) -> None:
+        logger.info("linking.ended session=%d reason=%s", session_id, end.reason)
+        note = self._wiring.note
+        match end.reason:
+            case "connected":
+                await note(session_id, "connected", "The phone is linked.")
+                await self._refresh(session_id)
+            case "timeout":
+                await note(session_id, "link_timeout", "No phone was linked in time.")
+            case "error":
+                error: dict[str, Any] = end.error or {}
+                await note(session_id, "error", f"Linking ended: {error.get('message')}", error=error)
+            case "cancelled":
+                pass  # who cancelled it has said so
+
+    async def confirm(self, session_id: int) -> bool:
+        """A webhook said `connected`: ends the running attempt, unless upstream says otherwise when asked.
+
+        A webhook that comes late may be about an earlier link. If upstream cannot be asked, its word stands:
+        a linked phone must not end in a time-out. True if this call ended the attempt.
+        """
+        store = self._wiring.store
+        try:
+            attempt = await within(STORE_S, store.current(session_id), store_late())
+            if attempt is None or not attempt.running or not await self._is_connected(session_id):
+                return False
+            if not await within(STORE_S, store.end(session_id, None, "connected", None), store_late()):
+                return False
+        except GatewayError as error:
+            logger.warning("linking.confirm_failed session=%d error=%s", session_id, error)
+            return False
+        await self.follow(session_id, End("connected"))
+        return True
+
+    async def _is_connected(self, session_id: int) -> bool:
+        call = self._wiring.upstream.get_session(SessionId(session_id))
+        try:
+            return (await within(CALL_S, call, upstream_late())).status == SessionStatus.CONNECTED
+        except GatewayError as error:
+            return error.retryable
+
+    async def _refresh(self, session_id: int) -> None:
+        try:
+            async with asyncio.timeout(REFRESH_S):
+                await self._on_connected(session_id)
+        except (GatewayError, TimeoutError) as error:
+            logger.warning("linking.refresh_failed session=%d error=%r", session_id, error)

@@ -1,0 +1,123 @@
+"""What linking needs from the rooms around it, and the bounds of every call to them.
+
+The rooms satisfy the protocols by shape; `app` passes them in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamTimeout
+from gateway.domain.linking import Attempt, Limits
+from gateway.domain.session import ConnectReply, SessionId, StatusSource, UpstreamSession
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CALL_S = 10.0
+"""For one upstream call; less near the end of an attempt."""
+STORE_S = 10.0
+"""For one call to Postgres."""
+
+
+class Upstream(Protocol):
+    """WasenderAPI, with the account token. Every call raises UpstreamError."""
+
+    async def connect_session(self, session_id: SessionId, /) -> ConnectReply: ...
+    async def get_qr_code(self, session_id: SessionId, /) -> str | None: ...
+    async def get_session(self, session_id: SessionId, /) -> UpstreamSession: ...
+
+
+class AttemptStore(Protocol):
+    """The attempts' rows. A session has at most one running attempt.
+
+    `holder` (text) fences a write: if the running attempt is not held by it, or there is none, nothing is
+    written and the answer is None or False. A `holder` of None means whoever holds it. Every call raises
+    StoreUnavailable.
+    """
+
+    async def begin(self, session_id: int, holder: str, actor: str) -> tuple[Attempt, bool]:
+        """A new attempt and True; or the one that runs already, untouched, and False."""
+
+    async def current(self, session_id: int) -> Attempt | None:
+        """The newest attempt, also an ended one."""
+
+    async def running(self) -> list[Attempt]: ...
+
+    async def take(self, session_id: int, holder: str) -> Attempt | None:
+        """Makes `holder` the holder of the running attempt. None if none runs."""
+
+    async def record_code(
+        self, session_id: int, code: str, life_s: float, holder: str | None
+    ) -> Attempt | None:
+        """Another code than the present one gets the next seq and number, and takes back `scanned_at`."""
+
+    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
+        """Writes the status of the session's own row; an unchanged one rings nothing."""
+
+    async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None: ...
+
+    async def touch(self, session_id: int, holder: str) -> Attempt | None:
+        """Sets `moved_at`."""
+
+    async def end(
+        self, session_id: int, holder: str | None, reason: str, error: dict[str, Any] | None
+    ) -> bool:
+        """True for the one caller that ended it."""
+
+
+class Leases(Protocol):
+    """The right to poll a session, while the listening connection lives."""
+
+    async def acquire(self, session_id: int) -> bool:
+        """Whether this process holds the lease now. Never waits for another holder."""
+
+    async def release(self, session_id: int) -> None: ...
+
+
+Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
+"""(session id, event type, sentence, metadata) → one row of the audit trail."""
+OnConnected = Callable[[int], Awaitable[None]]
+"""Called once in the cluster when an attempt ended with a link: refreshes key, user and last_connected_at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What every poller is given."""
+
+    store: AttemptStore
+    upstream: Upstream
+    log: Log
+    limits: Limits
+    clock: Callable[[], float]
+    """Unix seconds, to be compared with the rows' times."""
+    roll: Callable[[], float]
+    """0 ≤ roll() < 1."""
+
+    async def note(self, session_id: int, event: str, sentence: str, **metadata: Any) -> None:
+        """Writes to the audit trail. A trail that cannot be written stops no link."""
+        try:
+            async with asyncio.timeout(STORE_S):
+                await self.log(session_id, event, sentence, metadata)
+        except Exception as error:
+            logger.warning("link.not_logged session=%d event=%s error=%r", session_id, event, error)
+
+
+async def within(seconds: float, call: Awaitable[T], late: GatewayError) -> T:
+    """The call's result; raises `late` if it takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError:
+        raise late from None
+
+
+def store_late() -> StoreUnavailable:
+    return StoreUnavailable("Postgres did not answer in time.")
+
+
+def upstream_late() -> UpstreamTimeout:
+    return UpstreamTimeout("WasenderAPI did not answer in time.")

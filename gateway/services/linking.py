@@ -1,0 +1,269 @@
+"""Linking phones: one poller per connecting session in the whole cluster.
+
+The attempt is a row in Postgres, and a lease (held on the listening connection) is the right to run its
+poller. `connect` makes the row and starts a poller here; every gateway looks every few seconds for attempts
+that run without one, because a gateway died or lost its leases, and takes them over from their row.
+
+Lifecycle: `run` owns every task of this file and ends after `close`. Pollers that are stopped by `close`, or
+by `on_leases_lost`, end no attempt: it goes on at whichever gateway gets the lease.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable
+
+from gateway.domain import linking
+from gateway.domain.errors import GatewayError
+from gateway.domain.linking import Attempt, End, Limits
+from gateway.domain.session import Actor, SessionStatus
+from gateway.services.link_ends import Ends
+from gateway.services.link_needs import (
+    STORE_S,
+    AttemptStore,
+    Leases,
+    Log,
+    OnConnected,
+    Upstream,
+    Wiring,
+    store_late,
+    within,
+)
+from gateway.services.link_post import Post
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 3.0
+"""Between two looks for attempts without a poller."""
+CLOSE_S = 5.0
+
+
+class Linking:
+    """`clock` is unix time, to be compared with the rows' times; `roll` gives 0 ≤ x < 1 to spread calls."""
+
+    def __init__(
+        self,
+        store: AttemptStore,
+        upstream: Upstream,
+        leases: Leases,
+        *,
+        on_connected: OnConnected,
+        log: Log,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._wiring = Wiring(store, upstream, log, limits or Limits(), clock, roll)
+        self._ends = Ends(self._wiring, on_connected)
+        self._store = store
+        self._leases = leases
+        self._posts: dict[int, Post] = {}
+        self._rung: set[int] = set()
+        self._stir = asyncio.Event()
+        self._look_at = 0.0
+        self._is_closing = False
+        self._is_closed = asyncio.Event()
+        self._is_closed.set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._side_tasks: set[asyncio.Task[None]] = set()
+        self._confirming: set[int] = set()
+
+    # -------------------------------------------------------------------------------------- asked by people
+
+    async def connect(self, session_id: int, actor: Actor) -> Attempt:
+        """The running attempt of the session; a new one if none runs. Idempotent, also across gateways.
+
+        Answers as soon as the attempt is stored; upstream is asked by the poller. Raises StoreUnavailable.
+        """
+        post = self._new_post(session_id)
+        begun = self._store.begin(session_id, post.token, actor.name)
+        attempt, is_new = await within(STORE_S, begun, store_late())
+        if is_new:
+            self._start(session_id, post, attempt)
+            await self._wiring.note(
+                session_id, "link_started", "Linking was started.", actor=actor.name, attempt_id=attempt.id
+            )
+        elif session_id not in self._posts:
+            self.wake(())  # its gateway may have died a moment ago
+        return attempt
+
+    async def cancel(self, session_id: int, actor: Actor, why: str) -> bool:
+        """Ends the running attempt, for a disconnect, delete or restart. False if none runs.
+
+        When it returns, this process asks upstream nothing more about the attempt. Raises StoreUnavailable.
+        """
+        attempt = await within(STORE_S, self._store.current(session_id), store_late())
+        is_ended = False
+        if attempt is not None and attempt.running:
+            now, limits = self._wiring.clock(), self._wiring.limits
+            for effect in linking.decide(attempt, linking.Cancelled(), now=now, limits=limits):
+                if isinstance(effect, End):
+                    ended = self._store.end(session_id, None, effect.reason, effect.error)
+                    is_ended = await within(STORE_S, ended, store_late())
+        await self._stop([session_id])
+        if is_ended:
+            sentence = f"Linking was cancelled: {why.rstrip('.')}."
+            await self._wiring.note(session_id, "link_cancelled", sentence, actor=actor.name)
+        return is_ended
+
+    # -------------------------------------------------------------------------------------- told by others
+
+    def wake(self, session_ids: Iterable[int]) -> None:
+        """Something happened to these sessions (a bell, a webhook): their pollers here look at once.
+
+        Without any: bells may have been missed, so attempts without a poller are looked for at once.
+        """
+        named = set(session_ids)
+        self._rung |= named
+        if not named:
+            self._look_at = 0.0
+        self._stir.set()
+
+    def on_status(self, session_id: int, status: str) -> None:
+        """A webhook brought a status. Returns at once; `connected` is checked in the background."""
+        self.wake([session_id])
+        if status == SessionStatus.CONNECTED and session_id not in self._confirming and self._tasks:
+            self._confirming.add(session_id)
+            self._spawn(self._confirm(session_id), f"confirm link {session_id}")
+
+    def on_leases_lost(self) -> None:
+        """The listening connection is gone, and every lease with it: pollers stop, attempts go on."""
+        for post in self._posts.values():
+            post.has_lease = False
+            post.interrupt()
+        self.wake(())
+
+    # -------------------------------------------------------------------------------------- running
+
+    async def run(self) -> None:
+        """Until `close`. Nothing that one session does, and no bug in its poller, ends it."""
+        self._is_closed.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                try:
+                    while not self._is_closing:
+                        await self._turn()
+                    await self._stop(list(self._posts))
+                    await _finish(self._side_tasks)
+                finally:
+                    self._tasks = None  # a group that is ending takes no more tasks
+        finally:
+            self._is_closed.set()
+
+    async def close(self) -> None:
+        """Stops all pollers and gives their leases back, so that another gateway goes on at once."""
+        self._is_closing = True
+        self._stir.set()
+        await self._is_closed.wait()
+
+    async def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if loop.time() >= self._look_at:
+                self._look_at = loop.time() + LOOK_S * (0.8 + 0.4 * self._wiring.roll())
+                await self._look()
+            rung, self._rung = self._rung, set()
+            for session_id in rung & self._posts.keys():
+                await self._judge(session_id)
+        except GatewayError as error:  # the next look sees whatever was missed
+            logger.warning("linking.store_unavailable error=%s", error)
+        except Exception:
+            logger.exception("linking.turn_failed")
+        try:
+            async with asyncio.timeout(max(0.0, self._look_at - loop.time())):
+                await self._stir.wait()
+        except TimeoutError:
+            pass
+        self._stir.clear()
+
+    async def _look(self) -> None:
+        """Starts pollers for attempts that may have none, and doubts pollers whose attempt is not listed."""
+        # Noted before reading: whatever begins during the read is not missing from it.
+        followed = {session_id: post for session_id, post in self._posts.items() if post.poller}
+        running = {row.session_id: row for row in await within(STORE_S, self._store.running(), store_late())}
+        for session_id in running.keys() - self._posts.keys():
+            self._start(session_id, self._new_post(session_id), None)
+        self._rung.update(id_ for id_, post in followed.items() if not post.holds(running.get(id_)))
+
+    async def _judge(self, session_id: int) -> None:
+        """Shows a poller its row; stops it, even in the middle of a call, if the row is not its own."""
+        post = self._posts.get(session_id)
+        if post is None or post.poller is None:
+            return
+        row = await within(STORE_S, self._store.current(session_id), store_late())
+        if row is not None and post.holds(row):
+            post.poller.tell(row)
+        else:
+            post.interrupt()
+
+    # -------------------------------------------------------------------------------------- pollers
+
+    def _new_post(self, session_id: int) -> Post:
+        return Post(session_id, self._wiring, self._leases)
+
+    def _start(self, session_id: int, post: Post, fresh: Attempt | None) -> None:
+        """Puts a post to work. Before `run` nothing is started: `run` finds the attempt."""
+        if self._tasks is None or self._is_closing:
+            return
+        former = self._posts.get(session_id)
+        if former is not None:
+            former.interrupt()
+        self._posts[session_id] = post
+        job = self._work(session_id, post, fresh, former)
+        post.task = self._tasks.create_task(job, name=f"link session {session_id}")
+        # Not in the task itself: one that is cancelled before its first step runs no `finally`.
+        post.task.add_done_callback(lambda _: self._leave(session_id, post))
+
+    async def _work(self, session_id: int, post: Post, fresh: Attempt | None, former: Post | None) -> None:
+        end = await post.run(fresh, former)
+        if end is not None:
+            self._spawn(self._ends.follow(session_id, end), f"close link {session_id}")
+
+    def _leave(self, session_id: int, post: Post) -> None:
+        if self._posts.get(session_id) is post:
+            del self._posts[session_id]
+
+    async def _stop(self, session_ids: Iterable[int]) -> None:
+        """Interrupts these pollers and waits until they have let go of their leases."""
+        posts = [self._posts[session_id] for session_id in session_ids if session_id in self._posts]
+        for post in posts:
+            post.interrupt()
+        tasks = [post.task for post in posts if post.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_S)
+
+    # -------------------------------------------------------------------------------------- side tasks
+
+    async def _confirm(self, session_id: int) -> None:
+        try:
+            if await self._ends.confirm(session_id):
+                self.wake([session_id])
+        finally:
+            self._confirming.discard(session_id)
+
+    def _spawn(self, job: Coroutine[None, None, None], name: str) -> None:
+        if self._tasks is None:
+            job.close()
+            return
+        task = self._tasks.create_task(_guarded(job, name), name=name)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+
+
+async def _guarded(job: Coroutine[None, None, None], name: str) -> None:
+    """A bug in one session's side task must not end the group that all sessions share."""
+    try:
+        await job
+    except Exception:
+        logger.exception("linking.task_crashed task=%s", name)
+
+
+async def _finish(tasks: set[asyncio.Task[None]]) -> None:
+    """Lets these end by themselves, but not for ever."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(set(tasks), timeout=CLOSE_S)
+    for task in late:
+        task.cancel()

@@ -1,0 +1,253 @@
+"""One poller: follows one linking attempt until it has ended, or until it is somebody else's.
+
+It owns no decision: it asks upstream, hands what came to `domain.linking`, and carries out what that says.
+Every write names the poller's token, so that a poller which was frozen and woke up too late changes nothing.
+
+Lifecycle: a `Post` makes it and runs `follow`; `tell` and cancelling the task are the only ways in.
+Cancelling is safe at any point: the attempt's row says where to go on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import TypeVar
+
+from gateway.domain import linking
+from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamFailed
+from gateway.domain.linking import Answered, Attempt, End, Failed, Signal
+from gateway.domain.session import SessionId, SessionStatus
+from gateway.services.link_needs import CALL_S, STORE_S, Wiring, store_late, upstream_late, within
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LAST_LOOK_S = 2.0
+"""For the look at upstream when the time is up: a scan in the last second counts."""
+STORE_RETRY_S = 1.0
+STATUS_FRESH_S = 60.0
+"""An unchanged status is written at most this often."""
+ECHO_S = 1.0
+"""A bell this soon after a write of ours, with nothing new in the row, is that write's own."""
+MIN_GAP_S = 0.25
+"""Between two polls, however often somebody rings."""
+
+
+class NotOurs(Exception):
+    """The attempt has ended, or another poller holds it."""
+
+
+class Poller:
+    """Follows `attempt`, which is held by `token`.
+
+    `is_new` says that upstream has not been asked to connect yet. Otherwise upstream's status tells whether a
+    gateway that died came that far.
+    """
+
+    def __init__(self, attempt: Attempt, token: str, wiring: Wiring, *, is_new: bool) -> None:
+        self.attempt = attempt
+        self.is_ending = False
+        """True while the end is being written: from there on nobody needs to stop this poller."""
+        self._token = token
+        self._wiring = wiring
+        self._id = SessionId(attempt.session_id)
+        self._connect_due = is_new
+        self._connect_made = False
+        self._failures = 0
+        self._before: str | None = None
+        self._written: str | None = None
+        self._written_at = float("-inf")
+        self._wrote_at = wiring.clock()  # the attempt was begun or taken a moment ago, and that rings, too
+        self._asked_at = float("-inf")
+        # Attempts taken over together (a gateway died) would otherwise all ask at once.
+        self._ask_at = wiring.clock() + (0.0 if is_new else wiring.limits.poll_s * wiring.roll())
+        self._news: Attempt | None = None
+        self._rung = asyncio.Event()
+
+    def tell(self, row: Attempt) -> None:
+        """A bell rang, and this is the attempt's row: running, and held by this poller."""
+        self._news = row
+        self._rung.set()
+
+    async def follow(self) -> End | None:
+        """How the attempt ended by this poller's hand; None if it ended, or went on, by another's."""
+        while True:
+            try:
+                await self._rest()
+                signals = await self._ask() if self._is_due() else []
+                for signal in (*signals, linking.Tick()):
+                    if (end := await self._act_on(signal)) is not None:
+                        return end
+            except NotOurs:
+                return None
+            except StoreUnavailable as error:
+                # Nothing is lost: what could not be written is seen again by the next look at upstream.
+                self.is_ending = False
+                logger.warning("link.store_unavailable session=%d error=%s", self._id, error)
+                await asyncio.sleep(STORE_RETRY_S * (1 + self._wiring.roll()))
+
+    # ------------------------------------------------------------------------------------------ waiting
+
+    @property
+    def _deadline(self) -> float:
+        return linking.deadline(self.attempt, self._wiring.limits)
+
+    async def _rest(self) -> None:
+        """Until it is time to ask or to give up. A ring brings the next question forward."""
+        while (delay := min(self._ask_at, self._deadline) - self._wiring.clock()) > 0:
+            try:
+                async with asyncio.timeout(delay):
+                    await self._rung.wait()
+            except TimeoutError:
+                continue  # a timer may fire before the wall clock is there
+            await self._on_ring()
+
+    async def _on_ring(self) -> None:
+        has_moved = await self._adopt_news()
+        is_echo = not has_moved and self._wiring.clock() - self._wrote_at < ECHO_S
+        if is_echo or self._failures:  # after a failure upstream's wish, or the back-off, comes first
+            return
+        self._written_at = float("-inf")  # a webhook may have written another status meanwhile
+        self._ask_at = min(self._ask_at, max(self._wiring.clock(), self._asked_at + MIN_GAP_S))
+
+    async def _adopt_news(self) -> bool:
+        """Whether the row that a bell brought holds something that this poller did not write."""
+        self._rung.clear()
+        row, self._news = self._news, None
+        # A row that was read before our own last write is no news.
+        if row is None or row.id != self.attempt.id or row.moved_at < self.attempt.moved_at:
+            return False
+        has_moved = row != self.attempt
+        await self._learn(row)
+        return has_moved
+
+    async def _learn(self, row: Attempt | None) -> None:
+        """The attempt's row as it is now. Only the poller sees every code, whoever brought it."""
+        if row is None:
+            raise NotOurs
+        before, self.attempt = self.attempt, row
+        if row.number > before.number:
+            await self._wiring.note(
+                self._id, "qr_generated", f"Code {row.number} is shown.", attempt=row.number, seq=row.seq
+            )
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    def _is_due(self) -> bool:
+        """Also when the time is up, for a last look; but not while upstream wants to be left alone."""
+        return self._wiring.clock() >= self._ask_at or not self._failures
+
+    async def _ask(self) -> list[Signal]:
+        self._asked_at = self._wiring.clock()
+        if self._connect_due:
+            return await self._ask_to_connect()
+        signals = await self._ask_for_news()
+        if await self._adopt_news():
+            # A webhook overtook this answer: its code may be older than the row's. Soon asked again.
+            signals = [replace(s, code=self.attempt.code) if isinstance(s, Answered) else s for s in signals]
+        return signals
+
+    async def _ask_to_connect(self) -> list[Signal]:
+        """`connect` repeats harmlessly upstream; after a failure the status says whether it was done."""
+        self._connect_due = False
+        try:
+            reply = await self._call(self._wiring.upstream.connect_session(self._id))
+        except GatewayError as error:
+            return [self._failure(error, "connect")]
+        self._connect_made, self._failures = True, 0
+        if reply.code is None:
+            # The engine is not up yet, or the number is linked already: `connected` in this reply may mean
+            # "connecting", so only the status is believed.
+            return await self._ask_for_news()
+        return [Answered(status=None, code=reply.code)]
+
+    async def _ask_for_news(self) -> list[Signal]:
+        """Status first: a code that is read afterwards is newer than what the status says."""
+        upstream = self._wiring.upstream
+        try:
+            status = (await self._call(upstream.get_session(self._id))).status
+        except GatewayError as error:
+            return [self._failure(error, "status")]
+        code, failed = self.attempt.code, None
+        if status != SessionStatus.CONNECTED:
+            try:
+                code = await self._call(upstream.get_qr_code(self._id))
+            except GatewayError as error:
+                if _means_no_code(error):
+                    code = None
+                else:
+                    failed = self._failure(error, "code")
+        answer = Answered(status, code, self._before, self._connect_made)
+        self._before = status or self._before
+        if failed is not None:
+            return [answer, failed]
+        self._failures = 0
+        return [answer]
+
+    async def _call(self, call: Awaitable[T]) -> T:
+        left = self._deadline - self._wiring.clock()
+        return await within(min(CALL_S, max(LAST_LOOK_S, left)), call, upstream_late())
+
+    def _failure(self, error: GatewayError, during: linking.Call) -> Failed:
+        self._failures += 1
+        logger.info("link.upstream_failed session=%d call=%s error=%s", self._id, during, error.code)
+        return Failed(error, during, self._failures)
+
+    # ------------------------------------------------------------------------------------------ acting
+
+    async def _act_on(self, signal: Signal) -> End | None:
+        wiring = self._wiring
+        effects = linking.decide(
+            self.attempt, signal, now=wiring.clock(), limits=wiring.limits, roll=wiring.roll()
+        )
+        for effect in effects:
+            if isinstance(effect, End):
+                return await self._end(effect)
+            await self._carry_out(effect)
+        return None
+
+    async def _carry_out(self, effect: linking.Effect) -> None:
+        store = self._wiring.store
+        match effect:
+            case linking.WaitUntil(at):
+                self._ask_at = at
+            case linking.Connect():
+                self._connect_due = True
+            case linking.StoreStatus(status):
+                await self._record_status(status)
+            case linking.StoreCode(code):
+                life_s = linking.CODE_LIFE_S
+                await self._write(store.record_code(self._id, code, life_s, self._token))
+            case linking.StoreScanned():
+                await self._write(store.mark_scanned(self._id, self._token))
+                await self._wiring.note(self._id, "scanned", "A phone has scanned the code.")
+            case linking.Touch():
+                await self._write(store.touch(self._id, self._token))
+
+    async def _write(self, call: Awaitable[Attempt | None]) -> None:
+        row = await within(STORE_S, call, store_late())
+        self._wrote_at = self._wiring.clock()
+        await self._learn(row)
+
+    async def _record_status(self, status: str) -> None:
+        now = self._wiring.clock()
+        is_new = status != self._written
+        if not is_new and now - self._written_at < STATUS_FRESH_S:
+            return
+        await within(STORE_S, self._wiring.store.record_status(self._id, status, "poll"), store_late())
+        self._written, self._written_at = status, now
+        if is_new:  # an unchanged one rings nothing
+            self._wrote_at = self._wiring.clock()
+
+    async def _end(self, end: End) -> End | None:
+        self.is_ending = True
+        store = self._wiring.store
+        if await within(STORE_S, store.end(self._id, self._token, end.reason, end.error), store_late()):
+            return end
+        raise NotOurs
+
+
+def _means_no_code(error: GatewayError) -> bool:
+    """The engine is not up yet: `/qrcode` then refuses instead of answering with nothing."""
+    return isinstance(error, UpstreamFailed) and (error.details or {}).get("reason") == "not_initialized"

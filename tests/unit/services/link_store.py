@@ -1,0 +1,116 @@
+"""The attempts' rows as Postgres keeps them, in memory and on the virtual clock."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from gateway.domain.errors import GatewayError
+from gateway.domain.linking import Attempt
+from tests.clock import now
+
+
+class MemoryStore:
+    """The attempts' rows; every change rings the bell of every gateway, the writer's too."""
+
+    def __init__(self) -> None:
+        self.rows: list[Attempt] = []
+        self.statuses: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        self.bells: list[Callable[[Iterable[int]], None]] = []
+        self.faults: dict[str, GatewayError] = {}
+        self.answer_s = 0.0
+        """How long after its bell the answer to `end` arrives."""
+        self._seq: dict[int, int] = defaultdict(int)
+
+    async def _call(self, name: str) -> None:
+        await asyncio.sleep(0.001)
+        if name in self.faults:
+            raise self.faults[name]
+
+    def newest(self, session_id: int) -> Attempt | None:
+        return next((row for row in reversed(self.rows) if row.session_id == session_id), None)
+
+    def _ring(self, session_id: int) -> None:
+        for bell in self.bells:
+            asyncio.get_running_loop().call_later(0.001, bell, [session_id])
+
+    def _fenced(self, session_id: int, holder: str | None) -> Attempt | None:
+        row = self.newest(session_id)
+        return row if row and row.running and holder in (None, row.holder) else None
+
+    def _write(self, row: Attempt, **changes: Any) -> Attempt:
+        changed = replace(row, **changes)
+        self.rows[self.rows.index(row)] = changed
+        self._ring(row.session_id)
+        return changed
+
+    async def begin(self, session_id: int, holder: str, actor: str) -> tuple[Attempt, bool]:
+        await self._call("begin")
+        row = self._fenced(session_id, None)
+        if row is not None:
+            return row, False
+        row = Attempt(len(self.rows) + 1, session_id, holder, actor, started_at=now(), moved_at=now())
+        self.rows.append(row)
+        self._ring(session_id)
+        return row, True
+
+    async def current(self, session_id: int) -> Attempt | None:
+        await self._call("current")
+        return self.newest(session_id)
+
+    async def running(self) -> list[Attempt]:
+        await self._call("running")
+        return [row for row in self.rows if row.running]
+
+    async def take(self, session_id: int, holder: str) -> Attempt | None:
+        await self._call("take")
+        row = self._fenced(session_id, None)
+        return self._write(row, holder=holder) if row else None
+
+    async def record_code(
+        self, session_id: int, code: str, life_s: float, holder: str | None
+    ) -> Attempt | None:
+        await self._call("record_code")
+        row = self._fenced(session_id, holder)
+        if row is None or row.code == code:
+            return row
+        self._seq[session_id] += 1
+        return self._write(
+            row,
+            code=code,
+            seq=self._seq[session_id],
+            number=row.number + 1,
+            issued_at=now(),
+            expires_at=now() + life_s,
+            moved_at=now(),
+            scanned_at=None,
+        )
+
+    async def record_status(self, session_id: int, status: str, source: str) -> None:
+        await self._call("record_status")
+        known = self.statuses[session_id]
+        if not known or known[-1][0] != status:
+            known.append((status, source))
+            self._ring(session_id)
+
+    async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
+        await self._call("mark_scanned")
+        row = self._fenced(session_id, holder)
+        return self._write(row, scanned_at=now(), moved_at=now()) if row else None
+
+    async def touch(self, session_id: int, holder: str) -> Attempt | None:
+        await self._call("touch")
+        row = self._fenced(session_id, holder)
+        return self._write(row, moved_at=now()) if row else None
+
+    async def end(
+        self, session_id: int, holder: str | None, reason: str, error: dict[str, Any] | None
+    ) -> bool:
+        await self._call("end")
+        row = self._fenced(session_id, holder)
+        if row is None:
+            return False
+        self._write(row, ended_at=now(), reason=reason, error=error)
+        await asyncio.sleep(self.answer_s)
+        return True
