@@ -1,0 +1,277 @@
+"""Brings a database to the state of the files in `sql/`; the shop's tables may be in it, and in use, already.
+
+Each file runs in a transaction and is then noted with its checksum. Locks on the shop's tables are waited for
+briefly and repeatedly: a lock request that waits makes everybody behind it wait too. Files marked
+`-- migrate: no transaction` hold index builds that must not block writers; they run statement by statement.
+
+What exists before and after each file is compared, so that `remove` knows what is ours.
+"""
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+
+from gateway.domain.errors import ConfigError
+from gateway.postgres import adoption
+from gateway.postgres.migration_files import Migration, read_migrations, sql_folder
+from gateway.postgres.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[str], None]
+
+OLDEST_SERVER = 150000
+"""The tests pass on PostgreSQL 15 and 18; 14, the first with all that `sql/` uses, is past its end of life."""
+
+_ADVISORY_KEY = 0x7761_6761_7465  # any number, but always the same
+_LOCK_TIMEOUT_MS = 1500
+_PATIENCE_S = 180.0
+_QUIET_S = 5.0
+"""How long an index build may take before somebody is told what it waits for."""
+_UNLESS = re.compile(r"^-- unless: (.+)$", re.MULTILINE)
+_INDEX_NAME = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (\w+)\s+ON (\S+)")
+
+_BOOKS = """
+CREATE SCHEMA IF NOT EXISTS gateway;
+CREATE TABLE IF NOT EXISTS gateway.migrations (
+    name text PRIMARY KEY,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE gateway.migrations IS 'Files of sql/ that were applied to this database.';
+COMMENT ON COLUMN gateway.migrations.name IS 'Name of the file.';
+COMMENT ON COLUMN gateway.migrations.checksum IS 'SHA-256 of the file as it was applied.';
+COMMENT ON COLUMN gateway.migrations.applied_at IS 'When it was applied.';
+CREATE TABLE IF NOT EXISTS gateway.ours (
+    kind text NOT NULL,
+    tbl text NOT NULL,
+    name text NOT NULL,
+    PRIMARY KEY (kind, tbl, name)
+);
+COMMENT ON TABLE gateway.ours IS
+    'What the migrations made in schema public; everything else there is the shop''s and is never removed.';
+COMMENT ON COLUMN gateway.ours.kind IS 'table, column, index or constraint.';
+COMMENT ON COLUMN gateway.ours.tbl IS 'The table.';
+COMMENT ON COLUMN gateway.ours.name IS 'The thing.';
+"""
+
+
+async def migrate(dsn: str, *, report: Report, folder: Path | None = None) -> list[str]:
+    """Applies what is missing; returns the names of the files it applied. Safe when two run at once.
+
+    `report` gets sentences for people. Raises ConfigError when the database cannot be reached, is too old,
+    holds something we cannot adopt, was migrated by a newer gateway, or when an applied file was edited
+    since.
+    """
+    connection = await _connect(dsn)
+    try:
+        with mapped_errors():
+            await _check_server(connection)
+            await _take_turn(connection, report)
+            return await _Run(connection, report).apply(read_migrations(folder or sql_folder()))
+    finally:
+        await connection.close(timeout=5)
+
+
+async def remove(dsn: str, *, report: Report) -> None:
+    """Drops what is ours: triggers, columns and tables we made, schema gateway. Tables with rows are kept."""
+    connection = await _connect(dsn)
+    try:
+        with mapped_errors():
+            await _take_turn(connection, report)
+            run = _Run(connection, report)
+            if await connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
+                report("There is nothing of the gateway in this database.")
+                return
+            with _explained("gateway migrate --remove"):
+                await run.patiently("remove", partial(adoption.remove_ours, connection, report))
+            report("Everything of the gateway is removed.")
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _connect(dsn: str) -> asyncpg.Connection:
+    try:
+        return await connect_direct(dsn, name="whatsapp-gateway migrate")
+    except CONNECT_ERRORS as error:
+        raise ConfigError(explain_connect(dsn, error)) from None
+
+
+async def _check_server(connection: asyncpg.Connection) -> None:
+    version = int(await connection.fetchval("SHOW server_version_num"))
+    if version < OLDEST_SERVER:
+        raise ConfigError(
+            f"This is PostgreSQL {version // 10000}, and the gateway needs {OLDEST_SERVER // 10000} "
+            "or newer: upgrade it, or use another server."
+        )
+    if await connection.fetchval("SELECT pg_is_in_recovery()"):
+        raise ConfigError("This server is a read-only standby: set DATABASE_URL to the primary.")
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"The database's encoding is {encoding}, and messages need UTF8: use a UTF8 database."
+        )
+
+
+async def _take_turn(connection: asyncpg.Connection, report: Report) -> None:
+    # Never waits inside Postgres: a waiting statement holds a snapshot, and an index build of the one whose
+    # turn it is waits for all snapshots. Neither would ever end.
+    said = False
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_KEY):
+        if not said:
+            report("Another gateway is migrating this database; waiting for it.")
+            said = True
+        await asyncio.sleep(0.1 + random.random() * 0.2)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """A refusal of Postgres as one sentence; trouble that passes is left to `mapped_errors`."""
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigError(
+            f"The database user may not do what {name} needs ({error}): "
+            "run `gateway migrate` as the owner of the database and its tables."
+        ) from None
+    except (
+        asyncpg.SyntaxOrAccessError,
+        asyncpg.FeatureNotSupportedError,
+        asyncpg.DuplicateObjectError,
+    ) as error:
+        raise ConfigError(f"{name} cannot be applied to this database: {error}.") from error
+
+
+class _Run:
+    """One migration run, on a connection that has its turn."""
+
+    def __init__(self, connection: asyncpg.Connection, report: Report) -> None:
+        self._connection = connection
+        self._report = report
+
+    async def apply(self, migrations: list[Migration]) -> list[str]:
+        applied = await self._read_books()
+        self._check_books(applied, migrations)
+        missing = [migration for migration in migrations if migration.name not in applied]
+        if missing:
+            await adoption.check_tables(self._connection)
+            if not applied:
+                await self._connection.execute(_BOOKS)
+        for migration in missing:
+            started = time.monotonic()
+            with _explained(migration.name):
+                if migration.in_transaction:
+                    await self.patiently(migration.name, partial(self._apply, migration))
+                else:
+                    await self._apply_statements(migration)
+            self._report(f"{migration.name}: applied.")
+            log.info("migration.applied name=%s ms=%d", migration.name, (time.monotonic() - started) * 1000)
+        return [migration.name for migration in missing]
+
+    async def _read_books(self) -> dict[str, str]:
+        if await self._connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
+            return {}
+        rows = await self._connection.fetch("SELECT name, checksum FROM gateway.migrations")
+        return {row["name"]: row["checksum"] for row in rows}
+
+    def _check_books(self, applied: dict[str, str], migrations: list[Migration]) -> None:
+        known = {migration.name: migration for migration in migrations}
+        newer = sorted(applied.keys() - known.keys())
+        if newer:
+            raise ConfigError(
+                f"This database was migrated by a newer gateway ({newer[0]} is not known here): "
+                "use that version."
+            )
+        for name, checksum in sorted(applied.items()):
+            if known[name].checksum != checksum:
+                raise ConfigError(
+                    f"sql/{name} was edited after it was applied to this database: "
+                    "put the old text back, and make the change in a new file."
+                )
+
+    async def patiently(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Does `work` in a transaction; when a lock is not to be had soon, lets go of all and tries again."""
+        deadline = time.monotonic() + _PATIENCE_S
+        pause_s = 0.2
+        while True:
+            try:
+                async with self._connection.transaction():
+                    await self._connection.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
+                    await work()
+                return
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                if time.monotonic() > deadline:
+                    blockers = await adoption.describe_blockers(self._connection)
+                    raise ConfigError(
+                        f"{name} could not lock a table within {_PATIENCE_S:.0f} s{blockers}: "
+                        "end what holds it, and run `gateway migrate` again."
+                    ) from None
+                if pause_s == 0.2:
+                    self._report(f"{name}: a table is in use; trying again until it is free for a moment.")
+            await asyncio.sleep(pause_s * (0.5 + random.random()))
+            pause_s = min(pause_s * 1.6, 3.0)
+
+    async def _apply(self, migration: Migration) -> None:
+        before = await adoption.inventory(self._connection)
+        await self._connection.execute(migration.text)
+        await self._note_ours(before)
+        await self._note(migration)
+
+    async def _apply_statements(self, migration: Migration) -> None:
+        # lock_timeout stays off: a concurrent build waits for old transactions, but nobody waits for it.
+        for statement in migration.statements():
+            unless = _UNLESS.search(statement)
+            if unless and await self._connection.fetchval(unless.group(1)):
+                continue
+            before = await adoption.inventory(self._connection)
+            await self._build_index(statement)
+            await self._note_ours(before)
+        await self._note(migration)
+
+    async def _build_index(self, statement: str) -> None:
+        found = _INDEX_NAME.search(statement)
+        if found is None:
+            raise ConfigError(f"Only index builds can run without a transaction: {statement[:60]}")
+        name = found.group(1)
+        invalid = await self._connection.fetchval(
+            "SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", f"public.{name}"
+        )
+        if invalid:
+            self._report(f"The index {name} was left unfinished; building it again.")
+            await self._connection.execute(f'DROP INDEX CONCURRENTLY public."{name}"')
+        build = asyncio.ensure_future(self._connection.execute(statement))
+        try:
+            done, _ = await asyncio.wait([build], timeout=_QUIET_S)
+            if not done:
+                self._report(f"Building the index {name}; this waits for transactions that are open now.")
+            await build
+        except asyncpg.UniqueViolationError as error:
+            await self._connection.execute(f'DROP INDEX CONCURRENTLY IF EXISTS public."{name}"')
+            raise ConfigError(
+                f"{found.group(2)} holds a value twice that has to be unique ({error.detail or error}): "
+                "mend the rows, and run `gateway migrate` again."
+            ) from None
+        finally:
+            if not build.done():
+                build.cancel()
+
+    async def _note_ours(self, before: set[tuple[str, str, str]]) -> None:
+        made = sorted(await adoption.inventory(self._connection) - before)
+        await self._connection.executemany(
+            "INSERT INTO gateway.ours (kind, tbl, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", made
+        )
+
+    async def _note(self, migration: Migration) -> None:
+        await self._connection.execute(
+            "INSERT INTO gateway.migrations (name, checksum) VALUES ($1, $2)",
+            migration.name,
+            migration.checksum,
+        )

@@ -1,0 +1,255 @@
+"""Connections to Postgres, and what its errors mean for the rest of the house.
+
+Addresses are cleaned before use: hosts hand out DSNs with parameters that only libpq or an ORM understands
+(`channel_binding`, `pgbouncer`), and asyncpg would send them to the server as settings, which refuses them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import asyncpg
+import orjson
+
+from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 30.0
+
+_POOLER_PORTS = {6432, 6543}  # PgBouncer; Supavisor's transaction mode
+
+_NOT_FOR_SERVERS = {
+    "channel_binding", "connect_timeout", "connection_limit", "fallback_application_name", "gssencmode",
+    "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts",
+    "pgbouncer", "pool", "pool_timeout", "require_auth", "requirepeer", "schema", "sslcertmode",
+    "sslcompression", "sslsni", "supa", "tcp_user_timeout", "workaround",
+}  # fmt: skip
+
+# The other end is dead when it has not answered for 10 + 3 × 3 seconds, or for 20 with data on the way.
+_KEEPALIVE_IDLE_S = 10
+_KEEPALIVE_INTERVAL_S = 3
+_KEEPALIVE_COUNT = 3
+_USER_TIMEOUT_MS = 20_000
+
+_SERVER_KEEPALIVE_SQL = f"""
+SELECT set_config('tcp_keepalives_idle', '{_KEEPALIVE_IDLE_S}', false),
+    set_config('tcp_keepalives_interval', '{_KEEPALIVE_INTERVAL_S}', false),
+    set_config('tcp_keepalives_count', '{_KEEPALIVE_COUNT}', false),
+    set_config('tcp_user_timeout', '{_USER_TIMEOUT_MS}', false)
+"""
+
+
+def is_pooled_dsn(dsn: str) -> bool:
+    """Whether it is a transaction pooler's address: no LISTEN, leases or statement cache there."""
+    parts = urlsplit(dsn)
+    with contextlib.suppress(ValueError):
+        if parts.port in _POOLER_PORTS:
+            return True
+    return "-pooler." in (parts.hostname or "")
+
+
+def clean_dsn(dsn: str) -> str:
+    """The address without parameters that are not for servers. Raises ConfigError if it is no address."""
+    scheme, colon, rest = dsn.strip().partition("://")
+    if not colon or scheme not in ("postgresql", "postgres"):
+        raise ConfigError(
+            "DATABASE_URL is not an address of Postgres: it must look like postgresql://user:password@host:5432/name."
+        )
+    # Only the query is touched: taking the rest apart could change a password with odd characters in it.
+    before, mark, query = rest.partition("?")
+    kept = [
+        (key, value) for key, value in parse_qsl(query, keep_blank_values=True) if key not in _NOT_FOR_SERVERS
+    ]
+    return f"{scheme}://{before}" + (f"?{urlencode(kept, quote_via=quote)}" if mark and kept else "")
+
+
+def address_of(dsn: str) -> str:
+    """Host and port of an address, for people: never the user, never the password."""
+    try:
+        parts = urlsplit(dsn)
+        query = dict(parse_qsl(parts.query))
+        host = unquote(parts.netloc.rpartition("@")[2]) or query.get("host", "localhost")
+        return host if ":" in host or host.startswith("/") else f"{host}:{query.get('port', 5432)}"
+    except ValueError:
+        return "the address"
+
+
+async def open_pool(dsn: str, *, timezone: str, max_size: int = 10, pooled: bool) -> asyncpg.Pool:
+    """A pool of which one connection is open already; the caller closes it.
+
+    `timezone` is how naive timestamps of the shop are read and shown. Raises ConfigError when Postgres
+    cannot be reached: one sentence with host, reason and what to do.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S + 5):
+            return await asyncpg.create_pool(
+                clean_dsn(dsn),
+                min_size=1,
+                max_size=max_size,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings=_settings(timezone, "whatsapp-gateway"),
+                init=prepare,
+                # Behind a transaction pooler the next statement may meet another server connection.
+                statement_cache_size=0 if pooled else 200,
+            )
+    except CONNECT_ERRORS as error:
+        raise ConfigError(explain_connect(dsn, error)) from None
+
+
+async def connect_direct(
+    dsn: str, *, timezone: str = "UTC", name: str = "whatsapp-gateway"
+) -> asyncpg.Connection:
+    """One connection of its own, for LISTEN, leases and migrations; the caller closes it.
+
+    Raises whatever asyncpg raises (`CONNECT_ERRORS`): a listener tries again, a command explains and ends.
+    """
+    connection = await asyncpg.connect(
+        clean_dsn(dsn),
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=None,
+        server_settings=_settings(timezone, name),
+    )
+    try:
+        await prepare(connection)
+        # The server's side too: a gateway that vanished would keep its leases and hold back the notify queue.
+        # Asked for afterwards, because proxies in front of Postgres refuse unknown settings at the start.
+        await connection.execute(_SERVER_KEEPALIVE_SQL, timeout=CONNECT_TIMEOUT_S)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _settings(timezone: str, name: str) -> dict[str, str]:
+    # PgBouncer refuses a connection that asks at the start for settings it does not know; these it knows.
+    return {"timezone": timezone, "application_name": name}
+
+
+async def prepare(connection: Any) -> None:
+    """Teaches a new connection our JSON, and its socket to notice a dead peer."""
+    keep_alive(connection)
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
+    )
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
+    )
+
+
+def _encode_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _encode_jsonb(value: Any) -> bytes:
+    return b"\x01" + orjson.dumps(value)  # jsonb's binary form: a version byte, then the text
+
+
+def _decode_jsonb(value: bytes) -> Any:
+    return orjson.loads(memoryview(value)[1:])
+
+
+def keep_alive(connection: Any) -> None:
+    """TCP keepalive on our side; asyncpg sets none, and a silent peer would look alive for hours."""
+    transport = getattr(connection, "_transport", None)
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
+        ("TCP_KEEPALIVE", _KEEPALIVE_IDLE_S),  # macOS' name for it
+        ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_S),
+        ("TCP_KEEPCNT", _KEEPALIVE_COUNT),
+        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+CONNECT_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What connecting can raise."""
+
+_PASSING_CLASSES = {
+    "08": "the connection broke",
+    "40": "another transaction was in the way",
+    "53": "it is out of resources",
+    "57": "it is restarting or ended the connection",
+    "58": "it has trouble with its machine",
+}
+_PASSING_STATES = {
+    "25006": "it is read-only",
+    "25P03": "the connection was idle for too long",
+    "55P03": "a lock was not to be had in time",
+}
+_DATA_CLASSES = {"22", "23", "44"}
+_DATA_STATES = {"54000", "P0001"}  # too large for an index; refused by a trigger of the shop
+
+
+@contextlib.contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Turns what asyncpg raises into the errors of the domain.
+
+    StoreUnavailable: later it may work. RowRefused: the data itself. ConfigError: rights or schema are
+    missing. Anything else is a bug and passes through.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise _meaning(error) from error
+    except (asyncpg.exceptions._base.DataError, UnicodeEncodeError) as error:
+        raise RowRefused(f"Postgres cannot hold this value: {error}") from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        raise StoreUnavailable("Postgres cannot be reached at the moment.") from error
+
+
+def _meaning(error: asyncpg.PostgresError) -> Exception:
+    state = error.sqlstate or ""
+    reason = _PASSING_STATES.get(state) or _PASSING_CLASSES.get(state[:2])
+    if reason:
+        return StoreUnavailable(f"Postgres cannot do this at the moment: {reason}.")
+    if state[:2] in _DATA_CLASSES or state in _DATA_STATES:
+        return RowRefused(f"Postgres refuses this row: {error}", details={"sqlstate": state})
+    if state == "42501":
+        return ConfigError(f"The database user lacks a right: {error}. Grant it, then start again.")
+    if state in ("42P01", "42703", "42883", "3F000"):
+        return ConfigError(f"The database is not prepared for this version ({error}): run `gateway migrate`.")
+    return error
+
+
+def explain_connect(dsn: str, error: BaseException) -> str:
+    """One sentence: where, why, and what to do. Never holds the password."""
+    where = address_of(dsn)
+    state = getattr(error, "sqlstate", None) or ""
+    if state.startswith("28"):
+        return f"Postgres at {where} does not accept this user and password: check DATABASE_URL."
+    if state == "3D000":
+        return f"Postgres at {where} has no database of that name: create it, or check DATABASE_URL."
+    if state == "53300":
+        return f"Postgres at {where} has no connection left for us: raise max_connections, or close others."
+    if isinstance(error, socket.gaierror):
+        return f"The host of {where} is not known: check DATABASE_URL."
+    if isinstance(error, ConnectionRefusedError):
+        return f"Nothing listens at {where}: start Postgres there, or check DATABASE_URL."
+    if isinstance(error, FileNotFoundError):
+        return f"There is no Postgres socket at {where}: start Postgres, or check DATABASE_URL."
+    if isinstance(error, TimeoutError):
+        limit = f"{CONNECT_TIMEOUT_S:.0f} s"
+        return f"Postgres at {where} did not answer within {limit}: check host, port and firewall."
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return f"Postgres at {where} refuses the connection ({error}): check DATABASE_URL."
+    return f"Postgres at {where} cannot be reached ({error}): check DATABASE_URL."

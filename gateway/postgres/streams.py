@@ -1,0 +1,143 @@
+"""Reading and pruning the streams. Their writing is Postgres' own work (`sql/`): it sees every writer.
+
+A reader that finds the first event of an inbox further than one past its offset has been overtaken by
+pruning, or by a flood; `extents` says which, and from where to go on.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import asyncpg
+
+from gateway.domain.stream import Event, Extent, Inbox
+from gateway.postgres.pool import mapped_errors
+
+SESSIONS_INBOX = Inbox(-1)
+"""Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
+
+_EXTENTS_SQL = """
+SELECT inbox, off, floor, epoch::text AS epoch
+FROM gateway.inboxes
+WHERE $1::bigint[] IS NULL OR inbox = ANY ($1)
+"""
+
+_ENSURE_SQL = "SELECT off, floor, epoch::text AS epoch FROM gateway.ensure_inbox_v1($1)"
+
+# One index range per inbox, each with its own limit; the join with the counter hides what a new epoch left
+# behind.
+_PAGE_SQL = """
+SELECT p.inbox, p.off, p.tbl, p.op, p.record, p.old,
+    to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
+FROM unnest($1::bigint[], $2::bigint[]) AS o (inbox, off)
+JOIN gateway.inboxes AS i ON i.inbox = o.inbox
+CROSS JOIN LATERAL (
+    SELECT s.inbox, s.off, s.at, s.tbl, s.op, s.record, s.old
+    FROM gateway.stream AS s
+    WHERE s.inbox = o.inbox AND s.off > greatest(o.off, i.floor)
+    ORDER BY s.off
+    LIMIT $3
+) AS p
+ORDER BY p.inbox, p.off
+"""
+
+# The sum runs in the order of the result, so what is cut off is always a tail, of whichever inboxes come
+# last.
+_SIZED_PAGE_SQL = f"""
+SELECT inbox, off, tbl, op, record, old, at
+FROM (
+    SELECT page.*, sum(coalesce(octet_length(record::text), 0)) OVER (ORDER BY inbox, off)
+        - coalesce(octet_length(record::text), 0) AS before
+    FROM ({_PAGE_SQL}) AS page
+) AS sized
+WHERE before < $4
+ORDER BY inbox, off
+"""
+
+# `at` grows with `off` within an inbox, so the oldest rows of the whole table are the lowest of their
+# inboxes.
+_EXPIRED_SQL = """
+SELECT inbox, max(off) AS off
+FROM (SELECT inbox, off FROM gateway.stream WHERE at < now() - $1::interval ORDER BY at LIMIT $2) AS oldest
+GROUP BY inbox
+ORDER BY inbox
+"""
+
+_RAISE_FLOOR_SQL = "UPDATE gateway.inboxes SET floor = greatest(floor, $2) WHERE inbox = $1 AND floor < $2"
+
+_SWEEP_SQL = """
+DELETE FROM gateway.stream AS s
+USING (
+    SELECT p.inbox, p.off
+    FROM gateway.inboxes AS i
+    CROSS JOIN LATERAL (
+        SELECT s.inbox, s.off
+        FROM gateway.stream AS s
+        WHERE s.inbox = i.inbox AND s.off <= i.floor
+        ORDER BY s.off
+        LIMIT $1
+    ) AS p
+    LIMIT $1
+) AS dead
+WHERE s.inbox = dead.inbox AND s.off = dead.off
+"""
+
+
+class StreamStore:
+    """The streams in Postgres. Raises StoreUnavailable when it is away."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        """What is kept of these inboxes (None: of all, the sessions' own stream included)."""
+        with mapped_errors():
+            rows = await self._pool.fetch(_EXTENTS_SQL, None if inboxes is None else list(inboxes))
+        return {row["inbox"]: Extent(row["off"], row["floor"], row["epoch"]) for row in rows}
+
+    async def ensure(self, inbox: int) -> Extent:
+        """The extent of an inbox; its counter is made when it is missing."""
+        with mapped_errors():
+            row = await self._pool.fetchrow(_ENSURE_SQL, inbox)
+        assert row is not None
+        return Extent(row["off"], row["floor"], row["epoch"])
+
+    async def read_after(
+        self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
+    ) -> list[Event]:
+        """Events past the given offsets, ordered by inbox and offset: at most `limit` of each inbox.
+
+        With `max_bytes` (of their records, all inboxes together) later ones are left out; the first always
+        comes.
+        """
+        if not offsets:
+            return []
+        arguments = [list(offsets.keys()), list(offsets.values()), limit]
+        with mapped_errors():
+            if max_bytes is None:
+                rows = await self._pool.fetch(_PAGE_SQL, *arguments)
+            else:
+                rows = await self._pool.fetch(_SIZED_PAGE_SQL, *arguments, max_bytes)
+        return [
+            Event(
+                inbox=Inbox(row["inbox"]),
+                off=row["off"],
+                table=row["tbl"],
+                operation=row["op"],
+                at=row["at"],
+                record=row["record"],
+                old=row["old"],
+            )
+            for row in rows
+        ]
+
+    async def prune(self, older_than: timedelta, batch: int) -> int:
+        """Forgets events of that age, and what a new epoch left behind; returns how many rows went.
+
+        Deletes at most about `batch` rows, in short transactions: call again until it returns 0. The floor
+        is raised before rows go, so that no reader can take a hole for the end.
+        """
+        with mapped_errors():
+            for row in await self._pool.fetch(_EXPIRED_SQL, older_than, batch):
+                await self._pool.execute(_RAISE_FLOOR_SQL, row["inbox"], row["off"])
+            status = await self._pool.execute(_SWEEP_SQL, batch)
+        return int(status.rpartition(" ")[2])

@@ -1,0 +1,52 @@
+"""What the tests of this room share."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest_asyncio
+
+from gateway.postgres.pool import connect_direct, open_pool
+from gateway.postgres.streams import StreamStore
+from tests.postgres.writers import Bells
+
+
+@pytest_asyncio.fixture
+async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the test's own, migrated database."""
+    opened = await connect_direct(database)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest_asyncio.fixture
+async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A second connection to it: somebody else."""
+    opened = await connect_direct(database)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest_asyncio.fixture
+async def store(database: str) -> AsyncIterator[StreamStore]:
+    """The streams of the test's database."""
+    pool = await open_pool(database, timezone="UTC", max_size=3, pooled=False)
+    try:
+        yield StreamStore(pool)
+    finally:
+        await pool.close()
+
+
+@pytest_asyncio.fixture
+async def bells(database: str) -> AsyncIterator[Bells]:
+    """What rings in the test's database."""
+    opened = await connect_direct(database)
+    heard = Bells(opened)
+    await heard.listen()
+    try:
+        yield heard
+    finally:
+        await opened.close()
