@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, NewType
 
+from gateway.domain.upkeep import WebhookState
+
 SessionId = NewType("SessionId", int)
 """WasenderAPI's integer id: the number in topics and URLs. The local primary key never leaves Postgres."""
 
@@ -82,6 +84,8 @@ class Session:
     checked_at: datetime | None
     source: StatusSource | None
     version: int
+    webhook_state: WebhookState | None = None
+    webhook_note: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -155,6 +159,8 @@ def session_data(session: Session, now: datetime) -> dict[str, Any]:
         "checked_at": iso_utc(session.checked_at),
         "source": session.source,
         "stale": age_s is None or age_s > STALE_AFTER_S,
+        "webhook_state": session.webhook_state,
+        "webhook_note": session.webhook_note,
         "version": session.version,
     }
 

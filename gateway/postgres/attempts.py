@@ -1,0 +1,202 @@
+"""QR attempts: one row each, and the rules that need Postgres to keep them.
+
+A poller writes with its holder token, so one that lost its lease without noticing writes nothing. A webhook
+brings no token: it may land on any gateway. Postgres' clock decides all times.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from gateway.domain.linking import Attempt
+from gateway.domain.session import StatusSource
+from gateway.postgres.pool import mapped_errors
+from gateway.postgres.statuses import write_status
+
+Pool = asyncpg.Pool
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_NEWEST = """
+SELECT to_jsonb(a) AS attempt
+FROM gateway.whatsapp_link_attempts a
+WHERE a.wasender_session_id = $1
+ORDER BY a.id DESC
+LIMIT 1
+"""
+
+# The seq numbers the codes of a session, and is given out here, whoever brings the code.
+_RECORD_CODE = """
+WITH running AS (
+    SELECT id, code, attempt
+    FROM gateway.whatsapp_link_attempts
+    WHERE wasender_session_id = $1 AND ended_at IS NULL AND ($4::uuid IS NULL OR holder = $4)
+    FOR UPDATE
+), numbered AS (
+    INSERT INTO gateway.session_state AS st (wasender_session_id, code_seq)
+    SELECT $1, 1 FROM running WHERE code IS DISTINCT FROM $2
+    ON CONFLICT (wasender_session_id) DO UPDATE SET code_seq = st.code_seq + 1
+    RETURNING code_seq
+)
+UPDATE gateway.whatsapp_link_attempts a
+SET code = $2,
+    seq = numbered.code_seq,
+    attempt = a.attempt + 1,
+    issued_at = clock_timestamp(),
+    expires_at = clock_timestamp() + make_interval(secs => $3),
+    moved_at = clock_timestamp(),
+    scanned_at = NULL
+FROM running, numbered
+WHERE a.id = running.id
+"""
+
+
+class AttemptTable:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def begin(self, session_id: int, holder: str, actor: str) -> tuple[Attempt, bool]:
+        """The running attempt, and whether it was begun just now: the unique index lets one caller win."""
+        with mapped_errors():
+            for _ in range(3):
+                row = await self._pool.fetchrow(
+                    """
+                    INSERT INTO gateway.whatsapp_link_attempts AS a
+                        (wasender_session_id, holder, actor, started_at, moved_at)
+                    VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp())
+                    ON CONFLICT (wasender_session_id) WHERE ended_at IS NULL DO NOTHING
+                    RETURNING to_jsonb(a) AS attempt
+                    """,
+                    session_id,
+                    holder,
+                    actor,
+                )
+                if row is not None:
+                    return attempt_of(row["attempt"]), True
+                running = await self._fetch(_NEWEST, session_id)
+                if running is not None and running.ended_at is None:
+                    return running, False
+        raise AssertionError("an attempt of this session was begun and ended three times while we looked")
+
+    async def current(self, session_id: int) -> Attempt | None:
+        """The newest attempt, running or ended."""
+        with mapped_errors():
+            return await self._fetch(_NEWEST, session_id)
+
+    async def running(self) -> list[Attempt]:
+        with mapped_errors():
+            rows = await self._pool.fetch(
+                "SELECT to_jsonb(a) AS attempt FROM gateway.whatsapp_link_attempts a WHERE ended_at IS NULL"
+            )
+        return [attempt_of(row["attempt"]) for row in rows]
+
+    async def take(self, session_id: int, holder: str) -> Attempt | None:
+        """Becomes the holder of the running attempt; None if none runs."""
+        return await self._update(
+            """
+            UPDATE gateway.whatsapp_link_attempts a SET holder = $2
+            WHERE wasender_session_id = $1 AND ended_at IS NULL
+            RETURNING to_jsonb(a) AS attempt
+            """,
+            session_id,
+            holder,
+        )
+
+    async def record_code(
+        self, session_id: int, code: str, life_s: float, holder: str | None
+    ) -> Attempt | None:
+        """The attempt with this code; None if none runs, or if it is no longer `holder`'s."""
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await write_code(connection, session_id, code, life_s, holder)
+                row = await connection.fetchrow(_NEWEST, session_id)
+        attempt = attempt_of(row["attempt"]) if row else None
+        if attempt is None or attempt.ended_at is not None or (holder and attempt.holder != holder):
+            return None
+        return attempt
+
+    async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
+        return await self._update(
+            """
+            UPDATE gateway.whatsapp_link_attempts a
+            SET scanned_at = coalesce(scanned_at, clock_timestamp()), moved_at = clock_timestamp()
+            WHERE wasender_session_id = $1 AND ended_at IS NULL AND holder = $2
+            RETURNING to_jsonb(a) AS attempt
+            """,
+            session_id,
+            holder,
+        )
+
+    async def touch(self, session_id: int, holder: str) -> Attempt | None:
+        """Something moved: the idle clock of the attempt starts anew."""
+        return await self._update(
+            """
+            UPDATE gateway.whatsapp_link_attempts a SET moved_at = clock_timestamp()
+            WHERE wasender_session_id = $1 AND ended_at IS NULL AND holder = $2
+            RETURNING to_jsonb(a) AS attempt
+            """,
+            session_id,
+            holder,
+        )
+
+    async def end(
+        self, session_id: int, holder: str | None, reason: str, error: dict[str, Any] | None
+    ) -> bool:
+        """Ends the running attempt (only `holder`'s own, if given); False if there was none to end."""
+        ended = await self._update(
+            """
+            UPDATE gateway.whatsapp_link_attempts a
+            SET ended_at = clock_timestamp(), reason = $3, error = $4, code = NULL
+            WHERE wasender_session_id = $1 AND ended_at IS NULL AND ($2::uuid IS NULL OR holder = $2)
+            RETURNING to_jsonb(a) AS attempt
+            """,
+            session_id,
+            holder,
+            reason,
+            error,
+        )
+        return ended is not None
+
+    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await write_status(connection, session_id, status, source)
+
+    async def _update(self, sql: str, *arguments: object) -> Attempt | None:
+        with mapped_errors():
+            return await self._fetch(sql, *arguments)
+
+    async def _fetch(self, sql: str, *arguments: object) -> Attempt | None:
+        row = await self._pool.fetchrow(sql, *arguments)
+        return attempt_of(row["attempt"]) if row else None
+
+
+async def write_code(
+    connection: Connection, session_id: int, code: str, life_s: float, holder: str | None = None
+) -> None:
+    """Gives the running attempt this code, with the next seq if it is another one than before."""
+    await connection.execute(_RECORD_CODE, session_id, code, life_s, holder)
+
+
+def attempt_of(row: dict[str, Any]) -> Attempt:
+    return Attempt(
+        id=row["id"],
+        session_id=row["wasender_session_id"],
+        holder=row["holder"],
+        actor=row["actor"] or "",
+        started_at=_seconds(row["started_at"]) or 0.0,
+        moved_at=_seconds(row["moved_at"]) or 0.0,
+        code=row["code"],
+        seq=row["seq"] or 0,
+        number=row["attempt"] or 0,
+        issued_at=_seconds(row["issued_at"]),
+        expires_at=_seconds(row["expires_at"]),
+        scanned_at=_seconds(row["scanned_at"]),
+        ended_at=_seconds(row["ended_at"]),
+        reason=row["reason"],
+        error=row["error"],
+    )
+
+
+def _seconds(moment: str | None) -> float | None:
+    return None if moment is None else datetime.fromisoformat(moment).timestamp()

@@ -1,0 +1,261 @@
+"""The changes of a batch of webhooks on their way into one transaction.
+
+Rows are written in the order of their keys, so that two gateways never wait for each other crosswise.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+import asyncpg
+
+from gateway.domain.linking import CODE_LIFE_S
+from gateway.domain.message import (
+    CodeReported,
+    DeliveryMoved,
+    DeliveryState,
+    MessageDeleted,
+    MessageEdited,
+    MessageReceived,
+    MessageSent,
+    StatusReported,
+    is_lid,
+    jid_of_phone,
+    overwritten_by,
+)
+from gateway.postgres import delivery_statements as sql
+from gateway.postgres.attempts import write_code
+from gateway.postgres.statuses import write_status
+from gateway.services.ingest import Delivery, Outcome
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+T = TypeVar("T")
+
+
+class Batch:
+    """Writes the changes, and remembers which deliveries changed anything."""
+
+    def __init__(self, connection: Connection, batch: Sequence[Delivery]) -> None:
+        self._connection = connection
+        self._batch = batch
+        self._stored: set[int] = set()
+        self._idle: dict[int, str] = {}
+        """Deliveries with a change that there was nothing to do for, and why."""
+
+    async def write_changes(self) -> None:
+        # Sessions before messages, as at commit: one order of locks everywhere.
+        await self._write_session_changes()
+        await self._learn_lids()
+        await self._write_received()
+        await self._write_sent()
+        await self._write_edits()
+        await self._write_moves()
+
+    def outcome_of(self, number: int) -> Outcome:
+        reading = self._batch[number].reading
+        if number in self._stored:
+            return "stored"
+        if not reading.known:
+            return "unknown"
+        return "ignored" if not reading.changes or number in self._idle else "duplicate"
+
+    def reason_of(self, number: int) -> str | None:
+        reason = self._batch[number].reading.reason
+        if number in self._stored:
+            return reason
+        return "; ".join(filter(None, [reason, self._idle.get(number)])) or None
+
+    def _each(self, kind: type[T]) -> list[tuple[int, int, T]]:
+        """Number of the delivery, session and change, for all changes of a kind."""
+        return [
+            (number, item.session_id, change)
+            for number, item in enumerate(self._batch)
+            for change in item.reading.changes
+            if isinstance(change, kind)
+        ]
+
+    # ------------------------------------------------------------------------------------------ sessions
+
+    async def _write_session_changes(self) -> None:
+        statuses = self._each(StatusReported)
+        for number, session_id, report in sorted(statuses, key=lambda item: (item[1], item[0])):
+            await write_status(self._connection, session_id, report.status, "webhook")
+            self._stored.add(number)
+        for number, session_id, code in sorted(self._each(CodeReported), key=lambda item: (item[1], item[0])):
+            await write_code(self._connection, session_id, code.code, CODE_LIFE_S)
+            self._stored.add(number)
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    async def _learn_lids(self) -> None:
+        learned = {
+            item.sender_lid: item.from_phone
+            for _, _, item in self._each(MessageReceived)
+            if item.sender_lid and item.from_phone.isdecimal()
+        }
+        if not learned:
+            return
+        new = await self._connection.fetch(sql.LEARN_LIDS, list(learned), list(learned.values()))
+        if new:
+            pairs = [row["lid"] for row in new], [row["phone"] for row in new]
+            await self._connection.execute(sql.RESOLVE_RECEIVED, *pairs)
+            await self._connection.execute(sql.RESOLVE_SENT, *pairs)
+
+    async def _phones_behind(self, addresses: Iterable[str]) -> dict[str, str]:
+        """The numbers behind those of the addresses that are LIDs we know."""
+        lids = sorted({address for address in addresses if is_lid(address)})
+        if not lids:
+            return {}
+        return {row["lid"]: row["phone"] for row in await self._connection.fetch(sql.KNOWN_LIDS, lids)}
+
+    async def _received(self) -> list[tuple[int, int, MessageReceived]]:
+        found = self._each(MessageReceived)
+        known = await self._phones_behind(item.from_phone for _, _, item in found)
+        return [
+            (number, session_id, _received_from(item, known.get(item.from_phone)))
+            for number, session_id, item in found
+        ]
+
+    async def _sent(self) -> list[tuple[int, int, MessageSent]]:
+        found = self._each(MessageSent)
+        known = await self._phones_behind(item.to_phone for _, _, item in found)
+        return [
+            (number, session_id, _sent_to(item, known.get(item.to_phone)))
+            for number, session_id, item in found
+        ]
+
+    async def _write_received(self) -> None:
+        first: dict[str, tuple[int, int, MessageReceived]] = {}
+        others: list[tuple[int, int, MessageReceived]] = []
+        for item in await self._received():
+            known = first.setdefault(item[2].key_id, item)
+            if known is not item and known[1] != item[1]:
+                others.append(item)
+        written = await self._insert_received(first)
+        held = await self._sessions_of([key for key in first if key not in written])
+        others += [item for key, item in first.items() if key in held and held[key] != item[1]]
+        # Two linked numbers in one chat see the same key id: the second keeps it with its session behind it.
+        await self._insert_received({f"{item[2].key_id}@{item[1]}": item for item in others})
+
+    async def _insert_received(self, rows: dict[str, tuple[int, int, MessageReceived]]) -> set[str]:
+        if not rows:
+            return set()
+        messages = [message for _, _, message in rows.values()]
+        written = await self._connection.fetch(
+            sql.RECEIVED,
+            list(rows),
+            [item.key_id for item in messages],
+            [session_id for _, session_id, _ in rows.values()],
+            [item.chat for item in messages],
+            [item.from_phone for item in messages],
+            [item.sender_lid for item in messages],
+            [item.push_name for item in messages],
+            [item.text for item in messages],
+            [item.type for item in messages],
+            [item.media_url for item in messages],
+            [item.received_at for item in messages],
+            [item.raw for item in messages],
+        )
+        keys = {row["message_id"] for row in written}
+        self._stored.update(rows[key][0] for key in keys)
+        return keys
+
+    async def _sessions_of(self, message_ids: list[str]) -> dict[str, int]:
+        if not message_ids:
+            return {}
+        rows = await self._connection.fetch(sql.SESSIONS_OF, message_ids)
+        return {row["message_id"]: row["wasender_session_id"] for row in rows}
+
+    async def _write_sent(self) -> None:
+        sent = {(session_id, item.key_id): (number, item) for number, session_id, item in await self._sent()}
+        if not sent:
+            return
+        items = [item for _, item in sent.values()]
+        written = await self._connection.fetch(
+            sql.SENT,
+            [item.key_id for item in items],
+            [session_id for session_id, _ in sent],
+            [item.chat for item in items],
+            [item.to_phone for item in items],
+            [item.text for item in items],
+            [item.type for item in items],
+            [item.media_url for item in items],
+            [item.sent_at for item in items],
+            [item.raw for item in items],
+        )
+        new = [(row["wasender_session_id"], row["wa_key_id"]) for row in written]
+        if not new:
+            return
+        self._stored.update(sent[key][0] for key in new)
+        await self._connection.execute(
+            sql.MARK_REPLIED,
+            [session_id for session_id, _ in new],
+            [sent[key][1].chat for key in new],
+            [sent[key][1].sent_at for key in new],
+        )
+        early = await self._connection.fetch(
+            sql.TAKE_EARLY, [session_id for session_id, _ in new], [key for _, key in new]
+        )
+        for row in early:
+            state = DeliveryState(row["state"])
+            await self._move(row["wasender_session_id"], row["wa_key_id"], state, row["at"], row["error"])
+
+    async def _write_edits(self) -> None:
+        for number, session_id, edit in self._each(MessageEdited):
+            arguments = (edit.key_id, session_id, edit.text, edit.at)
+            await self._first_match(number, (sql.EDIT_INCOMING, sql.EDIT_OUTGOING), arguments)
+        for number, session_id, deletion in self._each(MessageDeleted):
+            gone = (deletion.key_id, session_id, deletion.at)
+            await self._first_match(number, (sql.DELETE_INCOMING, sql.DELETE_OUTGOING), gone)
+
+    async def _first_match(self, number: int, statements: Sequence[str], arguments: Sequence[object]) -> None:
+        for statement in statements:
+            if _count(await self._connection.execute(statement, *arguments)):
+                self._stored.add(number)
+                return
+        if not await self._connection.fetchval(sql.IS_KNOWN, *arguments[:2]):
+            self._idle[number] = "about a message that is not here"
+
+    async def _write_moves(self) -> None:
+        moves = sorted(self._each(DeliveryMoved), key=lambda item: (item[1], item[2].key_id, item[2].state))
+        for number, session_id, move in moves:
+            if move.state is DeliveryState.QUEUED:
+                # Upstream's "pending". Our `queued` means "to be sent by us": written here, it would send twice.
+                self._idle[number] = "it waits to be sent"
+                continue
+            if await self._move(session_id, move.key_id, move.state, move.at, move.error):
+                self._stored.add(number)
+                continue
+            early = (move.key_id, session_id, int(move.state), move.at, move.error)
+            if _count(await self._connection.execute(sql.EARLY, *early)):
+                self._stored.add(number)
+
+    async def _move(
+        self, session_id: int, key_id: str, state: DeliveryState, at: datetime, error: str | None
+    ) -> bool:
+        done = await self._connection.execute(
+            sql.MOVE, key_id, session_id, state.word, at, error, overwritten_by(state)
+        )
+        return _count(done) > 0
+
+
+def _received_from(item: MessageReceived, phone: str | None) -> MessageReceived:
+    if phone is None:
+        return item
+    chat = jid_of_phone(phone) if item.chat == item.from_phone else item.chat
+    return replace(item, from_phone=phone, chat=chat, sender_lid=item.from_phone)
+
+
+def _sent_to(item: MessageSent, phone: str | None) -> MessageSent:
+    if phone is None:
+        return item
+    return replace(
+        item, to_phone=phone, chat=jid_of_phone(phone) if item.chat == item.to_phone else item.chat
+    )
+
+
+def _count(status: str) -> int:
+    """Rows touched, from Postgres' command tag ("UPDATE 3", "INSERT 0 1")."""
+    return int(status.rpartition(" ")[2])

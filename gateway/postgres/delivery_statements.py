@@ -1,0 +1,154 @@
+"""What webhooks do to the shop's tables, as SQL: one statement per kind of change."""
+
+LEARN_LIDS = """
+INSERT INTO gateway.lids AS known (lid, phone, seen_at)
+SELECT lid, phone, now() FROM unnest($1::text[], $2::text[]) AS learned(lid, phone)
+ORDER BY lid
+ON CONFLICT (lid) DO UPDATE SET phone = excluded.phone, seen_at = now()
+WHERE known.phone IS DISTINCT FROM excluded.phone
+RETURNING known.lid, known.phone
+"""
+
+KNOWN_LIDS = "SELECT lid, phone FROM gateway.lids WHERE lid = ANY($1::text[])"
+
+# Rows stored while only the LID was known move to the chat of the number once it is. The pattern says which rows can
+# be meant at all, so that a partial index can be used.
+RESOLVE_RECEIVED = """
+UPDATE public.whatsapp_incoming_messages m
+SET from_phone = learned.phone,
+    sender_lid = coalesce(m.sender_lid, learned.lid),
+    chat = CASE WHEN m.chat = learned.lid THEN learned.phone || '@s.whatsapp.net' ELSE m.chat END
+FROM unnest($1::text[], $2::text[]) AS learned(lid, phone)
+WHERE m.from_phone = learned.lid AND m.from_phone LIKE '%@lid'
+"""
+
+RESOLVE_SENT = """
+UPDATE public.whatsapp_outgoing_messages m
+SET to_phone = learned.phone,
+    chat = CASE WHEN m.chat = learned.lid THEN learned.phone || '@s.whatsapp.net' ELSE m.chat END
+FROM unnest($1::text[], $2::text[]) AS learned(lid, phone)
+WHERE m.to_phone = learned.lid AND m.to_phone LIKE '%@lid'
+"""
+
+# A row of the shop without a session gets ours; a row of another session is left alone.
+RECEIVED = """
+INSERT INTO public.whatsapp_incoming_messages AS m (
+    message_id, wa_key_id, wasender_session_id, chat, from_phone, sender_lid, push_name,
+    message_text, message_type, media_url, received_at, created_at, is_read, replied, raw_data)
+SELECT message_id, wa_key_id, session_id, chat, from_phone, sender_lid, push_name,
+       message_text, message_type, media_url, received_at, now(), false, false, raw_data
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::timestamptz[], $12::jsonb[])
+    AS new(message_id, wa_key_id, session_id, chat, from_phone, sender_lid, push_name, message_text,
+           message_type, media_url, received_at, raw_data)
+ORDER BY message_id
+ON CONFLICT (message_id) DO UPDATE
+SET wasender_session_id = excluded.wasender_session_id,
+    wa_key_id = excluded.wa_key_id,
+    chat = excluded.chat,
+    sender_lid = excluded.sender_lid,
+    push_name = excluded.push_name
+WHERE m.wasender_session_id IS NULL
+RETURNING m.message_id
+"""
+
+SENT = """
+INSERT INTO public.whatsapp_outgoing_messages AS m (
+    client_id, wasender_session_id, chat, to_phone, message_text, message_type, media_url, status,
+    wa_key_id, origin, created_at, sent_at, raw_data)
+SELECT 'wa:' || session_id || ':' || wa_key_id, session_id, chat, to_phone, message_text, message_type, media_url,
+       'sent', wa_key_id, 'phone', sent_at, sent_at, raw_data
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::timestamptz[], $9::jsonb[])
+    AS new(wa_key_id, session_id, chat, to_phone, message_text, message_type, media_url, sent_at, raw_data)
+ORDER BY session_id, wa_key_id
+ON CONFLICT DO NOTHING
+RETURNING m.wasender_session_id, m.wa_key_id
+"""
+
+MARK_REPLIED = """
+UPDATE public.whatsapp_incoming_messages m
+SET replied = true, replied_at = sent.at
+FROM (
+    SELECT session_id, chat, max(at) AS at
+    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS item(session_id, chat, at)
+    GROUP BY session_id, chat
+) sent
+WHERE coalesce(m.wasender_session_id, 0) = sent.session_id
+  AND gateway.chat_of(m.chat, m.from_phone) = sent.chat
+  AND NOT coalesce(m.replied, false)
+  AND m.received_at <= sent.at
+"""
+
+EDIT_INCOMING = """
+UPDATE public.whatsapp_incoming_messages SET message_text = $3, edited_at = $4
+WHERE wa_key_id = $1 AND wasender_session_id = $2 AND (edited_at IS NULL OR edited_at < $4)
+"""
+
+EDIT_OUTGOING = EDIT_INCOMING.replace("incoming", "outgoing")
+
+DELETE_INCOMING = """
+UPDATE public.whatsapp_incoming_messages SET deleted_at = $3
+WHERE wa_key_id = $1 AND wasender_session_id = $2 AND deleted_at IS NULL
+"""
+
+DELETE_OUTGOING = DELETE_INCOMING.replace("incoming", "outgoing")
+
+# The order of delivery states lives in the domain; here it is a parameter: the words that may be overwritten.
+MOVE = """
+UPDATE public.whatsapp_outgoing_messages
+SET status = $3,
+    error = coalesce($5, error),
+    delivered_at = CASE WHEN $3 IN ('delivered', 'read') THEN coalesce(delivered_at, $4) ELSE delivered_at END,
+    read_at = CASE WHEN $3 = 'read' THEN coalesce(read_at, $4) ELSE read_at END
+WHERE wa_key_id = $1 AND wasender_session_id = $2 AND coalesce(status, 'unknown') = ANY($6::text[])
+"""
+
+EARLY = """
+INSERT INTO gateway.early_deliveries AS early (wasender_session_id, wa_key_id, state, at, error)
+SELECT $2, $1, $3, $4, $5
+WHERE NOT EXISTS (
+    SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
+ON CONFLICT (wasender_session_id, wa_key_id) DO UPDATE
+SET state = excluded.state, at = excluded.at, error = excluded.error
+WHERE early.state < excluded.state
+"""
+
+TAKE_EARLY = """
+DELETE FROM gateway.early_deliveries early
+USING unnest($1::bigint[], $2::text[]) AS sent(session_id, wa_key_id)
+WHERE early.wasender_session_id = sent.session_id AND early.wa_key_id = sent.wa_key_id
+RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error
+"""
+
+JOURNAL = """
+INSERT INTO gateway.journal (received_at, wasender_session_id, event, outcome, reason, body, gateway)
+SELECT received_at, session_id, event, outcome, reason, body, $7
+FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+    AS item(received_at, session_id, event, outcome, reason, body)
+"""
+
+# Waits for nobody and is not part of a batch: ON CONFLICT would lock the row even where there is nothing to write, and
+# a batch that waits for a stranger would then keep every other batch of its session waiting.
+SEEN = """
+WITH due AS (
+    SELECT wasender_session_id FROM gateway.session_state
+    WHERE wasender_session_id = ANY($1::bigint[])
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway.session_state st SET webhook_seen_at = now()
+FROM due
+WHERE st.wasender_session_id = due.wasender_session_id
+"""
+
+IS_KNOWN = """
+SELECT EXISTS (
+    SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2
+    UNION ALL
+    SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2
+)
+"""
+
+SESSIONS_OF = """
+SELECT message_id, wasender_session_id FROM public.whatsapp_incoming_messages WHERE message_id = ANY($1::text[])
+"""

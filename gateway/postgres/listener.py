@@ -1,0 +1,245 @@
+"""The one connection that listens, and that holds our leases.
+
+It runs on the direct host, never through a pool. It is treated as fragile: one statement at a time, each with a
+deadline; a NOTIFY to ourselves every few seconds as a probe, because a half-open socket looks fine for minutes;
+`terminate` on any doubt, then back-off with jitter and connect → LISTEN → tell everybody to look. A lease is an
+advisory lock of this connection: a gateway that lost its ears has lost its leases, too.
+
+Lifecycle: `open` connects and hears its own bell once (raises ConfigError if it does not come back); `run`
+keeps the connection up until cancelled; `close` lets go.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+
+from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.postgres.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
+
+logger = logging.getLogger(__name__)
+
+MESSAGES_CHANNEL = "whatsapp_incoming_messages"
+SESSIONS_CHANNEL = "whatsapp_sessions"
+
+STATEMENT_S = 5.0
+"""Deadline of any statement here; a blocked one would make us deaf."""
+
+FROZEN_AFTER_S = 8.0
+"""A peer whose row is older than this, and whose backend is still there, is frozen: its backend is ended."""
+
+_BEAT = """
+INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
+VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()
+"""
+
+# Only backends that are still listeners of ours: pids are used again by others. count(), because only the first row
+# of a statement's result is fetched here, and Postgres ends no backend for a row that is not fetched.
+_END_FROZEN = """
+WITH frozen AS (
+    DELETE FROM gateway.gateways
+    WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2)
+    RETURNING backend_pid
+)
+SELECT count(pg_terminate_backend(a.pid))
+FROM frozen JOIN pg_stat_activity a ON a.pid = frozen.backend_pid
+WHERE a.application_name = $3 AND a.usename = current_user
+"""
+
+# Advisory locks share one space with the shop's; the high bits make ours unlikely to meet theirs.
+_LEASE_SPACE = 0x57A6 << 44
+
+APPLICATION = "whatsapp-gateway-listener"
+
+
+class Listener:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        gateway_id: str,
+        timezone: str,
+        probe_s: float,
+        on_message_bell: Callable[[str], None],
+        on_session_bell: Callable[[str], None],
+        on_up: Callable[[], None],
+        on_down: Callable[[], None],
+    ) -> None:
+        self._dsn = dsn
+        self._gateway_id = gateway_id
+        self._timezone = timezone
+        self._probe_s = probe_s
+        self._on_message_bell = on_message_bell
+        self._on_session_bell = on_session_bell
+        self._on_up = on_up
+        self._on_down = on_down
+        self._probe_channel = f"gateway_probe_{gateway_id.replace('-', '')}"
+        self._echo = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._connection: asyncpg.Connection | None = None
+        self.is_up = False
+        self.heard_at = 0.0
+
+    # ------------------------------------------------------------------------------------------ lifecycle
+
+    async def open(self) -> None:
+        """Connects, and proves that bells come back. Raises ConfigError."""
+        try:
+            await self._connect()
+        except CONNECT_ERRORS as error:
+            raise ConfigError(explain_connect(self._dsn, error)) from None
+        try:
+            await self._probe()
+        except TimeoutError:
+            await self.close()
+            raise ConfigError(
+                "NOTIFY does not come back from this database host: it looks like a transaction pooler "
+                "(PgBouncer, Neon's -pooler). Set GATEWAY_LISTEN_URL to the direct host."
+            ) from None
+        self._up()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                if self._connection is None:
+                    await self._connect()
+                    self._up()
+                await self._watch()
+            except (GatewayError, *CONNECT_ERRORS) as error:
+                logger.warning("listener.lost error=%s", type(error).__name__)
+            self._down()
+            await self._back_off()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self.is_up = False
+        if connection is not None:
+            try:
+                async with asyncio.timeout(1.0):
+                    await connection.execute("DELETE FROM gateway.gateways WHERE id = $1", self._gateway_id)
+                    await connection.close()
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+
+    async def _connect(self) -> None:
+        self._lost.clear()
+        connection = await connect_direct(self._dsn, timezone=self._timezone, name=APPLICATION)
+        try:
+            async with asyncio.timeout(STATEMENT_S):
+                # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
+                # dropped by the driver; that is why everybody looks once after `on_up`.
+                await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_bell))
+                await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_bell))
+                await connection.add_listener(
+                    self._probe_channel, self._heard(lambda payload: self._echo.set())
+                )
+                await connection.execute(_BEAT, self._gateway_id, socket.gethostname())
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.add_termination_listener(lambda _: self._lost.set())
+        self._connection = connection
+
+    async def _watch(self) -> None:
+        """Probes until something is wrong, and then returns or raises."""
+        failures = 0
+        while not self._lost.is_set():
+            try:
+                async with asyncio.timeout(self._probe_s or None):
+                    await self._lost.wait()
+                return
+            except TimeoutError:
+                pass
+            # Silence while real bells come in is proof enough; a NOTIFY of ours would only add to them.
+            if time.monotonic() - self.heard_at > self._probe_s / 2:
+                await self._probe()
+            await self.statement(_BEAT, self._gateway_id, socket.gethostname())
+            try:
+                await self.statement(_END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)
+            except asyncpg.InsufficientPrivilegeError:
+                failures += 1
+                if failures == 1:
+                    logger.warning("listener.cannot_end_frozen_peers reason=missing_right")
+
+    async def _probe(self) -> None:
+        """A NOTIFY to ourselves. Raises TimeoutError if it does not come back in time."""
+        self._echo.clear()
+        await self.statement("SELECT pg_notify($1, '')", self._probe_channel)
+        async with asyncio.timeout(STATEMENT_S):
+            await self._echo.wait()
+
+    def _up(self) -> None:
+        self.is_up = True
+        logger.info("listener.up")
+        self._on_up()
+
+    def _down(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+        if self.is_up:
+            self.is_up = False
+            self._on_down()
+
+    async def _back_off(self) -> None:
+        await asyncio.sleep(random.uniform(0.2, 1.5))
+
+    def _heard(self, then: Callable[[str], None]) -> Callable[..., None]:
+        def callback(connection: Any, pid: int, channel: str, payload: object) -> None:
+            self.heard_at = time.monotonic()
+            then(str(payload))
+
+        return callback
+
+    # ------------------------------------------------------------------------------------------ statements
+
+    async def statement(self, sql: str, *arguments: object) -> Any:
+        """First value of one statement on the listening connection. Raises StoreUnavailable or TimeoutError."""
+        async with self._one_at_a_time:
+            connection = self._connection
+            if connection is None:
+                raise StoreUnavailable("The listening connection is down.")
+            try:
+                async with asyncio.timeout(STATEMENT_S):
+                    return await connection.fetchval(sql, *arguments)
+            except TimeoutError:
+                # The statement may still run there: this connection cannot be trusted any more.
+                self._lost.set()
+                connection.terminate()
+                raise
+
+    # ------------------------------------------------------------------------------------------ leases
+
+    async def acquire(self, session_id: int) -> bool:
+        """The right to run the poller of a session, in the whole cluster; False if another gateway has it."""
+        with mapped_errors():
+            try:
+                # Advisory locks of one connection stack up; ask only if this one has none yet.
+                return bool(
+                    await self.statement(
+                        """
+                        SELECT CASE WHEN EXISTS (
+                            SELECT FROM pg_locks
+                            WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
+                              AND ((classid::bigint << 32) | objid::bigint) = $1)
+                        THEN true ELSE pg_try_advisory_lock($1) END
+                        """,
+                        _LEASE_SPACE + session_id,
+                    )
+                )
+            except TimeoutError:
+                return False
+
+    async def release(self, session_id: int) -> None:
+        with mapped_errors():
+            try:
+                await self.statement("SELECT pg_advisory_unlock($1)", _LEASE_SPACE + session_id)
+            except (TimeoutError, StoreUnavailable):
+                pass  # the connection is gone, and the lock with it

@@ -1,0 +1,105 @@
+"""What looking after sessions needs to know and to remember."""
+
+import asyncpg
+
+from gateway.domain.session import SessionSecrets, StatusSource
+from gateway.domain.upkeep import WebhookFacts, WebhookState
+from gateway.postgres.pool import mapped_errors
+from gateway.postgres.sessions import SessionTable, events_of
+from gateway.services.upkeep import SessionFacts
+
+Pool = asyncpg.Pool
+
+_QUIET = """
+SELECT s.wasender_session_id::bigint AS session_id
+FROM public.whatsapp_sessions s
+LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
+WHERE lower(coalesce(s.status, '')) IN ('connected', 'connecting', 'need_scan', 'qr_ready', 'need_passkey')
+  AND NOT EXISTS (
+      SELECT FROM gateway.whatsapp_link_attempts a
+      WHERE a.wasender_session_id = s.wasender_session_id AND a.ended_at IS NULL)
+  AND coalesce(greatest(st.probed_at, st.webhook_seen_at), '-infinity') < now() - make_interval(secs => $1)
+ORDER BY greatest(st.probed_at, st.webhook_seen_at) NULLS FIRST
+LIMIT $2
+"""
+
+_FACTS = """
+SELECT s.wasender_session_id::bigint AS session_id, s.webhook_url, s.webhook_enabled, s.webhook_events,
+       coalesce(s.webhook_secret, '') <> '' AS has_secret,
+       extract(epoch FROM st.webhook_seen_at)::float8 AS seen_at,
+       extract(epoch FROM st.webhook_missed_at)::float8 AS missed_at,
+       st.webhook_state
+FROM public.whatsapp_sessions s
+LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
+WHERE lower(coalesce(s.status, '')) <> 'gone'
+"""
+
+_REMEMBER_URL = """
+WITH before AS (SELECT value FROM gateway.settings WHERE key = 'public_url'),
+     now AS (
+         INSERT INTO gateway.settings (key, value) VALUES ('public_url', $1)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value)
+SELECT value FROM before
+"""
+
+
+class UpkeepTable:
+    def __init__(self, pool: Pool, sessions: SessionTable) -> None:
+        self._pool = pool
+        self._sessions = sessions
+
+    async def quiet_sessions(self, quiet_s: float, limit: int) -> list[int]:
+        with mapped_errors():
+            rows = await self._pool.fetch(_QUIET, quiet_s, limit)
+        return [row["session_id"] for row in rows]
+
+    async def note_probe(self, session_id: int) -> None:
+        with mapped_errors():
+            await self._pool.execute(
+                "INSERT INTO gateway.session_state AS st (wasender_session_id, probed_at) VALUES ($1, now())"
+                " ON CONFLICT (wasender_session_id) DO UPDATE SET probed_at = now()",
+                session_id,
+            )
+
+    async def facts(self) -> list[SessionFacts]:
+        with mapped_errors():
+            rows = await self._pool.fetch(_FACTS)
+        return [
+            SessionFacts(
+                session_id=row["session_id"],
+                webhook=WebhookFacts(
+                    url=row["webhook_url"],
+                    is_enabled=row["webhook_enabled"],
+                    events=events_of(row["webhook_events"]),
+                    has_secret=row["has_secret"],
+                    seen_at=row["seen_at"],
+                    missed_at=row["missed_at"],
+                ),
+                shown=row["webhook_state"],
+            )
+            for row in rows
+        ]
+
+    async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None:
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(
+                    "INSERT INTO gateway.session_state AS st (wasender_session_id, webhook_state, webhook_note)"
+                    " VALUES ($1, $2, $3)"
+                    " ON CONFLICT (wasender_session_id) DO UPDATE SET webhook_state = $2, webhook_note = $3",
+                    session_id,
+                    state,
+                    note,
+                )
+                await connection.execute("SELECT gateway.touch_sessions_v1(ARRAY[$1::bigint])", session_id)
+
+    async def public_url_before(self, now: str) -> str | None:
+        with mapped_errors():
+            before: str | None = await self._pool.fetchval(_REMEMBER_URL, now)
+        return before
+
+    async def secrets(self, session_id: int) -> SessionSecrets | None:
+        return await self._sessions.secrets(session_id)
+
+    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
+        await self._sessions.record_status(session_id, status, source)

@@ -1,0 +1,41 @@
+"""Secrets at rest: read in both forms, written encrypted once the operator has chosen so.
+
+The shop's own code may read `api_key` and `webhook_secret` from its tables, so encryption is opt-in
+(`gateway secrets encrypt`). The key is derived from GATEWAY_SECRET.
+"""
+
+import base64
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.domain.errors import ConfigError
+
+PREFIX = "enc:v1:"
+
+
+class Vault:
+    def __init__(self, secret: str, *, is_sealing: bool = False) -> None:
+        derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"whatsapp-gateway secrets").derive(
+            secret.encode()
+        )
+        self._fernet = Fernet(base64.urlsafe_b64encode(derived))
+        self.is_sealing = is_sealing
+
+    def open(self, stored: str | None) -> str | None:
+        """The plain value of a column. Raises ConfigError if it was encrypted with another GATEWAY_SECRET."""
+        if stored is None or not stored.startswith(PREFIX):
+            return stored
+        try:
+            return self._fernet.decrypt(stored.removeprefix(PREFIX).encode()).decode()
+        except InvalidToken:
+            raise ConfigError(
+                "A stored secret was encrypted with another GATEWAY_SECRET. Start with that one again."
+            ) from None
+
+    def seal(self, plain: str | None) -> str | None:
+        """The value to store."""
+        if plain is None or not self.is_sealing or plain.startswith(PREFIX):
+            return plain
+        return PREFIX + self._fernet.encrypt(plain.encode()).decode()

@@ -1,0 +1,74 @@
+"""Who may open a socket: the page's origin, then a token, a ticket, the page's cookie, or a first frame."""
+
+import asyncio
+
+from starlette.requests import cookie_parser
+from starlette.websockets import WebSocket
+
+from gateway.domain.access import Principal
+from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
+from gateway.realtime import protocol
+from gateway.services.login import Login
+from gateway.services.origins import Origins
+
+AUTH_WITHIN_S = 5.0
+"""For the first frame, when nothing else said who is calling."""
+
+
+class Refused(Exception):
+    """The socket must be closed, with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Admission:
+    def __init__(self, login: Login, origins: Origins, cookie: str) -> None:
+        self._login = login
+        self._origins = origins
+        self._cookie = cookie
+
+    async def principal(self, socket: WebSocket) -> Principal:
+        """Who is calling. Raises Refused."""
+        # First of all: a foreign page must neither use the browser's cookie nor use a ticket up.
+        if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
+            raise Refused(protocol.FORBIDDEN, "this page may not connect")
+        try:
+            return await self._authenticate(socket)
+        except StoreUnavailable:
+            raise Refused(protocol.OVERLOAD, "the database is away, come back soon") from None
+        except GatewayError as error:
+            raise Refused(protocol.UNAUTHORISED, error.message) from None
+
+    async def _authenticate(self, socket: WebSocket) -> Principal:
+        scheme, _, token = socket.headers.get("authorization", "").partition(" ")
+        if scheme:
+            return self._login.verify(token.strip())
+        ticket = socket.query_params.get("ticket")
+        if ticket:
+            return await self._login.use_ticket(ticket, ("ws", "embed"))
+        cookie = cookie_parser(socket.headers.get("cookie", "")).get(self._cookie)
+        if cookie:
+            return self._login.verify(cookie)
+        return self._login.verify(await _token_of_first_frame(socket))
+
+
+async def _token_of_first_frame(socket: WebSocket) -> str:
+    try:
+        async with asyncio.timeout(AUTH_WITHIN_S):
+            text = await socket.receive_text()
+    except TimeoutError:
+        raise Unauthenticated("say who you are within 5 seconds") from None
+    except KeyError:
+        raise Refused(protocol.BAD_FRAME, "text frames only") from None
+    try:
+        first = protocol.parse(text)
+    except protocol.BadFrame as error:
+        if error.is_fatal:
+            raise Refused(protocol.BAD_FRAME, error.message) from None
+        raise Unauthenticated("the first frame must say who you are") from None
+    if not isinstance(first, protocol.Auth):
+        raise Unauthenticated("the first frame must say who you are")
+    return first.token

@@ -1,0 +1,286 @@
+"""`GET /ws`: who comes in, what they ask for, and when they must go."""
+
+import asyncio
+import logging
+import secrets
+import time
+from typing import Protocol
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.domain.access import Act
+from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
+from gateway.domain.stream import (
+    Extent,
+    Inbox,
+    InboxTopic,
+    Position,
+    SessionsTopic,
+    SessionTopic,
+    check_position,
+)
+from gateway.realtime import protocol
+from gateway.realtime.admission import Admission, Refused
+from gateway.realtime.connection import Connection
+from gateway.realtime.framing import MAX_FRAME_BYTES
+from gateway.realtime.hub import Hub
+from gateway.realtime.outlet import EXTENSION, AsgiOutlet, Outlet
+from gateway.services.feed import Feed, StreamReader
+from gateway.services.login import Login
+from gateway.services.origins import Origins
+from gateway.services.states import States
+
+logger = logging.getLogger(__name__)
+
+UNHEARD_S = 90.0
+MAX_TOPICS = 2000
+
+
+class Truth(Protocol):
+    """Whether the gateway hears Postgres; clients are told when it does not."""
+
+    @property
+    def stale_since(self) -> str | None: ...
+
+
+class Realtime:
+    """Everything a socket needs, and the one timer for all of them."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        feed: Feed,
+        states: States,
+        streams: StreamReader,
+        login: Login,
+        origins: Origins,
+        cookie: str,
+        truth: Truth,
+        max_connections: int,
+    ) -> None:
+        self._hub = hub
+        self._feed = feed
+        self._states = states
+        self._streams = streams
+        self._login = login
+        self._admission = Admission(login, origins, cookie)
+        self._truth = truth
+        self._max_connections = max_connections
+        self._open: set[Connection] = set()
+        self._beats: list[set[Connection]] = [set() for _ in range(protocol.HEARTBEAT_S)]
+        self._second = 0
+
+    # ------------------------------------------------------------------------------------------ one socket
+
+    async def serve(self, socket: WebSocket) -> None:
+        await socket.accept()
+        try:
+            async with asyncio.timeout(None) as life:
+                # A server without our extension can abort nothing; the end of this task closes the socket there.
+                outlet: Outlet = socket.scope.get("extensions", {}).get(EXTENSION) or AsgiOutlet(
+                    socket.send, on_abort=lambda: life.reschedule(0)
+                )
+                try:
+                    connection = await self._admit(socket, outlet)
+                    if connection is not None:
+                        await self._converse(socket, connection)
+                finally:
+                    outlet.release()
+        except (WebSocketDisconnect, TimeoutError):
+            pass
+
+    async def _admit(self, socket: WebSocket, outlet: Outlet) -> Connection | None:
+        """A connection with a principal; None after a refusal (accept, then close with a code)."""
+        try:
+            principal = await self._admission.principal(socket)
+        except Refused as refusal:
+            await _refuse(socket, outlet, refusal.code, refusal.reason)
+            return None
+        if len(self._open) >= self._max_connections:
+            await _refuse(socket, outlet, protocol.TOO_MANY, "too many connections")
+            return None
+        outlet.heard()
+        return Connection(secrets.token_hex(6), principal, outlet, self._hub, self._streams)
+
+    async def _converse(self, socket: WebSocket, connection: Connection) -> None:
+        self._open.add(connection)
+        self._hub.connections.add(connection)
+        slot = min(self._beats, key=len)
+        slot.add(connection)
+        logger.info(
+            "connection.opened connection=%s sub=%s role=%s", connection.name, connection.principal.sub,
+            connection.principal.role.word,
+        )  # fmt: skip
+        code = 1006
+        try:
+            connection.reply(protocol.welcome(connection.name))
+            if self._truth.stale_since is not None:
+                connection.reply(protocol.stale(self._truth.stale_since))
+            while True:
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    code = message.get("code", 1005)
+                    return
+                connection.outlet.heard()
+                await self._hear(connection, message.get("text"))
+                # Who asks and does not read the answers is not listened to until it does.
+                await connection.wait_until_read()
+        finally:
+            self._open.discard(connection)
+            slot.discard(connection)
+            connection.end()
+            logger.info("connection.closed connection=%s code=%s", connection.name, code)
+
+    # ------------------------------------------------------------------------------------------ frames
+
+    async def _hear(self, connection: Connection, text: str | None) -> None:
+        if text is None:
+            return connection.close(protocol.BAD_FRAME, "text frames only")
+        # Our server class refuses longer ones unread; others may let them through. No text is shorter in bytes.
+        if len(text) > MAX_FRAME_BYTES or len(text.encode()) > MAX_FRAME_BYTES:
+            return connection.close(protocol.TOO_LARGE, "frames of at most 256 KiB only")
+        try:
+            frame = protocol.parse(text)
+            match frame:
+                case protocol.Ping(ref):
+                    connection.reply(protocol.pong(ref))
+                case protocol.Auth(ref, token):
+                    self._renew(connection, ref, token)
+                case protocol.Unsubscribe(ref, name):
+                    if connection.leave(name):
+                        connection.reply(protocol.unsubscribed(ref, name))
+                    else:
+                        connection.reply(protocol.error(ref, "not_subscribed", f"{name} is not subscribed."))
+                case protocol.Subscribe():
+                    await self._subscribe(connection, frame)
+        except protocol.BadFrame as error:
+            if error.is_fatal:
+                connection.close(protocol.BAD_FRAME, error.message)
+            else:
+                connection.reply(protocol.error(error.ref, "bad_frame", error.message))
+
+    def _renew(self, connection: Connection, ref: str | None, token: str) -> None:
+        try:
+            principal = self._login.verify(token)
+        except Unauthenticated as error:
+            connection.reply(protocol.error(ref, "unauthenticated", error.message))
+            return
+        connection.renew(principal)
+        connection.reply(protocol.auth_renewed(ref))
+
+    async def _subscribe(self, connection: Connection, wish: protocol.Subscribe) -> None:
+        principal = connection.principal
+        if connection.topics >= MAX_TOPICS:
+            connection.reply(protocol.error(wish.ref, "too_many_topics", f"At most {MAX_TOPICS} topics."))
+            return
+        try:
+            match wish.topic:
+                case None:
+                    message = f"There is no topic {wish.name!r}."
+                    connection.reply(protocol.error(wish.ref, "unknown_topic", message))
+                case SessionsTopic():
+                    principal.require(Act.READ)
+                    self._watch(connection, wish, None)
+                case SessionTopic(session_id):
+                    principal.require(Act.READ, session_id)
+                    self._watch(connection, wish, session_id)
+                case InboxTopic(inbox) if inbox is not None:
+                    principal.require(Act.READ, inbox)
+                    await self._follow(connection, wish, inbox)
+                case InboxTopic():
+                    principal.require(Act.READ)
+                    await self._follow_all(connection, wish)
+        except StoreUnavailable:
+            message = "The database is away. Subscribe again in a moment."
+            connection.reply(protocol.error(wish.ref, "unavailable", message))
+        except GatewayError as error:
+            connection.reply(protocol.error(wish.ref, error.code, error.message))
+
+    def _watch(self, connection: Connection, wish: protocol.Subscribe, session_id: int | None) -> None:
+        values = [
+            value
+            for value in self._states.values(session_id)
+            if connection.covers(value.session_id) and (value.part != "link" or connection.sees_link())
+        ]
+        connection.watch(
+            wish.ref, wish.name, session_id, [protocol.state_frame(wish.name, value) for value in values]
+        )
+
+    async def _follow(self, connection: Connection, wish: protocol.Subscribe, inbox: Inbox) -> None:
+        start = await self._feed.position_at_least(inbox, wish.after)
+        if wish.after is not None and wish.after != start:
+            extents = await self._streams.extents([inbox])
+            start = await self._start(connection, inbox, wish.after, extents.get(inbox))
+        connection.follow(wish.ref, wish.name, {inbox: start})
+
+    async def _follow_all(self, connection: Connection, wish: protocol.Subscribe) -> None:
+        starts = {} if wish.after_all is not None else self._covered(connection)
+        after = {Inbox(key): value for key, value in (wish.after_all or {}).items() if connection.covers(key)}
+        await self._feed.see(after)
+        # Inboxes may come into being while we look; this connection is told of new ones only once it follows.
+        while new := [inbox for inbox in self._covered(connection) if inbox not in starts]:
+            extents = await self._streams.extents(new)
+            for inbox in new:
+                starts[inbox] = await self._start(connection, inbox, after.get(inbox), extents.get(inbox))
+        connection.follow(wish.ref, wish.name, starts)
+
+    def _covered(self, connection: Connection) -> dict[Inbox, Position]:
+        positions = self._hub.positions().items()
+        return {Inbox(number): position for number, position in positions if connection.covers(number)}
+
+    async def _start(
+        self, connection: Connection, inbox: Inbox, after: Position | None, extent: Extent | None
+    ) -> Position:
+        """Where to begin; without `after` at the beginning. Tells the client `reset` if its own is of no use."""
+        if extent is None:
+            extent = await self._streams.ensure(inbox)
+        wished = after or Position(extent.floor, extent.epoch)
+        # The hub must know this history, too, or it would begin with a reset to an older one.
+        known = await self._feed.position_at_least(inbox, Position(extent.top, extent.epoch))
+        reason = check_position(wished, extent)
+        if reason is None:
+            return wished
+        connection.reset(inbox, reason, known)
+        return known
+
+    # ------------------------------------------------------------------------------------------ all sockets
+
+    async def run(self) -> None:
+        """One timer for everybody."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.tick()
+
+    def tick(self) -> None:
+        """One second has passed: heartbeats spread over the seconds, silence, and expired logins."""
+        self._second = (self._second + 1) % protocol.HEARTBEAT_S
+        for connection in tuple(self._beats[self._second]):
+            connection.beat()
+        now, silent_since = time.time(), asyncio.get_running_loop().time() - UNHEARD_S
+        for connection in tuple(self._open):
+            expires_at = connection.principal.expires_at
+            if expires_at is not None and expires_at <= now:
+                connection.close(protocol.UNAUTHORISED, "this login has expired")
+            elif connection.outlet.hears_pongs and connection.outlet.heard_at < silent_since:
+                connection.close(protocol.UNHEARD, "nothing heard for 90 seconds")
+
+    def tell_stale(self, since: str) -> None:
+        self._hub.broadcast("truth", protocol.stale(since))
+
+    def tell_fresh(self) -> None:
+        self._hub.broadcast("truth", protocol.fresh())
+
+    async def drain(self) -> None:
+        """Closes every socket with 1012, told before when to come back."""
+        connections = tuple(self._open)
+        for number, connection in enumerate(connections):
+            connection.reply(protocol.drain(200 + (number * 37) % 3000))
+            connection.close(protocol.RESTART, "the gateway restarts")
+
+
+async def _refuse(socket: WebSocket, outlet: Outlet, code: int, reason: str) -> None:
+    # RFC 6455 §5.5: a control frame's payload ends at 125 bytes, two of which are the code.
+    outlet.close(code, reason.encode()[:120].decode("utf-8", "ignore"))
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass

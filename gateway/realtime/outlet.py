@@ -1,0 +1,146 @@
+"""The ways out of a connection: ready frames to a transport, or texts to any ASGI server.
+
+Both keep no queue of their own beyond what is already on its way: `buffered` tells the connection when to stop
+writing, `drained` when to go on.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.types import Send
+
+from gateway.realtime.framing import Burst
+
+EXTENSION = "gateway.outlet"
+"""Key in `scope["extensions"]` under which our server class hands its outlet to the app."""
+
+ABORT_AFTER_S = 5.0
+
+WRITE_LIMIT_BYTES = 64 * 1024
+"""Above this a connection gets nothing new until it has read."""
+
+NO_PROGRESS_S = 60.0
+
+
+class Outlet(Protocol):
+    hears_pongs: bool
+
+    @property
+    def heard_at(self) -> float:
+        """Loop time of the last byte (or, without our server class, the last frame) from the client."""
+
+    def heard(self) -> None: ...
+    def buffered(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
+
+    def write(self, burst: Burst) -> None: ...
+    def ping(self) -> None: ...
+    async def drained(self) -> None:
+        """Returns when the buffer has fallen below its low mark. Raises ConnectionError if the client is gone."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Closing handshake; the transport is aborted if the client does not answer."""
+
+    def abort(self) -> None: ...
+    def release(self) -> None:
+        """The connection has ended: lets go of what is the outlet's own. Idempotent."""
+
+
+async def wait_until_read(outlet: Outlet) -> None:
+    """Returns when the outlet is under its write limit.
+
+    Raises TimeoutError if the client has taken nothing for NO_PROGRESS_S, ConnectionError if it is gone.
+    """
+    while outlet.buffered() > WRITE_LIMIT_BYTES:
+        before = outlet.buffered()
+        try:
+            async with asyncio.timeout(NO_PROGRESS_S):
+                await outlet.drained()
+            await asyncio.sleep(0)  # a transport may tell us a moment later that it is full
+        except TimeoutError:
+            if outlet.buffered() >= before:
+                raise
+            outlet.heard()  # whoever takes bytes is alive, even if we do not read at the moment
+
+
+class AsgiOutlet:
+    """Texts through ASGI's `send`, for servers without our extension. One task per connection writes them.
+
+    ASGI can abort nothing: `on_abort` must end the app's task, and the server then closes the socket.
+    """
+
+    hears_pongs = False
+
+    def __init__(self, send: Send, on_abort: Callable[[], None]) -> None:
+        self._send = send
+        self._on_abort = on_abort
+        self._texts: deque[dict[str, Any]] = deque()
+        self._bytes = 0
+        self._ready = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._closing = False
+        self._gone = False
+        self._is_released = False
+        self.heard_at = asyncio.get_running_loop().time()
+        self._writer = asyncio.create_task(self._run(), name="connection-writer")
+
+    def heard(self) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
+
+    def buffered(self) -> int:
+        return self._bytes
+
+    def write(self, burst: Burst) -> None:
+        if self._closing:
+            return
+        for ready in burst.frames:
+            self._texts.append({"type": "websocket.send", "text": ready.text.decode()})
+            self._bytes += len(ready.text)
+        self._drained.clear()
+        self._ready.set()
+
+    def ping(self) -> None:
+        pass  # ASGI has no ping; the server sends its own
+
+    async def drained(self) -> None:
+        await self._drained.wait()
+        if self._gone:
+            raise ConnectionResetError("the client is gone")
+
+    def close(self, code: int, reason: str) -> None:
+        if not self._closing:
+            self._closing = True
+            self._texts.append({"type": "websocket.close", "code": code, "reason": reason})
+            self._ready.set()
+            asyncio.get_running_loop().call_later(ABORT_AFTER_S, self.abort)
+
+    def abort(self) -> None:
+        if not self._is_released:
+            self.release()
+            self._on_abort()
+
+    def release(self) -> None:
+        self._is_released = self._closing = True
+        self._writer.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._ready.wait()
+                while self._texts:
+                    message = self._texts.popleft()
+                    await self._send(message)
+                    if message["type"] == "websocket.close":
+                        return
+                    self._bytes -= len(message["text"].encode())
+                self._ready.clear()
+                self._drained.set()
+        except Exception:  # the client went away in the middle: whatever the server calls that
+            pass
+        finally:
+            self._gone = self._closing = True
+            self._texts.clear()
+            self._drained.set()

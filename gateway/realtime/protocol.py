@@ -1,0 +1,262 @@
+"""Our own WebSocket protocol: the frames that go out, and the ones that come in.
+
+Server frames are built here and nowhere else. Client frames are read into small values; whatever cannot be read
+becomes a `BadFrame` with one sentence.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import orjson
+
+from gateway import __version__
+from gateway.domain.message import message_data, utc_text
+from gateway.domain.session import iso_utc
+from gateway.domain.stream import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
+from gateway.realtime.framing import Frame, frame
+from gateway.services.states import StateValue
+
+PROTOCOL = 1
+HEARTBEAT_S = 25
+
+# Close codes. Up to 4499: come back and resume. From 4500: do not.
+TOO_LARGE = 1009
+RESTART = 1012
+OVERLOAD = 1013
+NO_PROGRESS = 4008
+UNHEARD = 4009
+BAD_FRAME = 4500
+UNAUTHORISED = 4501
+FORBIDDEN = 4503
+TOO_MANY = 4529
+
+_MAX_REF = 64
+_MAX_AFTER = 10_000
+_MAX_ERROR_CHARS = 500
+
+
+# ------------------------------------------------------------------------------------------------ out
+
+
+def event_encoder(zone: tzinfo) -> Callable[[Event], Frame]:
+    """Frames for committed changes; naive timestamps of the shop's tables are read in `zone`."""
+
+    def encode(event: Event) -> Frame:
+        if event.record is not None:
+            data = message_data(event.table, event.record, zone)
+        else:
+            key = {name: value for name, value in event.old.items() if name != "changed"}
+            data = {**message_data(event.table, key, zone), "session_id": event.inbox}
+        return frame(
+            {
+                "type": "event",
+                "topic": f"inbox:{event.inbox}",
+                "off": event.off,
+                "event": event_name(event),
+                "at": utc_text(event.at, zone),
+                "data": data,
+            }
+        )
+
+    return encode
+
+
+def welcome(connection: str) -> Frame:
+    return frame(
+        {
+            "type": "welcome",
+            "connection": connection,
+            "heartbeat_s": HEARTBEAT_S,
+            "version": __version__,
+            "protocol": PROTOCOL,
+        }
+    )
+
+
+def subscribed(ref: str | None, topic: str, position: Position) -> Frame:
+    return frame(
+        {"type": "subscribed", "ref": ref, "topic": topic, "off": position.off, "epoch": position.epoch}
+    )
+
+
+def subscribed_all(ref: str | None, tops: Mapping[Inbox, Position]) -> Frame:
+    named = {str(inbox): {"off": top.off, "epoch": top.epoch} for inbox, top in sorted(tops.items())}
+    return frame({"type": "subscribed", "ref": ref, "topic": "inbox:*", "tops": named})
+
+
+def subscribed_state(ref: str | None, topic: str, values: Iterable[Frame]) -> Frame:
+    # The values are ready JSON already; they are spliced in as they are.
+    head = orjson.dumps({"type": "subscribed", "ref": ref, "topic": topic})
+    return Frame(head[:-1] + b',"state":[' + b",".join(value.text for value in values) + b"]}")
+
+
+def state_frame(topic: str, value: StateValue) -> Frame:
+    expires_at = None if value.expires_at is None else datetime.fromtimestamp(value.expires_at, UTC)
+    return frame(
+        {
+            "type": "state",
+            "topic": topic,
+            "session_id": value.session_id,
+            "part": value.part,
+            "version": value.version,
+            "event": value.event,
+            "at": value.at,
+            "expires_at": iso_utc(expires_at),
+            "data": value.data,
+        }
+    )
+
+
+def reset(inbox: int, reason: ResetReason, position: Position) -> Frame:
+    return frame(
+        {
+            "type": "reset",
+            "topic": f"inbox:{inbox}",
+            "reason": reason,
+            "off": position.off,
+            "epoch": position.epoch,
+        }
+    )
+
+
+def heartbeat(tops: Mapping[int, int]) -> Frame:
+    return frame({"type": "heartbeat", "tops": {f"inbox:{inbox}": off for inbox, off in tops.items()}})
+
+
+def stale(since: str) -> Frame:
+    return frame({"type": "stale", "since": since})
+
+
+def fresh() -> Frame:
+    return frame({"type": "fresh"})
+
+
+def unsubscribed(ref: str | None, topic: str) -> Frame:
+    return frame({"type": "unsubscribed", "ref": ref, "topic": topic})
+
+
+def pong(ref: str | None) -> Frame:
+    return frame({"type": "pong", "ref": ref})
+
+
+def drain(reconnect_after_ms: int) -> Frame:
+    return frame({"type": "drain", "reconnect_after_ms": reconnect_after_ms})
+
+
+def error(ref: str | None, code: str, message: str) -> Frame:
+    # Some messages name what the client sent, and that may be long.
+    return frame({"type": "error", "ref": ref, "code": code, "message": message[:_MAX_ERROR_CHARS]})
+
+
+def auth_renewed(ref: str | None) -> Frame:
+    return frame({"type": "authenticated", "ref": ref})
+
+
+# ------------------------------------------------------------------------------------------------ in
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    ref: str | None
+    name: str
+    topic: Topic | None
+    after: Position | None
+    after_all: dict[int, Position] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    ref: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    ref: str | None
+    token: str
+
+
+class BadFrame(Exception):
+    """A frame that cannot be read. `is_fatal`: not JSON at all, or not one of our shapes' envelope."""
+
+    def __init__(self, message: str, *, ref: str | None = None, is_fatal: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.ref = ref
+        self.is_fatal = is_fatal
+
+
+ClientFrame = Subscribe | Unsubscribe | Ping | Auth
+
+
+def parse(text: str) -> ClientFrame:
+    """One client frame. Raises BadFrame."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadFrame("A frame must be one JSON object.", is_fatal=True) from None
+    if not isinstance(message, dict):
+        raise BadFrame("A frame must be one JSON object.", is_fatal=True)
+    ref = message.get("ref")
+    if ref is not None and not (isinstance(ref, str) and len(ref) <= _MAX_REF):
+        raise BadFrame(f"`ref` must be a string of at most {_MAX_REF} characters.")
+    match message.get("type"):
+        case "subscribe":
+            name = _topic_name(message, ref)
+            after, after_all = _parse_after(name, message.get("after"), ref)
+            topic = parse_topic(name)
+            if str(topic) != name:  # `inbox:012` would be a second name for the same thing
+                topic = None
+            return Subscribe(ref, name, topic, after, after_all)
+        case "unsubscribe":
+            return Unsubscribe(ref, _topic_name(message, ref))
+        case "ping":
+            return Ping(ref)
+        case "auth":
+            token = message.get("token")
+            if not isinstance(token, str):
+                raise BadFrame("`token` must be a string.", ref=ref)
+            return Auth(ref, token)
+        case other:
+            raise BadFrame(
+                f"There is no frame type {other!r}: subscribe, unsubscribe, ping or auth.", ref=ref
+            )
+
+
+def _topic_name(message: dict[str, Any], ref: str | None) -> str:
+    name = message.get("topic")
+    if not isinstance(name, str):
+        raise BadFrame("`topic` must be a string.", ref=ref)
+    return name
+
+
+def _parse_after(
+    name: str, after: object, ref: str | None
+) -> tuple[Position | None, dict[int, Position] | None]:
+    if after is None:
+        return None, None
+    if name != "inbox:*":
+        return _parse_position(after, ref), None
+    if not isinstance(after, dict) or len(after) > _MAX_AFTER:
+        raise BadFrame('`after` of inbox:* must look like {"12": {"off": 184, "epoch": "…"}}.', ref=ref)
+    positions: dict[int, Position] = {}
+    for key, value in after.items():
+        if not (key.isascii() and key.isdigit() and len(key) <= 18):
+            raise BadFrame("The keys of `after` must be session ids.", ref=ref)
+        positions[int(key)] = _parse_position(value, ref)
+    return None, positions
+
+
+def _parse_position(value: object, ref: str | None) -> Position:
+    if isinstance(value, dict):
+        off, epoch = value.get("off"), value.get("epoch")
+        if isinstance(off, int) and not isinstance(off, bool) and isinstance(epoch, str):
+            return Position(off, epoch)
+    raise BadFrame('`after` must look like {"off": 184, "epoch": "…"}.', ref=ref)

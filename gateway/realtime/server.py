@@ -1,0 +1,96 @@
+"""uvicorn's WebSocket protocol with a way out for ready frames.
+
+`--ws`-style class for uvicorn (`Config(ws=GatewayWebSocketProtocol)`). It adds the outlet to the scope's
+extensions, and says nothing about accepted sockets: uvicorn's own line names the full path with its query, and
+a query may carry a ticket.
+"""
+
+import logging
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame as WebSocketFrame
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from gateway.realtime.framing import Burst
+from gateway.realtime.outlet import ABORT_AFTER_S, EXTENSION, WRITE_LIMIT_BYTES
+
+_quiet = logging.getLogger("gateway.realtime.server")
+_quiet.setLevel(logging.WARNING)
+
+LOW_WATER_BYTES = 16 * 1024
+
+
+class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
+    outlet: "TransportOutlet | None" = None
+
+    def handle_connect(self, event: Request) -> None:
+        self.logger = _quiet
+        super().handle_connect(event)
+        # The app's task exists now but has not run: what is added to the scope here is there from its start.
+        if not self.close_sent:
+            self.outlet = TransportOutlet(self)
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = self.outlet
+            self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        if self.outlet is not None:
+            self.outlet.heard()
+        super().data_received(data)
+
+    def handle_pong(self, event: WebSocketFrame) -> None:
+        pass  # ours are sent by the heartbeat, and any byte counts as a sign of life
+
+
+class TransportOutlet:
+    """Ready frames, written to the transport as they are."""
+
+    hears_pongs = True
+
+    def __init__(self, protocol: GatewayWebSocketProtocol) -> None:
+        self._protocol = protocol
+        self.heard_at = protocol.loop.time()
+
+    def heard(self) -> None:
+        self.heard_at = self._protocol.loop.time()
+
+    def buffered(self) -> int:
+        return self._protocol.transport.get_write_buffer_size()
+
+    def write(self, burst: Burst) -> None:
+        # After a close frame nothing may follow it (RFC 6455 §5.5.1).
+        if self._protocol.conn.state is State.OPEN and not self._protocol.transport.is_closing():
+            self._protocol.transport.write(burst.wire)
+
+    def ping(self) -> None:
+        if self._protocol.conn.state is State.OPEN and not self._protocol.transport.is_closing():
+            self._protocol.conn.send_ping(b"")
+            self._protocol.transport.write(b"".join(self._protocol.conn.data_to_send()))
+
+    async def drained(self) -> None:
+        await self._protocol.writable.wait()
+        if self._protocol.disconnected or self._protocol.transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+
+    def close(self, code: int, reason: str) -> None:
+        # Not through ASGI's send(): that waits for a client that may read nothing.
+        protocol = self._protocol
+        if protocol.close_sent or protocol.transport.is_closing():
+            return
+        protocol.conn.send_close(code, reason)
+        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+        protocol.close_sent = True
+        protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if protocol.read_paused:  # the client's own close frame is still to be read
+            protocol.read_paused = False
+            protocol.transport.resume_reading()
+        protocol.close_timer = protocol.loop.call_later(ABORT_AFTER_S, self.abort)
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
+        self._protocol.writable.set()
+
+    def release(self) -> None:
+        pass  # the transport is the server's

@@ -1,0 +1,58 @@
+"""What an inbox page asks for: conversations, a thread, marking read. And the shapes of the answers."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from gateway.domain.stream import Position
+
+ConversationFilter = Literal["all", "unread", "unreplied"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationQuery:
+    sessions: list[int] | None
+    """None = every session, inbox 0 included."""
+    filter: ConversationFilter = "all"
+    search: str | None = None
+    limit: int = 50
+    after: tuple[str, int, str] | None = None
+    """Last row of the page before: time (ISO), session, chat."""
+    is_everything: bool = False
+    """Also groups, channels, broadcasts and status posts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    session_id: int
+    chat: str
+    phone: str | None
+    name: str | None
+    unread: int
+    replied: bool
+    last_at: str
+    last_message: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows and the positions of their inboxes, read in one snapshot."""
+
+    items: list[Any]
+    has_more: bool
+    positions: dict[int, Position]
+
+
+class InboxStore(Protocol):
+    async def conversations(self, query: ConversationQuery) -> Page:
+        """Conversations, the one that moved last first."""
+
+    async def messages(
+        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
+    ) -> Page:
+        """Message data, oldest first; `before` is (time, direction, id) of the oldest message already seen."""
+
+    async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
+        """In which of these sessions there are messages of this chat."""
+
+    async def mark_read(self, session_id: int, chat: str) -> int:
+        """Marks what has come from this chat as read; returns how many messages were not before."""

@@ -1,0 +1,131 @@
+"""Whose webhook is this, and may it come in: the sessions' keys and secrets, kept in memory.
+
+The session is found by the path, else by the key in the body, else by the secret. A wrong secret may be a
+rotated one, so that session is fetched from upstream once (at most every 10 s) before it is refused.
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
+from gateway.domain.session import SessionSecrets
+
+logger = logging.getLogger(__name__)
+
+REFRESH_EVERY_S = 10.0
+
+
+class SecretStore(Protocol):
+    async def all_secrets(self, session_id: int | None = None) -> list[SessionSecrets]: ...
+
+
+class SecretSource(Protocol):
+    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None: ...
+
+
+class Senders:
+    def __init__(
+        self, store: SecretStore, source: SecretSource, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._clock = clock
+        self._known: dict[int, SessionSecrets] = {}
+        self._changes = 1
+        self._changes_read = 0
+        self._reading = asyncio.Lock()
+        self._refreshed_at: dict[int, float] = {}
+        self._turns: dict[int, asyncio.Lock] = {}
+
+    def forget(self) -> None:
+        """Something about the sessions changed: read them again before the next webhook."""
+        self._changes += 1
+
+    async def authenticate(
+        self, path_id: int | None, key: str | None, signature: str | None
+    ) -> SessionSecrets:
+        """The session of a webhook whose signature is its secret.
+
+        Raises Unauthenticated; or Unavailable when the secret cannot be known now (Postgres away, not cached).
+        """
+        if not signature:
+            raise Unauthenticated("The webhook has no X-Webhook-Signature.")
+        # Also before a match: a secret that was changed because it leaked must not open the door once more.
+        await self._load()
+        sender = self._matching(path_id, key, signature)
+        if sender is None:
+            sender = await self._after_refresh(path_id, key, signature)
+        if sender is None:
+            raise Unauthenticated("The webhook's secret is not the session's.")
+        return sender
+
+    def _matching(self, path_id: int | None, key: str | None, signature: str) -> SessionSecrets | None:
+        candidate = self._named(path_id, key)
+        if candidate is not None:
+            return candidate if _equal(candidate.webhook_secret, signature) else None
+        if path_id is not None:
+            return None
+        # Every secret is compared, so that the time says nothing about which one came close.
+        found = [item for item in self._known.values() if _equal(item.webhook_secret, signature)]
+        return found[0] if len(found) == 1 else None
+
+    def _named(self, path_id: int | None, key: str | None) -> SessionSecrets | None:
+        if path_id is not None:
+            return self._known.get(path_id)
+        if not key:
+            return None
+        if key.isdecimal() and len(key) <= 18 and int(key) in self._known:
+            return self._known[int(key)]
+        return next((item for item in self._known.values() if _equal(item.api_key, key)), None)
+
+    async def _load(self) -> None:
+        if self._changes_read == self._changes:
+            return
+        # One reads, the others wait for it: an empty memory is no reason to refuse anybody.
+        async with self._reading:
+            # Noted before the read: a change that comes meanwhile is read with the next webhook.
+            noted = self._changes
+            if self._changes_read == noted:
+                return
+            try:
+                self._known = {int(item.id): item for item in await self._store.all_secrets()}
+                self._changes_read = noted
+            except StoreUnavailable:
+                if not self._known:
+                    raise Unavailable(
+                        "The database is away, and this webhook cannot be checked.", retry_after_s=2
+                    ) from None
+
+    async def _after_refresh(
+        self, path_id: int | None, key: str | None, signature: str
+    ) -> SessionSecrets | None:
+        candidate = self._named(path_id, key)
+        if candidate is None:
+            return None
+        session_id = int(candidate.id)
+        # One at a time: who comes while the answer is on its way must not be refused for the sake of the limit.
+        async with self._turns.setdefault(session_id, asyncio.Lock()):
+            fresh = await self._refreshed(session_id)
+        return fresh if fresh is not None and _equal(fresh.webhook_secret, signature) else None
+
+    async def _refreshed(self, session_id: int) -> SessionSecrets | None:
+        """The session's secrets, fetched from upstream unless that was done a moment ago."""
+        now = self._clock()
+        if now - self._refreshed_at.get(session_id, float("-inf")) >= REFRESH_EVERY_S:
+            self._refreshed_at[session_id] = now
+            try:
+                fresh = await self._source.refresh_secrets(session_id)
+                if fresh is not None:
+                    self._known[session_id] = fresh
+            except GatewayError as error:
+                logger.warning("senders.refresh_failed session=%d error=%s", session_id, error)
+        return self._known.get(session_id)
+
+
+def _equal(secret: str | None, given: str) -> bool:
+    """Constant-time; a session without a secret matches nothing."""
+    return bool(secret) and hmac.compare_digest(str(secret).encode(), given.encode())

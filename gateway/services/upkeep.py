@@ -1,0 +1,179 @@
+"""Looks after all sessions: reconciles them, asks those that have gone quiet, and watches their webhooks.
+
+One gateway of the cluster at a time (a lease). A full sync at the start and every ten minutes, jittered; every
+minute a look at webhooks and at sessions without a sign of life.
+
+Lifecycle: `run` lives as long as the gateway; nothing that fails in a round ends it.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamUnauthorized
+from gateway.domain.session import SYSTEM, Actor, SessionSecrets, StatusSource, normalise_status
+from gateway.domain.upkeep import WebhookFacts, WebhookState, is_ours, judge_webhook
+from gateway.services.sessions import SyncReport
+
+logger = logging.getLogger(__name__)
+
+SYNC_EVERY_S = 600.0
+ROUND_S = 60.0
+QUIET_S = 600.0
+"""A session without a sign of life for so long is asked itself."""
+
+PROBES_PER_ROUND = 30
+"""Upstream publishes no limit for `/status`; this stays far below the ones it has."""
+
+LEASE = 0
+"""The lease of upkeep, beside those of the sessions (whose ids start at 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    session_id: int
+    webhook: WebhookFacts
+    shown: WebhookState | None
+    """What is stored of the webhook's state so far."""
+
+
+class UpkeepStore(Protocol):
+    async def quiet_sessions(self, quiet_s: float, limit: int) -> list[int]:
+        """Sessions that should live and were not heard of, longest first; none that is being linked."""
+
+    async def note_probe(self, session_id: int) -> None: ...
+    async def facts(self) -> list[SessionFacts]: ...
+    async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None: ...
+    async def public_url_before(self, now: str) -> str | None:
+        """The public URL of the last start, and remembers this one."""
+
+    async def secrets(self, session_id: int) -> SessionSecrets | None: ...
+    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None: ...
+
+
+class StatusSourceOfTruth(Protocol):
+    async def get_status(self, api_key: str) -> str: ...
+
+
+class Keeper(Protocol):
+    """The sessions service."""
+
+    async def sync(self, actor: Actor = SYSTEM) -> SyncReport: ...
+    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None: ...
+    async def mark_gone(self, session_id: int) -> bool: ...
+    async def repair_webhook(self, session_id: int, actor: Actor) -> object: ...
+
+
+class Leases(Protocol):
+    async def acquire(self, session_id: int) -> bool: ...
+
+
+class Upkeep:
+    def __init__(
+        self,
+        store: UpkeepStore,
+        sessions: Keeper,
+        upstream: StatusSourceOfTruth,
+        leases: Leases,
+        *,
+        public_url: str | None,
+        clock: Callable[[], float] = time.time,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._upstream = upstream
+        self._leases = leases
+        self._public_url = public_url
+        self._clock = clock
+        self._roll = roll
+        self._moved = False
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Gateways that start together do not ask together.
+        await asyncio.sleep(self._roll() * 5.0)
+        next_sync = loop.time()
+        while True:
+            try:
+                if await self._leases.acquire(LEASE):
+                    if loop.time() >= next_sync:
+                        next_sync = loop.time() + SYNC_EVERY_S * (0.8 + 0.4 * self._roll())
+                        await self._sync()
+                    await self.round()
+            except GatewayError as error:
+                logger.warning("upkeep.round_failed error=%s", error)
+            except Exception:
+                logger.exception("upkeep.round_failed")
+            await asyncio.sleep(ROUND_S * (0.8 + 0.4 * self._roll()))
+
+    async def _sync(self) -> None:
+        report = await self._sessions.sync()
+        logger.info(
+            "upkeep.synced total=%d created=%d updated=%d gone=%d errors=%d",
+            report.total, report.created, report.updated, report.gone, len(report.errors),
+        )  # fmt: skip
+
+    async def round(self) -> None:
+        """One look at everything that a sync does not see."""
+        if self._public_url is not None:
+            if not self._moved:
+                await self._follow_public_url(self._public_url)
+                self._moved = True
+            await self._look_at_webhooks(self._public_url)
+        for session_id in await self._store.quiet_sessions(QUIET_S, PROBES_PER_ROUND):
+            await self.probe(session_id)
+
+    async def _follow_public_url(self, public_url: str) -> None:
+        """The gateway has moved: webhooks that went to its old address go to the new one."""
+        before = await self._store.public_url_before(public_url)
+        if before is None or before == public_url:
+            return
+        for facts in await self._store.facts():
+            if is_ours(facts.webhook.url, before):
+                await self._repair(facts.session_id)
+
+    async def _look_at_webhooks(self, public_url: str) -> None:
+        for facts in await self._store.facts():
+            state, note = judge_webhook(facts.webhook, public_url, self._clock())
+            if state != facts.shown:
+                logger.log(
+                    logging.INFO if state == "ok" else logging.WARNING,
+                    "webhook.%s session=%d", state, facts.session_id,
+                )  # fmt: skip
+                await self._store.show_webhook(facts.session_id, state, note)
+
+    async def probe(self, session_id: int) -> None:
+        """Asks upstream with the session's own key, which tells a real link from a ghost."""
+        await self._store.note_probe(session_id)
+        try:
+            status = await self._ask(session_id)
+        except SessionNotFound:
+            await self._sessions.mark_gone(session_id)
+        except GatewayError as error:
+            logger.warning("upkeep.probe_failed session=%d error=%s", session_id, error)
+        else:
+            if status is not None:
+                await self._store.record_status(session_id, normalise_status(status), "probe")
+
+    async def _ask(self, session_id: int) -> str | None:
+        secrets = await self._store.secrets(session_id)
+        if secrets is not None and secrets.api_key:
+            try:
+                return await self._upstream.get_status(secrets.api_key)
+            except UpstreamUnauthorized:
+                pass  # the key may have been made anew: fetch it, and ask once more
+        fresh = await self._sessions.refresh_secrets(session_id)
+        if fresh is None or not fresh.api_key or (secrets and fresh.api_key == secrets.api_key):
+            return None
+        return await self._upstream.get_status(fresh.api_key)
+
+    async def _repair(self, session_id: int) -> None:
+        try:
+            await self._sessions.repair_webhook(session_id, SYSTEM)
+        except GatewayError as error:
+            logger.warning("upkeep.repair_failed session=%d error=%s", session_id, error)

@@ -1,0 +1,52 @@
+"""Gateways for sockets: with our server class, and as plain ASGI."""
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+import tests.running
+from gateway import serving
+from gateway.postgres.pool import connect_direct
+from tests.running import Running, running, settings_for
+
+
+@pytest.fixture(params=["ready frames", "plain ASGI"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How frames leave: our server class writes them to the transport, or any server sends their text."""
+    way: str = request.param
+    if way == "plain ASGI":
+        monkeypatch.setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")
+    return way
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel keeps little of what a client does not read: accepted sockets take this over."""
+
+    def bind(host: str, port: int) -> socket.socket:
+        listening = serving.bind(host, port)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        return listening
+
+    monkeypatch.setattr(tests.running, "bind", bind)
+
+
+@pytest_asyncio.fixture
+async def live(way: str, small_buffers: None, database: str, tmp_path: Path) -> AsyncIterator[Running]:
+    """A gateway on a fresh database; each test runs both ways."""
+    async with running(settings_for(database, tmp_path)) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """Somebody else who writes to the same tables."""
+    opened = await connect_direct(database)
+    try:
+        yield opened
+    finally:
+        await opened.close()

@@ -1,0 +1,212 @@
+"""Who may open a socket, and with which words the others are sent away."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from gateway.domain.access import Principal, Role
+from gateway.http.auth import COOKIE
+from gateway.realtime import admission
+from gateway.realtime.outlet import AsgiOutlet
+from gateway.realtime.server import TransportOutlet
+from tests.realtime.live import close_code, connection_of, realtime_of, until
+from tests.running import Running, Socket, running, settings_for
+
+
+@contextlib.asynccontextmanager
+async def knocking(gateway: Running, query: str = "", **headers: str) -> AsyncIterator[Socket]:
+    """A socket that has been accepted; whether it stays is another matter."""
+    address = gateway.url.replace("http", "ws", 1) + "/ws" + query
+    async with connect(address, additional_headers=headers, compression=None) as raw:
+        yield Socket(raw)
+
+
+def expired(gateway: Running) -> str:
+    return gateway.token(life_s=-60)
+
+
+async def test_the_two_ways_of_writing_are_the_ones_that_are_tested(live: Running, way: str) -> None:
+    async with live.socket():
+        outlet = connection_of(live).outlet
+
+        assert isinstance(outlet, TransportOutlet if way == "ready frames" else AsgiOutlet)
+
+
+async def test_a_bearer_token_is_welcomed(live: Running) -> None:
+    async with knocking(live, Authorization=f"Bearer {live.token()}") as socket:
+        welcome = await socket.receive()
+
+        assert welcome["type"] == "welcome"
+        assert (welcome["heartbeat_s"], welcome["protocol"]) == (25, 1)
+        assert welcome["connection"]
+        assert welcome["version"]
+
+
+async def test_the_page_gets_in_with_its_cookie(live: Running) -> None:
+    origin = live.url
+    async with knocking(live, Cookie=f"{COOKIE}={live.token()}", Origin=origin) as socket:
+        assert (await socket.receive())["type"] == "welcome"
+
+
+async def test_a_ticket_opens_one_socket_and_no_second(live: Running) -> None:
+    ticket = (await live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
+    async with knocking(live, f"?ticket={ticket}") as socket:
+        assert (await socket.receive())["type"] == "welcome"
+
+    async with knocking(live, f"?ticket={ticket}") as socket:
+        assert await close_code(socket) == 4501
+
+
+async def test_a_ticket_for_fewer_sessions_gives_a_socket_for_fewer_sessions(live: Running) -> None:
+    wish = {"for": "ws", "role": "viewer", "sessions": [7]}
+    ticket = (await live.data("POST", "/api/tickets", wish))["ticket"]
+    async with knocking(live, f"?ticket={ticket}") as socket:
+        await socket.next("welcome")
+        await socket.send(type="subscribe", ref="1", topic="inbox:8")
+
+        assert (await socket.next("error"))["code"] == "forbidden"
+
+
+async def test_a_first_frame_may_say_who_is_calling(live: Running) -> None:
+    async with knocking(live) as socket:
+        await socket.send(type="auth", token=live.token())
+
+        assert (await socket.receive())["type"] == "welcome"
+
+
+async def test_whoever_says_nothing_is_sent_away(live: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "AUTH_WITHIN_S", 0.05)
+    async with knocking(live) as socket:
+        assert await close_code(socket) == 4501
+
+
+@pytest.mark.parametrize("frame", ['{"type":"subscribe","topic":"sessions"}', '{"type":"auth"}', "{}"])
+async def test_a_first_frame_that_says_something_else_is_refused(live: Running, frame: str) -> None:
+    async with knocking(live) as socket:
+        await socket.raw.send(frame)
+
+        assert await close_code(socket) == 4501
+
+
+@pytest.mark.parametrize("frame", ["hello", "[]", b"\x00"])
+async def test_a_first_frame_that_is_no_frame_of_ours_is_a_bad_frame(live: Running, frame: Any) -> None:
+    async with knocking(live) as socket:
+        await socket.raw.send(frame)
+
+        assert await close_code(socket) == 4500
+
+
+async def test_an_expired_login_is_refused_in_every_way_it_can_come(live: Running) -> None:
+    token = expired(live)
+    async with knocking(live, Authorization=f"Bearer {token}") as socket:
+        assert await close_code(socket) == 4501
+    async with knocking(live, Cookie=f"{COOKIE}={token}") as socket:
+        assert await close_code(socket) == 4501
+    async with knocking(live) as socket:
+        await socket.send(type="auth", token=token)
+        assert await close_code(socket) == 4501
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c"])
+async def test_a_token_that_is_none_is_refused(live: Running, token: str) -> None:
+    async with knocking(live, Authorization=f"Bearer {token}") as socket:
+        assert await close_code(socket) == 4501
+
+
+async def test_a_refused_socket_has_been_accepted_before(live: Running) -> None:
+    # A browser sees nothing of a refused handshake but "failed"; of a close it sees code and reason.
+    async with knocking(live, Authorization="Bearer nonsense") as socket:
+        assert socket.raw.response is not None
+        assert socket.raw.response.status_code == 101
+        assert await close_code(socket) == 4501
+        assert socket.raw.close_reason
+
+
+async def test_a_foreign_page_is_refused_whatever_it_brings(live: Running) -> None:
+    ticket = (await live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
+    foreign = "https://elsewhere.example"
+    async with knocking(live, Cookie=f"{COOKIE}={live.token()}", Origin=foreign) as socket:
+        assert await close_code(socket) == 4503
+    async with knocking(live, f"?ticket={ticket}", Origin=foreign) as socket:
+        assert await close_code(socket) == 4503
+    async with knocking(live, Origin=foreign) as socket:
+        assert await close_code(socket) == 4503
+
+    async with knocking(live, f"?ticket={ticket}", Origin=live.url) as socket:
+        assert (await socket.receive())["type"] == "welcome", "the foreign page used the ticket up"
+
+
+async def test_a_page_that_the_operator_named_gets_in(way: str, database: str, tmp_path: Path) -> None:
+    settings = settings_for(database, tmp_path, allowed_origins="https://shop.example")
+    async with running(settings) as gateway:
+        token = f"Bearer {gateway.token()}"
+        async with knocking(gateway, Authorization=token, Origin="https://shop.example") as socket:
+            assert (await socket.receive())["type"] == "welcome"
+
+
+async def test_one_socket_too_many_is_refused(way: str, database: str, tmp_path: Path) -> None:
+    async with (
+        running(settings_for(database, tmp_path, max_connections=1)) as gateway,
+        gateway.socket(),
+        knocking(gateway, Authorization=f"Bearer {gateway.token()}") as socket,
+    ):
+        assert await close_code(socket) == 4529
+
+
+async def test_a_login_that_expires_while_connected_ends_the_connection(live: Running) -> None:
+    async with live.socket(live.token(life_s=2)) as socket:
+        assert await close_code(socket) == 4501
+
+
+async def test_a_renewed_login_outlives_the_first_one(live: Running) -> None:
+    async with live.socket(live.token(life_s=60)) as socket:
+        await socket.send(type="auth", ref="5", token=live.token(life_s=6000))
+        renewed = await socket.next("authenticated")
+        assert renewed["ref"] == "5"
+
+        assert (connection_of(live).principal.expires_at or 0) > time.time() + 3000
+
+
+async def test_a_bad_renewal_is_an_error_and_changes_nothing(live: Running) -> None:
+    async with live.socket() as socket:
+        await socket.send(type="auth", ref="5", token=expired(live))
+        error = await socket.next("error")
+        assert (error["ref"], error["code"]) == ("5", "unauthenticated")
+
+        assert (await socket.subscribe("sessions"))["state"] == []
+
+
+async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
+    before = {task.get_name() for task in asyncio.all_tasks()}
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:*")
+        await socket.subscribe("sessions")
+    async with knocking(live, Authorization="Bearer nonsense") as socket:
+        await close_code(socket)
+
+    names = {"connection-writer"}
+    await until(
+        lambda: not names & {task.get_name() for task in asyncio.all_tasks()} - before, "no task is left"
+    )
+    hub = realtime_of(live)._hub
+    assert not hub.connections
+    assert not realtime_of(live)._open
+    assert not hub.is_watched("sessions")
+    assert not hub.is_followed(0)
+
+
+async def test_a_login_past_its_end_is_noticed_by_the_next_tick(live: Running) -> None:
+    async with live.socket() as socket:
+        connection = connection_of(live)
+        over = Principal("tester", "Tester", Role.ADMIN, None)
+        connection.principal = replace(over, expires_at=time.time() - 1)
+        realtime_of(live).tick()
+
+        assert await close_code(socket) == 4501

@@ -1,0 +1,117 @@
+"""A gateway as it is in life, for tests: real Postgres, real sockets through a real uvicorn, the simulator."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.client import ClientConnection, connect
+
+from gateway.app import Gateway
+from gateway.domain.access import Principal, Role
+from gateway.serving import address_of, bind, serving
+from gateway.settings import Settings
+
+DEADLINE_S = 20.0
+
+
+class Running:
+    """A gateway under test, with an admin's HTTP client."""
+
+    def __init__(self, gateway: Gateway, http: aiohttp.ClientSession) -> None:
+        self.gateway = gateway
+        self.url = gateway.url
+        self._http = http
+
+    def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
+        named = None if sessions is None else frozenset(sessions)
+        principal = Principal(sub="tester", name="Tester", role=role, sessions=named)
+        return self.gateway.login.issue(principal, life_s)[0]
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, **more: Any
+    ) -> tuple[int, Any]:
+        """Status and parsed JSON of one request, as an admin unless a token is given ("" = nobody)."""
+        bearer = self.token() if token is None else token
+        headers = {**({"Authorization": f"Bearer {bearer}"} if bearer else {}), **more.pop("headers", {})}
+        async with self._http.request(
+            method, self.url + path, json=body, headers=headers, allow_redirects=False, **more
+        ) as reply:
+            text = await reply.text()
+            return reply.status, json.loads(text) if text.startswith(("{", "[")) else text
+
+    async def data(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """`data` of a successful answer."""
+        status, reply = await self.call(method, path, body, **more)
+        assert status < 300, (status, reply)
+        return reply.get("data", reply)
+
+    @contextlib.asynccontextmanager
+    async def socket(self, token: str | None = None, **more: Any) -> AsyncIterator["Socket"]:
+        """An admitted connection on /ws; its welcome has been read."""
+        headers = {"Authorization": f"Bearer {self.token() if token is None else token}"}
+        address = self.url.replace("http", "ws", 1) + "/ws"
+        async with connect(address, additional_headers=headers, compression=None, **more) as raw:
+            socket = Socket(raw)
+            await socket.next("welcome")
+            yield socket
+
+
+class Socket:
+    """A bare WebSocket client that remembers every frame."""
+
+    def __init__(self, raw: ClientConnection) -> None:
+        self.raw = raw
+        self.frames: list[dict[str, Any]] = []
+
+    async def send(self, **frame: Any) -> None:
+        await self.raw.send(json.dumps(frame))
+
+    async def receive(self) -> dict[str, Any]:
+        async with asyncio.timeout(DEADLINE_S):
+            frame: dict[str, Any] = json.loads(await self.raw.recv())
+        self.frames.append(frame)
+        return frame
+
+    async def next(
+        self, kind: str, where: Callable[[dict[str, Any]], bool] = lambda frame: True
+    ) -> dict[str, Any]:
+        """The next frame of a type, others kept in `frames`."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                frame = await self.receive()
+                if frame["type"] == kind and where(frame):
+                    return frame
+
+    async def event(self, name: str) -> dict[str, Any]:
+        return await self.next("event", lambda frame: frame["event"] == name)
+
+    async def state(self, name: str) -> dict[str, Any]:
+        return await self.next("state", lambda frame: frame["event"] == name)
+
+    async def subscribe(self, topic: str, **more: Any) -> dict[str, Any]:
+        await self.send(type="subscribe", ref=topic, topic=topic, **more)
+        return await self.next("subscribed", lambda frame: frame["ref"] == topic)
+
+
+def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
+    """Settings that read nothing of the machine's environment beyond what is given."""
+    values: dict[str, Any] = {"simulator": True, "secret": "test-secret-of-at-least-32-characters!", **more}
+    return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, port=0, **values)  # type: ignore[call-arg]
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    sock = bind(settings.host, settings.port)
+    async with (
+        aiohttp.ClientSession() as http,
+        Gateway(settings, address_of(sock)) as gateway,
+        serving(gateway.asgi, sock),
+    ):
+        try:
+            yield Running(gateway, http)
+        finally:
+            await gateway.drain()
