@@ -2,22 +2,27 @@
 
 Lifecycle: `async with WasenderClient(...)` opens and closes the pool of HTTP connections. Account calls take
 their token from the provider given to the constructor, session calls get the session's key as an argument.
-All go through `_request`, the one place for pacing and repeating. Nothing is repeated but a call whose token
-was renewed: upstream has no idempotency key, so whoever repeats a call must know what it does. (aiohttp
-repeats idempotent methods only, and only when a kept-alive connection turns out to be closed.)
+All go through `_request`, the one place for pacing and repeating, by the rules of `pace` and `orders`. By itself
+a client repeats nothing but a call whose token was renewed; `with_patience` gives one that does where it is
+safe. (aiohttp repeats idempotent methods only, and only when a kept-alive connection turns out to be closed.)
 """
 
+import asyncio
+import copy
 import logging
+import random
 import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
-from gateway.domain.errors import UpstreamFailed, UpstreamUnauthorized
+from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamUnauthorized
 from gateway.domain.session import ConnectReply, SendReply, UpstreamSession
-from gateway.wasender import payloads
-from gateway.wasender.faults import fault, scrub
-from gateway.wasender.wire import Wire, api_root
+from gateway.wasender import orders, payloads
+from gateway.wasender.faults import fault, scrub, spent_for
+from gateway.wasender.orders import Order, of_key, of_session
+from gateway.wasender.pace import Pacer, count
+from gateway.wasender.wire import Answer, Wire, api_root
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +38,7 @@ class WasenderClient:
 
     Every method raises `UpstreamError` classes only (see domain/errors.py), and what the token provider
     raises. `UpstreamTimeout` means that nobody knows whether it was done, unless its `details` say
-    `{"reason": "not_reached"}`.
+    `{"reason": "not_reached"}`. `clock` gives unix seconds, `roll` 0 ≤ x < 1.
     """
 
     def __init__(
@@ -43,8 +48,16 @@ class WasenderClient:
         *,
         timeout_s: float = 15.0,
         connect_timeout_s: float = 5.0,
+        pacer: Pacer | None = None,
+        patience: orders.Patience = orders.ONCE,
+        clock: Callable[[], float] = time.time,
+        roll: Callable[[], float] = random.random,
     ) -> None:
         self._account_token = account_token
+        self._pacer = pacer or Pacer(roll=roll)
+        self._patience = patience
+        self._clock = clock
+        self._roll = roll
         self._wire = Wire(api_root(base_url), timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
 
     async def __aenter__(self) -> Self:
@@ -53,6 +66,12 @@ class WasenderClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self._wire.close()
+
+    def with_patience(self, patience: orders.Patience) -> Self:
+        """This client for other callers: the same connections and the same pace. It is not to be opened."""
+        other = copy.copy(self)
+        other._patience = patience
+        return other
 
     @property
     def root(self) -> str:
@@ -63,14 +82,15 @@ class WasenderClient:
 
     async def auth_check(self) -> None:
         """Returns if the account token is accepted."""
-        await self._as_account("GET", "/auth-check", about_session=False)
+        await self._as_account(Order("auth_check", "GET", "/auth-check"))
 
     async def list_sessions(self) -> list[UpstreamSession]:
         """All sessions of the account, or an error: a list with holes would make sessions look deleted."""
         found: dict[int, UpstreamSession] = {}
         for page in range(1, MAX_PAGES + 1):
             params = {"page": str(page)} if page > 1 else None
-            body = await self._as_account("GET", "/whatsapp-sessions", params=params, about_session=False)
+            order = Order("list_sessions", "GET", "/whatsapp-sessions", params=params)
+            body = await self._as_account(order)
             items, more = payloads.page_of(body, page)
             for item in items:
                 session = payloads.session(item)
@@ -81,18 +101,18 @@ class WasenderClient:
 
     async def create_session(self, fields: dict[str, Any]) -> UpstreamSession:
         """`fields` as checked by `payloads.session_fields`. The reply holds the session's secrets."""
-        body = await self._as_account("POST", "/whatsapp-sessions", json_body=fields, about_session=False)
-        return payloads.session(_data(body))
+        order = Order("create_session", "POST", "/whatsapp-sessions", json_body=fields)
+        return payloads.session(_data(await self._as_account(order)))
 
     async def get_session(self, session_id: int) -> UpstreamSession:
         """The session with its `api_key` and `webhook_secret`."""
-        return payloads.session(_data(await self._as_account("GET", _path(session_id))))
+        return payloads.session(_data(await self._as_account(of_session("get_session", "GET", session_id))))
 
     async def update_session(
         self, session_id: int, fields: dict[str, Any]
     ) -> tuple[UpstreamSession, str | None]:
         """The updated session, and upstream's warning if it could not apply the settings at once."""
-        body = await self._as_account("PUT", _path(session_id), json_body=fields)
+        body = await self._as_account(of_session("update_session", "PUT", session_id, json_body=fields))
         session = payloads.session(_data(body))
         warning = body.get("warning") if isinstance(body, dict) else None
         if not isinstance(warning, str) or not warning:
@@ -103,20 +123,26 @@ class WasenderClient:
 
     async def delete_session(self, session_id: int) -> None:
         """Upstream disconnects it first. Raises SessionNotFound if it is gone already."""
-        await self._as_account("DELETE", _path(session_id))
+        await self._as_account(of_session("delete_session", "DELETE", session_id))
 
     async def connect_session(self, session_id: int) -> ConnectReply:
         """Starts linking. The code may be missing still; `connected` may also mean "is connecting"."""
-        body = await self._as_account("POST", _path(session_id, "connect"), json_body={})
+        body = await self._as_account(_action("connect_session", session_id, "connect"))
         return payloads.connect_reply(_data(body))
 
     async def get_qr_code(self, session_id: int) -> str | None:
         """The raw code to scan now, or None while there is none."""
-        return payloads.qr_code(_data(await self._as_account("GET", _path(session_id, "qrcode"))))
+        order = of_session("get_qr_code", "GET", session_id, "qrcode")
+        return payloads.qr_code(_data(await self._as_account(order)))
 
     async def disconnect_session(self, session_id: int) -> str:
-        """Ends the connection and returns the status then."""
-        body = await self._as_account("POST", _path(session_id, "disconnect"), json_body={})
+        """Ends the connection and returns the status then. One that has ended already counts as done."""
+        try:
+            body = await self._as_account(_action("disconnect_session", session_id, "disconnect"))
+        except UpstreamFailed as error:  # perhaps the try before this one did it
+            if (error.details or {}).get("reason") == "not_connected":
+                return "disconnected"
+            raise
         try:
             return payloads.status(body)
         except UpstreamFailed:
@@ -124,11 +150,11 @@ class WasenderClient:
 
     async def restart_session(self, session_id: int) -> None:
         """Works on a connected session only; otherwise UpstreamFailed with reason `not_connected`."""
-        await self._as_account("POST", _path(session_id, "restart"), json_body={})
+        await self._as_account(_action("restart_session", session_id, "restart"))
 
     async def regenerate_key(self, session_id: int) -> str:
         """The session's new API key; the old one has stopped working."""
-        body = await self._as_account("POST", _path(session_id, "regenerate-key"), json_body={})
+        body = await self._as_account(_action("regenerate_key", session_id, "regenerate-key"))
         for part in (body, _data(body)):
             key = part.get("api_key") if isinstance(part, dict) else None
             if isinstance(key, str) and key:
@@ -137,94 +163,116 @@ class WasenderClient:
 
     async def get_session_logs(self, session_id: int, page: int = 1, per_page: int = 50) -> dict[str, Any]:
         """One page of upstream's own session log, in Laravel's form: `data`, `current_page`, `last_page`."""
-        return await self._log_page(session_id, "session-logs", page, per_page)
+        return await self._log_page("get_session_logs", session_id, "session-logs", page, per_page)
 
     async def get_message_logs(self, session_id: int, page: int = 1, per_page: int = 50) -> dict[str, Any]:
         """One page of the log of messages sent through the API, in the same form."""
-        return await self._log_page(session_id, "message-logs", page, per_page)
+        return await self._log_page("get_message_logs", session_id, "message-logs", page, per_page)
 
     # ------------------------------------------------------------------------------------ session key
 
     async def get_status(self, api_key: str) -> str:
         """The session's status now, lower-case."""
-        return payloads.status(await self._request("GET", "/status", api_key))
+        return payloads.status(await self._request(of_key("get_status", "GET", "/status", api_key), api_key))
 
     async def get_user(self, api_key: str) -> dict[str, Any]:
         """The linked account: `id` (a JID, possibly with a device part), `name`, `lid`."""
-        user = _data(await self._request("GET", "/user", api_key))
+        user = _data(await self._request(of_key("get_user", "GET", "/user", api_key), api_key))
         if not isinstance(user, dict):
             raise UpstreamFailed("WasenderAPI sent something that is not a user.")
         return user
 
     async def send_message(self, api_key: str, payload: dict[str, Any]) -> SendReply:
         """Hands a message over. After UpstreamTimeout or a 5xx it may have been sent: do not just repeat."""
-        return payloads.send_reply(
-            _data(await self._request("POST", "/send-message", api_key, json_body=payload))
-        )
+        order = of_key(orders.SEND, "POST", "/send-message", api_key, payload)
+        return payloads.send_reply(_data(await self._request(order, api_key)))
 
     # ------------------------------------------------------------------------------------ the wire
 
-    async def _log_page(self, session_id: int, name: str, page: int, per_page: int) -> dict[str, Any]:
+    async def _log_page(
+        self, call: str, session_id: int, name: str, page: int, per_page: int
+    ) -> dict[str, Any]:
         params = {"page": str(page), "per_page": str(per_page)}
-        data = _data(await self._as_account("GET", _path(session_id, name), params=params))
+        data = _data(await self._as_account(of_session(call, "GET", session_id, name, params=params)))
         return data if isinstance(data, dict) else {"data": data if isinstance(data, list) else []}
 
-    async def _as_account(
-        self,
-        method: str,
-        path: str,
-        *,
-        json_body: dict[str, Any] | None = None,
-        params: dict[str, str] | None = None,
-        about_session: bool = True,
-    ) -> Any:
+    async def _as_account(self, order: Order) -> Any:
         token = await self._account_token(False)
         try:
-            return await self._request(
-                method, path, token, json_body=json_body, params=params, about_session=about_session
-            )
+            return await self._request(order, token)
         except UpstreamUnauthorized:
             renewed = await self._account_token(True)
             if renewed == token:
                 raise
-        return await self._request(
-            method, path, renewed, json_body=json_body, params=params, about_session=about_session
-        )
+        return await self._request(order, renewed)
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        token: str,
-        *,
-        json_body: dict[str, Any] | None = None,
-        params: dict[str, str] | None = None,
-        about_session: bool = True,
-    ) -> Any:
-        """One call over the wire; returns the parsed body of a success (`{}` if it was empty)."""
+    async def _request(self, order: Order, token: str) -> Any:
+        """One call, made as often as the caller's patience allows; the body of a success (`{}` if empty)."""
         if not _TOKEN.fullmatch(token):  # aiohttp would refuse the header with the token in its message
             raise UpstreamUnauthorized("There is no WasenderAPI token, or it has characters no token has.")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience.total_s
+        failures = 0
+        while True:
+            try:
+                return await self._try(order, token, deadline)
+            except UpstreamError as error:
+                failures += 1
+                left_s, roll = deadline - loop.time(), self._roll()
+                wait_s = orders.repeat_after(order, error, failures, self._patience, left_s, roll)
+                if wait_s is None:
+                    raise
+                log.info("upstream.repeats call=%s failures=%d error=%s", order.name, failures, error.code)
+            await asyncio.sleep(wait_s)
+
+    async def _try(self, order: Order, token: str, deadline: float) -> Any:
+        """One exchange, in its turn. What it says about pace is heeded before the next one has its turn."""
+        async with self._pacer.turn(order, self._patience, deadline):
+            outcome: UpstreamError | str = "cancelled"
+            try:
+                body = self._read(order, await self._exchange(order, token), token)
+                outcome = "ok"
+                return body
+            except UpstreamError as error:
+                outcome = error
+                if isinstance(error, UpstreamRateLimited):
+                    self._pause(order, error.retry_after_s or 0.0, refused=True)
+                raise
+            finally:
+                count(order, outcome)
+
+    async def _exchange(self, order: Order, token: str) -> Answer:
         started = time.monotonic()
-        outcome: object = "none"
+        status: object = "none"
         try:
-            answer = await self._wire.exchange(method, path, token, json_body, params)
-            outcome = answer.status
+            answer = await self._wire.exchange(order.method, order.path, token, order.json_body, order.params)
+            status = answer.status
+            return answer
         finally:
             ms = (time.monotonic() - started) * 1000
-            log.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, outcome, ms)
-        body = answer.body
+            method, path = order.method, order.path
+            log.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, status, ms)
+
+    def _read(self, order: Order, answer: Answer, token: str) -> Any:
+        body, now_s = answer.body, self._clock()
         if 200 <= answer.status < 300 and body is not None and not _says_no(body):
+            if (spent_s := spent_for(answer.headers, now_s)) is not None:
+                self._pause(order, spent_s, refused=False)
             return body
         safe = scrub(body, (token,))
-        raise fault(answer.status, answer.headers, safe, now_s=time.time(), about_session=about_session)
+        raise fault(answer.status, answer.headers, safe, now_s=now_s, about_session=order.is_about_session)
+
+    def _pause(self, order: Order, seconds: float, *, refused: bool) -> None:
+        if self._pacer.pause(order, seconds, refused=refused):
+            log.info("upstream.pauses call=%s path=%s seconds=%.1f", order.name, order.path, seconds)
 
 
 def _says_no(body: Any) -> bool:
     return isinstance(body, dict) and body.get("success") is False
 
 
-def _path(session_id: int, action: str = "") -> str:
-    return f"/whatsapp-sessions/{int(session_id)}" + (f"/{action}" if action else "")
+def _action(name: str, session_id: int, action: str) -> Order:
+    return of_session(name, "POST", session_id, action, json_body={})
 
 
 def _data(body: Any) -> Any:

@@ -7,6 +7,8 @@ never shown without `scrub`: an error text may repeat the request, and the reque
 
 import math
 from collections.abc import Collection, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from gateway.domain.errors import (
@@ -24,6 +26,8 @@ REDACTED = "[redacted]"
 DEFAULT_RETRY_S = 5.0
 """Upstream's pace with account protection is one message per 5 s; used when a 429 names no time."""
 _MAX_RETRY_S = 86_400.0  # daily limits exist; anything longer is not a time but a mistake
+MAX_WINDOW_S = 60.0
+"""The windows of upstream's documented limits are no longer, but for the daily ones."""
 _MAX_SENTENCE = 300
 _MAX_DEPTH = 100
 
@@ -83,7 +87,7 @@ def fault(
             else f"WasenderAPI sent an answer that is not JSON (HTTP {status}).",
             text,
             status,
-            retry_after_s=_retry_header(headers),
+            retry_after_s=_retry_header(headers, now_s),
         )
     return _by_words(status, headers, body, text, now_s)
 
@@ -126,13 +130,19 @@ def retry_after(headers: Mapping[str, str], body: Any, now_s: float) -> float:
     """Seconds to wait after a 429: the body's `retry_after`, then `Retry-After`, then `X-RateLimit-Reset`."""
     named = _seconds(body.get("retry_after")) if isinstance(body, dict) else None
     if named is None:
-        named = _retry_header(headers)
+        named = _retry_header(headers, now_s)
     if named is None:
-        reset = _seconds(headers.get("X-RateLimit-Reset"))
-        if reset is not None:
-            # The docs call it both unix time and seconds to go; the vendor's own client decides like this.
-            named = reset - now_s if reset > now_s + 5 else reset
+        named = _reset_header(headers, now_s)
     return min(named if named is not None else DEFAULT_RETRY_S, _MAX_RETRY_S)
+
+
+def spent_for(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds until calls are counted anew, if this one was the last of its window; otherwise None."""
+    if _seconds(headers.get("X-RateLimit-Remaining")) != 0:
+        return None
+    reset = _reset_header(headers, now_s)
+    # A success names no daily limit, so what is longer than a minute is no pause but a misunderstanding.
+    return reset if reset is not None and reset <= MAX_WINDOW_S else None
 
 
 def _by_words(
@@ -197,12 +207,43 @@ def _has(words: str, phrases: tuple[str, ...]) -> bool:
     return any(phrase in words for phrase in phrases)
 
 
-def _retry_header(headers: Mapping[str, str]) -> float | None:
-    return _seconds(headers.get("Retry-After"))
+def _retry_header(headers: Mapping[str, str], now_s: float) -> float | None:
+    """`Retry-After` in both forms of RFC 9110 §10.2.3: seconds, or a date."""
+    value = headers.get("Retry-After")
+    seconds = _seconds(value)
+    if seconds is None and (at := _http_date(value)) is not None:
+        return max(0.0, at - _upstream_now(headers, now_s))
+    return seconds
+
+
+def _reset_header(headers: Mapping[str, str], now_s: float) -> float | None:
+    """`X-RateLimit-Reset`, which the docs call both unix time and seconds to go.
+
+    Told apart by size. (The vendor's own client takes what is more than 5 s ahead of now for unix time, and so
+    reads an end that is near as a wait of fifty years.)
+    """
+    reset = _seconds(headers.get("X-RateLimit-Reset"))
+    if reset is None or reset <= _MAX_RETRY_S:
+        return reset
+    return max(0.0, reset - _upstream_now(headers, now_s))
+
+
+def _upstream_now(headers: Mapping[str, str], now_s: float) -> float:
+    """Upstream's clock if it names it: its times are to be read by that, however wrong ours is."""
+    at = _http_date(headers.get("Date"))
+    return now_s if at is None else at
+
+
+def _http_date(value: str | None) -> float | None:
+    try:
+        at = parsedate_to_datetime(value or "")
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _seconds(value: object) -> float | None:
-    """A finite, non-negative number; None for anything else. (A `Retry-After` that is a date is not read.)"""
+    """A finite, non-negative number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -19,7 +19,9 @@ from gateway.domain.errors import ConfigError, UpstreamError, UpstreamFailed, Up
 from gateway.domain.message import mend
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
-_MAX_CONNECTIONS = 256  # far above what pollers, senders and the page need at once
+_MAX_CONNECTIONS = (
+    512  # what is under way is bounded by the pacer; this bounds the sockets if all of it hangs
+)
 NOT_REACHED = {"reason": "not_reached"}
 """Details of an error after which upstream certainly has not got the request: repeating it is safe."""
 

@@ -18,7 +18,7 @@ from gateway.domain.errors import (
     UpstreamUnauthorized,
 )
 from gateway.wasender.client import WasenderClient
-from tests.unit.wasender.conftest import ROOT
+from tests.unit.wasender.conftest import ROOT, Tokens
 
 API_KEY = "ab" * 32
 LIST = f"{ROOT}/whatsapp-sessions"
@@ -156,7 +156,13 @@ PAUSES: list[tuple[dict[str, str], Any, float]] = [
     ({"X-RateLimit-Reset": "30"}, {}, 30),
     ({"X-RateLimit-Reset": "1000060"}, {}, 60),
     ({"X-RateLimit-Reset": "-1"}, {}, 5),
-    ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, {"retry_after": None}, 5),
+    ({"X-RateLimit-Reset": "1000003"}, {}, 3),
+    ({"X-RateLimit-Reset": "999990"}, {}, 0),
+    ({"X-RateLimit-Reset": "1000060", "Date": "Mon, 12 Jan 1970 13:47:00 GMT"}, {}, 40),
+    ({"Retry-After": "Mon, 12 Jan 1970 13:47:00 GMT"}, {"retry_after": None}, 20),
+    ({"Retry-After": "Mon, 12 Jan 1970 13:46:00 GMT"}, {}, 0),
+    ({"Retry-After": "Mon, 12 Jan 1970 13:47:00 GMT", "Date": "Mon, 12 Jan 1970 13:46:30 GMT"}, {}, 30),
+    ({"Retry-After": "soon", "X-RateLimit-Reset": "never"}, {}, 5),
     ({}, {"retry_after": 1e300}, 86_400),
     ({}, [], 5),
 ]
@@ -164,18 +170,13 @@ PAUSES: list[tuple[dict[str, str], Any, float]] = [
 
 @pytest.mark.parametrize(("headers", "body", "wait_s"), PAUSES)
 async def test_a_429_says_how_long_to_wait(
-    client: WasenderClient,
-    upstream: aioresponses,
-    monkeypatch: pytest.MonkeyPatch,
-    headers: dict[str, str],
-    body: Any,
-    wait_s: float,
+    upstream: aioresponses, headers: dict[str, str], body: Any, wait_s: float
 ) -> None:
-    monkeypatch.setattr("gateway.wasender.client.time.time", lambda: 1_000_000.0)
     upstream.post(f"{ROOT}/send-message", status=429, body=json.dumps(body), headers=headers)
 
-    with pytest.raises(UpstreamRateLimited) as refused:
-        await client.send_message(API_KEY, {"to": "+1", "text": "Hi"})
+    async with WasenderClient(ROOT, Tokens(), clock=lambda: 1_000_000.0) as client:
+        with pytest.raises(UpstreamRateLimited) as refused:
+            await client.send_message(API_KEY, {"to": "+1", "text": "Hi"})
 
     assert refused.value.retry_after_s == wait_s
 

@@ -1,0 +1,402 @@
+"""The composition root: opens everything in order, closes it in reverse. The one file that knows all rooms."""
+
+import asyncio
+import logging
+import os
+import secrets
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
+
+from gateway.domain.access import Principal, Role
+from gateway.domain.errors import ConfigError
+from gateway.domain.linking import Attempt, Limits
+from gateway.domain.message import CodeReported, SessionChange, StatusReported
+from gateway.http.auth import COOKIE, AuthRoutes, Gate
+from gateway.http.docs import DocsRoutes
+from gateway.http.errors import HANDLERS
+from gateway.http.health import HealthRoutes
+from gateway.http.inbox import InboxRoutes
+from gateway.http.pages import PageRoutes, SecurityHeaders
+from gateway.http.sessions import SessionRoutes
+from gateway.http.webhooks import WebhookRoutes
+from gateway.postgres.attempts import AttemptTable
+from gateway.postgres.credentials import CredentialTable
+from gateway.postgres.deliveries import DeliveryTable
+from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
+from gateway.postgres.inbox import InboxTable
+from gateway.postgres.listener import Listener
+from gateway.postgres.migrate import migrate
+from gateway.postgres.pool import is_pooled_dsn, open_pool
+from gateway.postgres.sessions import SessionTable
+from gateway.postgres.streams import StreamStore
+from gateway.postgres.upkeep import UpkeepTable
+from gateway.postgres.vault import Vault
+from gateway.realtime import protocol
+from gateway.realtime.endpoint import Realtime
+from gateway.realtime.hub import Hub
+from gateway.services.account import AccountToken
+from gateway.services.feed import Feed
+from gateway.services.ingest import Ingest
+from gateway.services.linking import Linking
+from gateway.services.login import Login
+from gateway.services.origins import Origins
+from gateway.services.senders import Senders
+from gateway.services.sessions import Sessions
+from gateway.services.states import States
+from gateway.services.upkeep import Upkeep
+from gateway.settings import Settings
+from gateway.wasender import payloads, qr, webhook
+from gateway.wasender.client import WasenderClient
+from gateway.wasender.simulator.simulator import Simulator
+
+logger = logging.getLogger(__name__)
+
+UI = Path(__file__).parent / "ui"
+OWNER = Principal(sub="owner", name="Owner", role=Role.ADMIN, sessions=None)
+"""Whom the login link of `gateway demo` logs in."""
+
+LOGIN_LINK_LIFE_S = 3600.0
+CLOSE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """QR codes as the routes show them."""
+
+    states: States
+
+    def code_data(self, attempt: Attempt) -> dict[str, Any]:
+        return self.states.code_data(attempt)
+
+    def svg(self, code: str) -> str:
+        return qr.svg(code)
+
+    def png(self, code: str) -> bytes:
+        return qr.png(code)
+
+
+class Gateway:
+    """A running gateway: `async with Gateway(settings, url) as gateway: serve(gateway.asgi)`.
+
+    `url` is our own address on this machine; it stands in for GATEWAY_PUBLIC_URL where the simulator is upstream.
+    Raises ConfigError with one sentence if something outside does not fit.
+    """
+
+    asgi: Starlette
+    login: Login
+    sessions: Sessions
+    database_url: str
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self.settings = settings
+        self.url = url
+        self.id = str(uuid.uuid4())
+        self._stack = AsyncExitStack()
+        self._stale_since: datetime | None = None
+        self._is_draining = False
+
+    @property
+    def stale_since(self) -> str | None:
+        """Since when we may have missed something; None while we hear Postgres."""
+        return None if self._stale_since is None else self._stale_since.isoformat().replace("+00:00", "Z")
+
+    # ------------------------------------------------------------------------------------------ lifecycle
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        settings, stack = self.settings, self._stack
+        secret = read_secret(settings)
+        self.database_url = await open_database(settings, stack)
+        direct = settings.listen_url or self.database_url
+        await migrate(direct, report=lambda line: logger.info("migrate %s", line))
+        pool = await open_pool(
+            self.database_url,
+            timezone=settings.timezone,
+            pooled=bool(settings.listen_url) or is_pooled_dsn(self.database_url),
+        )
+        stack.push_async_callback(close_pool, pool)
+        vault = Vault(secret, is_sealing=bool(await pool.fetchval(IS_SEALING)))
+        self._simulator = await self._open_simulator()
+
+        credentials = CredentialTable(pool, vault)
+        self.login = Login(secret, credentials)
+        table, attempts = SessionTable(pool, vault), AttemptTable(pool)
+        streams, inbox = StreamStore(pool), InboxTable(pool, settings.zone)
+        upstream = await stack.enter_async_context(
+            self._client(AccountToken(self._fixed_token(), credentials))
+        )
+
+        hub = Hub(protocol.event_encoder(settings.zone))
+        self._feed = Feed(streams, hub)
+        self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed)
+        self.sessions = Sessions(
+            upstream, table, public_url=self._public_url(), validate=_validate_session_fields
+        )
+        self._senders = Senders(table, self.sessions)
+        self._ingest = Ingest(DeliveryTable(pool, self.id), self._session_reported)
+        self._listener = Listener(
+            direct,
+            gateway_id=self.id,
+            timezone=settings.timezone,
+            probe_s=settings.probe_s,
+            on_message_bell=self._feed.ring,
+            on_session_bell=self._states.ring,
+            on_up=self._hears_again,
+            on_down=self._hears_nothing,
+        )
+        self._linking = Linking(
+            attempts,
+            upstream,
+            self._listener,
+            on_connected=self.sessions.refresh_connected,
+            log=table.log,
+            limits=Limits(settings.link_poll_s, settings.link_idle_s, settings.link_max_s),
+        )
+        self.sessions.linker = self._linking
+        self._upkeep = Upkeep(
+            UpkeepTable(pool, table), self.sessions, upstream, self._listener, public_url=self._public_url()
+        )
+        origins = Origins(settings.allowed_origins)
+        self._realtime = Realtime(
+            hub=hub,
+            feed=self._feed,
+            states=self._states,
+            streams=streams,
+            login=self.login,
+            origins=origins,
+            cookie=COOKIE,
+            truth=self,
+            max_connections=settings.max_connections,
+        )
+        gate = Gate(self.login, origins)
+        about = {
+            "timezone": settings.timezone,
+            "simulator": settings.simulator,
+            "can_send": False,
+        }
+        self.asgi = self._application(
+            [
+                *WebhookRoutes(webhook, self._senders, self._ingest).routes(),
+                *AuthRoutes(gate, self.login, UI, about).routes(),
+                *SessionRoutes(
+                    gate, self.sessions, self._linking, attempts, Pictures(self._states), table
+                ).routes(),
+                *InboxRoutes(gate, inbox).routes(),
+                *HealthRoutes(self._readiness).routes(),
+                *DocsRoutes(UI).routes(),
+                WebSocketRoute("/ws", self._realtime.serve),
+                *self._simulator_routes(),
+                *PageRoutes(gate, UI).routes(),
+            ]
+        )
+        stack.push_async_callback(self._listener.close)
+        await self._listener.open()
+        await self._feed.open()
+        await self._states.open()
+        await self._start_tasks()
+
+    async def _start_tasks(self) -> None:
+        """The pumps. One that dies ends the gateway: better restarted than deaf."""
+        pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
+        running = [
+            pumps.create_task(self._feed.run(), name="feed"),
+            pumps.create_task(self._states.run(), name="states"),
+            pumps.create_task(self._ingest.run(), name="ingest"),
+            pumps.create_task(self._listener.run(), name="listener"),
+            pumps.create_task(self._linking.run(), name="linking"),
+            pumps.create_task(self._realtime.run(), name="heartbeats"),
+            pumps.create_task(self._upkeep.run(), name="upkeep"),
+        ]
+
+        async def stop() -> None:
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await self._ingest.close()
+                    await self._linking.close()
+                    await self.sessions.close()
+            except TimeoutError:
+                logger.warning("gateway.closed_late")  # a pump has died: what waits for it cannot finish
+            for task in running:
+                task.cancel()
+
+        self._stack.push_async_callback(stop)
+
+    async def drain(self) -> None:
+        """Before the server stops: tells every socket, and lets go what waits inside."""
+        self._is_draining = True
+        if self._simulator is not None:
+            self._simulator.release()
+        await self._realtime.drain()
+
+    async def login_link(self) -> str:
+        """A link that logs its first user in as the owner."""
+        ticket = await self.login.make_ticket("login", OWNER, LOGIN_LINK_LIFE_S)
+        return f"{self.url}/login?ticket={ticket}"
+
+    # ------------------------------------------------------------------------------------------ events
+
+    def _hears_again(self) -> None:
+        self._feed.ring("*")
+        self._states.ring("*")
+        self._linking_looks()
+        if self._stale_since is not None:
+            self._stale_since = None
+            self._realtime.tell_fresh()
+
+    def _linking_looks(self) -> None:
+        linking = getattr(self, "_linking", None)
+        if linking is not None:
+            linking.wake(())
+
+    def _hears_nothing(self) -> None:
+        self._stale_since = datetime.now(UTC)
+        self._linking.on_leases_lost()
+        self._realtime.tell_stale(self.stale_since or "")
+
+    def _sessions_changed(self, session_ids: Any) -> None:
+        self._senders.forget()
+        self._linking.wake(session_ids)
+
+    def _session_reported(self, session_id: int, change: SessionChange) -> None:
+        """A webhook's change of a session has been committed."""
+        match change:
+            case StatusReported():
+                self._linking.on_status(session_id, change.status)
+                self.sessions.reported(session_id, change)
+            case CodeReported():
+                self._linking.wake([session_id])
+
+    def _readiness(self) -> tuple[bool, dict[str, Any]]:
+        if self._is_draining:
+            return False, {"status": "draining"}
+        if self._stale_since is not None:
+            return False, {"status": "unavailable", "why": "Postgres does not answer."}
+        return True, {"status": "ready"}
+
+    # ------------------------------------------------------------------------------------------ parts
+
+    async def _open_simulator(self) -> Simulator | None:
+        if not self.settings.simulator:
+            return None
+        if not self.settings.is_loopback:
+            raise ConfigError("The simulator runs on loopback only. Leave GATEWAY_HOST at 127.0.0.1.")
+        simulator = Simulator(data_dir(self.settings) / "simulator.json")
+        return await self._stack.enter_async_context(simulator.running())
+
+    def _client(self, token: AccountToken) -> WasenderClient:
+        return WasenderClient(
+            f"{self.url}/simulator/api" if self._simulator else self.settings.wasender_base_url, token
+        )
+
+    def _fixed_token(self) -> str | None:
+        return self._simulator.account_token if self._simulator else self.settings.wasender_token
+
+    def _public_url(self) -> str | None:
+        return self.settings.public_url or (self.url if self._simulator else None)
+
+    def _simulator_routes(self) -> list[BaseRoute]:
+        if self._simulator is None:
+            return []
+        return [
+            Mount("/simulator/api", routes=self._simulator.api_routes()),
+            Mount("/_simulator", routes=self._simulator.control_routes()),
+            Mount("/simulator", routes=self._simulator.page_routes()),
+        ]
+
+    def _application(self, routes: list[BaseRoute]) -> Starlette:
+        allowed = list(self.settings.allowed_origins)
+        return Starlette(
+            routes=routes,
+            exception_handlers=HANDLERS,
+            middleware=[
+                Middleware(SecurityHeaders, frame_ancestors=self.settings.allowed_origins),
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=allowed,
+                    allow_credentials=True,
+                    allow_methods=["GET", "POST", "PUT", "DELETE"],
+                    allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+                    expose_headers=["Retry-After"],
+                ),
+            ],
+        )
+
+
+IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
+
+
+def _validate_session_fields(fields: dict[str, Any], is_update: bool) -> dict[str, Any]:
+    return payloads.session_fields(fields, partial=is_update)
+
+
+def data_dir(settings: Settings) -> Path:
+    return settings.data_dir or default_data_dir()
+
+
+def read_secret(settings: Settings) -> str:
+    """GATEWAY_SECRET, or on loopback one made once and kept in the data folder. Raises ConfigError."""
+    if settings.secret:
+        return settings.secret
+    if not settings.is_loopback:
+        raise ConfigError(
+            "GATEWAY_SECRET is required when the gateway is not bound to loopback: it signs every login. "
+            "Make one with `openssl rand -hex 32`."
+        )
+    path = data_dir(settings) / "secret"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            secret = path.read_text().strip()
+            if not secret:
+                raise ConfigError(
+                    f"{path} is empty. Delete it; a new one is made at the next start."
+                ) from None
+            return secret
+        with os.fdopen(descriptor, "w") as file:
+            secret = secrets.token_hex(32)
+            file.write(secret + "\n")
+        return secret
+    except OSError as error:
+        raise ConfigError(
+            f"The data folder {path.parent} cannot be used ({error.strerror}). Set GATEWAY_DATA_DIR to one that can."
+        ) from None
+
+
+async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The DSN to use: DATABASE_URL, or the embedded Postgres, started and stopped with the stack."""
+    if settings.embedded:
+        return (await stack.enter_async_context(EmbeddedPostgres(data_dir(settings)))).dsn
+    if settings.database_url is None:
+        raise ConfigError(
+            "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
+        )
+    return settings.database_url
+
+
+async def close_pool(pool: Any) -> None:
+    try:
+        async with asyncio.timeout(5.0):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

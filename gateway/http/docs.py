@@ -1,0 +1,35 @@
+"""The description of the API: for programs at /openapi.json, for people at /docs. Open to everybody."""
+
+from pathlib import Path
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from gateway.http.openapi import document
+
+# Tighter than the inbox page: nothing but its own files, and never in a frame.
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class DocsRoutes:
+    def __init__(self, ui: Path) -> None:
+        self._ui = ui
+        self._document = orjson.dumps(document())
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/openapi.json", self._openapi, methods=["GET"]),
+            Route("/docs", self._docs, methods=["GET"]),
+        ]
+
+    async def _openapi(self, request: Request) -> Response:
+        return Response(self._document, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    async def _docs(self, request: Request) -> Response:
+        page = (self._ui / "docs.html").read_text(encoding="utf-8")
+        return HTMLResponse(page, headers={"Cache-Control": "no-cache", "Content-Security-Policy": _CSP})

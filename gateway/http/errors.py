@@ -1,0 +1,90 @@
+"""Errors as answers: `{"success": false, "error": …, "code": …}` with the fitting status."""
+
+import logging
+import math
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
+
+from gateway.domain import errors
+from gateway.http.replies import json_reply
+
+logger = logging.getLogger(__name__)
+
+STATUSES = {
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "not_linking": 409,
+    "too_large": 413,
+    "invalid": 422,
+    "rate_limited": 429,
+    "internal": 500,
+    "config": 500,
+    "unavailable": 503,
+    # Upstream's 401 is not ours: answering 401 would log the browser out.
+    "upstream_unauthorized": 502,
+    "upstream_limit": 403,
+    "session_not_found": 404,
+    "upstream_error": 502,
+    "upstream_timeout": 504,
+}
+
+_HTTP_CODES = {400: "invalid", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "invalid"}
+
+
+def error_reply(error: errors.GatewayError) -> Response:
+    status = STATUSES[error.code]
+    headers = {}
+    retry_after_s = None
+    if error.retry_after_s is not None:
+        retry_after_s = math.ceil(error.retry_after_s)
+        headers["Retry-After"] = str(retry_after_s)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    content = {
+        "success": False,
+        "error": error.message,
+        "code": error.code,
+        "action": error.action,
+        "retry_after_s": retry_after_s,
+        "details": error.details,
+    }
+    return json_reply(content, status, headers)
+
+
+async def _gateway_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.GatewayError)
+    return error_reply(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    sentence = {
+        404: f"There is nothing at {request.url.path}.",
+        405: f"{request.method} is not possible at {request.url.path}.",
+    }.get(error.status_code, str(error.detail))
+    content = {
+        "success": False,
+        "error": sentence,
+        "code": _HTTP_CODES.get(error.status_code, "invalid"),
+        "action": None,
+        "retry_after_s": None,
+        "details": None,
+    }
+    return json_reply(content, error.status_code, dict(error.headers or {}))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    logger.error("http.failed method=%s path=%s", request.method, request.url.path, exc_info=error)
+    return error_reply(errors.GatewayError("Something went wrong here. The gateway's log has the details."))
+
+
+HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
+    errors.GatewayError: _gateway_error,
+    HTTPException: _http_error,
+    Exception: _unexpected,
+}

@@ -1,0 +1,129 @@
+"""`/api/conversations`: the inbox, with positions to subscribe from."""
+
+import base64
+import binascii
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, cast
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.domain.access import Act, Principal
+from gateway.domain.errors import Invalid, NotFound
+from gateway.domain.message import chat_of, digits_of
+from gateway.http.auth import Gate
+from gateway.http.replies import choice_of, fields_of, flag_of, limit_of, parse_session_id, success
+from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Page
+
+
+class InboxRoutes:
+    def __init__(self, gate: Gate, inbox: InboxStore) -> None:
+        self._gate = gate
+        self._inbox = inbox
+
+    def routes(self) -> list[Route]:
+        guard = self._gate.guard
+        return [
+            Route("/api/conversations", guard(self._list), methods=["GET"]),
+            Route("/api/conversations/{chat}/messages", guard(self._messages), methods=["GET"]),
+            Route("/api/conversations/{chat}/read", guard(self._mark_read), methods=["POST"]),
+        ]
+
+    async def _list(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.READ)
+        after = _parse_cursor(request.query_params.get("cursor"), (str, int, str))
+        query = ConversationQuery(
+            sessions=_sessions_of(request, principal),
+            filter=cast(ConversationFilter, choice_of(request, "filter", ("all", "unread", "unreplied"))),
+            search=request.query_params.get("search") or None,
+            limit=limit_of(request),
+            after=after,
+            is_everything=flag_of(request, "groups"),
+        )
+        page = await self._inbox.conversations(query)
+        last = page.items[-1] if page.items else None
+        cursor = _cursor(last.last_at, last.session_id, last.chat) if page.has_more and last else None
+        data = {
+            "conversations": [asdict(item) for item in page.items],
+            "next_cursor": cursor,
+            "position": _positions(page),
+        }
+        return success(data)
+
+    async def _messages(self, request: Request, principal: Principal) -> Response:
+        session_id, chat = await self._locate(request, principal, request.query_params.get("session"))
+        principal.require(Act.READ, session_id)
+        before = _parse_cursor(request.query_params.get("before"), (str, str, str))
+        page = await self._inbox.messages(session_id, chat, limit_of(request), before)
+        oldest = page.items[0] if page.items else None
+        cursor = None
+        if page.has_more and oldest:
+            cursor = _cursor(oldest["at"], oldest["direction"], oldest["id"])
+        data = {
+            "messages": page.items,
+            "has_more": page.has_more,
+            "before": cursor,
+            "position": _positions(page),
+        }
+        return success(data)
+
+    async def _mark_read(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MARK_READ)
+        fields = await fields_of(request)
+        named = request.query_params.get("session") or fields.get("session") or fields.get("session_id")
+        session_id, chat = await self._locate(request, principal, None if named is None else str(named))
+        principal.require(Act.MARK_READ, session_id)
+        return success({"marked": await self._inbox.mark_read(session_id, chat)})
+
+    async def _locate(self, request: Request, principal: Principal, named: str | None) -> tuple[int, str]:
+        """The session and the JID that a chat path means. Raises Invalid where several sessions have that chat."""
+        text = request.path_params["chat"]
+        chat = chat_of(None, text if "@" in text else digits_of(text))
+        if not chat:
+            raise Invalid("The chat must be the digits of a phone number, or a JID.")
+        if named is not None:
+            return parse_session_id(named), chat
+        allowed = None if principal.sessions is None else sorted(principal.sessions)
+        found = await self._inbox.sessions_of_chat(chat, allowed)
+        if not found:
+            raise NotFound("There are no messages of this chat.")
+        if len(found) > 1:
+            names = ", ".join(str(item) for item in found)
+            raise Invalid(
+                f"Several sessions have this chat: add `session=` ({names}).", details={"sessions": found}
+            )
+        return found[0], chat
+
+
+def _sessions_of(request: Request, principal: Principal) -> list[int] | None:
+    named = request.query_params.get("session")
+    if named:
+        session_id = parse_session_id(named)
+        principal.require(Act.READ, session_id)
+        return [session_id]
+    return None if principal.sessions is None else sorted(principal.sessions)
+
+
+def _positions(page: Page) -> dict[str, dict[str, Any]]:
+    return {str(inbox): {"off": at.off, "epoch": at.epoch} for inbox, at in sorted(page.positions.items())}
+
+
+def _cursor(*values: object) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+
+
+def _parse_cursor(text: str | None, kinds: tuple[type, type, type]) -> tuple[Any, Any, Any] | None:
+    """Three values, a time first, as `_cursor` wrote them. Raises Invalid for anything else."""
+    if not text:
+        return None
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        is_ours = isinstance(values, list) and tuple(map(type, values)) == kinds
+        if is_ours and datetime.fromisoformat(values[0]).tzinfo is not None:
+            return values[0], values[1], values[2]
+    except (ValueError, binascii.Error):
+        pass
+    raise Invalid("This cursor is not one that the list gave out.")

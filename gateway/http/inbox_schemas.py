@@ -1,0 +1,143 @@
+"""The models of `/api/conversations`."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.domain.message import Direction
+from gateway.http.replies import DEFAULT_LIMIT
+from gateway.http.schemas import Asked, Body, Cursor, Limit, SessionIdField, Success, Time
+from gateway.services.inbox import ConversationFilter
+
+Jid = Annotated[str, Field(examples=["15550002222@s.whatsapp.net"])]
+Phone = Annotated[str, Field(description="Digits; null when unknown.", examples=["15550002222"])]
+
+
+class MessageData(BaseModel):
+    """A message: the row's columns without the raw webhook, and what every client needs to place it.
+
+    Incoming and outgoing rows have columns of their own; a shop's table may have more.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(description="Unique per direction.", examples=["512"])
+    direction: Direction
+    session_id: SessionIdField = Field(description="0 when the row names no session.")
+    chat: Jid | None
+    phone: Phone | None
+    message_text: str | None = Field(None, examples=["Is it still available?"])
+    message_type: str | None = Field(None, description="text, image, video, audio, …", examples=["text"])
+    media_url: str | None = Field(None, examples=[None])
+    created_at: Time | None = None
+    edited_at: Time | None = Field(None, examples=[None])
+    deleted_at: Time | None = Field(None, description="The row stays.", examples=[None])
+    wa_key_id: str | None = Field(None, description="WhatsApp's own id.", examples=["3EB0A1…"])
+    message_id: str | None = Field(None, description="Incoming only.", examples=["3EB0A1…"])
+    from_phone: str | None = Field(None, description="Incoming only.", examples=["15550002222"])
+    push_name: str | None = Field(None, description="Incoming only.", examples=["Ben"])
+    received_at: Time | None = Field(None, description="Incoming only.")
+    is_read: bool | None = Field(None, description="Incoming only.", examples=[False])
+    replied: bool | None = Field(None, description="Incoming only.", examples=[False])
+    client_id: str | None = Field(None, description="Outgoing only.", examples=[None])
+    to_phone: str | None = Field(None, description="Outgoing only.", examples=[None])
+    status: str | None = Field(
+        None,
+        description="Outgoing only: queued, sent, delivered, read, failed or unknown.",
+        examples=[None],
+    )
+    error: str | None = Field(None, description="Outgoing only: why it failed.", examples=[None])
+    send_after: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    sent_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    delivered_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    read_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
+
+
+class ThreadMessage(MessageData):
+    at: Time = Field(description="The time that orders the thread.")
+
+
+class PositionData(BaseModel):
+    """Where a stream stood when the rows were read: subscribe with it as `after`, and nothing is missed."""
+
+    off: int = Field(examples=[185])
+    epoch: str = Field(examples=["5b0f6b0e-6d8c-4c57-9f43-1d2a3b4c5d6e"])
+
+
+Positions = Annotated[
+    dict[str, PositionData],
+    Field(
+        description="By session id.",
+        examples=[{"12": {"off": 185, "epoch": "5b0f6b0e-6d8c-4c57-9f43-1d2a3b4c5d6e"}}],
+    ),
+]
+
+
+class ConversationData(BaseModel):
+    session_id: SessionIdField
+    chat: Jid
+    phone: Phone | None
+    name: str | None = Field(examples=["Ben"])
+    unread: int = Field(examples=[2])
+    replied: bool = Field(description="Nothing waits for an answer.", examples=[False])
+    last_at: Time
+    last_message: MessageData | None
+
+
+class ConversationPage(BaseModel):
+    conversations: list[ConversationData]
+    next_cursor: Cursor | None = Field(description="Null on the last page.")
+    position: Positions
+
+
+class ThreadPage(BaseModel):
+    messages: list[ThreadMessage] = Field(description="Oldest first.")
+    has_more: bool = Field(description="There are older ones.", examples=[False])
+    before: Cursor | None = Field(description="For the page of older messages.", examples=[None])
+    position: Positions
+
+
+class MarkedData(BaseModel):
+    marked: int = Field(description="How many were unread before.", examples=[2])
+
+
+class ConversationQuery(Body):
+    session: SessionIdField | None = Field(None, description="Only this session.")
+    filter: ConversationFilter = "all"
+    search: str = Field("", description="Part of a name, a text, or a number.", examples=["ben"])
+    limit: Limit = DEFAULT_LIMIT
+    cursor: str = Field("", description="`next_cursor` of the page before.")
+    groups: Asked | None = Field(None, description="Also groups, channels and status posts.")
+
+
+class ThreadQuery(Body):
+    session: SessionIdField | None = Field(
+        None, description="May be left out while only one session has this chat."
+    )
+    before: str = Field("", description="`before` of the page that was read last.")
+    limit: Limit = DEFAULT_LIMIT
+
+
+class ChatQuery(Body):
+    session: SessionIdField | None = Field(
+        None, description="May be left out while only one session has this chat."
+    )
+
+
+class ReadFields(Body):
+    """Instead of the query."""
+
+    session: SessionIdField | None = None
+    session_id: SessionIdField | None = None
+
+
+class ConversationListReply(Success[ConversationPage]):
+    pass
+
+
+class ThreadReply(Success[ThreadPage]):
+    pass
+
+
+class MarkedReply(Success[MarkedData]):
+    pass

@@ -1,0 +1,261 @@
+"""Every operation of the REST API in one table: who may call it, what goes in, what comes out, what can go wrong.
+
+The document at /openapi.json is generated from this table. A test compares it with the routes of the running
+application, so neither can have what the other has not.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+
+from gateway.domain.access import RoleName
+from gateway.http import inbox_schemas as inbox
+from gateway.http import schemas
+from gateway.http import session_schemas as sessions
+
+Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "Webhooks", "Health"]
+
+TAGS: dict[Tag, str] = {
+    "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
+    "WasenderAPI first and stored here afterwards.",
+    "Linking": "From `connect` to a linked phone. Codes and statuses are pushed over `/ws`, topic `session:<id>`; "
+    "what stands here is for clients that cannot listen.",
+    "Inbox": "Conversations and messages. A `position` in a reply is where to subscribe from over `/ws`, topic "
+    "`inbox:<id>`, so that nothing is missed and nothing comes twice.",
+    "Logins and tickets": "A browser logs in with a one-time link and gets a cookie. A ticket is one-time, lives "
+    "30 seconds, and stands for a login where no header can be sent.",
+    "Webhooks": "For WasenderAPI. Answered 200 only once the webhook is safe.",
+    "Health": "For load balancers and monitoring.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A success. Several of one status differ by their media type."""
+
+    model: type[BaseModel] | None = None
+    status: int = 200
+    text: str = "Done."
+    media: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`errors` are codes of domain/errors.py; `role` is the least one, None = open to everybody."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    tag: Tag
+    id: str
+    summary: str
+    replies: tuple[Reply, ...]
+    role: RoleName | None = None
+    notes: str = ""
+    query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    is_body_needed: bool = True
+    errors: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+LIST, ONE = "/api/whatsapp-sessions", "/api/whatsapp-sessions/{id}"
+CHAT = "/api/conversations/{chat}"
+HOOK = "/api/whatsapp/webhook"
+
+STORE = ("unavailable",)
+BODY = ("invalid", "too_large")
+UPSTREAM = (
+    "invalid",
+    "upstream_unauthorized",
+    "upstream_limit",
+    "rate_limited",
+    "upstream_error",
+    "upstream_timeout",
+)
+ABOUT_ONE = ("session_not_found", *UPSTREAM)
+HTML = "text/html"
+
+_SESSIONS = [
+    Operation(
+        "GET", LIST, "Sessions", "list_sessions", "All sessions",
+        (Reply(sessions.SessionListReply, text="One page of sessions."),),
+        "viewer", "Read from Postgres, so it works while WasenderAPI is away. `refresh=1` reconciles first.",
+        query=sessions.SessionListQuery, errors=(*UPSTREAM, *STORE), aliases=(f"{LIST}/list.php",),
+    ),
+    Operation(
+        "POST", LIST, "Sessions", "create_session", "Create a session",
+        (Reply(sessions.SessionReply, 201, "The new session."),),
+        "admin", "The webhook is set up with it. Connect it next.",
+        body=sessions.NewSession, errors=(*BODY, *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "GET", ONE, "Sessions", "get_session", "One session",
+        (Reply(sessions.SessionReply, text="The session."),),
+        "viewer", "`reveal=secrets` shows the API key and the webhook secret to an admin, and is logged.",
+        query=sessions.SessionDetailQuery, errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "PUT", ONE, "Sessions", "update_session", "Change settings",
+        (Reply(sessions.SessionUpdateReply, text="The session as it is now."),),
+        "admin", "Only the fields that are sent change.",
+        body=sessions.SessionFields, errors=(*BODY, "not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "DELETE", ONE, "Sessions", "delete_session", "Delete a session",
+        (Reply(schemas.EmptyReply, text="It is gone, here and there."),),
+        "admin", "Its log goes with it; its messages stay.",
+        errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "GET", f"{ONE}/logs", "Sessions", "list_session_logs", "What happened to a session",
+        (Reply(sessions.LogReply, text="Newest first."),),
+        "viewer", query=sessions.LogQuery, errors=("invalid", *STORE),
+    ),
+    Operation(
+        "POST", f"{LIST}/sync", "Sessions", "sync_sessions", "Reconcile all sessions with WasenderAPI",
+        (Reply(sessions.SyncReply, text="What changed."),),
+        "admin", errors=(*UPSTREAM, *STORE), aliases=(f"{LIST}/sync.php",),
+    ),
+    Operation(
+        "POST", f"{ONE}/regenerate-key", "Sessions", "regenerate_key", "Make a new API key",
+        (Reply(sessions.KeyReply, text="The old key no longer works."),),
+        "admin", errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "POST", f"{ONE}/repair-webhook", "Sessions", "repair_webhook", "Bring a session's webhooks back here",
+        (Reply(sessions.SessionReply, text="The session, with its `webhook_state`."),),
+        "admin", "When another tool took the webhook address, or it lacks events or a secret.",
+        errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+]  # fmt: skip
+
+_LINKING = [
+    Operation(
+        "POST", f"{ONE}/connect", "Linking", "connect_session", "Start linking",
+        (Reply(sessions.ConnectReply, text="Where linking stands now; answered at once."),),
+        "agent", "May be called any number of times: there is one attempt, shared by everybody.",
+        errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "GET", f"{ONE}/qr-code", "Linking", "get_qr_code", "The code to scan now",
+        (
+            Reply(sessions.CodeReply, text="The code, or nulls while none has come."),
+            Reply(media="image/svg+xml"),
+            Reply(media="image/png"),
+            Reply(media="text/plain"),
+        ),
+        "agent", "Never cached. Not for viewers: who can see the code can link a phone.",
+        query=sessions.CodeQuery, errors=("not_linking", "invalid", *STORE), aliases=(f"{ONE}/qrcode",),
+    ),
+    Operation(
+        "GET", f"{ONE}/status", "Linking", "get_session_status", "Status, and how sure it is",
+        (Reply(sessions.StatusReply, text="The status, with the time and the source of the last check."),),
+        "viewer", query=sessions.SessionQuery, errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "POST", f"{ONE}/disconnect", "Linking", "disconnect_session", "Unlink the phone",
+        (Reply(sessions.StatusWordReply, text="The status now."),),
+        "admin", "Works in any state; a running attempt ends.",
+        errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "POST", f"{ONE}/restart", "Linking", "restart_session", "Restart a session",
+        (Reply(sessions.StatusWordReply, text="The status now."),),
+        "admin", "A session that is not connected is disconnected and connected anew.",
+        errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+]  # fmt: skip
+
+_INBOX = [
+    Operation(
+        "GET", "/api/conversations", "Inbox", "list_conversations", "Conversations, newest first",
+        (Reply(inbox.ConversationListReply, text="One page, and the positions of its inboxes."),),
+        "viewer", query=inbox.ConversationQuery, errors=("invalid", *STORE),
+    ),
+    Operation(
+        "GET", f"{CHAT}/messages", "Inbox", "list_messages", "Messages of one chat",
+        (Reply(inbox.ThreadReply, text="Incoming and outgoing in one order."),),
+        "viewer", query=inbox.ThreadQuery, errors=("not_found", "invalid", *STORE),
+    ),
+    Operation(
+        "POST", f"{CHAT}/read", "Inbox", "mark_conversation_read", "Mark a chat as read",
+        (Reply(inbox.MarkedReply, text="How many messages were unread."),),
+        "agent", "Other browsers are told. The customer sees no blue ticks.",
+        query=inbox.ChatQuery, body=inbox.ReadFields, is_body_needed=False,
+        errors=(*BODY, "not_found", *STORE),
+    ),
+]  # fmt: skip
+
+_LOGINS = [
+    Operation(
+        "GET", "/api/me", "Logins and tickets", "get_me", "Who is logged in",
+        (Reply(schemas.MeReply, text="You."),), "viewer", "Renews the cookie of a browser.",
+    ),
+    Operation(
+        "GET", "/login", "Logins and tickets", "show_login", "The page behind a login link",
+        (Reply(media=HTML, text="A page with one button. Looking at it does not use the ticket."),),
+    ),
+    Operation(
+        "POST", "/login", "Logins and tickets", "log_in", "Turn a login ticket into a cookie",
+        (
+            Reply(schemas.LoginReply, text="Logged in; the cookie is set."),
+            Reply(status=303, text="For browsers (`Accept: text/html`): on to the page, or back to the link."),
+        ),
+        query=schemas.LoginQuery, body=schemas.LoginTicket, is_body_needed=False,
+        errors=("unauthenticated", *BODY, *STORE),
+    ),
+    Operation(
+        "POST", "/logout", "Logins and tickets", "log_out", "Log out",
+        (Reply(schemas.EmptyReply, text="The cookie is gone."),), "viewer",
+    ),
+    Operation(
+        "POST", "/api/tickets", "Logins and tickets", "make_ticket", "A one-time ticket",
+        (Reply(schemas.TicketReply, text="Use it within 30 seconds, once."),),
+        "viewer", "`ws`: open `/ws?ticket=…`. `embed`: hand it to a page of yours, which redeems it.",
+        body=schemas.TicketWish, is_body_needed=False, errors=(*BODY, *STORE),
+    ),
+    Operation(
+        "POST", "/api/tickets/redeem", "Logins and tickets", "redeem_ticket", "Turn a ticket into a token",
+        (Reply(schemas.TokenReply, text="A token for an hour."),),
+        body=schemas.TicketToRedeem, errors=("unauthenticated", *BODY, *STORE),
+    ),
+]  # fmt: skip
+
+_WEBHOOK_NOTES = (
+    "The session is found by the id in the path, else by `sessionId` in the body, else by the secret. Unknown events "
+    "are kept and answered 200. 400 means: not JSON. 401: the secret is wrong. 503: send it again."
+)
+_WEBHOOKS = [
+    Operation(
+        "POST", HOOK, "Webhooks", "receive_webhook", "WasenderAPI reports something",
+        (Reply(schemas.Received, text="It is safe."), Reply(schemas.ErrorReply, 400, "Not a JSON object.")),
+        notes=_WEBHOOK_NOTES, headers=schemas.WebhookHeaders, body=schemas.Webhook,
+        errors=("unauthenticated", "too_large", *STORE), aliases=(f"{HOOK}.php",),
+    ),
+    Operation(
+        "POST", f"{HOOK}/{{id}}", "Webhooks", "receive_webhook_of", "WasenderAPI reports something of one session",
+        (Reply(schemas.Received, text="It is safe."), Reply(schemas.ErrorReply, 400, "Not a JSON object.")),
+        notes=_WEBHOOK_NOTES, headers=schemas.WebhookHeaders, body=schemas.Webhook,
+        errors=("unauthenticated", "invalid", "too_large", *STORE),
+    ),
+]  # fmt: skip
+
+_HEALTH = [
+    Operation(
+        "GET", "/healthz", "Health", "is_alive", "Is it running",
+        (Reply(schemas.Alive, text="Yes."),),
+    ),
+    Operation(
+        "GET", "/readyz", "Health", "is_ready", "Can it take webhooks",
+        (Reply(schemas.Ready, text="Yes."), Reply(schemas.Ready, 503, "No: send webhooks elsewhere, or later.")),
+        notes="200 while a webhook can be made safe. `degraded` says that something else does not work, and `why`.",
+    ),
+    Operation(
+        "GET", "/metrics", "Health", "get_metrics", "Counters",
+        (Reply(media="text/plain", text="In the text format of Prometheus."),),
+    ),
+]  # fmt: skip
+
+OPERATIONS: tuple[Operation, ...] = (*_SESSIONS, *_LINKING, *_INBOX, *_LOGINS, *_WEBHOOKS, *_HEALTH)

@@ -1,0 +1,77 @@
+"""The page itself, with the headers that keep foreign scripts out of it."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.domain.errors import GatewayError, NotFound
+from gateway.http.auth import Gate
+
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "
+    "font-src 'self'; media-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
+)
+
+
+class PageRoutes:
+    def __init__(self, gate: Gate, ui: Path) -> None:
+        self._gate = gate
+        self._ui = ui
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/", self._page, methods=["GET"]),
+            Route("/favicon.ico", self._favicon, methods=["GET"]),
+            # The shop's page asks its database elsewhere; here is only its realtime.
+            Route("/rest/v1/{rest:path}", self._no_rest, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]),
+            Mount("/ui", StaticFiles(directory=self._ui)),
+        ]
+
+    async def _page(self, request: Request) -> Response:
+        try:
+            self._gate.principal(request)
+        except GatewayError:
+            return RedirectResponse("/login", 303)
+        page = (self._ui / "index.html").read_text(encoding="utf-8")
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def _favicon(self, request: Request) -> Response:
+        return RedirectResponse("/ui/favicon.svg", 308)
+
+    async def _no_rest(self, request: Request) -> Response:
+        raise NotFound(
+            "This is the realtime gateway; tables are not served here. Keep your Supabase or database client for "
+            "`.from()`, and use this URL for `.channel()` only."
+        )
+
+
+class SecurityHeaders:
+    """Adds what every answer should say; a route's own header of the same name wins."""
+
+    def __init__(self, app: ASGIApp, frame_ancestors: tuple[str, ...] = ()) -> None:
+        self._app = app
+        csp = _CSP.format(frames=" ".join(("'self'", *frame_ancestors)))
+        self._headers = [
+            (b"content-security-policy", csp.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                added = [item for item in self._headers if item[0] not in present]
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

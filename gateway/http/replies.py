@@ -1,0 +1,83 @@
+"""The envelope of every answer, and what callers may put into a query."""
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.domain.errors import Invalid, TooLarge
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_BODY_BYTES = 1024 * 1024
+
+
+def json_reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def success(
+    data: Any, status: int = 200, *, headers: dict[str, str] | None = None, **beside: Any
+) -> Response:
+    """`{"success": true, "data": …}`, with whatever must stand beside it."""
+    return json_reply({"success": True, "data": data, **beside}, status, headers)
+
+
+def session_id_of(request: Request) -> int:
+    """The `{id}` of the path. Raises Invalid unless it is digits."""
+    return parse_session_id(request.path_params["id"])
+
+
+def parse_session_id(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    raise Invalid(f"A session id is digits only, as WasenderAPI gives it, not {text[:40]!r}.")
+
+
+def limit_of(request: Request) -> int:
+    text = request.query_params.get("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+        raise Invalid(f"`limit` must be a number from 1 to {MAX_LIMIT}.")
+    return int(text)
+
+
+def choice_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
+    """One of the words allowed for a query parameter; the first is the default."""
+    value = request.query_params.get(name) or choices[0]
+    if value not in choices:
+        raise Invalid(f"`{name}` must be one of {', '.join(choices)}.")
+    return value
+
+
+def flag_of(request: Request, name: str) -> bool:
+    return request.query_params.get(name, "").lower() in ("1", "true", "yes")
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body. Raises TooLarge over 1 MiB, before it has been read to its end."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise TooLarge("The body is over 1 MiB.")
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > MAX_BODY_BYTES:
+            raise TooLarge("The body is over 1 MiB.")
+    return bytes(chunks)
+
+
+async def fields_of(request: Request) -> dict[str, Any]:
+    """The JSON object of a body; an empty body is an empty object. Raises Invalid."""
+    body = await body_of(request)
+    if not body.strip():
+        return {}
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Invalid("The body must be a JSON object.") from None
+    if not isinstance(fields, dict):
+        raise Invalid("The body must be a JSON object.")
+    return fields

@@ -1,0 +1,205 @@
+"""What goes over REST, as models: the one source of the API's description.
+
+Requests forbid what they do not know, replies do not: fields may be added at any time. A reply's field without
+a default is always there; one with a default may be missing. Every field has an example, because the document's
+example replies are put together from them.
+"""
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from gateway.domain.access import RoleName
+from gateway.domain.errors import Action
+from gateway.http.errors import STATUSES
+from gateway.http.replies import MAX_LIMIT
+
+T = TypeVar("T")
+
+TIME = "2026-11-23T10:00:00.123Z"
+CODES = sorted(set(STATUSES) - {"config"})
+
+SessionIdField = Annotated[int, Field(ge=0, le=10**18 - 1, examples=[12])]
+Time = Annotated[str, Field(examples=[TIME], json_schema_extra={"format": "date-time"})]
+Text = Annotated[str, Field(examples=["…"])]
+Flag = Annotated[bool, Field(examples=[True])]
+Count = Annotated[int, Field(ge=0, examples=[1])]
+Status = Annotated[
+    str,
+    Field(
+        description="disconnected, connecting, need_scan, need_passkey, connected, logged_out, expired or gone. "
+        "WhatsApp adds words without notice; those pass through.",
+        examples=["connected"],
+    ),
+]
+Url = Annotated[str, Field(examples=["https://shop.example/api/whatsapp/webhook"])]
+Cursor = Annotated[str, Field(examples=["NTA"])]
+Asked = Literal["1", "true", "yes", "0", "false", "no"]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="How many rows at most.", examples=[50])]
+
+
+NULLABLE: JsonDict = {"nullable": True}
+"""Marks a field of a request that may be null. Without it, None only means that the field may be left out."""
+
+
+class Body(BaseModel):
+    """What a caller sends, in a body or a query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for field in schema.get("properties", {}).values():
+            if field.get("default", "") is None:
+                del field["default"]
+                if not field.pop("nullable", False):
+                    _drop_null(field)
+        return schema
+
+
+def _drop_null(field: dict[str, Any]) -> None:
+    kinds = [kind for kind in field.pop("anyOf") if kind != {"type": "null"}]
+    if len(kinds) > 1:
+        field["anyOf"] = kinds
+        return
+    for key, value in kinds[0].items():
+        field.setdefault(key, value)
+
+
+class Success(BaseModel, Generic[T]):
+    success: Literal[True]
+    data: T
+
+
+class ErrorReply(BaseModel):
+    """The answer to everything that did not work."""
+
+    success: Literal[False]
+    error: str = Field(description="One sentence for people.", examples=["Session 12 is not there."])
+    code: str = Field(description="One word for programs.", json_schema_extra={"enum": [*CODES]})
+    action: Action | None = Field(description="What a page can offer.")
+    retry_after_s: int | None = Field(
+        description="Seconds to wait before the next try; also as `Retry-After`.", examples=[None]
+    )
+    details: dict[str, Any] | None = Field(
+        description="`errors` holds sentences by field, `sessions` the ids to choose from.", examples=[None]
+    )
+
+
+class EmptyReply(Success[None]):
+    pass
+
+
+# ------------------------------------------------------------------------------------------ logins
+
+
+class Me(BaseModel):
+    """Who is logged in, and what a page should know of this gateway."""
+
+    sub: str = Field(examples=["anna"])
+    name: str = Field(examples=["Anna"])
+    role: RoleName
+    sessions: Literal["*"] | list[int] = Field(description="`*` means all.", examples=["*"])
+    expires_at: float | None = Field(description="Unix seconds.", examples=[1795000000])
+    timezone: str = Field(description="Day lines are drawn in it.", examples=["UTC"])
+    simulator: bool = Field(description="A simulated phone stands at /simulator.", examples=[False])
+    can_send: bool = Field(description="Replies can be sent.", examples=[True])
+
+
+class MeReply(Success[Me]):
+    pass
+
+
+class LoginTicket(Body):
+    ticket: str = Field(description="From the login link.", examples=["q3Vx…"])
+
+
+class LoginQuery(Body):
+    ticket: str = Field("", description="Instead of the body.")
+
+
+class LoginData(BaseModel):
+    expires_at: float = Field(description="Unix seconds.", examples=[1795000000])
+
+
+class LoginReply(Success[LoginData]):
+    pass
+
+
+class TicketWish(Body):
+    """A ticket may do no more than the login that asks for it."""
+
+    purpose: Literal["ws", "embed"] = Field("ws", alias="for", examples=["embed"])
+    role: RoleName | None = Field(None, description="Left out: your own.", examples=["agent"])
+    sessions: Literal["*"] | list[int] | None = Field(
+        None, description="Left out: your own.", examples=[[12]]
+    )
+
+
+class TicketData(BaseModel):
+    ticket: str = Field(examples=["q3Vx…"])
+    expires_in_s: int = Field(examples=[30])
+
+
+class TicketReply(Success[TicketData]):
+    pass
+
+
+class TicketToRedeem(Body):
+    ticket: str = Field(examples=["q3Vx…"])
+
+
+class TokenData(BaseModel):
+    token: str = Field(examples=["eyJhbGciOi…"])
+    expires_at: Time
+
+
+class TokenReply(Success[TokenData]):
+    pass
+
+
+# ------------------------------------------------------------------------------------------ webhooks and health
+
+
+class Webhook(BaseModel):
+    """A webhook of WasenderAPI. Unknown events and shapes are kept, too."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event: str = Field(examples=["messages.received"])
+    sessionId: str | None = Field(None, description="The session's API key.", examples=["d5a1…"])
+    timestamp: int | None = Field(None, examples=[1795000000])
+    data: Any = Field(
+        None,
+        examples=[
+            {"messages": {"key": {"id": "3EB0…", "fromMe": False, "remoteJid": "15550002222@s.whatsapp.net"}}}
+        ],
+    )
+
+
+class WebhookHeaders(Body):
+    signature: str = Field(
+        alias="X-Webhook-Signature", description="The webhook secret of the session.", examples=["7f3a…"]
+    )
+
+
+class Received(BaseModel):
+    """The webhook is safe: committed to Postgres."""
+
+    received: Literal[True]
+
+
+class Alive(BaseModel):
+    status: Literal["ok"]
+    version: str = Field(examples=["0.1.0"])
+
+
+class Ready(BaseModel):
+    status: str = Field(description="ready, degraded, draining or unavailable.", examples=["ready"])
+    why: str | None = Field(None, description="What is wrong, in words.", examples=[None])

@@ -1,0 +1,264 @@
+"""`/api/whatsapp-sessions`: WasenderAPI's REST shapes, answered by the gateway."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.domain.access import Act, Principal
+from gateway.domain.errors import Invalid, NotLinking
+from gateway.domain.linking import Attempt
+from gateway.domain.session import Session, SessionStatus, iso_utc, session_data
+from gateway.http.auth import Gate
+from gateway.http.replies import (
+    choice_of,
+    fields_of,
+    flag_of,
+    json_reply,
+    limit_of,
+    session_id_of,
+    success,
+)
+from gateway.services.sessions import Linker, SessionQuery, Sessions
+
+_SORTABLE = ("name", "created_at", "updated_at", "status", "phone_number", "last_connected_at", "id")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Attempts(Protocol):
+    async def current(self, session_id: int) -> Attempt | None: ...
+
+
+class Pictures(Protocol):
+    """QR codes as pictures."""
+
+    def code_data(self, attempt: Attempt) -> dict[str, Any]: ...
+    def svg(self, code: str) -> str: ...
+    def png(self, code: str) -> bytes: ...
+
+
+class LogStore(Protocol):
+    async def logs(
+        self, session_id: int, event_type: str | None, limit: int, before: int | None
+    ) -> list[dict[str, Any]]: ...
+
+
+class SessionRoutes:
+    def __init__(
+        self,
+        gate: Gate,
+        sessions: Sessions,
+        linking: Linker,
+        attempts: Attempts,
+        pictures: Pictures,
+        logs: LogStore,
+    ) -> None:
+        self._gate = gate
+        self._sessions = sessions
+        self._linking = linking
+        self._attempts = attempts
+        self._pictures = pictures
+        self._logs = logs
+
+    def routes(self) -> list[Route]:
+        base, one = "/api/whatsapp-sessions", "/api/whatsapp-sessions/{id}"
+        guard = self._gate.guard
+        table = [
+            ("GET", base, self._list),
+            ("GET", f"{base}/list.php", self._list),
+            ("POST", base, self._create),
+            ("POST", f"{base}/sync", self._sync),
+            ("POST", f"{base}/sync.php", self._sync),
+            ("GET", one, self._get),
+            ("PUT", one, self._update),
+            ("DELETE", one, self._delete),
+            ("POST", f"{one}/connect", self._connect),
+            ("GET", f"{one}/qr-code", self._qr_code),
+            ("GET", f"{one}/qrcode", self._qr_code),
+            ("GET", f"{one}/status", self._status),
+            ("POST", f"{one}/disconnect", self._disconnect),
+            ("POST", f"{one}/restart", self._restart),
+            ("POST", f"{one}/regenerate-key", self._regenerate_key),
+            ("POST", f"{one}/repair-webhook", self._repair_webhook),
+            ("GET", f"{one}/logs", self._list_logs),
+        ]
+        return [Route(path, guard(endpoint), methods=[method]) for method, path, endpoint in table]
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    async def _list(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.READ)
+        if flag_of(request, "refresh"):
+            principal.require(Act.MANAGE)
+            await self._sessions.sync(principal.actor)
+        offset = _parse_cursor(request.query_params.get("cursor"))
+        query = SessionQuery(
+            only=principal.sessions,
+            status=request.query_params.get("status") or None,
+            search=request.query_params.get("search") or None,
+            sort=_parse_sort(request.query_params.get("sort")),
+            limit=limit_of(request),
+            offset=offset,
+            include_gone=request.query_params.get("include") == "gone",
+        )
+        sessions, has_more = await self._sessions.page(query)
+        cursor = _cursor(offset + query.limit) if has_more else None
+        return success([_data(session) for session in sessions], next_cursor=cursor)
+
+    async def _get(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.READ, session_id)
+        if "reveal" in request.query_params:
+            return await self._reveal(request, principal, session_id)
+        session = await self._sessions.get(session_id, refresh=flag_of(request, "refresh"))
+        return success(_data(session))
+
+    async def _reveal(self, request: Request, principal: Principal, session_id: int) -> Response:
+        principal.require(Act.MANAGE, session_id)
+        choice_of(request, "reveal", ("secrets",))
+        session, secrets = await self._sessions.reveal(session_id, principal.actor)
+        shown = {"api_key": secrets.api_key or "", "webhook_secret": secrets.webhook_secret or ""}
+        return success({**_data(session), **shown}, headers=_NO_STORE)
+
+    async def _status(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.READ, session_id)
+        data = _data(await self._sessions.get(session_id, refresh=flag_of(request, "refresh")))
+        shown = {key: data[key] for key in ("id", "status", "checked_at", "source", "stale", "version")}
+        return json_reply({"success": True, "status": data["status"], "data": shown})
+
+    async def _list_logs(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.READ, session_id)
+        before = _parse_cursor(request.query_params.get("cursor")) or None
+        limit = limit_of(request)
+        rows = await self._logs.logs(
+            session_id, request.query_params.get("event_type") or None, limit + 1, before
+        )
+        shown = [{**row, "created_at": iso_utc(row["created_at"])} for row in rows[:limit]]
+        return success(shown, next_cursor=_cursor(shown[-1]["id"]) if len(rows) > limit else None)
+
+    # ------------------------------------------------------------------------------------------ changing
+
+    async def _create(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        session = await self._sessions.create(await fields_of(request), principal.actor)
+        return success(_data(session), 201)
+
+    async def _update(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.MANAGE, session_id)
+        session, warning = await self._sessions.update(session_id, await fields_of(request), principal.actor)
+        beside: dict[str, Any] = {"warning": warning} if warning else {}
+        return success(_data(session), **beside)
+
+    async def _delete(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.MANAGE, session_id)
+        await self._sessions.delete(session_id, principal.actor)
+        return success(None)
+
+    async def _disconnect(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.MANAGE, session_id)
+        status = await self._sessions.disconnect(session_id, principal.actor)
+        return success({"status": status})
+
+    async def _restart(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.MANAGE, session_id)
+        status = await self._sessions.restart(session_id, principal.actor)
+        return success({"status": status})
+
+    async def _regenerate_key(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.MANAGE, session_id)
+        await self._sessions.regenerate_key(session_id, principal.actor)
+        # Beside `data` as well: that is where WasenderAPI's own SDK looks for it.
+        return success({"api_key": ""}, api_key="")
+
+    async def _repair_webhook(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.MANAGE, session_id)
+        return success(_data(await self._sessions.repair_webhook(session_id, principal.actor)))
+
+    async def _sync(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        report = await self._sessions.sync(principal.actor)
+        data = {
+            "created": report.created,
+            "updated": report.updated,
+            "gone": report.gone,
+            "unchanged": report.unchanged,
+            "synced_count": report.created + report.updated + report.unchanged,
+            "total_sessions": report.total,
+            "errors": report.errors,
+        }
+        return success(data)
+
+    # ------------------------------------------------------------------------------------------ linking
+
+    async def _connect(self, request: Request, principal: Principal) -> Response:
+        """Answers at once with the state; codes follow by push, or from `/qr-code`."""
+        session_id = session_id_of(request)
+        principal.require(Act.CONNECT, session_id)
+        session = await self._sessions.get(session_id)
+        attempt = await self._linking.connect(session_id, principal.actor)
+        code = self._pictures.code_data(attempt) if attempt is not None else {}
+        status = session.status
+        if attempt is not None and attempt.ended_at is None:
+            status = str(SessionStatus.NEED_SCAN if attempt.code else SessionStatus.CONNECTING)
+        data = {"session_id": session_id, "status": status, **code}
+        return success(data, headers=_NO_STORE)
+
+    async def _qr_code(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.SEE_QR, session_id)
+        wanted = choice_of(request, "format", ("json", "svg", "png", "raw"))
+        attempt = await self._attempts.current(session_id)
+        if attempt is None or attempt.ended_at is not None:
+            raise NotLinking("This session is not being linked. Start with connect.")
+        now = datetime.now(UTC).timestamp()
+        is_shown = attempt.code is not None and (attempt.expires_at or now) > now and not attempt.scanned_at
+        if wanted == "json":
+            data = self._pictures.code_data(attempt)
+            if not is_shown:
+                data |= {"qr_code": None, "qrCode": None}
+            return success(data, headers=_NO_STORE, qr_code=data["qr_code"])
+        if not is_shown or attempt.code is None:
+            raise NotLinking("There is no code to scan right now. Try again in a moment.")
+        if wanted == "svg":
+            return Response(self._pictures.svg(attempt.code), media_type="image/svg+xml", headers=_NO_STORE)
+        if wanted == "png":
+            return Response(self._pictures.png(attempt.code), media_type="image/png", headers=_NO_STORE)
+        return Response(attempt.code, media_type="text/plain", headers=_NO_STORE)
+
+
+def _data(session: Session) -> dict[str, Any]:
+    return session_data(session, datetime.now(UTC))
+
+
+def _parse_sort(text: str | None) -> tuple[str, bool]:
+    # Several names may be given ("name,-created_at"); the first decides.
+    first = (text or "name").split(",")[0].strip()
+    field = first.lstrip("-")
+    if field not in _SORTABLE:
+        raise Invalid(f"`sort` must be one of {', '.join(_SORTABLE)}, with `-` in front to turn it round.")
+    return field, first.startswith("-")
+
+
+def _cursor(number: int) -> str:
+    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+
+
+def _parse_cursor(text: str | None) -> int:
+    if not text:
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+    except (ValueError, binascii.Error):
+        raise Invalid("`cursor` is not one that this list gave out.") from None

@@ -1,0 +1,101 @@
+"""WasenderAPI's webhooks: checked, read, made safe, and only then acknowledged."""
+
+import json
+import logging
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.domain.errors import GatewayError, Invalid
+from gateway.domain.message import Reading, mend
+from gateway.http.errors import error_reply
+from gateway.http.replies import body_of, json_reply, parse_session_id
+from gateway.services.ingest import Delivery, Ingest
+from gateway.services.senders import Senders
+
+logger = logging.getLogger(__name__)
+
+
+class WebhookReader(Protocol):
+    """What upstream's payloads mean."""
+
+    def read(self, body: dict[str, Any], now: datetime) -> Reading: ...
+    def claimed_key(self, body: dict[str, Any]) -> str | None: ...
+    def redact(self, body: dict[str, Any], session_id: int, secrets: Collection[str]) -> dict[str, Any]: ...
+
+
+class WebhookRoutes:
+    def __init__(self, reader: WebhookReader, senders: Senders, ingest: Ingest) -> None:
+        self._reader = reader
+        self._senders = senders
+        self._ingest = ingest
+
+    def routes(self) -> list[Route]:
+        base = "/api/whatsapp/webhook"
+        return [
+            Route(path, self._receive, methods=["POST"]) for path in (base, f"{base}.php", base + "/{id}")
+        ]
+
+    async def _receive(self, request: Request) -> Response:
+        received_at = datetime.now(UTC)
+        raw = await body_of(request)
+        try:
+            body = parse(raw)
+        except ValueError:
+            return _not_json()
+        path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
+        claimed = self._reader.claimed_key(body)
+        sender = await self._senders.authenticate(
+            path_id, claimed, request.headers.get("x-webhook-signature")
+        )
+        secrets = [
+            item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8
+        ]
+        redacted = mend(self._reader.redact(body, int(sender.id), secrets))
+        reading = self._reader.read(redacted, received_at)
+        await self._ingest.submit(Delivery(int(sender.id), received_at, redacted, reading))
+        return json_reply({"received": True})
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a webhook. Raises ValueError.
+
+    orjson refuses lone surrogates (`"\\ud83d"`, a name cut inside an emoji); the standard library reads them,
+    and `mend` replaces them before anything is stored.
+    """
+    try:
+        body = _loads(raw)
+    except RecursionError:
+        raise ValueError("too deep") from None
+    if not isinstance(body, dict):
+        raise ValueError("not an object")
+    return body
+
+
+def _loads(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return json.loads(raw.decode("utf-8", "replace"), parse_int=_number, parse_constant=_refuse_constant)
+
+
+def _number(text: str) -> int | float:
+    # As orjson reads it: what it reads here it must be able to write again.
+    value = int(text)
+    return value if -(2**63) <= value < 2**64 else float(text)
+
+
+def _refuse_constant(word: str) -> float:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _not_json() -> Response:
+    error: GatewayError = Invalid("The body must be one JSON object.")
+    reply = error_reply(error)
+    reply.status_code = 400
+    return reply

@@ -1,0 +1,172 @@
+"""From settings to an open port, and back: sockets, signals, uvicorn."""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Literal
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.app import Gateway
+from gateway.domain.errors import ConfigError, GatewayError
+from gateway.domain.session import SYSTEM
+from gateway.domain.upkeep import WEBHOOK_PATH
+from gateway.realtime.server import GatewayWebSocketProtocol
+from gateway.services.sessions import SessionQuery, Sessions
+from gateway.settings import Settings, is_loopback
+
+logger = logging.getLogger(__name__)
+
+GRACE_S = 8
+"""How long requests and sockets may take to end after a signal."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """What asks us to end: Ctrl-C, a service's stop, and the terminal being closed, unless `nohup` forbids that.
+
+    None may kill us outright: the embedded Postgres has a session of its own and would stay behind.
+    """
+    listed = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return [number for number in listed if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handling: it re-raises the signal when it is done, and a SIGTERM would then end
+    the process before Postgres has been stopped."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket, before anything slow has started. Raises ConfigError if the port is not to be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        # Listening now makes a second gateway fail here, and lets early callers wait instead of being refused.
+        sock.listen(2048)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        number = getattr(error, "errno", None)
+        if number == errno.EADDRINUSE:
+            raise ConfigError(
+                f"Port {port} is in use. End what uses it, or choose another with --port."
+            ) from None
+        raise ConfigError(f"{host}:{port} cannot be opened ({error}). Check --host and --port.") from None
+    sock.setblocking(False)
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
+    config = uvicorn.Config(
+        app,
+        ws=GatewayWebSocketProtocol,
+        ws_max_size=256 * 1024,
+        ws_ping_interval=None,  # ours come with the heartbeat, from one timer
+        # 61 kB a connection instead of 27, and 18 µs a delivery.
+        ws_per_message_deflate=False,
+        lifespan=lifespan,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=False,
+    )
+    return Server(config)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off"
+) -> AsyncIterator[Server]:
+    """The app on that socket while the block runs."""
+    server = server_for(app, lifespan)
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="http-server")
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def run(settings: Settings, on_ready: Callable[[Gateway], Awaitable[None]]) -> None:
+    """A gateway until SIGINT or SIGTERM, during the start as well. Raises ConfigError if it cannot start."""
+    stop = asyncio.Event()
+    main = asyncio.current_task()
+    assert main is not None
+    is_up = False
+
+    def on_signal() -> None:
+        if not stop.is_set() and not is_up:
+            main.cancel()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in ending_signals():
+        loop.add_signal_handler(number, on_signal)
+    sock = bind(settings.host, settings.port)
+    try:
+        async with Gateway(settings, address_of(sock)) as gateway:
+            is_up = True
+            async with serving(gateway.asgi, sock):
+                # What the start has made stays: no need to look at it in every collection.
+                gc.freeze()
+                if settings.simulator and not settings.public_url:
+                    await _move_webhooks(gateway.sessions, gateway.url + WEBHOOK_PATH)
+                await on_ready(gateway)
+                try:
+                    await stop.wait()
+                finally:
+                    await gateway.drain()
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    finally:
+        sock.close()
+
+
+async def _move_webhooks(sessions: Sessions, here: str) -> None:
+    """Brings the simulator's webhooks along when we come back at another port; addresses elsewhere are left."""
+    query = SessionQuery(limit=200)
+    try:
+        for session in (await sessions.page(query))[0]:
+            there = urlsplit(session.webhook_url or "")
+            is_ours = there.path == WEBHOOK_PATH and is_loopback(there.hostname or "")
+            if is_ours and session.webhook_url != here:
+                await sessions.update(int(session.id), {"webhook_url": here}, SYSTEM)
+    except GatewayError as error:
+        logger.warning("webhooks.not_moved error=%s", error)
+
+
+async def run_app(
+    app: ASGIApp, sock: socket.socket, announce: Callable[[], None], release: Callable[[], None]
+) -> None:
+    """A plain app until SIGINT or SIGTERM. `release` lets go what its requests wait for."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in ending_signals():
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with serving(app, sock, "on"):
+            announce()
+            await stop.wait()
+            release()
+    finally:
+        sock.close()

@@ -1,0 +1,206 @@
+"""Every knob, its unit and its default; read once, at the start.
+
+Flags beat environment variables, those beat `.env`. A variable that starts with GATEWAY_ and is not one of ours
+is an error: a misspelt setting that is silently ignored costs a night.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway.domain.errors import ConfigError
+
+ENV_FILE = ".env"
+
+# What Kubernetes injects into every pod when a service is called "gateway".
+_KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL")
+    """Postgres of the shop. Without it: the embedded one, where that is allowed."""
+
+    listen_url: str | None = Field(None, validation_alias="GATEWAY_LISTEN_URL")
+    """Direct host for LISTEN, leases and migrations, when DATABASE_URL is a pooled one."""
+
+    host: str = Field("127.0.0.1", validation_alias="GATEWAY_HOST")
+    port: int = Field(8000, ge=0, le=65535, validation_alias="GATEWAY_PORT")
+    workers: int = Field(1, ge=1, le=64, validation_alias="GATEWAY_WORKERS")
+    data_dir: Path | None = Field(None, validation_alias="GATEWAY_DATA_DIR")
+    secret: str | None = Field(None, validation_alias="GATEWAY_SECRET", repr=False)
+    """Signs JWTs and encrypts stored secrets. Made once and kept in the data folder when bound to loopback."""
+
+    public_url: str | None = Field(None, validation_alias="GATEWAY_PUBLIC_URL")
+    """Where WasenderAPI reaches us; given to it as webhook URL."""
+
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias="GATEWAY_ALLOWED_ORIGINS"
+    )
+    """Foreign pages that may use the API and the sockets; comma-separated."""
+
+    timezone: str = Field("UTC", validation_alias="GATEWAY_TIMEZONE")
+    """Reads naive timestamps of the shop's tables, draws day lines."""
+
+    probe_s: float = Field(5.0, ge=0, le=60, validation_alias="GATEWAY_PROBE_S")
+    """Seconds between two probes of the listening connection; 0 lets a scale-to-zero database sleep."""
+
+    link_poll_s: float = Field(2.0, gt=0, le=60, validation_alias="GATEWAY_LINK_POLL_S")
+    link_idle_s: float = Field(75.0, gt=0, le=3600, validation_alias="GATEWAY_LINK_IDLE_S")
+    link_max_s: float = Field(160.0, gt=0, le=3600, validation_alias="GATEWAY_LINK_MAX_S")
+    """Seconds between polls of a linking session, until it ends without news, and in all."""
+
+    supabase_jwt_secret: str | None = Field(None, validation_alias="GATEWAY_SUPABASE_JWT_SECRET", repr=False)
+    wasender_base_url: str = Field("https://www.wasenderapi.com", validation_alias="WASENDER_BASE_URL")
+    wasender_token: str | None = Field(None, validation_alias="WASENDER_TOKEN", repr=False)
+    """Account token; without it, the one in the table `integrations`."""
+
+    embedded: bool = Field(False, validation_alias="GATEWAY_EMBEDDED")
+    """Run a private Postgres instead of using DATABASE_URL."""
+
+    simulator: bool = Field(False, validation_alias="GATEWAY_SIMULATOR")
+    """Talk to the built-in simulator instead of WasenderAPI."""
+
+    max_connections: int = Field(20_000, ge=1, validation_alias="GATEWAY_MAX_CONNECTIONS")
+    """WebSockets per process; more are turned away with 4529."""
+
+    log_level: str = Field("info", validation_alias="GATEWAY_LOG_LEVEL")
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_kubernetes(cls, value: Any) -> Any:
+        # GATEWAY_PORT=tcp://10.0.0.1:80 is Kubernetes speaking of its service, not an operator of our port.
+        return 8000 if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("database_url", "listen_url")
+    @classmethod
+    def _postgres_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        scheme, _, rest = value.strip().partition("://")
+        user, at, after = re.split(r"[/?]", rest, maxsplit=1)[0].partition("@")
+        hosts = after if at else user
+        if scheme not in ("postgresql", "postgres") or not all(map(_is_host, hosts.split(","))):
+            # Nothing of the value is shown: it holds a password.
+            raise ValueError(
+                "must look like postgresql://user:password@host:5432/name, with @, / and ? in a password "
+                "written as %40, %2F and %3F"
+            )
+        return value.strip()
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            tuple(item.strip() for item in value.split(",") if item.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Browsers send an origin in lower case, without a path; anything else would never match.
+        origins = tuple(item.rstrip("/").lower() for item in value)
+        for origin in origins:
+            if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", origin, re.ASCII):
+                raise ValueError(
+                    "must be origins like https://shop.example, separated by commas, without a path"
+                )
+        return origins
+
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address like https://gateway.example.com")
+        return value.rstrip("/")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be a name like UTC or Asia/Karachi") from None
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in ("debug", "info", "warning", "error"):
+            raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a host of a Postgres address, maybe with a port, maybe left to the query."""
+    return re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:@]*)(:\d*)?", text) is not None
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The settings in force; flags that are None were not given. Raises ConfigError with one sentence."""
+    _refuse_unknown([*os.environ, *_env_file()])
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(_env_file=ENV_FILE, **given)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "setting"
+        alias = Settings.model_fields[name].validation_alias if name in Settings.model_fields else name
+        raise ConfigError(f"{alias} {_sentence(first['msg'])}.") from None
+    if settings.embedded:
+        # A private database has no other address, and the one in the environment may be the shop's.
+        settings = settings.model_copy(update={"database_url": None, "listen_url": None})
+    return settings
+
+
+def _env_file() -> Iterable[str]:
+    try:
+        return dotenv_values(ENV_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The file {ENV_FILE} cannot be read ({error}).") from None
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    for name in names:
+        if name.startswith("GATEWAY_") and name not in known and not _KUBERNETES.fullmatch(name):
+            raise ConfigError(
+                f"There is no setting {name}. {_closest(name, known)}Remove it, or correct its name."
+            )
+
+
+def _closest(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {close[0]}? " if close else ""
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return text[0].lower() + text[1:]

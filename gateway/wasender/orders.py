@@ -1,0 +1,115 @@
+"""A call to WasenderAPI before it is made: what it is, whose pace it keeps, whether it may be made again.
+
+Upstream knows no idempotency key. So a call that is done twice when it is made twice (`ONCE_ONLY`) is repeated
+only after a 429 and when upstream cannot have got it; reading is repeated after silence, too; the rest, after
+what passes.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamTimeout
+from gateway.wasender.wire import NOT_REACHED
+
+ACCOUNT = "account"
+SEND = "send_message"
+# Two sessions, two messages, a key that nobody was told, a link cut once more.
+ONCE_ONLY = frozenset({"create_session", SEND, "regenerate_key", "restart_session"})
+_PASSING = frozenset({502, 503})
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One call. `name` is that of the client's method; calls of one `lane` keep one pace."""
+
+    name: str
+    method: str
+    path: str
+    lane: str = ACCOUNT
+    json_body: dict[str, Any] | None = None
+    params: dict[str, str] | None = None
+
+    @property
+    def is_about_session(self) -> bool:
+        """Only then can a 404 mean that there is no such session."""
+        return self.lane != ACCOUNT
+
+
+def of_session(
+    name: str,
+    method: str,
+    session_id: int,
+    action: str = "",
+    *,
+    json_body: dict[str, Any] | None = None,
+    params: dict[str, str] | None = None,
+) -> Order:
+    """A call about one session, made with the account token."""
+    path = f"/whatsapp-sessions/{int(session_id)}" + (f"/{action}" if action else "")
+    return Order(name, method, path, f"session:{int(session_id)}", json_body, params)
+
+
+def of_key(name: str, method: str, path: str, api_key: str, json_body: dict[str, Any] | None = None) -> Order:
+    """A call made with a session's own key.
+
+    The lane is named by a digest of the key: whose it is, is not known here. Messages have a lane of their
+    own, as they have limits of their own (1 per 5 s, 1 per minute), which must delay nothing else.
+    """
+    digest = hashlib.blake2b(api_key.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    return Order(name, method, path, f"{'sends' if name == SEND else 'key'}:{digest}", json_body)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How much trouble a caller wants to be spared. Times in seconds."""
+
+    repeats: int
+    """How often a call that failed is made again, where that is safe."""
+    pause_s: float
+    """The longest pause of upstream's wish that is sat out; a longer one is an error at once."""
+    total_s: float
+    """From the first moment to the start of the last try. An answer may take a call's time-out longer."""
+
+
+ONCE = Patience(repeats=0, pause_s=2.0, total_s=8.0)
+"""For callers with a rhythm of their own, as pollers have: their next question is the repetition."""
+PATIENT = Patience(repeats=3, pause_s=10.0, total_s=20.0)
+"""For what a person waits for."""
+BACKGROUND = Patience(repeats=5, pause_s=60.0, total_s=180.0)
+"""For what nobody waits for."""
+
+
+def repeat_after(
+    order: Order, error: UpstreamError, failures: int, patience: Patience, left_s: float, roll: float
+) -> float | None:
+    """Seconds until the call may be made again after its `failures`-th failure; None if it may not.
+
+    `left_s` is what remains of `patience.total_s`; 0 ≤ `roll` < 1 spreads the back-off over its whole length
+    (full jitter: those that failed together do not come back together).
+    """
+    if failures > patience.repeats or not _is_safe(order, error):
+        return None
+    wished = error.retry_after_s or 0.0
+    if wished > min(patience.pause_s, left_s):
+        return None
+    if isinstance(error, UpstreamRateLimited):
+        return 0.0  # the pacer keeps the pause, for this call and for those beside it
+    wait = max(wished, roll * min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(failures - 1, 10)))
+    return wait if wait <= left_s else None
+
+
+def _is_safe(order: Order, error: UpstreamError) -> bool:
+    is_once_only = order.name in ONCE_ONLY
+    match error:
+        case UpstreamRateLimited():  # with another status, words about pace may come after half the work
+            return error.status == 429 or not is_once_only
+        case UpstreamTimeout():
+            return order.method == "GET" or error.details == NOT_REACHED
+        case UpstreamFailed():
+            return not is_once_only and (
+                error.status in _PASSING or (error.status == 504 and order.method == "GET")
+            )
+        case _:
+            return False

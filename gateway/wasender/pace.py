@@ -1,0 +1,240 @@
+"""When a call to WasenderAPI may go: few at once, pauses kept, and no session in another's way.
+
+Upstream counts per session: limits for each endpoint, and an undisclosed cap on calls at once ("1 to 5
+workers"). So the narrow gate is the lane's: a session by the account token, a session by its own key, its
+messages, or the account's own paths. It lets two through (messages: one), first come, first served; whatever
+waits behind a call that hangs is of the same lane.
+
+Upstream documents no cap for the whole account. The gate for that is a courtesy, and must not be shut by
+calls that hang until their time-out. So a call gives its place there back after `OVERDUE_S`, and for a minute
+its lane passes through a gate of the slow: whoever hangs meets only those who hang. In all there can be no more
+calls under way than both gates hold, and the quick one lets through in one time-out.
+
+Lifecycle: a `Pacer` lives as long as the client that has it, on one loop, and owns no task.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Histogram
+
+from gateway.domain.errors import (
+    SessionNotFound,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamLimit,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnauthorized,
+)
+from gateway.wasender.orders import SEND, Order, Patience
+from gateway.wasender.wire import NOT_REACHED
+
+CALLS = Counter(
+    "gateway_upstream_calls",
+    "Calls to WasenderAPI, each try counted; `held` ones were never sent.",
+    ["call", "outcome"],
+)
+WAITED = Histogram(
+    "gateway_upstream_wait_seconds",
+    "How long a call to WasenderAPI waited for its turn, pauses included.",
+    buckets=(0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+
+PER_LANE = 2
+PER_ACCOUNT = 64
+_PER_SLOW = 64
+OVERDUE_S = 2.0
+"""A call that takes longer counts as hanging."""
+SLOW_S = 60.0
+"""How long a lane counts as slow after a call that hung."""
+MAX_PAUSE_S = 60.0
+"""Then upstream is asked again, whatever it had said: somebody may have switched account protection off, or
+bought a bigger plan."""
+ENFORCED_S = 600.0
+"""How long after a 429 the header that announces the next one is believed."""
+SAFETY_S = 1.0
+"""Added to a pause: upstream names whole seconds, and does not say which way it rounds."""
+_MANY_LANES = 1024
+
+# Answered when the engine has done something; `connect`, when there is a first code.
+_SLOW_BY_NATURE = frozenset({"connect_session", "create_session", "restart_session"})
+_OUTCOMES: dict[type[UpstreamError], str] = {
+    UpstreamUnauthorized: "unauthorized",
+    UpstreamLimit: "limit",
+    SessionNotFound: "not_found",
+    UpstreamInvalid: "invalid",
+    UpstreamRateLimited: "rate_limited",
+    UpstreamTimeout: "timeout",
+}
+
+
+def count(order: Order, outcome: UpstreamError | str) -> None:
+    """Counts a try. An error is counted by its kind."""
+    if isinstance(outcome, UpstreamError):
+        is_sent = outcome.details != NOT_REACHED
+        outcome = _OUTCOMES.get(type(outcome), "failed") if is_sent else str(NOT_REACHED["reason"])
+    CALLS.labels(order.name, outcome).inc()
+
+
+@dataclass(slots=True)
+class _Lane:
+    slots: asyncio.Semaphore
+    users: int = 0
+    slow_until: float = float("-inf")
+    paused_until: float = float("-inf")
+    wished_until: float = float("-inf")
+    """The end of the pause by upstream's own words, which may be a day away."""
+    refused_at: float = float("-inf")
+
+    def is_idle(self, now: float) -> bool:
+        needed_until = max(self.slow_until, self.paused_until, self.refused_at + ENFORCED_S)
+        return not self.users and needed_until <= now
+
+
+class Pacer:
+    """Lets calls pass. `per_account` bounds the calls under way that do not hang; `roll` gives 0 ≤ x < 1."""
+
+    def __init__(
+        self,
+        *,
+        per_lane: int = PER_LANE,
+        per_account: int = PER_ACCOUNT,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._per_lane = per_lane
+        self._quick = asyncio.Semaphore(per_account)
+        self._slow = asyncio.Semaphore(_PER_SLOW)
+        self._roll = roll
+        self._lanes: dict[str, _Lane] = {}
+        self._many = _MANY_LANES
+
+    @contextlib.asynccontextmanager
+    async def turn(self, order: Order, patience: Patience, deadline: float) -> AsyncIterator[None]:
+        """Waits for this call's turn; the call is made inside. Safe to cancel.
+
+        `deadline` is a time of the running loop. Raises UpstreamRateLimited at once if upstream wants a pause
+        longer than the caller's patience, UpstreamTimeout (`not_reached`) if the turn does not come in time.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        lane = self._lane(order)
+        lane.users += 1
+        try:
+            _pause_left(lane, order, patience, deadline)  # too long? Then not behind those that sit it out
+            await _take(lane.slots, order, deadline)
+            try:
+                gate = await self._pass(lane, order, patience, deadline)
+                WAITED.observe(loop.time() - began)
+                marks_lane = order.name not in _SLOW_BY_NATURE
+                passage = _Passage(gate, lane, marks_lane=marks_lane, gives_back=gate is self._quick)
+                try:
+                    yield
+                finally:
+                    passage.leave()
+            finally:
+                lane.slots.release()
+        finally:
+            lane.users -= 1
+
+    def pause(self, order: Order, seconds: float, *, refused: bool) -> bool:
+        """Keeps further calls of the order's lane back. Answers whether it does.
+
+        `refused` tells a 429 from a success that was the last call of its window. That is believed of messages,
+        whose limits are documented, and where a 429 came lately: otherwise the headers may count what nobody
+        limits, and a minute without news of a code is too much for a guess.
+        """
+        now = asyncio.get_running_loop().time()
+        lane = self._lane(order)
+        if refused:
+            lane.refused_at = now
+        elif order.name != SEND and lane.refused_at + ENFORCED_S <= now:
+            return False
+        # Half of the safety is spread, so that not all that wait come back in one instant.
+        until = now + min(seconds, MAX_PAUSE_S) + SAFETY_S * (0.5 + 0.5 * self._roll())
+        is_longer = lane.paused_until > now
+        lane.wished_until = max(lane.wished_until, now + seconds) if is_longer else now + seconds
+        lane.paused_until = max(lane.paused_until, until)
+        return True
+
+    async def _pass(
+        self, lane: _Lane, order: Order, patience: Patience, deadline: float
+    ) -> asyncio.Semaphore:
+        """Through the account's gate, with no pause left when it has been passed."""
+        while True:
+            if (left_s := _pause_left(lane, order, patience, deadline)) > 0:
+                await asyncio.sleep(left_s)
+                continue  # it may have become longer meanwhile
+            now = asyncio.get_running_loop().time()
+            gate = self._slow if lane.slow_until > now else self._quick
+            await _take(gate, order, deadline)
+            if lane.paused_until <= asyncio.get_running_loop().time():
+                return gate
+            gate.release()  # the call beside this one was refused meanwhile
+
+    def _lane(self, order: Order) -> _Lane:
+        if (lane := self._lanes.get(order.lane)) is not None:
+            return lane
+        if len(self._lanes) >= self._many:
+            now = asyncio.get_running_loop().time()
+            self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)}
+            self._many = max(_MANY_LANES, 2 * len(self._lanes))
+        # Messages go one by one: upstream's order of two at once is anybody's guess.
+        lane = _Lane(asyncio.Semaphore(1 if order.name == SEND else self._per_lane))
+        self._lanes[order.lane] = lane
+        return lane
+
+
+class _Passage:
+    """A call under way, with its place at the gate until it leaves or, at the quick gate, is overdue."""
+
+    __slots__ = ("_gate", "_gives_back", "_lane", "_marks_lane", "_timer")
+
+    def __init__(self, gate: asyncio.Semaphore, lane: _Lane, *, marks_lane: bool, gives_back: bool) -> None:
+        self._gate: asyncio.Semaphore | None = gate
+        self._lane, self._marks_lane, self._gives_back = lane, marks_lane, gives_back
+        self._timer = asyncio.get_running_loop().call_later(OVERDUE_S, self._overdue)
+
+    def _overdue(self) -> None:
+        if self._marks_lane:
+            self._lane.slow_until = asyncio.get_running_loop().time() + SLOW_S
+        if self._gives_back:
+            self._release()
+
+    def leave(self) -> None:
+        self._timer.cancel()
+        self._release()
+
+    def _release(self) -> None:
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.release()
+
+
+def _pause_left(lane: _Lane, order: Order, patience: Patience, deadline: float) -> float:
+    """Seconds of pause to sit out, 0 if none. Raises UpstreamRateLimited if it is too long for the caller."""
+    now = asyncio.get_running_loop().time()
+    if lane.paused_until <= now:
+        return 0.0
+    if lane.wished_until - now > patience.pause_s or lane.paused_until > deadline:
+        count(order, "held")
+        raise UpstreamRateLimited(
+            "WasenderAPI has asked for a pause that is not over yet, so it was not called.",
+            retry_after_s=max(lane.paused_until, lane.wished_until) - now,
+        )
+    return lane.paused_until - now
+
+
+async def _take(gate: asyncio.Semaphore, order: Order, deadline: float) -> None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await gate.acquire()
+    except TimeoutError:
+        count(order, "held")
+        raise UpstreamTimeout(
+            "Too many calls to WasenderAPI are waiting for an answer, so this one was not sent.",
+            details=NOT_REACHED,
+        ) from None

@@ -1,0 +1,116 @@
+"""Several processes on one port: a parent that serves nothing, and children that are whole gateways.
+
+The parent binds the port, starts the embedded Postgres if there is one, and keeps `count` children running; each
+listens, polls and serves for itself, exactly as gateways on several machines do. A child that dies is started
+again, slower each time; one that cannot start at all ends the whole with its sentence.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from gateway import app
+from gateway.domain.errors import ConfigError
+from gateway.postgres.migrate import migrate
+from gateway.serving import bind, ending_signals
+from gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SOCKET_FD = "WORKER_SOCKET_FD"
+"""Environment variable that tells a child which open file is the bound socket."""
+
+STOP_S = 25.0
+HEALTHY_S = 10.0
+"""A child that lived so long had started; its next start is not slowed down."""
+
+CONFIG_ERROR = 2
+
+
+def inherited_socket(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
+    """The port, in a child; None in a process that somebody started by hand."""
+    number = environ.get(SOCKET_FD)
+    return None if number is None else socket.socket(fileno=int(number))
+
+
+async def supervise(settings: Settings) -> None:
+    """Runs `settings.workers` children until a signal. Raises ConfigError if they cannot start."""
+    if settings.simulator:
+        raise ConfigError(
+            "The simulator is one process. Leave GATEWAY_WORKERS at 1, or run `gateway simulator`."
+        )
+    stop = asyncio.Event()
+    for number in ending_signals():
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
+        database_url = await app.open_database(settings, stack)
+        await migrate(
+            settings.listen_url or database_url, report=lambda line: logger.info("migrate %s", line)
+        )
+        environ = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "GATEWAY_EMBEDDED": "false",
+            "GATEWAY_SECRET": app.read_secret(settings),
+            "GATEWAY_DATA_DIR": str(app.data_dir(settings)),
+            "GATEWAY_HOST": settings.host,
+            "GATEWAY_WORKERS": "1",
+            **({"GATEWAY_PUBLIC_URL": settings.public_url} if settings.public_url else {}),
+            SOCKET_FD: str(sock.fileno()),
+        }
+        async with asyncio.TaskGroup() as children:
+            running = [
+                children.create_task(_keep_running(environ, sock.fileno(), stop), name=f"worker-{number}")
+                for number in range(settings.workers)
+            ]
+            await stop.wait()
+            for child in running:
+                child.cancel()
+
+
+async def _keep_running(environ: Mapping[str, str], socket_fd: int, stop: asyncio.Event) -> None:
+    pause_s = 0.0
+    while not stop.is_set():
+        await asyncio.sleep(pause_s)
+        started_at = time.monotonic()
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            "serve",
+            env=environ,
+            pass_fds=[socket_fd],
+            start_new_session=True,
+        )
+        try:
+            code = await child.wait()
+        finally:
+            await _end(child)
+        if stop.is_set():
+            return
+        if code == CONFIG_ERROR:
+            stop.set()
+            return
+        pause_s = 0.5 if time.monotonic() - started_at > HEALTHY_S else min(10.0, 2 * pause_s + 0.5)
+        logger.error("worker.ended code=%d restart_in_s=%.1f", code, pause_s)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Asks the child to end, and insists."""
+    if child.returncode is not None:
+        return
+    child.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(STOP_S):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()

@@ -1,0 +1,142 @@
+"""The description of the API is valid, complete, and true of the running server."""
+
+import json
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+from starlette.routing import Mount, Route
+
+from gateway.domain.access import Role
+from gateway.http.errors import STATUSES
+from gateway.http.openapi import MEANINGS, document
+from gateway.http.operations import OPERATIONS, Operation
+from tests.http.support import Shop
+from tests.running import Running
+
+NOT_THE_API = {
+    "/": "the page",
+    "/favicon.ico": "the page's icon",
+    "/docs": "this description, for people",
+    "/openapi.json": "this description, for programs",
+    "/rest/v1/{rest:path}": "a sentence for those who look for Supabase's tables here",
+}
+CHAT = "15550002222"
+
+
+def served(routes: list[Any]) -> set[tuple[str, str]]:
+    """Method and path of every plain route; HEAD comes with GET, and mounts are pages and the simulator."""
+    plain = [route for route in routes if isinstance(route, Route)]
+    return {
+        (method, route.path)
+        for route in plain
+        for method in route.methods or ()
+        if method != "HEAD" and route.path not in NOT_THE_API
+    }
+
+
+def described(paths: dict[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (method.upper(), path)
+        for path, item in paths.items()
+        for method in ("get", "post", "put", "delete", "patch")
+        if method in item
+    }
+
+
+def test_the_document_is_valid_openapi() -> None:
+    validate(document())
+
+
+def test_every_error_code_is_explained() -> None:
+    assert set(MEANINGS) == set(STATUSES) - {"config"}
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [
+        operation["operationId"]
+        for item in document()["paths"].values()
+        for key, operation in item.items()
+        if key != "parameters"
+    ]
+
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_every_example_fits_its_schema() -> None:
+    whole = document()
+    for where, schema, example in examples_of(whole):
+        rooted = {**schema, "components": whole["components"]}  # so that its references find something
+        complaints = OAS31Validator(rooted).iter_errors(example)
+        assert [item.message for item in complaints] == [], where
+
+
+def examples_of(value: Any, where: str = "") -> list[tuple[str, Any, Any]]:
+    """Every schema that stands beside an example, with it."""
+    found: list[tuple[str, Any, Any]] = []
+    if isinstance(value, dict):
+        if "schema" in value:
+            shown = [value["example"]] if "example" in value else []
+            shown += [item["value"] for item in value.get("examples", {}).values()]
+            found += [(where, value["schema"], item) for item in shown]
+        for key, item in value.items():
+            found += examples_of(item, f"{where}/{key}")
+    elif isinstance(value, list):
+        for item in value:
+            found += examples_of(item, where)
+    return found
+
+
+async def test_the_document_names_exactly_the_routes_that_are_served(gateway: Running) -> None:
+    routes = gateway.gateway.asgi.routes
+    status, spec = await gateway.call("GET", "/openapi.json", token="")
+
+    assert status == 200
+    assert served(routes) == described(spec["paths"])
+    assert {route.path for route in routes if isinstance(route, Mount)} <= {
+        "/ui", "/simulator", "/simulator/api", "/_simulator"
+    }  # fmt: skip
+
+
+async def test_the_description_is_open_and_holds_nothing_of_this_installation(gateway: Running) -> None:
+    page_status, page = await gateway.call("GET", "/docs", token="")
+    _, spec = await gateway.call("GET", "/openapi.json", token="")
+
+    assert page_status == 200
+    assert "<script" in page
+    for private in (gateway.url, gateway.gateway.database_url, str(gateway.gateway.settings.data_dir)):
+        assert private not in json.dumps(spec) + page
+
+
+@pytest.mark.parametrize("operation", [item for item in OPERATIONS if item.role is None], ids=lambda o: o.id)
+async def test_an_open_operation_asks_for_no_login(operation: Operation, gateway: Running) -> None:
+    _, reply = await gateway.call(operation.method, path_of(operation, 1), token="")
+
+    assert "Log in first" not in str(reply)
+
+
+async def test_every_other_operation_refuses_nobody_and_the_role_below_and_takes_the_documented_one(
+    shop: Shop,
+) -> None:
+    session_id = await shop.create()
+    for operation in (item for item in OPERATIONS if item.role):
+        needed = Role.parse(operation.role)
+        path = path_of(operation, session_id)
+
+        status, reply = await shop.gateway.call(operation.method, path, token="")
+        assert (status, reply["code"]) == (401, "unauthenticated"), operation.id
+
+        if needed > Role.VIEWER:
+            below = shop.gateway.token(Role(needed - 1))
+            status, reply = await shop.gateway.call(operation.method, path, token=below)
+            assert (status, reply["code"]) == (403, "forbidden"), operation.id
+
+        # A body that fits no model: the role is looked at first, and nothing is done.
+        enough = shop.gateway.token(needed)
+        status, _ = await shop.gateway.call(operation.method, path, ["nothing"], token=enough)
+        assert status not in (401, 403), operation.id
+
+
+def path_of(operation: Operation, session_id: int) -> str:
+    return operation.path.replace("{id}", str(session_id)).replace("{chat}", CHAT)

@@ -1,0 +1,187 @@
+"""Whole processes, as somebody at a terminal starts them: `python -m gateway …` with an environment of its own.
+
+Everything a command says is kept and can be waited for. It is ended by its own process id, however the test ends.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+PATIENCE_S = 60.0
+"""Deadline of anything that is waited for; a passing test does not get near it, even on a busy machine."""
+
+_STOP_S = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is left of a command: exit code and everything it said."""
+
+    code: int
+    out: str
+    err: str
+
+    def complaint(self) -> str:
+        """The one sentence with which it refused; anything else than exactly that is a failure."""
+        assert self.code == 2, self
+        assert "Traceback" not in self.err + self.out, self
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self
+        assert lines[0].startswith("Error: "), self
+        return lines[0].removeprefix("Error: ")
+
+
+class Command:
+    """A command that runs, or has run."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._news = asyncio.Condition()
+        self._open = 2
+        self.out: list[str] = []
+        self.err: list[str] = []
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._readers = [
+            asyncio.create_task(self._read(process.stdout, self.out), name="stdout"),
+            asyncio.create_task(self._read(process.stderr, self.err), name="stderr"),
+        ]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def said(self) -> str:
+        """Everything so far, from both channels."""
+        return "\n".join([*self.out, *self.err])
+
+    async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
+        try:
+            while line := await stream.readline():
+                async with self._news:
+                    lines.append(line.decode().rstrip("\n"))
+                    self._news.notify_all()
+        finally:
+            async with self._news:
+                self._open -= 1
+                self._news.notify_all()
+
+    async def line(self, pattern: str) -> re.Match[str]:
+        """The first line of either channel in which the pattern is found. Fails if it ends without one."""
+
+        def found() -> re.Match[str] | None:
+            return next((hit for line in [*self.out, *self.err] if (hit := re.search(pattern, line))), None)
+
+        async with asyncio.timeout(PATIENCE_S), self._news:
+            await self._news.wait_for(lambda: found() is not None or self._open == 0)
+            hit = found()
+        assert hit is not None, f"ended without saying {pattern!r}:\n{self.said}"
+        return hit
+
+    def send(self, number: signal.Signals) -> None:
+        # Not the process object's own method: it looks whether the process has ended, and if so takes the exit
+        # code away from the event loop, which then reports 255.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    async def end(self, number: signal.Signals | None = None, within_s: float = PATIENCE_S) -> Ended:
+        """What is left of it, after a signal if one is named."""
+        if number is not None:
+            self.send(number)
+        async with asyncio.timeout(within_s):
+            code = await self._process.wait()
+            await asyncio.gather(*self._readers)
+        return Ended(code, "\n".join(self.out), "\n".join(self.err))
+
+    async def stop(self) -> None:
+        """Ends it if it still runs: asks first, then insists."""
+        if self._process.returncode is None:
+            self.send(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await self._process.wait()
+            except TimeoutError:
+                self.send(signal.SIGKILL)
+                await self._process.wait()
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+class Terminal:
+    """A folder and an environment; nothing of the machine's own settings is in it but PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(folder),
+            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # Makes a command say everything at once, as it does to a real terminal.
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    @contextlib.asynccontextmanager
+    async def start(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        before: Callable[[], object] | None = None,
+    ) -> AsyncIterator[Command]:
+        """A running command, ended at the latest with the block. `before` runs in it before Python does."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *map(str, arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            preexec_fn=before,
+        )
+        command = Command(process)
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                process.stdin.write(stdin.encode())
+                process.stdin.close()
+                await process.stdin.wait_closed()
+            yield command
+        finally:
+            await command.stop()
+
+    async def run(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        before: Callable[[], object] | None = None,
+    ) -> Ended:
+        """A command from start to end."""
+        async with self.start(*arguments, env=env, stdin=stdin, before=before) as command:
+            return await command.end()
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Looks often until the condition holds; for things that tell nobody, such as files and processes."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if condition():
+                    return
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {what}") from None

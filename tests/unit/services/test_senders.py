@@ -1,0 +1,200 @@
+"""Whose webhook it is: by path, key or secret; and a rotated secret is asked for once."""
+
+import asyncio
+
+import pytest
+
+from gateway.domain.errors import StoreUnavailable, Unauthenticated, Unavailable, UpstreamTimeout
+from gateway.domain.session import SessionId, SessionSecrets
+from gateway.services.senders import REFRESH_EVERY_S, Senders
+
+
+def secrets_of(session_id: int, secret: str | None = None) -> SessionSecrets:
+    return SessionSecrets(SessionId(session_id), f"key-{session_id}", secret or f"secret-{session_id}")
+
+
+class Store:
+    def __init__(self, *rows: SessionSecrets) -> None:
+        self.rows = list(rows)
+        self.reads = 0
+        self.away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def all_secrets(self, session_id: int | None = None) -> list[SessionSecrets]:
+        self.reads += 1
+        await self.gate.wait()
+        if self.away:
+            raise StoreUnavailable("away")
+        return list(self.rows)
+
+
+class Upstream:
+    def __init__(self, answer: SessionSecrets | Exception | None = None) -> None:
+        self.answer = answer
+        self.asked: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None:
+        self.asked.append(session_id)
+        await self.gate.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class House:
+    def __init__(self, *rows: SessionSecrets, upstream: SessionSecrets | Exception | None = None) -> None:
+        self.store = Store(*rows)
+        self.upstream = Upstream(upstream)
+        self.clock = Clock()
+        self.senders = Senders(self.store, self.upstream, clock=self.clock)
+
+    async def who(self, path_id: int | None, key: str | None, secret: str | None) -> int:
+        return int((await self.senders.authenticate(path_id, key, secret)).id)
+
+
+async def test_first_webhooks_of_the_same_moment_are_all_let_in() -> None:
+    house = House(secrets_of(12))
+    house.store.gate.clear()
+    waiting = [asyncio.create_task(house.who(12, None, "secret-12"), name="webhook") for _ in range(20)]
+    await asyncio.sleep(0)
+    house.store.gate.set()
+
+    assert await asyncio.gather(*waiting) == [12] * 20
+    assert house.store.reads == 1
+
+
+async def test_the_table_is_read_again_only_after_a_change() -> None:
+    house = House(secrets_of(12))
+    for _ in range(3):
+        await house.who(12, None, "secret-12")
+    house.senders.forget()
+    for _ in range(3):
+        await house.who(12, None, "secret-12")
+
+    assert house.store.reads == 2
+
+
+async def test_a_change_that_comes_during_the_read_is_read_too() -> None:
+    house = House(secrets_of(12))
+    house.store.gate.clear()
+    first = asyncio.create_task(house.who(12, None, "secret-12"), name="first")
+    await asyncio.sleep(0)
+    house.senders.forget()
+    house.store.gate.set()
+    await first
+    house.store.rows = [secrets_of(12, "new")]
+
+    assert await house.who(12, None, "new") == 12
+    assert house.store.reads == 2
+
+
+async def test_a_changed_secret_no_longer_opens_the_door() -> None:
+    house = House(secrets_of(12), upstream=secrets_of(12, "new"))
+    await house.who(12, None, "secret-12")
+    house.store.rows = [secrets_of(12, "new")]
+    house.senders.forget()
+
+    with pytest.raises(Unauthenticated):
+        await house.who(12, None, "secret-12")
+
+
+async def test_a_rotated_secret_is_fetched_once_and_then_accepted() -> None:
+    house = House(secrets_of(12), upstream=secrets_of(12, "new"))
+
+    assert await house.who(None, "key-12", "new") == 12
+    assert await house.who(None, "key-12", "new") == 12
+    assert house.upstream.asked == [12]
+
+
+async def test_webhooks_that_come_while_the_new_secret_is_fetched_are_let_in_too() -> None:
+    house = House(secrets_of(12), upstream=secrets_of(12, "new"))
+    house.upstream.gate.clear()
+    waiting = [asyncio.create_task(house.who(12, None, "new"), name="webhook") for _ in range(5)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    house.upstream.gate.set()
+
+    assert await asyncio.gather(*waiting) == [12] * 5
+    assert house.upstream.asked == [12]
+
+
+async def test_upstream_is_asked_at_most_once_in_ten_seconds_per_session() -> None:
+    house = House(secrets_of(12), secrets_of(13), upstream=secrets_of(12))
+
+    async def refused(session_id: int) -> None:
+        with pytest.raises(Unauthenticated):
+            await house.who(session_id, None, "wrong")
+
+    for session_id in (12, 12, 13, 12, 13):
+        await refused(session_id)
+    assert house.upstream.asked == [12, 13]
+    house.clock.now += REFRESH_EVERY_S
+    await refused(12)
+    await refused(12)
+    assert house.upstream.asked == [12, 13, 12]
+
+
+@pytest.mark.parametrize("answer", [None, UpstreamTimeout("late"), StoreUnavailable("away")])
+async def test_an_upstream_that_cannot_say_leaves_the_wrong_secret_wrong(answer: Exception | None) -> None:
+    house = House(secrets_of(12), upstream=answer)
+
+    with pytest.raises(Unauthenticated):
+        await house.who(12, None, "wrong")
+    assert await house.who(12, None, "secret-12") == 12
+
+
+async def test_nobody_is_asked_about_a_session_that_is_not_ours() -> None:
+    house = House(secrets_of(12))
+
+    with pytest.raises(Unauthenticated):
+        await house.who(99, None, "secret-12")
+    with pytest.raises(Unauthenticated):
+        await house.who(None, "key-99", "secret-99")
+    assert house.upstream.asked == []
+
+
+async def test_without_a_signature_nothing_is_looked_up() -> None:
+    house = House(secrets_of(12))
+
+    for missing in (None, ""):
+        with pytest.raises(Unauthenticated):
+            await house.who(12, None, missing)
+    assert house.store.reads == 0
+
+
+@pytest.mark.parametrize("claim", ["12", "key-12"])
+async def test_a_body_may_name_its_session_by_key_or_by_number(claim: str) -> None:
+    house = House(secrets_of(12), secrets_of(13))
+
+    assert await house.who(None, claim, "secret-12") == 12
+    with pytest.raises(Unauthenticated):
+        await house.who(None, claim, "secret-13")
+
+
+async def test_a_database_that_is_away_is_no_reason_to_refuse_whom_we_know() -> None:
+    house = House(secrets_of(12))
+    await house.who(12, None, "secret-12")
+    house.store.away = True
+    house.senders.forget()
+
+    assert await house.who(12, None, "secret-12") == 12
+
+
+async def test_a_secret_that_cannot_be_known_is_503_and_not_401() -> None:
+    house = House(secrets_of(12))
+    house.store.away = True
+
+    with pytest.raises(Unavailable):
+        await house.who(12, None, "secret-12")
+    house.store.away = False
+    assert await house.who(12, None, "secret-12") == 12
