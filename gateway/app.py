@@ -27,6 +27,7 @@ from gateway.http.health import HealthRoutes
 from gateway.http.inbox import InboxRoutes
 from gateway.http.pages import PageRoutes, SecurityHeaders
 from gateway.http.sessions import SessionRoutes
+from gateway.http.trail import TrailRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.attempts import AttemptTable
 from gateway.postgres.credentials import CredentialTable
@@ -38,6 +39,7 @@ from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import is_pooled_dsn, open_pool
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.trail import TrailTable
 from gateway.postgres.upkeep import UpkeepTable
 from gateway.postgres.vault import Vault
 from gateway.realtime import protocol
@@ -52,10 +54,12 @@ from gateway.services.origins import Origins
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
 from gateway.services.states import States
+from gateway.services.trail import Trail
 from gateway.services.upkeep import Upkeep
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
 from gateway.wasender.client import WasenderClient
+from gateway.wasender.orders import BACKGROUND, PATIENT
 from gateway.wasender.simulator.simulator import Simulator
 
 logger = logging.getLogger(__name__)
@@ -140,6 +144,7 @@ class Gateway:
         credentials = CredentialTable(pool, vault)
         self.login = Login(secret, credentials)
         table, attempts = SessionTable(pool, vault), AttemptTable(pool)
+        trail = TrailTable(pool)
         streams, inbox = StreamStore(pool), InboxTable(pool, settings.zone)
         upstream = await stack.enter_async_context(
             self._client(AccountToken(self._fixed_token(), credentials))
@@ -149,7 +154,12 @@ class Gateway:
         self._feed = Feed(streams, hub)
         self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed)
         self.sessions = Sessions(
-            upstream, table, public_url=self._public_url(), validate=_validate_session_fields
+            upstream.with_patience(PATIENT),
+            table,
+            background=upstream.with_patience(BACKGROUND),
+            log=trail.log,
+            public_url=self._public_url(),
+            validate=_validate_session_fields,
         )
         self._senders = Senders(table, self.sessions)
         self._ingest = Ingest(DeliveryTable(pool, self.id), self._session_reported)
@@ -168,12 +178,17 @@ class Gateway:
             upstream,
             self._listener,
             on_connected=self.sessions.refresh_connected,
-            log=table.log,
+            log=trail.log,
             limits=Limits(settings.link_poll_s, settings.link_idle_s, settings.link_max_s),
         )
         self.sessions.linker = self._linking
-        self._upkeep = Upkeep(
-            UpkeepTable(pool, table), self.sessions, upstream, self._listener, public_url=self._public_url()
+        self.upkeep_table = UpkeepTable(pool, table)
+        self.upkeep = Upkeep(
+            self.upkeep_table,
+            self.sessions,
+            upstream.with_patience(BACKGROUND),
+            self._listener,
+            public_url=self._public_url(),
         )
         origins = Origins(settings.allowed_origins)
         self._realtime = Realtime(
@@ -197,9 +212,8 @@ class Gateway:
             [
                 *WebhookRoutes(webhook, self._senders, self._ingest).routes(),
                 *AuthRoutes(gate, self.login, UI, about).routes(),
-                *SessionRoutes(
-                    gate, self.sessions, self._linking, attempts, Pictures(self._states), table
-                ).routes(),
+                *SessionRoutes(gate, self.sessions, self._linking, attempts, Pictures(self._states)).routes(),
+                *TrailRoutes(gate, Trail(trail, upstream.with_patience(PATIENT))).routes(),
                 *InboxRoutes(gate, inbox).routes(),
                 *HealthRoutes(self._readiness).routes(),
                 *DocsRoutes(UI).routes(),
@@ -224,8 +238,9 @@ class Gateway:
             pumps.create_task(self._listener.run(), name="listener"),
             pumps.create_task(self._linking.run(), name="linking"),
             pumps.create_task(self._realtime.run(), name="heartbeats"),
-            pumps.create_task(self._upkeep.run(), name="upkeep"),
+            pumps.create_task(self.upkeep.run(), name="upkeep"),
         ]
+        self._upkeep_task = running[-1]
 
         async def stop() -> None:
             try:
@@ -243,6 +258,8 @@ class Gateway:
     async def drain(self) -> None:
         """Before the server stops: tells every socket, and lets go what waits inside."""
         self._is_draining = True
+        # It asks upstream, which may be the simulator behind the server that is about to stop.
+        self._upkeep_task.cancel()
         if self._simulator is not None:
             self._simulator.release()
         await self._realtime.drain()

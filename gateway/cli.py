@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 SECRET_BYTES = 32
 """RFC 7518 §3.2: a key of at least 256 bits for HS256. Shorter ones work, and can be guessed."""
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# What is printed holds paths and addresses: neither "[::1]" nor ":tada:" is meant as markup.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on. [GATEWAY_HOST]")]
 Port = Annotated[
@@ -88,9 +89,8 @@ def main() -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    err.print(f"[bold red]Error:[/] {sentence}", markup=True) if err.is_terminal else print(  # noqa: T201
-        f"Error: {sentence}", file=sys.stderr
-    )
+    err.print("Error:", style="bold red", end=" ")
+    err.print(sentence)
     sys.exit(code)
 
 

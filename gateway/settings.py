@@ -28,10 +28,10 @@ _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
-    database_url: str | None = Field(None, validation_alias="DATABASE_URL")
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL", repr=False)
     """Postgres of the shop. Without it: the embedded one, where that is allowed."""
 
-    listen_url: str | None = Field(None, validation_alias="GATEWAY_LISTEN_URL")
+    listen_url: str | None = Field(None, validation_alias="GATEWAY_LISTEN_URL", repr=False)
     """Direct host for LISTEN, leases and migrations, when DATABASE_URL is a pooled one."""
 
     host: str = Field("127.0.0.1", validation_alias="GATEWAY_HOST")

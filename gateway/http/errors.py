@@ -6,6 +6,7 @@ import math
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
 from gateway.domain import errors
@@ -75,7 +76,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
         "retry_after_s": None,
         "details": None,
     }
-    return json_reply(content, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return json_reply(content, error.status_code, headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What can be done at this path. Starlette names only the methods of the first route that has it."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

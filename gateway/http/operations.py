@@ -110,8 +110,8 @@ _SESSIONS = [
     ),
     Operation(
         "GET", f"{ONE}/logs", "Sessions", "list_session_logs", "What happened to a session",
-        (Reply(sessions.LogReply, text="Newest first."),),
-        "viewer", query=sessions.LogQuery, errors=("invalid", *STORE),
+        (Reply(sessions.LogReply, text="Newest first."), Reply(media="text/csv")),
+        "viewer", query=sessions.LogQuery, errors=("not_found", *ABOUT_ONE, *STORE),
     ),
     Operation(
         "POST", f"{LIST}/sync", "Sessions", "sync_sessions", "Reconcile all sessions with WasenderAPI",

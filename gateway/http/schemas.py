@@ -37,7 +37,7 @@ Status = Annotated[
 ]
 Url = Annotated[str, Field(examples=["https://shop.example/api/whatsapp/webhook"])]
 Cursor = Annotated[str, Field(examples=["NTA"])]
-Asked = Literal["1", "true", "yes", "0", "false", "no"]
+Asked = Literal["1", "0", "true", "false"]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="How many rows at most.", examples=[50])]
 
 

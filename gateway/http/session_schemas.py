@@ -148,6 +148,10 @@ class LogRow(BaseModel):
     message: str | None = Field(examples=["Anna started linking."])
     metadata: Any = Field(examples=[{"actor": "Anna", "sub": "anna"}])
     created_at: Time | None
+    actor: str | None = Field(None, description="Who asked for it.", examples=["Anna"])
+    source: str | None = Field(
+        None, description="gateway, or upstream for WasenderAPI's own log.", examples=["gateway"]
+    )
 
 
 class SyncData(BaseModel):
@@ -192,6 +196,8 @@ class CodeQuery(Body):
 
 
 class LogQuery(Body):
+    format: Literal["json", "csv"] = Field("json", description="csv is for spreadsheets.")
+    upstream: Asked | None = Field(None, description="Merge WasenderAPI's own log in.")
     event_type: str = Field("", description="Only entries of this kind.", examples=["connected"])
     limit: Limit = DEFAULT_LIMIT
     cursor: str = Field("", description="`next_cursor` of the page before.")
@@ -228,7 +234,7 @@ class StatusWordReply(Success[StatusWord]):
 
 
 class KeyReply(Success[KeyData]):
-    pass
+    api_key: Literal[""]
 
 
 class LogReply(Success[list[LogRow]]):

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotLinking
 from gateway.domain.linking import Attempt
-from gateway.domain.session import Session, SessionStatus, iso_utc, session_data
+from gateway.domain.session import Session, SessionStatus, session_data
 from gateway.http.auth import Gate
 from gateway.http.replies import (
     choice_of,
@@ -41,12 +41,6 @@ class Pictures(Protocol):
     def png(self, code: str) -> bytes: ...
 
 
-class LogStore(Protocol):
-    async def logs(
-        self, session_id: int, event_type: str | None, limit: int, before: int | None
-    ) -> list[dict[str, Any]]: ...
-
-
 class SessionRoutes:
     def __init__(
         self,
@@ -55,14 +49,12 @@ class SessionRoutes:
         linking: Linker,
         attempts: Attempts,
         pictures: Pictures,
-        logs: LogStore,
     ) -> None:
         self._gate = gate
         self._sessions = sessions
         self._linking = linking
         self._attempts = attempts
         self._pictures = pictures
-        self._logs = logs
 
     def routes(self) -> list[Route]:
         base, one = "/api/whatsapp-sessions", "/api/whatsapp-sessions/{id}"
@@ -84,7 +76,6 @@ class SessionRoutes:
             ("POST", f"{one}/restart", self._restart),
             ("POST", f"{one}/regenerate-key", self._regenerate_key),
             ("POST", f"{one}/repair-webhook", self._repair_webhook),
-            ("GET", f"{one}/logs", self._list_logs),
         ]
         return [Route(path, guard(endpoint), methods=[method]) for method, path, endpoint in table]
 
@@ -130,17 +121,6 @@ class SessionRoutes:
         data = _data(await self._sessions.get(session_id, refresh=flag_of(request, "refresh")))
         shown = {key: data[key] for key in ("id", "status", "checked_at", "source", "stale", "version")}
         return json_reply({"success": True, "status": data["status"], "data": shown})
-
-    async def _list_logs(self, request: Request, principal: Principal) -> Response:
-        session_id = session_id_of(request)
-        principal.require(Act.READ, session_id)
-        before = _parse_cursor(request.query_params.get("cursor")) or None
-        limit = limit_of(request)
-        rows = await self._logs.logs(
-            session_id, request.query_params.get("event_type") or None, limit + 1, before
-        )
-        shown = [{**row, "created_at": iso_utc(row["created_at"])} for row in rows[:limit]]
-        return success(shown, next_cursor=_cursor(shown[-1]["id"]) if len(rows) > limit else None)
 
     # ------------------------------------------------------------------------------------------ changing
 
@@ -242,13 +222,14 @@ def _data(session: Session) -> dict[str, Any]:
     return session_data(session, datetime.now(UTC))
 
 
-def _parse_sort(text: str | None) -> tuple[str, bool]:
-    # Several names may be given ("name,-created_at"); the first decides.
-    first = (text or "name").split(",")[0].strip()
-    field = first.lstrip("-")
-    if field not in _SORTABLE:
-        raise Invalid(f"`sort` must be one of {', '.join(_SORTABLE)}, with `-` in front to turn it round.")
-    return field, first.startswith("-")
+def _parse_sort(text: str | None) -> tuple[tuple[str, bool], ...]:
+    fields = [part.strip() for part in (text or "name").split(",") if part.strip()]
+    names = [field.removeprefix("-") for field in fields]
+    if not names or any(name not in _SORTABLE for name in names) or len(set(names)) < len(names):
+        raise Invalid(
+            f"`sort` must be some of {', '.join(_SORTABLE)}, each once, with `-` in front to turn it round."
+        )
+    return tuple((name, field.startswith("-")) for name, field in zip(names, fields, strict=True))
 
 
 def _cursor(number: int) -> str:

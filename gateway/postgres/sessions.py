@@ -96,8 +96,8 @@ class SessionTable:
 
     async def list_sessions(self, query: SessionQuery) -> tuple[list[Session], bool]:
         digits = number_part(query.search)
-        field, is_descending = query.sort
-        order = f"{_SORTS[field]} {'DESC' if is_descending else 'ASC'} NULLS LAST, s.wasender_session_id"
+        # Column names come from the table above, never from outside.
+        order = ", ".join(f"{_SORTS[name]} {'DESC' if down else 'ASC'} NULLS LAST" for name, down in query.sort)
         sql = f"""{_SELECT}
             WHERE ($1::bigint[] IS NULL OR s.wasender_session_id = ANY($1))
               AND ($2::text[] IS NULL OR lower(coalesce(s.status, '')) = ANY($2))
@@ -105,7 +105,7 @@ class SessionTable:
                    OR s.name ILIKE '%' || $3 || '%'
                    OR ($4 <> '' AND regexp_replace(s.phone_number, '\\D', '', 'g') LIKE '%' || $4 || '%'))
               AND ($5 OR lower(coalesce(s.status, '')) <> 'gone')
-            ORDER BY {order}
+            ORDER BY {order}, s.wasender_session_id
             LIMIT $6 OFFSET $7"""
         only = None if query.only is None else sorted(query.only)
         status = None if query.status is None else same_statuses(query.status)
@@ -275,43 +275,6 @@ class SessionTable:
                     f"{actor.name} deleted the session {row['name']}.",
                     metadata,
                 )
-
-    async def log(self, session_id: int, event_type: str, message: str, metadata: dict[str, Any]) -> None:
-        """One row of the audit trail; nothing when the session is not known here."""
-        with mapped_errors():
-            await self._pool.execute(
-                """
-                INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at)
-                SELECT id, $2, $3, $4, now() FROM public.whatsapp_sessions WHERE wasender_session_id = $1
-                """,
-                session_id,
-                event_type,
-                message,
-                metadata,
-            )
-
-    async def logs(
-        self, session_id: int, event_type: str | None, limit: int, before: int | None
-    ) -> list[dict[str, Any]]:
-        """Newest first; `before` is the id of the last row already seen."""
-        with mapped_errors():
-            rows = await self._pool.fetch(
-                """
-                SELECT l.id, l.event_type, l.message, l.metadata, l.created_at::timestamptz AS created_at
-                FROM public.whatsapp_session_logs l
-                JOIN public.whatsapp_sessions s ON s.id = l.session_id
-                WHERE s.wasender_session_id = $1
-                  AND ($2::text IS NULL OR l.event_type = $2)
-                  AND ($4::bigint IS NULL OR l.id < $4)
-                ORDER BY l.id DESC
-                LIMIT $3
-                """,
-                session_id,
-                event_type,
-                limit,
-                before,
-            )
-        return [dict(row) for row in rows]
 
 
 def session_of(row: asyncpg.Record) -> Session:

@@ -22,7 +22,8 @@ async def write_status(connection: Connection, session_id: int, status: str, sou
     if source in ("poll", "probe") and not tag.endswith(" 0"):
         # Found by asking: a webhook should tell of it within moments, or none arrives here at all.
         await connection.execute(
-            "UPDATE gateway.session_state SET webhook_missed_at = now() WHERE wasender_session_id = $1", session_id
+            "UPDATE gateway.session_state SET webhook_missed_at = now() WHERE wasender_session_id = $1",
+            session_id,
         )
 
 

@@ -184,6 +184,7 @@ class Realtime:
                     self._watch(connection, wish, None)
                 case SessionTopic(session_id):
                     principal.require(Act.READ, session_id)
+                    await self._states.see(session_id)
                     self._watch(connection, wish, session_id)
                 case InboxTopic(inbox) if inbox is not None:
                     principal.require(Act.READ, inbox)

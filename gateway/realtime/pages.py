@@ -1,6 +1,7 @@
 """Where a cursor that is catching up gets its next frames from: the tail in memory, else the stream in Postgres."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from gateway.domain.stream import Position, ResetReason, check_position
 from gateway.realtime.framing import Frame
@@ -32,8 +33,10 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
         return page
     after = Position(cursor.off, cursor.epoch)
     events = await streams.read_after({cursor.inbox: after.off}, PAGE_EVENTS, PAGE_BYTES)
-    if events and events[0].off == after.off + 1:
-        return [(event.off, hub.encode(event)) for event in events]
+    numbered = enumerate(events, start=after.off + 1)
+    whole = [event for _, event in takewhile(lambda item: item[0] == item[1].off, numbered)]
+    if whole:
+        return [(event.off, hub.encode(event)) for event in whole]
     extent = (await streams.extents([cursor.inbox])).get(cursor.inbox)
     known = hub.position(cursor.inbox)
     if extent is None or known is None or extent.epoch != known.epoch:

@@ -158,8 +158,9 @@ class Feed:
             by_inbox.setdefault(event.inbox, []).append(event)
         still = dict(behind)
         for inbox, batch in by_inbox.items():
-            if batch[0].off != behind[inbox] + 1:
-                # Pruned or begun anew since we asked for its extent. Whoever follows finds out by catching up.
+            if batch[-1].off != behind[inbox] + len(batch):
+                # A hole: pruned or begun anew since we asked for its extent. Whoever follows finds out by
+                # catching up.
                 self._hub.advance(inbox, extents[inbox])
                 del still[inbox]
                 continue

@@ -32,6 +32,8 @@ ECHO_S = 1.0
 """A bell this soon after a write of ours, with nothing new in the row, is that write's own."""
 MIN_GAP_S = 0.25
 """Between two polls, however often somebody rings."""
+_REFUSED = (400, 409)
+"""HTTP statuses of "not in the session's present state"."""
 
 
 class NotOurs(Exception):
@@ -249,5 +251,10 @@ class Poller:
 
 
 def _means_no_code(error: GatewayError) -> bool:
-    """The engine is not up yet: `/qrcode` then refuses instead of answering with nothing."""
-    return isinstance(error, UpstreamFailed) and (error.details or {}).get("reason") == "not_initialized"
+    """Whether `/qrcode` refused because there is no code now: the engine is not up yet, or the code was scanned.
+
+    Upstream documents the cases but not their statuses. The session itself was answered for a moment ago.
+    """
+    if not isinstance(error, UpstreamFailed):
+        return False
+    return error.status in _REFUSED or (error.details or {}).get("reason") == "not_initialized"

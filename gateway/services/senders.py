@@ -37,7 +37,9 @@ class Senders:
         self._known: dict[int, SessionSecrets] = {}
         self._changes = 1
         self._changes_read = 0
+        self._reads = 0
         self._reading = asyncio.Lock()
+        self._is_fresh = False
         self._refreshed_at: dict[int, float] = {}
         self._turns: dict[int, asyncio.Lock] = {}
 
@@ -54,9 +56,18 @@ class Senders:
         """
         if not signature:
             raise Unauthenticated("The webhook has no X-Webhook-Signature.")
-        # Also before a match: a secret that was changed because it leaked must not open the door once more.
-        await self._load()
+        if self._changes_read != self._changes:
+            # Also before a match: a secret that was changed because it leaked must not open the door once more.
+            await self._read()
         sender = self._matching(path_id, key, signature)
+        if sender is None:
+            # The session may be so new that its bell has not rung here yet.
+            is_fresh = await self._read()
+            sender = self._matching(path_id, key, signature)
+            if sender is None and not is_fresh and self._named(path_id, key) is None:
+                raise Unavailable(
+                    "The database is away, and this webhook cannot be checked.", retry_after_s=2
+                )
         if sender is None:
             sender = await self._after_refresh(path_id, key, signature)
         if sender is None:
@@ -82,23 +93,22 @@ class Senders:
             return self._known[int(key)]
         return next((item for item in self._known.values() if _equal(item.api_key, key)), None)
 
-    async def _load(self) -> None:
-        if self._changes_read == self._changes:
-            return
-        # One reads, the others wait for it: an empty memory is no reason to refuse anybody.
+    async def _read(self) -> bool:
+        """Reads the table, or waits for a read that began after this call; False when Postgres is away."""
+        begun = self._reads
         async with self._reading:
+            if self._reads > begun:
+                return self._is_fresh
+            self._reads += 1
             # Noted before the read: a change that comes meanwhile is read with the next webhook.
             noted = self._changes
-            if self._changes_read == noted:
-                return
             try:
                 self._known = {int(item.id): item for item in await self._store.all_secrets()}
                 self._changes_read = noted
+                self._is_fresh = True
             except StoreUnavailable:
-                if not self._known:
-                    raise Unavailable(
-                        "The database is away, and this webhook cannot be checked.", retry_after_s=2
-                    ) from None
+                self._is_fresh = False
+            return self._is_fresh
 
     async def _after_refresh(
         self, path_id: int | None, key: str | None, signature: str

@@ -6,7 +6,7 @@ it good. A session that upstream no longer has becomes `gone` and keeps its mess
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,8 +54,8 @@ class SessionQuery:
     only: frozenset[int] | None = None
     status: str | None = None
     search: str | None = None
-    sort: tuple[str, bool] = ("name", False)
-    """Field, and whether it is descending."""
+    sort: tuple[tuple[str, bool], ...] = (("name", False),)
+    """Fields, the weightiest first, and whether each is descending."""
     limit: int = 50
     offset: int = 0
     include_gone: bool = False
@@ -102,7 +102,10 @@ class SessionStore(Protocol):
     async def delete_session(self, session_id: int, actor: Actor) -> None: ...
     async def secrets(self, session_id: int) -> SessionSecrets | None: ...
     async def known_ids(self) -> set[int]: ...
-    async def log(self, session_id: int, event_type: str, message: str, metadata: dict[str, Any]) -> None: ...
+
+
+Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
+"""(session id, event type, sentence, metadata) → one row of the audit trail."""
 
 
 class Linker(Protocol):
@@ -116,15 +119,22 @@ class Sessions:
         upstream: Upstream,
         store: SessionStore,
         *,
+        background: Upstream,
+        log: Log,
         public_url: str | None,
         validate: Callable[[dict[str, Any], bool], dict[str, Any]],
     ) -> None:
-        """`validate(fields, is_update)` returns the fields upstream takes, or raises Invalid."""
+        """`background` is the same upstream for what nobody waits for.
+
+        `validate(fields, is_update)` returns the fields upstream takes, or raises Invalid.
+        """
         self._upstream = upstream
+        self._background = background
+        self._log = log
         self._store = store
         self._public_url = public_url
         self._validate = validate
-        self._background: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._refreshing: set[int] = set()
         self.linker: Linker | None = None
 
@@ -149,9 +159,7 @@ class Sessions:
     async def reveal(self, session_id: int, actor: Actor) -> tuple[Session, SessionSecrets]:
         session = await self.get(session_id)
         secrets = await self._store.secrets(session_id)
-        await self._store.log(
-            session_id, "secrets_revealed", f"{actor.name} looked at the secrets.", _who(actor)
-        )
+        await self._log(session_id, "secrets_revealed", f"{actor.name} looked at the secrets.", _who(actor))
         return session, secrets or SessionSecrets(session.id, None, None)
 
     # ------------------------------------------------------------------------------------------ changing
@@ -168,9 +176,7 @@ class Sessions:
         if upstream.webhook_secret is None or upstream.api_key is None:
             upstream = await self._upstream.get_session(upstream.id)
         session, _ = await self._store.save_session(upstream, "api")
-        await self._store.log(
-            session.id, "session_created", f"{actor.name} created the session.", _who(actor)
-        )
+        await self._log(session.id, "session_created", f"{actor.name} created the session.", _who(actor))
         return session
 
     async def update(
@@ -184,7 +190,7 @@ class Sessions:
             raise
         session, _ = await self._store.save_session(upstream, "api")
         changed = {**_who(actor), "fields": sorted(wanted)}
-        await self._store.log(session_id, "session_updated", f"{actor.name} changed the settings.", changed)
+        await self._log(session_id, "session_updated", f"{actor.name} changed the settings.", changed)
         return session, warning
 
     async def delete(self, session_id: int, actor: Actor) -> None:
@@ -210,17 +216,13 @@ class Sessions:
             await self.mark_gone(session_id)
             raise
         await self._store.record_status(session_id, status, "api")
-        await self._store.log(
-            session_id, "disconnected", f"{actor.name} disconnected the session.", _who(actor)
-        )
+        await self._log(session_id, "disconnected", f"{actor.name} disconnected the session.", _who(actor))
         return status
 
     async def restart(self, session_id: int, actor: Actor) -> str:
         """A soft restart of a connected session; of any other: disconnect and connect."""
         session = await self._require_known(session_id)
-        await self._store.log(
-            session_id, "session_restarted", f"{actor.name} restarted the session.", _who(actor)
-        )
+        await self._log(session_id, "session_restarted", f"{actor.name} restarted the session.", _who(actor))
         if session.status == SessionStatus.CONNECTED:
             try:
                 await self._upstream.restart_session(session_id)
@@ -245,7 +247,7 @@ class Sessions:
             await self.mark_gone(session_id)
             raise
         await self._store.record_key(session_id, key)
-        await self._store.log(session_id, "key_regenerated", f"{actor.name} made a new API key.", _who(actor))
+        await self._log(session_id, "key_regenerated", f"{actor.name} made a new API key.", _who(actor))
 
     # ------------------------------------------------------------------------------------------ truth
 
@@ -253,7 +255,7 @@ class Sessions:
         self, actor: Actor = SYSTEM, *, progress: Callable[[int, int], None] | None = None
     ) -> SyncReport:
         """Reconciles all sessions with upstream. One session's fault is reported and stops no other."""
-        listed = await self._upstream.list_sessions()
+        listed = await self._background.list_sessions()
         report = SyncReport(total=len(listed))
         known = await self._store.known_ids()
         for done, summary in enumerate(listed, start=1):
@@ -262,7 +264,7 @@ class Sessions:
                 setattr(report, word, getattr(report, word) + 1)
                 if word != "unchanged":
                     message = f"Sync: the session was {word} from WasenderAPI."
-                    await self._store.log(summary.id, f"sync_{word}", message, _who(actor))
+                    await self._log(summary.id, f"sync_{word}", message, _who(actor))
             except GatewayError as error:
                 report.errors.append(f"{summary.id}: {error.message}")
             if progress:
@@ -276,7 +278,7 @@ class Sessions:
         # The list has no secrets; they are fetched once per session.
         secrets = await self._store.secrets(summary.id)
         if secrets is None or not secrets.api_key or not secrets.webhook_secret:
-            summary = await self._upstream.get_session(summary.id)
+            summary = await self._background.get_session(summary.id)
         return (await self._store.save_session(summary, "api"))[1]
 
     async def mark_gone(self, session_id: int) -> bool:
@@ -285,7 +287,7 @@ class Sessions:
         if session is None or session.status == SessionStatus.GONE:
             return False
         await self._store.record_status(session_id, str(SessionStatus.GONE), "api")
-        await self._store.log(session_id, "session_gone", "WasenderAPI has no such session any more.", {})
+        await self._log(session_id, "session_gone", "WasenderAPI has no such session any more.", {})
         return True
 
     async def repair_webhook(self, session_id: int, actor: Actor) -> Session:
@@ -299,7 +301,7 @@ class Sessions:
         }
         session, _ = await self.update(session_id, webhook, actor)
         await self.refresh_secrets(session_id)
-        await self._store.log(session_id, "webhook_repaired", f"{actor.name} repaired the webhook.", _who(actor))
+        await self._log(session_id, "webhook_repaired", f"{actor.name} repaired the webhook.", _who(actor))
         return session
 
     async def refresh_secrets(self, session_id: int) -> SessionSecrets | None:
@@ -328,9 +330,9 @@ class Sessions:
             self._refreshing.discard(session_id)
 
     async def close(self) -> None:
-        for task in self._background:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # ------------------------------------------------------------------------------------------ inside
 
@@ -342,8 +344,8 @@ class Sessions:
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _who(actor: Actor) -> dict[str, Any]:

@@ -136,6 +136,12 @@ class States:
         ]
         return [value for value in values if value is not None]
 
+    async def see(self, session_id: int) -> None:
+        """A look at the store if this session is not known yet. Raises StoreUnavailable."""
+        # It may have been created a moment ago, and its bell still be on the way.
+        if session_id not in self._rows:
+            await self._refresh([session_id])
+
     def session(self, session_id: int) -> Session | None:
         row = self._rows.get(session_id)
         return row.session if row else None
@@ -167,6 +173,8 @@ class States:
             before = self._rows.get(row.session_id)
             if before is not None and row.version < before.version:
                 continue  # an older snapshot, overtaken by another read
+            if before is None and row.session is None:
+                continue  # anybody may ask for any number
             self._rows[row.session_id] = row
             if before is None or row.version > before.version:
                 changed.append(row.session_id)
@@ -200,7 +208,9 @@ class States:
                 _text(now),
                 {"id": row.session_id, "status": "gone"},
             )
-        at = row.session.checked_at or row.session.updated_at or now
+        # A change by somebody else moves `updated_at` alone; read in a wrong time zone it may lie ahead.
+        moments = [moment for moment in (row.session.checked_at, row.session.updated_at) if moment]
+        at = min(now, max(moments, default=now))
         return StateValue(
             row.session_id, "session", row.version, event, _text(at), session_data(row.session, now)
         )

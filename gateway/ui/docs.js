@@ -30,8 +30,8 @@ function operationsOf(spec) {
   return found;
 }
 
-/** @param {string} caption @param {Field[]} fields */
-function fieldTable(caption, fields) {
+/** @param {string} caption @param {Field[]} fields @param {boolean} [isReply]  what need not come is said, instead */
+function fieldTable(caption, fields, isReply = false) {
   const rows = fields.map((field) =>
     el(
       "tr",
@@ -40,7 +40,8 @@ function fieldTable(caption, fields) {
         "th",
         { scope: "row" },
         el("code", {}, field.name),
-        field.required && el("small", { class: "docs-needed" }, "required"),
+        !isReply && field.required && el("small", { class: "docs-needed" }, "required"),
+        isReply && !field.required && el("small", {}, "may be missing"),
       ),
       el("td", {}, el("span", { class: "docs-type" }, field.type), ...about(field)),
     ),
@@ -103,7 +104,7 @@ function replies(spec, operation) {
       { class: "docs-reply" },
       el("p", {}, el("b", { class: "docs-status" }, reply.status), ...prose(reply.description)),
       reply.media.length > 0 && el("p", { class: "docs-type" }, reply.media.join(", ")),
-      reply.fields.length > 0 && details("What it holds", fieldTable("Fields of the reply", reply.fields)),
+      reply.fields.length > 0 && details("What it holds", fieldTable("Fields of the reply", reply.fields, true)),
       reply.example !== undefined && sample("Reply", JSON.stringify(reply.example, null, 2)),
     ),
   );

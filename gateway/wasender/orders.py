@@ -75,8 +75,8 @@ class Patience:
 
 ONCE = Patience(repeats=0, pause_s=2.0, total_s=8.0)
 """For callers with a rhythm of their own, as pollers have: their next question is the repetition."""
-PATIENT = Patience(repeats=3, pause_s=10.0, total_s=20.0)
-"""For what a person waits for."""
+PATIENT = Patience(repeats=2, pause_s=1.0, total_s=8.0)
+"""For what a person waits for: what passes at once is spared them, "try again in 5 s" is told."""
 BACKGROUND = Patience(repeats=5, pause_s=60.0, total_s=180.0)
 """For what nobody waits for."""
 

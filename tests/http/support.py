@@ -10,7 +10,6 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from gateway.domain.errors import GatewayError
 from gateway.postgres.pool import connect_direct
 from tests.running import Running
 from tests.unit.wasender import payload_parts as parts
@@ -90,6 +89,11 @@ class Shop:
         rows = await self.db.fetch("SELECT event, outcome FROM gateway.journal ORDER BY id")
         return [(row["event"], row["outcome"]) for row in rows]
 
+    async def one(self, sql: str, *arguments: Any) -> dict[str, Any]:
+        """The one row of a query."""
+        (row,) = await self.db.fetch(sql, *arguments)
+        return dict(row)
+
     async def last_entry(self) -> dict[str, Any]:
         row = await self.db.fetchrow("SELECT * FROM gateway.journal ORDER BY id DESC LIMIT 1")
         return dict(row or {})
@@ -163,7 +167,3 @@ def edited(text: str, key_id: str = parts.ID, at_ms: int = parts.SENT_MS) -> Any
 
 def deleted(key_id: str = parts.ID) -> Any:
     return parts.envelope("messages.delete", {"keys": [{**parts.PRIVATE, "id": key_id}]}, parts.SENT_S)
-
-
-class Refused(GatewayError):
-    """For fakes: an error of no special kind."""

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop, key_of, received
-from tests.running import Running, running, settings_for
+from tests.running import Running
 
 OPEN = {
     # Webhooks bring a secret of their own, health is for machines, the rest is how one logs in, and the page's files.
@@ -63,7 +63,7 @@ async def test_every_route_but_the_open_ones_is_401_without_a_login(shop: Shop) 
 
     for token in ("", "not-a-token", shop.gateway.token(life_s=-60)):
         for method, path in closed:
-            body = {} if method in ("POST", "PUT") else None
+            body: Any = {} if method in ("POST", "PUT") else None
             status, reply = await shop.gateway.call(method, concrete(path), body, token=token)
             assert status == 401, (method, path, reply)
             assert (reply["code"], reply["success"]) == ("unauthenticated", False), (method, path)
@@ -81,7 +81,9 @@ async def test_a_stranger_at_the_page_is_sent_to_the_login(shop: Shop) -> None:
 async def test_every_socket_route_refuses_who_does_not_say_who_he_is(shop: Shop) -> None:
     sockets: list[BaseRoute] = [r for r in shop.gateway.gateway.asgi.routes if isinstance(r, WebSocketRoute)]
     assert [route.path for route in sockets if isinstance(route, WebSocketRoute)][:1] == ["/ws"]
-    async with shop.http.ws_connect(shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}) as socket:
+    async with shop.http.ws_connect(
+        shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}
+    ) as socket:
         closed = await socket.receive(timeout=10)
     assert (closed.data, socket.close_code) == (4501, 4501)
 
@@ -97,7 +99,7 @@ async def test_only_a_bearer_token_is_a_login(shop: Shop, scheme: str) -> None:
 
 # ------------------------------------------------------------------------------------------ roles
 
-FOR_AGENTS = [
+FOR_AGENTS: list[tuple[str, str, Any]] = [
     ("POST", f"{SESSIONS}/12/connect", {}),
     ("GET", f"{SESSIONS}/12/qr-code", None),
     ("GET", f"{SESSIONS}/12/qrcode", None),
@@ -106,7 +108,7 @@ FOR_AGENTS = [
     ("GET", f"{SESSIONS}/12/qr-code?format=raw", None),
     ("POST", f"/api/conversations/{49151}/read?session=12", {}),
 ]
-FOR_ADMINS = [
+FOR_ADMINS: list[tuple[str, str, Any]] = [
     ("POST", SESSIONS, {"name": "x", "phone_number": "+15550001111"}),
     ("PUT", f"{SESSIONS}/12", {"name": "x"}),
     ("DELETE", f"{SESSIONS}/12", None),
@@ -118,7 +120,7 @@ FOR_ADMINS = [
     ("GET", f"{SESSIONS}?refresh=1", None),
     ("GET", f"{SESSIONS}/12?reveal=secrets", None),
 ]
-FOR_ALL = [
+FOR_ALL: list[tuple[str, str, Any]] = [
     ("GET", SESSIONS, None),
     ("GET", f"{SESSIONS}/list.php", None),
     ("GET", f"{SESSIONS}/12", None),

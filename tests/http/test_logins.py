@@ -8,6 +8,7 @@ from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop
 from tests.running import running, settings_for
 
+
 async def cookie_of(shop: Shop) -> str:
     ticket = (await shop.gateway.gateway.login_link()).partition("ticket=")[2]
     async with shop.http.post(shop.gateway.url + "/login", json={"ticket": ticket}) as reply:
@@ -60,10 +61,10 @@ async def test_the_cookie_opens_the_page_and_the_api(shop: Shop) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_foreign_page_may_not_use_the_browsers_cookie(shop: Shop, method: str) -> None:
     headers = {"Cookie": (await cookie_of(shop)).partition(";")[0]}
-    path, body = (SESSIONS, None) if method == "GET" else (f"{SESSIONS}/12/disconnect", {})
+    path = SESSIONS if method == "GET" else f"{SESSIONS}/12/disconnect"
     for origin in ("https://evil.example", "null", f"{shop.gateway.url}.evil.example"):
         asked = {**headers, "Origin": origin}
-        status, reply = await shop.gateway.call(method, path, body, token="", headers=asked)
+        status, reply = await shop.gateway.call(method, path, token="", headers=asked)
         assert (status, reply["code"]) == (403, "forbidden"), origin
     own = {**headers, "Origin": shop.gateway.url}
     assert (await shop.gateway.call("GET", SESSIONS, token="", headers=own))[0] == 200
@@ -120,7 +121,8 @@ async def test_a_ticket_is_worth_nothing_after_thirty_seconds(shop: Shop) -> Non
 
 
 @pytest.mark.parametrize(
-    "wish", [{"role": "admin"}, {"sessions": [13]}, {"sessions": [12, 13]}, {"role": "admin", "sessions": [12]}]
+    "wish",
+    [{"role": "admin"}, {"sessions": [13]}, {"sessions": [12, 13]}, {"role": "admin", "sessions": [12]}],
 )
 async def test_a_ticket_cannot_do_more_than_who_asks_for_it(shop: Shop, wish: dict[str, Any]) -> None:
     token = shop.gateway.token(Role.AGENT, {12})
@@ -139,8 +141,14 @@ async def test_a_star_in_a_ticket_means_ones_own_sessions(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "wish",
-    [{"for": "login"}, {"for": 1}, {"for": "ws", "role": "owner"}, {"for": "ws", "sessions": "12"}]
-    + [{"for": "ws", "sessions": [True]}, {"for": "ws", "sessions": ["12"]}],
+    [
+        {"for": "login"},
+        {"for": 1},
+        {"for": "ws", "role": "owner"},
+        {"for": "ws", "sessions": "12"},
+        {"for": "ws", "sessions": [True]},
+        {"for": "ws", "sessions": ["12"]},
+    ],
 )
 async def test_a_wish_that_makes_no_sense_is_invalid(shop: Shop, wish: dict[str, Any]) -> None:
     status, reply = await shop.gateway.call("POST", "/api/tickets", wish)

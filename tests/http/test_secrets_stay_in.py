@@ -34,9 +34,17 @@ async def places_of(connection: asyncpg.Connection, text: str) -> set[tuple[str,
 def leaky(event: str, session_id: int = 12) -> dict[str, Any]:
     """A webhook that names key and secret wherever something could be named."""
     key, secret = key_of(session_id), secret_of(session_id)
-    content = parts.message(parts.PRIVATE, {"conversation": f"my key {key}, my secret {secret}"}, pushName=key)
+    content = parts.message(
+        parts.PRIVATE, {"conversation": f"my key {key}, my secret {secret}"}, pushName=key
+    )
     data = {"messages": content, "session_id": key, "sessionId": key, key: secret, "status": key, "qr": key}
-    return {"event": event, "sessionId": key, "session_id": key, "data": data, "note": [{"deep": f"x{secret}y"}]}
+    return {
+        "event": event,
+        "sessionId": key,
+        "session_id": key,
+        "data": data,
+        "note": [{"deep": f"x{secret}y"}],
+    }
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:

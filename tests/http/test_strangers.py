@@ -48,7 +48,9 @@ async def test_an_open_insert_delays_neither_webhooks_nor_deliveries(shop: Shop,
 
 async def test_an_open_change_of_the_sessions_row_delays_no_message(shop: Shop, database: str) -> None:
     async with stranger(database) as other:
-        await other.execute("UPDATE whatsapp_sessions SET name = 'being renamed' WHERE wasender_session_id = 12")
+        await other.execute(
+            "UPDATE whatsapp_sessions SET name = 'being renamed' WHERE wasender_session_id = 12"
+        )
         async with asyncio.timeout(SOON_S):
             await shop.take(received())
 
@@ -73,7 +75,8 @@ async def test_many_held_rows_in_one_batch_delay_nobody_else(shop: Shop, databas
         for number in range(30):
             await insert_message(other, None, message_id=f"held {number}")
         held = [
-            asyncio.create_task(shop.take(received(key_id=f"held {number}")), name="held") for number in range(30)
+            asyncio.create_task(shop.take(received(key_id=f"held {number}")), name="held")
+            for number in range(30)
         ]
         started = time.monotonic()
         async with asyncio.timeout(2 * SOON_S):
@@ -147,7 +150,9 @@ async def test_many_webhooks_at_once_share_transactions(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("bad", [0, 7, 19])
-async def test_one_refused_row_of_a_batch_is_journalled_and_the_others_are_stored(shop: Shop, bad: int) -> None:
+async def test_one_refused_row_of_a_batch_is_journalled_and_the_others_are_stored(
+    shop: Shop, bad: int
+) -> None:
     await shop.db.execute("ALTER TABLE whatsapp_incoming_messages ADD CHECK (message_text <> 'refuse me')")
     texts = ["refuse me" if number == bad else "fine" for number in range(20)]
 
@@ -155,10 +160,11 @@ async def test_one_refused_row_of_a_batch_is_journalled_and_the_others_are_store
         *(shop.take(received(text, key_id=f"KEY{number}")) for number, text in enumerate(texts))
     )
 
-    assert sorted(await shop.outcomes()) == [("messages.received", "failed")] + [
-        ("messages.received", "stored")
-    ] * 19
-    failed = await shop.db.fetchrow("SELECT * FROM gateway.journal WHERE outcome = 'failed'")
+    assert (
+        sorted(await shop.outcomes())
+        == [("messages.received", "failed")] + [("messages.received", "stored")] * 19
+    )
+    failed = await shop.one("SELECT * FROM gateway.journal WHERE outcome = 'failed'")
     assert failed["body"]["data"]["messages"]["key"]["id"] == f"KEY{bad}"
     assert "check constraint" in failed["reason"]
     assert len(await shop.rows()) == 19

@@ -96,7 +96,9 @@ async def test_a_session_added_by_somebody_else_is_known_at_once(shop: Shop) -> 
 
 async def test_a_secret_changed_by_somebody_else_is_used_at_once(shop: Shop) -> None:
     await shop.take(received())
-    await shop.db.execute("UPDATE whatsapp_sessions SET webhook_secret = 'new-secret' WHERE wasender_session_id = 12")
+    await shop.db.execute(
+        "UPDATE whatsapp_sessions SET webhook_secret = 'new-secret' WHERE wasender_session_id = 12"
+    )
     body = {**received(key_id="other"), "sessionId": key_of(12)}
 
     assert (await shop.post(body, secret="new-secret"))[0] == 200
@@ -202,7 +204,11 @@ async def test_an_unknown_event_is_kept_in_the_journal_and_answered_200(shop: Sh
     await shop.take(parts.envelope("weather.changed", {"rain": True}))
 
     entry = await shop.last_entry()
-    assert (entry["event"], entry["outcome"], entry["wasender_session_id"]) == ("weather.changed", "unknown", 12)
+    assert (entry["event"], entry["outcome"], entry["wasender_session_id"]) == (
+        "weather.changed",
+        "unknown",
+        12,
+    )
     assert entry["body"]["data"] == {"rain": True}
     assert entry["body"]["sessionId"] == "12"
 
@@ -214,7 +220,9 @@ async def test_a_body_without_an_event_is_kept_as_unknown(shop: Shop, event: Any
     assert (await shop.last_entry())["outcome"] == "unknown"
 
 
-@pytest.mark.parametrize("data", [None, 7, "text", [], [[]], {"messages": {"key": "x"}}, {"messages": [None]}])
+@pytest.mark.parametrize(
+    "data", [None, 7, "text", [], [[]], {"messages": {"key": "x"}}, {"messages": [None]}]
+)
 async def test_a_known_event_of_an_unknown_shape_is_kept_with_a_reason(shop: Shop, data: Any) -> None:
     await shop.take(parts.envelope("messages.received", data))
 

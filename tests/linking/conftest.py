@@ -23,8 +23,9 @@ WEBHOOK_PATH = "/api/whatsapp/webhook"
 
 
 @pytest_asyncio.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with upstream_with() as served:
+async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[Upstream]:
+    """One that moves quickly; a parameter holds settings of the simulator for this test."""
+    async with upstream_with(**getattr(request, "param", {})) as served:
         yield served
 
 
@@ -72,7 +73,8 @@ class Rows:
     async def attempts(self, session_id: int) -> list[asyncpg.Record]:
         """All attempts of a session, oldest first."""
         return await self.connection.fetch(
-            "SELECT * FROM gateway.whatsapp_link_attempts WHERE wasender_session_id = $1 ORDER BY id", session_id
+            "SELECT * FROM gateway.whatsapp_link_attempts WHERE wasender_session_id = $1 ORDER BY id",
+            session_id,
         )
 
     async def log(self, session_id: int) -> list[str]:
@@ -95,22 +97,35 @@ class Rows:
         assert row is not None
         return row
 
-    async def leases(self) -> int:
-        """How many pollers of the cluster hold a lease."""
-        return int(
-            await self.connection.fetchval(
-                """
-                SELECT count(*) FROM pg_locks l JOIN pg_stat_activity p USING (pid)
-                WHERE l.locktype = 'advisory' AND l.granted AND p.datname = current_database()
-                """
-            )
+    async def leases(self) -> list[int]:
+        """The sessions whose pollers hold a lease, in the whole cluster. (0 is the lease of upkeep.)"""
+        found = await self.connection.fetch(
+            """
+            SELECT l.objid::bigint AS session_id
+            FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+            WHERE l.locktype = 'advisory' AND l.granted AND l.objid <> 0 AND d.datname = current_database()
+            ORDER BY l.objid
+            """
+        )
+        return [row["session_id"] for row in found]
+
+    async def until_unleased(self, session_id: int) -> None:
+        await self.until(
+            """
+            SELECT NOT EXISTS (
+                SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                WHERE l.locktype = 'advisory' AND l.objid = $1::bigint::oid AND d.datname = current_database())
+            """,
+            session_id,
         )
 
     async def until(self, sql: str, *arguments: Any) -> None:
         """Looks often until the query says true; for what rings no bell that a test could hear."""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not await self.connection.fetchval(sql, *arguments):
+                while True:
+                    if await self.connection.fetchval(sql, *arguments):
+                        return
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"never came true: {sql.strip()}") from None

@@ -107,6 +107,37 @@ async def test_open_sockets_and_requests_do_not_hold_up_the_end(
     assert servers_of(used_data_dir) == []
 
 
+async def test_ctrl_c_in_the_middle_of_a_linking_is_as_quiet_as_any_other(
+    terminal: Terminal, used_data_dir: Path
+) -> None:
+    async with terminal.start("demo", "--port", "0", "--data-dir", used_data_dir) as demo:
+        url = (await opened(demo))[1]
+        async with reach(url, secret_in(used_data_dir)) as remote, remote.socket() as socket:
+            wish = {"name": "Shop", "phone_number": "+15550001111"}
+            number = (await remote.data("POST", "/api/whatsapp-sessions", wish))["id"]
+            await socket.subscribe(f"session:{number}")
+            await remote.data("POST", f"/api/whatsapp-sessions/{number}/connect")
+            await socket.state("session.qr")
+            await remote.data("POST", f"/_simulator/sessions/{number}/scan", token="")
+            ended = await demo.end(signal.SIGINT, SOON_S)
+
+    assert ended.code == 0, ended
+    assert ended.err == ""
+
+
+def renamed(folder: Path, name: str) -> Path:
+    return folder.rename(folder.with_name(name))
+
+
+async def test_what_is_printed_is_taken_literally(terminal: Terminal, used_data_dir: Path) -> None:
+    folder = renamed(used_data_dir, "[red]data :tada:")
+    async with terminal.start("demo", "--port", "0", "--data-dir", folder) as demo:
+        await opened(demo)
+        assert (await demo.end(signal.SIGINT, SOON_S)).code == 0
+
+    assert f"Your data stays in {folder}/demo." in demo.said
+
+
 def _exists(*parts: str) -> Callable[[Path], bool]:
     return lambda data_dir: data_dir.joinpath("demo", "postgres", *parts).exists()
 

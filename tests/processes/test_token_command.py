@@ -38,9 +38,7 @@ async def test_a_token_is_an_agents_for_all_sessions_and_half_a_day_unless_told_
     assert abs(claims["exp"] - time.time() - 12 * 3600) < 60
 
 
-@pytest.mark.parametrize(
-    "expires", ["", "12", "h", "0h", "-1h", "1.5h", "12 h", "soon", "²h", "1y", "9" * 400 + "d"]
-)
+@pytest.mark.parametrize("expires", ["", "12", "0h", "1.5h", "²h", "9" * 400 + "d"])
 async def test_a_time_that_is_none_is_refused(terminal: Terminal, expires: str) -> None:
     ended = await terminal.run("token", "--expires", expires, env={"GATEWAY_SECRET": SECRET})
 

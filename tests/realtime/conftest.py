@@ -1,5 +1,6 @@
 """Gateways for sockets: with our server class, and as plain ASGI."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest_asyncio
 import tests.running
 from gateway import serving
 from gateway.postgres.pool import connect_direct
+from gateway.services.upkeep import Upkeep
 from tests.running import Running, running, settings_for
 
 
@@ -50,3 +52,13 @@ async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
         yield opened
     finally:
         await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that stand in the tables alone would be found missing upstream, and become gone."""
+
+    async def idle(self: Upkeep) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Upkeep, "run", idle)

@@ -193,7 +193,7 @@ async def test_a_client_that_asks_on_and_on_and_never_reads_is_listened_to_no_mo
     async with sluggish(live) as client:
         outlet = connection_of(live, client.name).outlet
         questions = asyncio.create_task(client.ask(100_000), name="questions")
-        await until(lambda: outlet.buffered() > 64 * KIB, "the answers pile up")
+        await until(lambda: outlet.buffered() > 48 * KIB, "the answers pile up")
         await until(lambda: not client.can_send(), "its own way out is full: the gateway does not listen")
 
         assert outlet.buffered() < 128 * KIB
@@ -204,7 +204,7 @@ async def test_whoever_reads_again_is_listened_to_again(live: Running) -> None:
     async with sluggish(live) as client:
         outlet = connection_of(live, client.name).outlet
         questions = asyncio.create_task(client.ask(5_000), name="questions")
-        await until(lambda: outlet.buffered() > 64 * KIB, "the answers pile up")
+        await until(lambda: outlet.buffered() > 48 * KIB, "the answers pile up")
         await client.next("pong", lambda frame: int(frame["ref"]) == 4999)
         await questions
 

@@ -30,7 +30,9 @@ def test_a_failure_replaces_what_was_not_delivered_yet_and_a_proof_replaces_the_
 
 
 @given(st.lists(st.sampled_from(DeliveryState), max_size=8), st.randoms())
-def test_proof_that_it_was_read_wins_in_whatever_order_the_states_come(states: list[DeliveryState], order: Any) -> None:
+def test_proof_that_it_was_read_wins_in_whatever_order_the_states_come(
+    states: list[DeliveryState], order: Any
+) -> None:
     everything = [*states, DeliveryState.READ]
     order.shuffle(everything)
     word = "unknown"
@@ -108,7 +110,13 @@ def test_good_text_is_left_as_it_is_but_for_nul(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "mended"),
-    [("a\x00b", "ab"), ("\ud83d", "\ufffd"), ("\ud83d\ude00", "😀"), ("\ude00\ud83d", "\ufffd\ufffd"), ("", "")],
+    [
+        ("a\x00b", "ab"),
+        ("\ud83d", "\ufffd"),
+        ("\ud83d\ude00", "😀"),
+        ("\ude00\ud83d", "\ufffd\ufffd"),
+        ("", ""),
+    ],
 )
 def test_halves_of_an_emoji_are_joined_or_replaced(text: str, mended: str) -> None:
     assert message.mend_text(text) == mended

@@ -166,7 +166,9 @@ async def test_many_held_rows_use_few_connections_and_stop_no_later_webhook() ->
     store = Store()
     store.locked = {f"held {number}" for number in range(60)}
     async with running(store) as ingest:
-        held = [asyncio.create_task(ingest.submit(delivery(name)), name=name) for name in sorted(store.locked)]
+        held = [
+            asyncio.create_task(ingest.submit(delivery(name)), name=name) for name in sorted(store.locked)
+        ]
         await asyncio.sleep(1)
         for _ in range(20):
             started = asyncio.get_running_loop().time()

@@ -43,7 +43,12 @@ def test_a_token_brings_back_who_asked_for_it(login: Login) -> None:
     issued, expires_at = login.issue(AGENT, 60)
 
     found = login.verify(issued)
-    assert (found.sub, found.name, found.role, found.sessions) == ("7", "Ann", Role.AGENT, frozenset({12, 13}))
+    assert (found.sub, found.name, found.role, found.sessions) == (
+        "7",
+        "Ann",
+        Role.AGENT,
+        frozenset({12, 13}),
+    )
     assert found.expires_at == pytest.approx(expires_at, abs=1.5)
 
 
@@ -63,7 +68,7 @@ def test_a_token_brings_back_who_asked_for_it(login: Login) -> None:
         token(sessions=["x"]),
         token(sessions=[None]),
         token(algorithm="HS512"),
-        jwt.encode({"sub": "7", "role": "admin", "sessions": "*", "exp": time.time() + 60}, None, "none"),
+        jwt.encode({"sub": "7", "role": "admin", "sessions": "*", "exp": time.time() + 60}, None, "none"),  # type: ignore[arg-type]
     ],
     ids=range(14),
 )

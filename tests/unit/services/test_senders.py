@@ -23,6 +23,7 @@ class Store:
 
     async def all_secrets(self, session_id: int | None = None) -> list[SessionSecrets]:
         self.reads += 1
+        await asyncio.sleep(0)
         await self.gate.wait()
         if self.away:
             raise StoreUnavailable("away")
@@ -30,7 +31,10 @@ class Store:
 
 
 class Upstream:
-    def __init__(self, answer: SessionSecrets | Exception | None = None) -> None:
+    """Says what it knows, and keeps it in the store, as `Sessions.refresh_secrets` does."""
+
+    def __init__(self, store: Store, answer: SessionSecrets | Exception | None = None) -> None:
+        self.store = store
         self.answer = answer
         self.asked: list[int] = []
         self.gate = asyncio.Event()
@@ -41,6 +45,8 @@ class Upstream:
         await self.gate.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
+        if self.answer is not None:
+            self.store.rows = [row for row in self.store.rows if row.id != self.answer.id] + [self.answer]
         return self.answer
 
 
@@ -54,7 +60,7 @@ class Clock:
 class House:
     def __init__(self, *rows: SessionSecrets, upstream: SessionSecrets | Exception | None = None) -> None:
         self.store = Store(*rows)
-        self.upstream = Upstream(upstream)
+        self.upstream = Upstream(self.store, upstream)
         self.clock = Clock()
         self.senders = Senders(self.store, self.upstream, clock=self.clock)
 
@@ -70,7 +76,7 @@ async def test_first_webhooks_of_the_same_moment_are_all_let_in() -> None:
     house.store.gate.set()
 
     assert await asyncio.gather(*waiting) == [12] * 20
-    assert house.store.reads == 1
+    assert house.store.reads <= 2
 
 
 async def test_the_table_is_read_again_only_after_a_change() -> None:
@@ -82,6 +88,23 @@ async def test_the_table_is_read_again_only_after_a_change() -> None:
         await house.who(12, None, "secret-12")
 
     assert house.store.reads == 2
+
+
+async def test_a_session_so_new_that_no_bell_has_rung_is_let_in() -> None:
+    house = House(secrets_of(12))
+    await house.who(12, None, "secret-12")
+    house.store.rows.append(secrets_of(13))
+
+    assert await house.who(None, "key-13", "secret-13") == 13
+
+
+async def test_strangers_in_a_crowd_cost_few_reads() -> None:
+    house = House(secrets_of(12))
+    crowd = [house.who(99, None, "wrong") for _ in range(100)]
+
+    found = await asyncio.gather(*crowd, return_exceptions=True)
+    assert {type(error) for error in found} == {Unauthenticated}
+    assert house.store.reads <= 4
 
 
 async def test_a_change_that_comes_during_the_read_is_read_too() -> None:
@@ -198,3 +221,14 @@ async def test_a_secret_that_cannot_be_known_is_503_and_not_401() -> None:
         await house.who(12, None, "secret-12")
     house.store.away = False
     assert await house.who(12, None, "secret-12") == 12
+
+
+async def test_a_session_that_is_not_cached_is_503_while_the_database_is_away() -> None:
+    house = House(secrets_of(12))
+    await house.who(12, None, "secret-12")
+    house.store.away = True
+
+    with pytest.raises(Unavailable):
+        await house.who(13, None, "secret-13")
+    with pytest.raises(Unauthenticated):
+        await house.who(12, None, "wrong")

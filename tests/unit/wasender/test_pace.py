@@ -217,6 +217,21 @@ async def test_a_pause_longer_than_the_callers_patience_is_an_error_at_once() ->
 
 
 @virtual_time
+async def test_who_would_not_sit_out_a_pause_does_not_queue_behind_those_who_do() -> None:
+    pacer = calm()
+    pacer.pause(read(1), 5.0, refused=True)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(2):
+            tasks.create_task(call(pacer, read(1)), name=f"sits-out-{number}")
+        await asyncio.sleep(1.0)
+        with pytest.raises(UpstreamRateLimited):
+            await call(pacer, read(1), patience=orders.ONCE)
+        refused_at = now()
+
+    assert refused_at - EPOCH == pytest.approx(1.0, abs=1e-3)
+
+
+@virtual_time
 async def test_a_pause_that_outlasts_the_deadline_is_not_begun() -> None:
     pacer = calm()
     pacer.pause(read(1), 5.0, refused=True)

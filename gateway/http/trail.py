@@ -1,0 +1,87 @@
+"""`GET /api/whatsapp-sessions/{id}/logs`: the audit trail as JSON or CSV."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.domain.access import Act, Principal
+from gateway.domain.errors import Invalid
+from gateway.domain.session import iso_utc
+from gateway.http.auth import Gate
+from gateway.http.cursors import make_cursor, parse_cursor
+from gateway.http.replies import choice_of, flag_of, limit_of, session_id_of, success
+from gateway.services.trail import Trail, TrailPage, TrailRow
+
+_COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata")
+
+
+class TrailRoutes:
+    def __init__(self, gate: Gate, trail: Trail) -> None:
+        self._gate = gate
+        self._trail = trail
+
+    def routes(self) -> list[Route]:
+        return [Route("/api/whatsapp-sessions/{id}/logs", self._gate.guard(self._list), methods=["GET"])]
+
+    async def _list(self, request: Request, principal: Principal) -> Response:
+        session_id = session_id_of(request)
+        principal.require(Act.READ, session_id)
+        wanted = choice_of(request, "format", ("json", "csv"))
+        page = await self._trail.page(
+            session_id,
+            event_type=request.query_params.get("event_type") or None,
+            limit=limit_of(request),
+            before=_parse_before(request.query_params.get("cursor")),
+            with_upstream=flag_of(request, "upstream"),
+        )
+        if wanted == "csv":
+            return _csv(session_id, page)
+        cursor = make_cursor(page.next[0].isoformat(), page.next[1]) if page.next else None
+        return success([_data(row) for row in page.rows], next_cursor=cursor)
+
+
+def _parse_before(text: str | None) -> tuple[datetime, int] | None:
+    values = parse_cursor(text, 2)
+    if values is None:
+        return None
+    try:
+        return datetime.fromisoformat(str(values[0])).astimezone(UTC), int(values[1])
+    except (ValueError, OverflowError):
+        raise Invalid("This cursor is not one that the list gave out.") from None
+
+
+def _data(row: TrailRow) -> dict[str, Any]:
+    metadata = row.metadata if isinstance(row.metadata, dict) else {}
+    return {
+        "id": row.id,
+        "event_type": row.event_type,
+        "message": row.message,
+        "actor": metadata.get("actor"),
+        "metadata": row.metadata,
+        "created_at": iso_utc(row.created_at),
+        "source": row.source,
+    }
+
+
+def _csv(session_id: int, page: TrailPage) -> Response:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for row in page.rows:
+        data = _data(row)
+        data["metadata"] = orjson.dumps(row.metadata).decode() if row.metadata else ""
+        writer.writerow([_cell(data[column]) for column in _COLUMNS])
+    name = f'attachment; filename="session-{session_id}-logs.csv"'
+    return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": name})
+
+
+def _cell(value: object) -> str:
+    """A cell that a spreadsheet shows and does not run: names in it come from outside."""
+    text = "" if value is None else str(value)
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

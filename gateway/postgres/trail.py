@@ -1,0 +1,57 @@
+"""The audit trail: who did what to which session, and what upstream and the phone did."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from gateway.postgres.pool import mapped_errors
+from gateway.services.trail import TrailRow
+
+Pool = asyncpg.Pool
+
+# What remains of a deleted session names it in its metadata: its rows went with it.
+_READ = """
+SELECT l.id, l.event_type, l.message, l.metadata, l.created_at::timestamptz AS created_at
+FROM public.whatsapp_session_logs l
+LEFT JOIN public.whatsapp_sessions s ON s.id = l.session_id
+WHERE (s.wasender_session_id = $1
+       OR (l.session_id IS NULL AND l.metadata ->> 'session_id' = $1::bigint::text))
+  AND ($2::text IS NULL OR l.event_type = $2)
+  AND ($3::timestamptz IS NULL OR (l.created_at::timestamptz, l.id) < ($3, $4::bigint))
+ORDER BY l.created_at::timestamptz DESC, l.id DESC
+LIMIT $5
+"""
+
+
+class TrailTable:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def log(self, session_id: int, event_type: str, message: str, metadata: dict[str, Any]) -> None:
+        """One row; nothing when the session is not known here."""
+        with mapped_errors():
+            await self._pool.execute(
+                """
+                INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at)
+                SELECT id, $2, $3, $4, now() FROM public.whatsapp_sessions WHERE wasender_session_id = $1
+                """,
+                session_id,
+                event_type,
+                message,
+                metadata,
+            )
+
+    async def read(
+        self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None
+    ) -> list[TrailRow]:
+        """Newest first; `before` is time and id of the last row already seen."""
+        at, number = before or (None, None)
+        with mapped_errors():
+            rows = await self._pool.fetch(_READ, session_id, event_type, at, number, limit)
+        return [
+            TrailRow(
+                row["id"], row["event_type"], row["message"], row["metadata"], row["created_at"], "gateway"
+            )
+            for row in rows
+        ]

@@ -1,0 +1,257 @@
+"""Batches of webhooks in one transaction: all of it or nothing, in a safe order, waiting for nobody for long."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from gateway.domain.errors import RowLocked, RowRefused
+from gateway.domain.message import (
+    Change,
+    DeliveryMoved,
+    DeliveryState,
+    MessageDeleted,
+    MessageEdited,
+    MessageReceived,
+    MessageSent,
+    Reading,
+    StatusReported,
+)
+from gateway.postgres.deliveries import DeliveryTable
+from gateway.postgres.pool import open_pool
+from gateway.services.ingest import Delivery
+from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+JID = "49151@s.whatsapp.net"
+
+
+@pytest_asyncio.fixture
+async def table(database: str) -> AsyncIterator[DeliveryTable]:
+    pool = await open_pool(database, timezone="UTC", max_size=5, pooled=False)
+    try:
+        yield DeliveryTable(pool, str(uuid.uuid4()))
+    finally:
+        await pool.close()
+
+
+def delivery(*changes: Change, session_id: int = 12) -> Delivery:
+    return Delivery(session_id, AT, {"n": 1}, Reading("messages.upsert", changes))
+
+
+def received(key: str = "K", **more: Any) -> MessageReceived:
+    wish = {"chat": JID, "from_phone": "49151", "type": "text", "text": "old", "received_at": AT, **more}
+    return MessageReceived(key_id=key, **wish)
+
+
+def sent(key: str = "K", **more: Any) -> MessageSent:
+    return MessageSent(
+        **{
+            "key_id": key,
+            "chat": JID,
+            "to_phone": "49151",
+            "type": "text",
+            "text": "x",
+            "sent_at": AT,
+            **more,
+        }
+    )
+
+
+async def count(connection: asyncpg.Connection, table: str = INCOMING) -> int:
+    return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_an_edit_or_deletion_in_the_batch_of_its_message_is_not_lost(
+    table: DeliveryTable, connection: asyncpg.Connection, turned: bool
+) -> None:
+    batch = [
+        delivery(received()),
+        delivery(MessageEdited("K", "new", AT)),
+        delivery(MessageDeleted("K", AT)),
+        delivery(sent("S")),
+        delivery(DeliveryMoved("S", DeliveryState.READ, AT)),
+    ]
+
+    assert await table.write(batch[::-1] if turned else batch) == ["stored"] * 5
+
+    (row,) = await connection.fetch(f"SELECT * FROM {INCOMING}")
+    assert (row["message_text"], row["deleted_at"]) == ("new", AT)
+    assert await connection.fetchval(f"SELECT status FROM {OUTGOING}") == "read"
+
+
+async def test_a_refused_batch_leaves_nothing_behind(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(f"ALTER TABLE {INCOMING} ADD CHECK (message_text <> 'refuse me')")
+    with pytest.raises(RowRefused):
+        await table.write([delivery(received("A")), delivery(received("B", text="refuse me"))])
+
+    assert await count(connection) == await count(connection, "gateway.journal") == 0
+    assert await count(connection, "gateway.stream") == 0
+
+
+async def test_a_held_row_is_said_to_be_locked_within_a_moment_and_nothing_is_stored(
+    table: DeliveryTable, connection: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    async with other.transaction():
+        await insert_message(other, 12, message_id="B")
+        async with asyncio.timeout(0.95):  # before the second after which Postgres looks for deadlocks
+            with pytest.raises(RowLocked):
+                await table.write([delivery(received("A")), delivery(received("B"))])
+        assert await count(connection, "gateway.journal") == 0
+        assert await table.write([delivery(received("A"))]) == ["stored"]
+
+
+async def test_a_batch_that_waits_for_a_row_holds_nothing_that_others_of_its_session_need(
+    table: DeliveryTable, other: asyncpg.Connection, connection: asyncpg.Connection
+) -> None:
+    await insert_session(connection, 12)
+    async with other.transaction():
+        await insert_message(other, None, message_id="held")
+        waiting = asyncio.create_task(table.write([delivery(received("held"))] * 2), name="waiting")
+        done: list[str] = []
+        while not waiting.done():
+            done += await table.write([delivery(received(f"free {len(done)}"))])
+        with pytest.raises(RowLocked):
+            await waiting
+
+    assert len(done) > 3
+    assert set(done) == {"stored"}
+
+
+async def test_a_foreign_lock_on_our_notes_costs_no_webhook_its_answer(
+    table: DeliveryTable, other: asyncpg.Connection, connection: asyncpg.Connection
+) -> None:
+    await insert_session(connection, 12)
+    seen = "SELECT webhook_seen_at FROM gateway.session_state WHERE wasender_session_id = 12"
+    async with other.transaction():
+        await other.execute("SELECT FROM gateway.session_state WHERE wasender_session_id = 12 FOR UPDATE")
+        async with asyncio.timeout(2):
+            assert await table.write([delivery(received())]) == ["stored"]
+
+    assert await connection.fetchval(seen) is None
+
+
+async def test_that_webhooks_come_is_noted_and_rings_no_bell(
+    table: DeliveryTable, connection: asyncpg.Connection, bells: Any
+) -> None:
+    await insert_session(connection, 12)
+    await bells.heard()
+    await table.write([delivery()])
+
+    seen = "SELECT webhook_seen_at FROM gateway.session_state WHERE wasender_session_id = 12"
+    assert await connection.fetchval(seen) is not None
+    assert await bells.heard() == []
+
+
+async def test_batches_with_the_same_rows_in_opposite_order_both_commit(
+    database: str, table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+    try:
+        other = DeliveryTable(pool, str(uuid.uuid4()))
+        keys = [f"K{number:03}" for number in range(60)]
+        for _ in range(5):
+            async with asyncio.timeout(10):
+                outcomes = await asyncio.gather(
+                    table.write([delivery(received(key)) for key in keys]),
+                    other.write([delivery(received(key)) for key in keys[::-1]]),
+                )
+            flat = [outcome for batch in outcomes for outcome in batch]
+            assert (flat.count("stored"), flat.count("duplicate")) == (60, 60)
+            await connection.execute(f"DELETE FROM {INCOMING}")
+    finally:
+        await pool.close()
+
+
+async def test_the_journal_says_what_became_of_each_and_by_whom(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    batch = [
+        delivery(received()),
+        delivery(received()),
+        delivery(),
+        Delivery(12, AT, {"odd": True}, Reading("weather", known=False, reason="an event we do not know")),
+    ]
+
+    assert await table.write(batch) == ["stored", "duplicate", "ignored", "unknown"]
+
+    rows = await connection.fetch("SELECT * FROM gateway.journal ORDER BY id")
+    assert [row["outcome"] for row in rows] == ["stored", "duplicate", "ignored", "unknown"]
+    assert rows[3]["body"] == {"odd": True}
+    assert {row["received_at"] for row in rows} == {AT}
+    assert len({row["gateway"] for row in rows} - {None}) == 1
+
+
+async def test_a_delivery_with_one_new_and_one_known_message_counts_as_stored(table: DeliveryTable) -> None:
+    await table.write([delivery(received("A"))])
+
+    assert await table.write([delivery(received("A"), received("B"))]) == ["stored"]
+
+
+async def test_a_statuss_casing_is_left_when_it_says_the_same(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    await insert_session(connection, 12, status="QR_READY")
+    status = "SELECT status FROM whatsapp_sessions"
+
+    await table.write([delivery(StatusReported("need_scan", AT))])
+    assert await connection.fetchval(status) == "QR_READY"
+    await table.write([delivery(StatusReported("connected", AT), StatusReported("expired", AT))])
+    assert await connection.fetchval(status) == "expired"
+
+
+async def test_states_that_come_early_wait_for_their_message_and_the_furthest_wins(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    for state in (DeliveryState.SENT, DeliveryState.READ, DeliveryState.DELIVERED):
+        await table.write([delivery(DeliveryMoved("K", state, AT + timedelta(seconds=state)))])
+    assert await count(connection, "gateway.early_deliveries") == 1
+
+    await table.write([delivery(sent())])
+
+    (row,) = await connection.fetch(f"SELECT * FROM {OUTGOING}")
+    assert (row["status"], row["read_at"]) == ("read", AT + timedelta(seconds=DeliveryState.READ))
+    assert await count(connection, "gateway.early_deliveries") == 0
+
+
+async def test_a_message_the_gateway_sent_itself_is_not_written_a_second_time(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        f"INSERT INTO {OUTGOING} (client_id, wasender_session_id, chat, to_phone, status, wa_key_id, origin)"
+        " VALUES ('mine', 12, $1, '49151', 'sent', 'K', 'gateway')",
+        JID,
+    )
+
+    assert await table.write([delivery(sent())]) == ["duplicate"]
+    assert await connection.fetchval(f"SELECT origin FROM {OUTGOING}") == "gateway"
+
+
+async def test_the_number_behind_a_lid_is_learned_in_the_batch_that_needs_it(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    lid = "198@lid"
+    await table.write(
+        [
+            delivery(received("A", chat=lid, from_phone=lid, sender_lid=lid)),
+            delivery(received("B", sender_lid=lid)),
+            delivery(sent("C", chat=lid, to_phone=lid)),
+        ]
+    )
+
+    assert {row["from_phone"] for row in await connection.fetch(f"SELECT * FROM {INCOMING}")} == {"49151"}
+    assert await connection.fetchval(f"SELECT chat FROM {OUTGOING}") == JID
+
+
+async def test_a_crowd_teaches_no_number(table: DeliveryTable, connection: asyncpg.Connection) -> None:
+    await table.write([delivery(received(chat="1@g.us", from_phone="1@g.us", sender_lid="198@lid"))])
+
+    assert await count(connection, "gateway.lids") == 0

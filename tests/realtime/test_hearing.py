@@ -1,0 +1,76 @@
+"""When the gateway cannot hear Postgres its clients know it, and afterwards they miss nothing."""
+
+import asyncpg
+
+from gateway.postgres.listener import APPLICATION
+from tests.postgres.writers import insert_message, insert_session
+from tests.realtime.live import offs_of, pong
+from tests.running import Running
+
+
+async def end_the_listener(writer: asyncpg.Connection) -> None:
+    ended = await writer.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name = $1 AND datname = current_database()",
+        APPLICATION,
+    )
+    assert ended == 1
+
+
+async def test_a_lost_listener_is_told_and_nothing_of_the_meantime_is_lost(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:*")
+        await socket.subscribe("sessions")
+        await insert_message(writer, 12)
+        await socket.event("message.created")
+        await end_the_listener(writer)
+        stale = await socket.next("stale")
+        assert stale["since"].endswith("Z")
+        await insert_message(writer, 12)
+        await insert_session(writer, 7)
+        async with live.socket() as late:
+            await late.next("stale")
+
+        await socket.next("fresh")
+        while len(offs_of(socket.frames)) < 2 or "state" not in {item["type"] for item in socket.frames}:
+            await socket.receive()
+        await insert_message(writer, 12)
+        await socket.next("event", lambda frame: frame["off"] == 3)
+        assert offs_of(socket.frames) == [1, 2, 3]
+
+
+async def test_whoever_comes_when_all_is_well_hears_nothing_of_staleness(live: Running) -> None:
+    async with live.socket() as socket:
+        assert await pong(socket) == []
+
+
+async def test_a_bell_that_never_rang_is_made_up_for_by_the_tick(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    live.gateway._feed._tick_s = 0.1
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:12")
+        await insert_message(writer, 12)  # after this one the short tick counts
+        await socket.event("message.created")
+        await writer.execute(
+            "CREATE OR REPLACE FUNCTION gateway.ring_v1(channel text, numbers bigint[]) RETURNS void "
+            "LANGUAGE sql AS $$ SELECT $$"
+        )
+        await insert_message(writer, 12)
+
+        assert (await socket.event("message.created"))["off"] == 2
+
+
+async def test_bells_that_make_no_sense_do_no_harm(live: Running, writer: asyncpg.Connection) -> None:
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:*")
+        await socket.subscribe("sessions")
+        for payload in ("", "*", "--5", "5,", "x" * 7000, "9" * 19, "9" * 18, "-1", "٣", "1;DROP", "7,*"):
+            for channel in ("whatsapp_incoming_messages", "whatsapp_sessions"):
+                await writer.execute("SELECT pg_notify($1, $2)", channel, payload)
+        await insert_message(writer, 12)
+        await socket.event("message.created")
+        await insert_session(writer, 7)
+        await socket.state("session.created")

@@ -1,0 +1,151 @@
+"""`reset`: the client is told when its offset is of no use, and never has to guess."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.postgres.pool import open_pool
+from gateway.postgres.streams import StreamStore
+from tests.postgres.writers import INCOMING, insert_many, insert_message
+from tests.realtime.live import heard, offs_of
+from tests.running import Running, Socket
+
+
+def resets_of(socket: Socket) -> list[tuple[str, str, int]]:
+    return [
+        (frame["topic"], frame["reason"], frame["off"]) for frame in socket.frames if frame["type"] == "reset"
+    ]
+
+
+async def position_of(gateway: Running, inbox: int) -> dict[str, Any]:
+    async with gateway.socket() as socket:
+        subscribed = await socket.subscribe(f"inbox:{inbox}")
+    return {"off": subscribed["off"], "epoch": subscribed["epoch"]}
+
+
+async def prune_all(dsn: str) -> None:
+    """As if every event were older than what is kept."""
+    pool = await open_pool(dsn, timezone="UTC", max_size=1, pooled=False)
+    try:
+        while await StreamStore(pool).prune(timedelta(seconds=-1), 1000):
+            pass
+    finally:
+        await pool.close()
+
+
+async def test_an_offset_older_than_what_is_kept_is_told_so(
+    live: Running, writer: asyncpg.Connection, database: str
+) -> None:
+    start = await position_of(live, 12)
+    for _ in range(3):
+        await insert_message(writer, 12)
+    await heard(live, 12, 3)
+    await prune_all(database)
+    async with live.socket() as socket:
+        subscribed = await socket.subscribe("inbox:12", after=start)
+
+        assert resets_of(socket) == [("inbox:12", "offset_expired", 3)]
+        assert [frame["type"] for frame in socket.frames] == ["welcome", "reset", "subscribed"]
+        assert (subscribed["ref"], subscribed["off"]) == ("inbox:12", 3)
+        await insert_message(writer, 12)
+        assert (await socket.event("message.created"))["off"] == 4
+
+
+async def test_an_offset_that_was_never_given_out_is_told_so(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    await insert_message(writer, 12)
+    await heard(live, 12, 1)
+    position = await position_of(live, 12)
+    for off in (2, 2**53, -1):
+        async with live.socket() as socket:
+            subscribed = await socket.subscribe("inbox:12", after={**position, "off": off})
+
+            assert resets_of(socket) == [("inbox:12", "offset_unknown", 1)]
+            assert subscribed["off"] == 1
+
+
+async def test_an_offset_of_another_history_is_told_so(live: Running, writer: asyncpg.Connection) -> None:
+    await insert_message(writer, 12)
+    await heard(live, 12, 1)
+    async with live.socket() as socket:
+        subscribed = await socket.subscribe("inbox:12", after={"off": 1, "epoch": "another"})
+
+        (reset,) = [frame for frame in socket.frames if frame["type"] == "reset"]
+        assert (reset["reason"], reset["epoch"]) == ("epoch_changed", subscribed["epoch"])
+
+
+FLOOD = f"UPDATE {INCOMING} SET is_read = true"
+WIPE = f"TRUNCATE {INCOMING}"
+
+
+@pytest.mark.parametrize("change", [FLOOD, WIPE], ids=["5,001 rows at once", "truncate"])
+@pytest.mark.parametrize("topic", ["inbox:12", "inbox:*"])
+async def test_a_change_too_big_to_tell_is_one_reset_for_whoever_is_there(
+    live: Running, writer: asyncpg.Connection, change: str, topic: str
+) -> None:
+    await insert_many(writer, 12, 2600)
+    await insert_many(writer, 12, 2401)
+    await heard(live, 12, 5001)
+    async with live.socket() as socket:
+        before = await socket.subscribe(topic)
+        await writer.execute(change)
+        again = await socket.next("subscribed")
+
+        assert again["ref"] == topic
+        mine = [reset for reset in resets_of(socket) if reset[0] == "inbox:12"]  # TRUNCATE resets them all
+        assert mine == [("inbox:12", "epoch_changed", 5002)]
+        assert offs_of(socket.frames) == []
+        if topic == "inbox:12":
+            assert (before["off"], again["off"]) == (5001, 5002)
+            assert before["epoch"] != again["epoch"]
+        await insert_message(writer, 12)
+        event = await socket.event("message.created")
+        assert event["off"] == 5003
+
+
+async def test_a_client_that_was_away_for_it_is_told_when_it_comes_back(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    await insert_message(writer, 12)
+    await heard(live, 12, 1)
+    position = await position_of(live, 12)
+    await writer.execute(WIPE)
+    async with live.socket() as socket:
+        # Whether the bell has been heard by now or not: one reset, to the new history.
+        await socket.subscribe("inbox:12", after=position)
+        await socket.subscribe("inbox:*", after={"12": position})
+
+        assert resets_of(socket) == [("inbox:12", "epoch_changed", 2)] * 2
+
+
+async def test_a_wiped_inbox_that_nobody_followed_goes_on_for_the_next_one(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    await insert_message(writer, 12)
+    await writer.execute(WIPE)
+    await heard(live, 12, 2)
+    async with live.socket() as socket:
+        position = await socket.subscribe("inbox:12")
+        await insert_message(writer, 12)
+
+        assert position["off"] == 2
+        assert (await socket.event("message.created"))["off"] == 3
+        assert resets_of(socket) == []
+
+
+async def test_rows_that_somebody_took_out_of_the_stream_are_a_reset_not_a_gap(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    start = await position_of(live, 12)
+    for _ in range(3):
+        await insert_message(writer, 12)
+    await heard(live, 12, 3)
+    await writer.execute("DELETE FROM gateway.stream WHERE off = 2")
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:12", after=start)
+
+        assert offs_of(socket.frames) == [1]
+        assert resets_of(socket) == [("inbox:12", "offset_expired", 3)]
