@@ -287,6 +287,7 @@ def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
 
 async def _sync(settings: Settings) -> None:
     async with app.Gateway(settings, "http://127.0.0.1") as gateway:
+        await gateway.drain()  # it is here for this one thing, and upkeep would sync at the same time
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             line = bar.add_task("Sessions", total=None)
             report = await gateway.sessions.sync(

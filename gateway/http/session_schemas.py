@@ -148,7 +148,7 @@ class LogRow(BaseModel):
     message: str | None = Field(examples=["Anna started linking."])
     metadata: Any = Field(examples=[{"actor": "Anna", "sub": "anna"}])
     created_at: Time | None
-    actor: str | None = Field(None, description="Who asked for it.", examples=["Anna"])
+    actor: str | None = Field(description="Who asked for it.", examples=["Anna"])
     source: str | None = Field(
         None, description="gateway, or upstream for WasenderAPI's own log.", examples=["gateway"]
     )

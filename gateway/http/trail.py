@@ -52,7 +52,7 @@ def _parse_before(text: str | None) -> tuple[datetime, int] | None:
         return None
     try:
         return datetime.fromisoformat(str(values[0])).astimezone(UTC), int(values[1])
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         raise Invalid("This cursor is not one that the list gave out.") from None
 
 

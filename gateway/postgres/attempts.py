@@ -4,6 +4,7 @@ A poller writes with its holder token, so one that lost its lease without notici
 brings no token: it may land on any gateway. Postgres' clock decides all times.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,28 +26,31 @@ ORDER BY a.id DESC
 LIMIT 1
 """
 
-# The seq numbers the codes of a session, and is given out here, whoever brings the code.
-_RECORD_CODE = """
+# The seq numbers the codes of a session, and is given out here, whoever brings the code. Many sessions in one
+# statement: when many phones are linked at once, one after the other held their rows, and the pollers, for seconds.
+_RECORD_CODES = """
 WITH running AS (
-    SELECT id, code, attempt
-    FROM gateway.whatsapp_link_attempts
-    WHERE wasender_session_id = $1 AND ended_at IS NULL AND ($4::uuid IS NULL OR holder = $4)
-    FOR UPDATE
+    SELECT a.id, a.wasender_session_id AS session, a.code AS former, brought.code
+    FROM gateway.whatsapp_link_attempts a
+    JOIN unnest($1::bigint[], $2::text[]) AS brought (session, code) ON brought.session = a.wasender_session_id
+    WHERE a.ended_at IS NULL AND ($4::uuid IS NULL OR a.holder = $4)
+    ORDER BY a.wasender_session_id
+    FOR UPDATE OF a
 ), numbered AS (
     INSERT INTO gateway.session_state AS st (wasender_session_id, code_seq)
-    SELECT $1, 1 FROM running WHERE code IS DISTINCT FROM $2
+    SELECT session, 1 FROM running WHERE former IS DISTINCT FROM code ORDER BY session
     ON CONFLICT (wasender_session_id) DO UPDATE SET code_seq = st.code_seq + 1
-    RETURNING code_seq
+    RETURNING wasender_session_id AS session, code_seq
 )
 UPDATE gateway.whatsapp_link_attempts a
-SET code = $2,
+SET code = running.code,
     seq = numbered.code_seq,
     attempt = a.attempt + 1,
     issued_at = clock_timestamp(),
     expires_at = clock_timestamp() + make_interval(secs => $3),
     moved_at = clock_timestamp(),
     scanned_at = NULL
-FROM running, numbered
+FROM running JOIN numbered USING (session)
 WHERE a.id = running.id
 """
 
@@ -175,7 +179,14 @@ async def write_code(
     connection: Connection, session_id: int, code: str, life_s: float, holder: str | None = None
 ) -> None:
     """Gives the running attempt this code, with the next seq if it is another one than before."""
-    await connection.execute(_RECORD_CODE, session_id, code, life_s, holder)
+    await write_codes(connection, {session_id: code}, life_s, holder)
+
+
+async def write_codes(
+    connection: Connection, codes: Mapping[int, str], life_s: float, holder: str | None = None
+) -> None:
+    """As `write_code`, for many sessions at once; their rows are locked in the order of their ids."""
+    await connection.execute(_RECORD_CODES, list(codes), list(codes.values()), life_s, holder)
 
 
 def attempt_of(row: dict[str, Any]) -> Attempt:

@@ -39,15 +39,14 @@ VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()
 """
 
-# Only backends that are still listeners of ours: pids are used again by others. count(), because only the first row
-# of a statement's result is fetched here, and Postgres ends no backend for a row that is not fetched.
+# Only backends that are still listeners of ours: pids are used again by others.
 _END_FROZEN = """
 WITH frozen AS (
     DELETE FROM gateway.gateways
     WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2)
     RETURNING backend_pid
 )
-SELECT count(pg_terminate_backend(a.pid))
+SELECT pg_terminate_backend(a.pid)
 FROM frozen JOIN pg_stat_activity a ON a.pid = frozen.backend_pid
 WHERE a.application_name = $3 AND a.usename = current_user
 """

@@ -1,11 +1,24 @@
 """What the tests of this room share."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
+from gateway.services.upkeep import Upkeep
 from tests.http.support import Shop, opened
 from tests.running import Running
+
+
+@pytest.fixture(autouse=True)
+def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most sessions of these tests exist only here: a sync of the gateway's own accord would find them gone."""
+
+    async def rest(_: Upkeep) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Upkeep, "run", rest)
 
 
 @pytest_asyncio.fixture

@@ -29,9 +29,12 @@ async def test_subscribing_with_a_threads_position_misses_nothing(shop: Shop) ->
     await shop.take(received("between", key_id="2"))
     async with shop.gateway.socket() as socket:
         await socket.subscribe("inbox:12", after=data["position"]["12"])
+        await shop.take(received("after", key_id="3"))
+        while "after" not in str(socket.frames[-1]):
+            await socket.event("message.created")
 
     seen = [frame["data"]["message_text"] for frame in socket.frames if frame["type"] == "event"]
-    assert seen == ["between"]
+    assert seen == ["between", "after"]
 
 
 async def test_every_session_has_a_position_before_its_first_message(shop: Shop) -> None:

@@ -274,7 +274,8 @@ async def test_a_list_that_upstream_cannot_give_makes_nothing_gone(empty_shop: S
     shop = empty_shop
     session_id = await shop.create()
     for fault in ({"status": 500}, {"html": True}, {"status": 404}, {"status": 200, "body": {"data": "x"}}):
-        switch = {"path": "/whatsapp-sessions", "method": "GET", **fault}
+        switch = {"path": "/whatsapp-sessions", "method": "GET", "times": None, **fault}
+        await shop.gateway.data("DELETE", "/_simulator/faults", token="")
         await shop.gateway.data("POST", "/_simulator/faults", switch, token="")
         assert (await shop.gateway.call("POST", f"{SESSIONS}/sync"))[0] == 502
 

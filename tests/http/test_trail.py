@@ -11,7 +11,9 @@ NAME = "=HYPERLINK(1)"
 
 
 async def made(gateway: Running) -> str:
-    session = await gateway.data("POST", "/api/whatsapp-sessions", {"name": NAME, "phone_number": "+15550001111"})
+    session = await gateway.data(
+        "POST", "/api/whatsapp-sessions", {"name": NAME, "phone_number": "+15550001111"}
+    )
     return f"/api/whatsapp-sessions/{session['id']}"
 
 
@@ -21,7 +23,11 @@ async def test_the_trail_says_who_did_what_newest_first_and_page_by_page(gateway
     await gateway.data("POST", f"{path}/disconnect")
 
     _, whole = await gateway.call("GET", f"{path}/logs")
-    assert [row["event_type"] for row in whole["data"]] == ["disconnected", "session_updated", "session_created"]
+    assert [row["event_type"] for row in whole["data"]] == [
+        "disconnected",
+        "session_updated",
+        "session_created",
+    ]
     assert {row["actor"] for row in whole["data"]} == {"Tester"}
     assert whole["next_cursor"] is None
 

@@ -120,7 +120,7 @@ class Sluggish:
         self.protocol.receive_data(data)
         for event in self.protocol.events_received():
             if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self.frames.append(json.loads(event.data))
+                self.frames.append(json.loads(bytes(event.data)))
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
                 self.closed = int.from_bytes(event.data[:2], "big")
         return True

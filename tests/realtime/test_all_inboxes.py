@@ -1,10 +1,14 @@
 """`inbox:*`: every inbox one may read, also those that come into being later."""
 
+from collections.abc import Sequence
+
 import asyncpg
+import pytest
 
 from gateway.domain.access import Role
+from gateway.domain.stream import Extent
 from tests.postgres.writers import insert_message, insert_session
-from tests.realtime.live import events_of, heard, pong
+from tests.realtime.live import events_of, heard, pong, realtime_of
 from tests.running import Running, Socket
 
 
@@ -51,6 +55,29 @@ async def test_a_session_made_later_appears_by_itself(live: Running, writer: asy
         await socket.next("event", lambda frame: frame["off"] == 2)
 
         assert moves(socket) == {"inbox:7": [1, 2]}
+
+
+async def test_an_inbox_that_appears_during_a_subscribe_is_not_missed(
+    live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = realtime_of(live)._streams
+    asked = streams.extents
+
+    async def appears_meanwhile(inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        found = await asked(inboxes)
+        if inboxes is not None and 77 not in inboxes and realtime_of(live)._hub.position(77) is None:
+            await insert_message(writer, 77)
+            await heard(live, 77, 1)
+        return found
+
+    async with live.socket() as socket:
+        tops = (await socket.subscribe("inbox:*"))["tops"]
+        await socket.send(type="unsubscribe", topic="inbox:*")
+        monkeypatch.setattr(streams, "extents", appears_meanwhile)
+        again = await socket.subscribe("inbox:*", after=tops)
+
+        assert again["tops"]["77"]["off"] == 1
+        assert moves(socket) == {"inbox:77": [1]}
 
 
 async def test_coming_back_replays_each_inbox_from_where_it_was(

@@ -22,12 +22,12 @@ async def test_a_ping_is_answered_with_its_ref(live: Running) -> None:
         assert await socket.receive() == {"type": "pong", "ref": "4"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "subscribe", "[1]", '"ping"', "null", '{"type":"ping"}{}', "NaN"])
-async def test_what_is_no_json_object_ends_the_connection(live: Running, text: str) -> None:
-    async with live.socket() as socket:
-        await socket.raw.send(text)
+async def test_what_is_no_json_object_ends_the_connection(live: Running) -> None:
+    for text in ("", "{", "subscribe", "[1]", '"ping"', "null", '{"type":"ping"}{}', "NaN"):
+        async with live.socket() as socket:
+            await socket.raw.send(text)
 
-        assert await close_code(socket) == 4500
+            assert await close_code(socket) == 4500, text
 
 
 async def test_a_binary_frame_ends_the_connection(live: Running) -> None:
@@ -106,8 +106,9 @@ async def test_an_error_does_not_repeat_a_long_frame(live: Running) -> None:
 
 async def test_a_ref_that_is_no_short_string_is_an_error(gateway: Running) -> None:
     async with gateway.socket() as socket:
-        for ref in (7, "x" * 65, {}):
-            await socket.raw.send(json.dumps({"type": "ping", "ref": ref}))
+        refs: tuple[Any, ...] = (7, "x" * 65, {})
+        for ref in refs:
+            await socket.send(type="ping", ref=ref)
             assert (await socket.receive())["code"] == "bad_frame"
 
 
@@ -194,7 +195,14 @@ async def test_a_client_that_asks_on_and_on_and_never_reads_is_listened_to_no_mo
         outlet = connection_of(live, client.name).outlet
         questions = asyncio.create_task(client.ask(100_000), name="questions")
         await until(lambda: outlet.buffered() > 48 * KIB, "the answers pile up")
-        await until(lambda: not client.can_send(), "its own way out is full: the gateway does not listen")
+        refusals = 0
+
+        def is_stuck() -> bool:
+            nonlocal refusals
+            refusals = 0 if client.can_send() else refusals + 1
+            return refusals > 100 or questions.done()
+
+        await until(is_stuck, "its own way out is full: the gateway does not listen")
 
         assert outlet.buffered() < 128 * KIB
         questions.cancel()

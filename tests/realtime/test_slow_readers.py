@@ -1,5 +1,7 @@
 """A client that reads nothing costs a bounded number of bytes, delays nobody, and loses nothing."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -150,11 +152,18 @@ async def test_whoever_reads_slowly_is_not_cut_off(
     monkeypatch.setattr(outlets, "NO_PROGRESS_S", 0.5)
     async with sluggish(live) as slow:
         await slow.subscribe("inbox:12")
-        for _ in range(60):
-            await insert_message(writer, 12, message_text=TEXT)
+        await writer.execute(
+            "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, message_text, wasender_session_id) "
+            "SELECT 'M' || i, '49', repeat('x', 8192), 12 FROM generate_series(1, 500) AS i"
+        )
         connection = connection_of(live, slow.name)
-        for _ in range(80):  # together far longer than the limit, in each stretch of it a little
-            assert await slow.read(2048)
+        loop = asyncio.get_running_loop()
+        start, taken = loop.time(), 0
+        while loop.time() < start + 1.5:  # three times the limit, and in each stretch of it a little
+            if taken < (loop.time() - start) * 300_000:
+                assert await slow.read(4096)
+                taken += 4096
             await insert_message(writer, 7)
 
         assert connection in realtime_of(live)._open
+        assert connection._cursors[12].off < 500, "it has read too fast for this to mean anything"

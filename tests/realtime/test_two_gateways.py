@@ -72,7 +72,7 @@ async def test_the_code_of_one_poller_reaches_viewers_of_both(
                 links = [value for value in values if value["part"] == "link"]
                 codes.append(links[0] if links else await socket.state("session.qr"))
 
-            assert codes[0] == codes[1]
+            assert codes[0]["data"] == codes[1]["data"]
             assert codes[0]["data"]["qr_code"].startswith("data:image/svg+xml;")
 
 
@@ -84,7 +84,9 @@ async def test_a_webhook_at_one_gateway_moves_the_attempt_of_the_other(
         secret = await writer.fetchval("SELECT webhook_secret FROM whatsapp_sessions")
         async with live.socket() as here, other.socket() as there:
             for socket in (here, there):
-                await socket.subscribe(f"session:{number}")
+                values = (await socket.subscribe(f"session:{number}"))["state"]
+                if not [value for value in values if value["part"] == "link"]:
+                    await socket.state("session.qr")
             body = {"event": "qrcode.updated", "data": {"qr": "2@from the webhook"}}
             status, _ = await other.call(
                 "POST",
@@ -96,9 +98,8 @@ async def test_a_webhook_at_one_gateway_moves_the_attempt_of_the_other(
             assert status == 200
 
             for socket in (here, there):
-                code = await socket.next(
-                    "state", lambda frame: frame["data"].get("qrCode") == "2@from the webhook"
-                )
+                # Upstream's own code may follow so closely that this one is replaced before it is sent.
+                code = await socket.next("state", lambda frame: frame["data"].get("seq", 0) >= 2)
                 assert code["event"] == "session.qr"
 
 

@@ -1,0 +1,193 @@
+"""Linking attempts in Postgres: one runs, one holder writes, and every new code has the next number."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from gateway.postgres.attempts import AttemptTable
+from gateway.postgres.pool import open_pool
+from tests.postgres.writers import SESSIONS_CHANNEL, Bells, insert_session, version_of
+
+
+@pytest_asyncio.fixture
+async def table(database: str, connection: asyncpg.Connection) -> AsyncIterator[AttemptTable]:
+    await insert_session(connection, 7)
+    pool = await open_pool(database, timezone="UTC", max_size=8, pooled=False)
+    try:
+        yield AttemptTable(pool)
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+def holder() -> str:
+    return str(uuid.uuid4())
+
+
+def other_holder() -> str:
+    return str(uuid.uuid4())
+
+
+async def test_an_attempt_begins_without_a_code(table: AttemptTable, holder: str) -> None:
+    attempt, is_new = await table.begin(7, holder, "Ann")
+
+    assert is_new
+    assert (attempt.session_id, attempt.holder, attempt.actor) == (7, holder, "Ann")
+    assert (attempt.code, attempt.number, attempt.ended_at) == (None, 0, None)
+    assert attempt.started_at == pytest.approx(time.time(), abs=60)
+    assert await table.current(7) == attempt
+    assert await table.running() == [attempt]
+
+
+async def test_of_many_who_begin_at_once_one_wins_and_all_see_its_attempt(table: AttemptTable) -> None:
+    begun = await asyncio.gather(*(table.begin(7, other_holder(), f"person {n}") for n in range(20)))
+
+    assert [is_new for _, is_new in begun].count(True) == 1
+    assert len({attempt.id for attempt, _ in begun}) == 1
+
+
+async def test_after_the_end_a_new_one_can_begin(table: AttemptTable, holder: str) -> None:
+    first, _ = await table.begin(7, holder, "Ann")
+    assert await table.end(7, holder, "timeout", None)
+    assert await table.running() == []
+    second, is_new = await table.begin(7, holder, "Ann")
+
+    assert is_new
+    assert second.id > first.id
+    assert await table.current(7) == second
+
+
+async def test_a_new_code_has_the_next_number_and_the_same_one_keeps_its_own(
+    table: AttemptTable, holder: str
+) -> None:
+    await table.begin(7, holder, "Ann")
+    codes = [await table.record_code(7, code, 45, holder) for code in ("a", "a", "b", "b", "a")]
+
+    assert [(item.code, item.seq, item.number) for item in codes if item] == [
+        ("a", 1, 1), ("a", 1, 1), ("b", 2, 2), ("b", 2, 2), ("a", 3, 3),
+    ]  # fmt: skip
+    first, again = codes[:2]
+    assert first is not None
+    assert again is not None
+    assert (first.issued_at, first.expires_at) == (again.issued_at, again.expires_at)
+    assert first.expires_at == pytest.approx((first.issued_at or 0) + 45, abs=0.01)
+
+
+async def test_numbers_of_codes_go_on_over_attempts(table: AttemptTable, holder: str) -> None:
+    for expected in (1, 2, 3):
+        await table.begin(7, holder, "Ann")
+        attempt = await table.record_code(7, "the same each time", 45, holder)
+        assert attempt is not None
+        assert (attempt.seq, attempt.number) == (expected, 1)
+        await table.end(7, holder, "cancelled", None)
+
+
+async def test_many_who_bring_the_same_code_at_once_make_one_number(table: AttemptTable, holder: str) -> None:
+    await table.begin(7, holder, "Ann")
+    brought = await asyncio.gather(*(table.record_code(7, "a", 45, None) for _ in range(20)))
+
+    assert {attempt.seq for attempt in brought if attempt} == {1}
+    assert {attempt.number for attempt in brought if attempt} == {1}
+
+
+async def test_a_poller_that_lost_its_attempt_writes_nothing(table: AttemptTable, holder: str) -> None:
+    await table.begin(7, holder, "Ann")
+    await table.record_code(7, "a", 45, holder)
+    taken = await table.take(7, other_holder())
+    assert taken is not None
+
+    assert await table.record_code(7, "b", 45, holder) is None
+    assert await table.mark_scanned(7, holder) is None
+    assert await table.touch(7, holder) is None
+    assert not await table.end(7, holder, "timeout", None)
+    assert await table.current(7) == taken
+
+
+async def test_a_webhook_brings_a_code_without_being_the_holder(table: AttemptTable, holder: str) -> None:
+    await table.begin(7, holder, "Ann")
+    attempt = await table.record_code(7, "from a webhook", 45, None)
+
+    assert attempt is not None
+    assert (attempt.code, attempt.holder) == ("from a webhook", holder)
+
+
+async def test_after_the_end_nothing_is_written(table: AttemptTable, holder: str) -> None:
+    await table.begin(7, holder, "Ann")
+    await table.record_code(7, "a", 45, holder)
+    assert await table.end(7, None, "error", {"code": "upstream_limit"})
+
+    assert await table.record_code(7, "b", 45, holder) is None
+    assert await table.record_code(7, "b", 45, None) is None
+    assert await table.take(7, holder) is None
+    assert not await table.end(7, None, "timeout", None)
+    ended = await table.current(7)
+    assert ended is not None
+    assert (ended.reason, ended.error, ended.code) == ("error", {"code": "upstream_limit"}, None)
+
+
+async def test_a_code_without_an_attempt_is_nothing(
+    table: AttemptTable, connection: asyncpg.Connection
+) -> None:
+    assert await table.record_code(7, "a", 45, None) is None
+    assert await table.current(7) is None
+
+    assert await connection.fetchval("SELECT coalesce(max(code_seq), 0) FROM gateway.session_state") == 0
+
+
+async def test_a_scan_is_dated_once_until_there_is_another_code(table: AttemptTable, holder: str) -> None:
+    await table.begin(7, holder, "Ann")
+    await table.record_code(7, "a", 45, holder)
+    first = await table.mark_scanned(7, holder)
+    second = await table.mark_scanned(7, holder)
+    assert first is not None
+    assert second is not None
+    assert first.scanned_at is not None
+    assert first.scanned_at == second.scanned_at
+
+    renewed = await table.record_code(7, "b", 45, holder)
+    assert renewed is not None
+    assert renewed.scanned_at is None
+
+
+async def test_every_change_of_an_attempt_rings_and_makes_a_new_version(
+    table: AttemptTable, holder: str, connection: asyncpg.Connection, bells: Bells
+) -> None:
+    await bells.heard()
+    before = await version_of(connection, 7) or 0
+    await table.begin(7, holder, "Ann")
+    await table.record_code(7, "a", 45, holder)
+    await table.mark_scanned(7, holder)
+    await table.end(7, holder, "connected", None)
+
+    assert await version_of(connection, 7) == before + 4
+    assert await bells.heard() == [(SESSIONS_CHANNEL, "7")] * 4
+
+
+async def test_the_same_code_again_rings_nothing(table: AttemptTable, holder: str, bells: Bells) -> None:
+    await table.begin(7, holder, "Ann")
+    await table.record_code(7, "a", 45, holder)
+    await bells.heard()
+    await table.record_code(7, "a", 45, holder)
+
+    assert await bells.heard() == []
+
+
+async def test_the_same_status_again_rings_nothing_in_whatever_casing(
+    table: AttemptTable, connection: asyncpg.Connection, bells: Bells
+) -> None:
+    await connection.execute("UPDATE whatsapp_sessions SET status = 'QR_READY'")
+    await bells.heard()
+    for status, source in (("need_scan", "poll"), ("need_scan", "webhook"), ("need_scan", "webhook")):
+        await table.record_status(7, status, source)  # type: ignore[arg-type]
+
+    assert await bells.heard() == []
+    assert await connection.fetchval("SELECT status FROM whatsapp_sessions") == "QR_READY"
+    source = await connection.fetchval(
+        "SELECT source FROM gateway.session_state WHERE wasender_session_id = 7"
+    )
+    assert source == "webhook"

@@ -1,0 +1,186 @@
+"""The listening connection: bells come in; when they cannot, it says so, and comes back by itself."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from gateway.domain.errors import ConfigError, StoreUnavailable
+from gateway.postgres import listener as listeners
+from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.postgres.listener import APPLICATION
+from tests.postgres.ears import Ears, comes_true, end_backend, listening
+from tests.postgres.wire import wire_to
+from tests.postgres.writers import insert_message, insert_session
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "STATEMENT_S", 0.3)
+
+
+async def test_both_bells_come_in_with_what_they_name(database: str, connection: asyncpg.Connection) -> None:
+    async with listening(database) as ears:
+        assert ears.log == ["up"]
+        assert ears.listener.is_up
+        await insert_message(connection, 12)
+        await insert_session(connection, 7)
+
+        await ears.hears("message 12")
+        await ears.hears("session 7")
+
+
+async def test_a_change_rolled_back_rings_nothing(database: str, connection: asyncpg.Connection) -> None:
+    async with listening(database) as ears:
+        transaction = connection.transaction()
+        await transaction.start()
+        await insert_message(connection, 12)
+        await transaction.rollback()
+        await insert_message(connection, 13)
+        await ears.hears("message 13")
+
+        assert "message 12" not in ears.log
+
+
+async def test_a_killed_backend_is_noticed_at_once_and_replaced(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    async with listening(database, probe_s=60) as ears:
+        first = await ears.backend()
+        await end_backend(connection, first)
+        await ears.hears("down")
+        assert not ears.listener.is_up
+        with pytest.raises(StoreUnavailable):
+            await ears.listener.statement("SELECT 1")
+
+        await ears.hears("up", 2)
+        assert await ears.backend() != first
+        await insert_message(connection, 12)
+        await ears.hears("message 12")
+        assert ears.log == ["up", "down", "up", "message 12"]
+
+
+async def test_what_is_committed_while_it_is_down_is_looked_for_when_it_is_up(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    async with listening(database, probe_s=60) as ears:
+        await end_backend(connection, await ears.backend())
+        await ears.hears("down")
+        await insert_message(connection, 12)
+        await ears.hears("up", 2)
+
+        # Bells of the meantime are gone; `up` is the word to look, and comes after LISTEN.
+        await insert_message(connection, 13)
+        await ears.hears("message 13")
+
+
+async def test_a_wire_that_falls_silent_is_noticed_by_the_probe(
+    database: str, connection: asyncpg.Connection, impatient: None
+) -> None:
+    async with wire_to(database) as wire, listening(wire.dsn) as ears:
+        wire.is_silent = True
+        await ears.hears("down")
+        wire.is_silent = False
+        await ears.hears("up", 2)
+
+        await insert_message(connection, 12)
+        await ears.hears("message 12")
+
+
+async def test_bells_that_stop_coming_are_noticed_though_statements_still_work(
+    database: str, impatient: None
+) -> None:
+    async with wire_to(database) as wire, listening(wire.dsn) as ears:
+        wire.is_deaf = True
+        await ears.hears("down")
+
+        assert wire.swallowed
+        wire.is_deaf = False
+        await ears.hears("up", 2)
+
+
+async def test_a_host_whose_bells_never_come_back_is_refused_in_one_sentence(
+    database: str, connection: asyncpg.Connection, impatient: None
+) -> None:
+    async with wire_to(database) as wire:
+        wire.is_deaf = True
+        ears = Ears(wire.dsn, 5)
+        with pytest.raises(ConfigError, match="GATEWAY_LISTEN_URL") as refused:
+            await ears.listener.open()
+
+        assert "\n" not in refused.value.message
+        assert ears.log == []
+        left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()"
+
+        async def is_gone() -> bool:
+            return bool(await connection.fetchval(left, APPLICATION) == 0)
+
+        await comes_true(is_gone)
+
+
+async def test_a_host_that_cannot_be_reached_is_refused_in_one_sentence(postgres: EmbeddedPostgres) -> None:
+    for dsn, word in (
+        ("postgresql://somebody:hidden@127.0.0.1:1/there", "127.0.0.1:1"),
+        (postgres.dsn_of("no_such_database"), "database"),
+    ):
+        with pytest.raises(ConfigError, match=word) as refused:
+            await Ears(dsn, 5).listener.open()
+        assert "hidden" not in refused.value.message
+
+
+async def test_a_database_that_is_away_for_longer_is_tried_again_and_again(
+    database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(database, probe_s=60) as ears:
+        pauses = 0
+
+        async def pause() -> None:
+            nonlocal pauses
+            pauses += 1
+            if pauses == 3:
+                ears.listener._dsn = database
+            await asyncio.sleep(0)
+
+        monkeypatch.setattr(ears.listener, "_back_off", pause)
+        ears.listener._dsn = "postgresql://somebody@127.0.0.1:1/there"
+        await end_backend(connection, await ears.backend())
+        await ears.hears("up", 2)
+
+        assert pauses == 3
+        assert ears.log == ["up", "down", "up"], "it is down once, however often it tries"
+
+
+async def test_a_statement_that_hangs_ends_the_connection_instead_of_making_it_deaf(
+    database: str, impatient: None
+) -> None:
+    async with listening(database, probe_s=60) as ears:
+        with pytest.raises(TimeoutError):
+            await ears.listener.statement("SELECT pg_sleep(60)")
+
+        await ears.hears("down")
+        await ears.hears("up", 2)
+
+
+async def test_statements_wait_for_one_another(database: str) -> None:
+    async with listening(database) as ears:
+        answers = await asyncio.gather(*(ears.listener.statement("SELECT $1::int", n) for n in range(20)))
+
+        assert answers == list(range(20))
+
+
+async def test_a_closed_listener_leaves_no_row_behind(database: str, connection: asyncpg.Connection) -> None:
+    async with listening(database):
+        assert await connection.fetchval("SELECT count(*) FROM gateway.gateways") == 1
+
+    assert await connection.fetchval("SELECT count(*) FROM gateway.gateways") == 0
+
+
+async def test_a_bell_that_the_receiver_chokes_on_does_not_make_it_deaf(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    async with listening(database) as ears:
+        for payload in ("", "x" * 7999, "٣", "'; --"):
+            await connection.execute("SELECT pg_notify('whatsapp_incoming_messages', $1)", payload)
+
+        await ears.hears("message '; --")
+        assert ears.log[1:] == ["message ", "message " + "x" * 7999, "message ٣", "message '; --"]

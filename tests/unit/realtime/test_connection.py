@@ -1,0 +1,306 @@
+"""A connection's cursors: what happens between a question to the store and its answer."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.domain.access import Principal, Role
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
+from gateway.realtime import connection as connections
+from gateway.realtime.connection import Connection
+from gateway.realtime.framing import Burst, Frame, frame
+from gateway.realtime.hub import TAIL_EVENTS, Hub
+
+BOX = Inbox(12)
+
+
+class Outlet:
+    """Takes everything; `load` is what it says is still on its way."""
+
+    hears_pongs = True
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self.load = 0
+        self.heard_at = 0.0
+        self.wrote = asyncio.Event()
+        self.empty = asyncio.Event()
+
+    def heard(self) -> None: ...
+    def buffered(self) -> int:
+        return self.load
+
+    def write(self, burst: Burst) -> None:
+        self.frames.extend(orjson.loads(item.text) for item in burst.frames)
+        self.wrote.set()
+
+    def ping(self) -> None: ...
+    async def drained(self) -> None:
+        await self.empty.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        self.frames.append({"type": "close", "code": code})
+        self.wrote.set()
+
+    def abort(self) -> None: ...
+    def release(self) -> None: ...
+
+    def read_all(self) -> None:
+        self.load = 0
+        self.empty.set()
+
+    async def has(self, kind: str, count: int = 1) -> None:
+        async with asyncio.timeout(5):
+            while len([item for item in self.frames if item["type"] == kind]) < count:
+                self.wrote.clear()
+                await self.wrote.wait()
+
+    def seen(self) -> list[Any]:
+        """Offsets of events; kinds of everything else."""
+        return [item["off"] if item["type"] == "event" else item["type"] for item in self.frames]
+
+
+class Streams:
+    """A stream whose answers can be held back."""
+
+    def __init__(self, top: int) -> None:
+        self.extent = Extent(top, 0, "e1")
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+        self.answer.set()
+        self.is_away = False
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        return {BOX: self.extent}
+
+    async def ensure(self, inbox: int) -> Extent:
+        return self.extent
+
+    async def read_after(
+        self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
+    ) -> list[Event]:
+        self.asked.set()
+        await self.answer.wait()
+        if self.is_away:
+            raise StoreUnavailable("away")
+        first = max(offsets[BOX], self.extent.floor) + 1
+        return events(first, min(first + limit - 1, self.extent.top))
+
+
+def events(first: int, last: int) -> list[Event]:
+    return [Event(BOX, off, "t", "INSERT", "", {}, {}) for off in range(first, last + 1)]
+
+
+def encode(event: Event) -> Frame:
+    return frame({"type": "event", "off": event.off})
+
+
+ADMIN = Principal("a", "A", Role.ADMIN, None)
+FROM_START = {BOX: Position(0, "e1")}
+
+
+class House:
+    def __init__(self, top: int) -> None:
+        self.hub = Hub(encode)
+        self.hub.advance(BOX, Extent(top, 0, "e1"))
+        self.streams = Streams(top)
+        self.outlet = Outlet()
+        self.connection = Connection("c", ADMIN, self.outlet, self.hub, self.streams)
+        self.hub.connections.add(self.connection)
+
+    def commit(self, first: int, last: int) -> None:
+        """These events are stored and published."""
+        self.streams.extent = Extent(last, self.streams.extent.floor, self.streams.extent.epoch)
+        self.hub.publish(BOX, events(first, last))
+
+    def begin_anew(self) -> None:
+        """The store has a new history; the hub has not heard of it."""
+        top = self.streams.extent.top + 1
+        self.streams.extent = Extent(top, top, "e2")
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "RETRY_S", 0.001)
+
+
+async def test_a_page_that_comes_after_the_end_of_the_subscription_is_not_sent() -> None:
+    house = House(3)
+    house.streams.answer.clear()
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.streams.asked.wait()
+    house.connection.leave("inbox:12")
+    house.streams.answer.set()
+    house.connection.follow("2", "inbox:12", {BOX: Position(3, "e1")})
+    await house.outlet.has("subscribed")
+
+    assert house.outlet.seen() == ["subscribed"]
+
+
+async def test_a_page_that_comes_after_a_narrower_login_is_not_sent() -> None:
+    house = House(3)
+    house.streams.answer.clear()
+    house.connection.follow("1", "inbox:*", FROM_START)
+    await house.streams.asked.wait()
+    house.connection.renew(Principal("a", "A", Role.ADMIN, frozenset({7})))
+    house.streams.answer.set()
+    await house.outlet.has("subscribed")
+
+    assert house.outlet.seen() == ["subscribed"]
+    assert not house.hub._streams[BOX].cursors
+
+
+async def test_a_page_that_comes_after_starting_anew_is_not_sent_twice() -> None:
+    house = House(3)
+    house.streams.answer.clear()
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.streams.asked.wait()
+    house.connection.follow("2", "inbox:12", {BOX: Position(1, "e1")})
+    house.streams.answer.set()
+    await house.outlet.has("subscribed")
+
+    assert house.outlet.seen() == [2, 3, "subscribed"]
+    assert house.outlet.frames[-1]["ref"] == "2"
+
+
+async def test_what_is_published_while_a_page_is_read_comes_after_it() -> None:
+    house = House(3)
+    house.streams.answer.clear()
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.streams.asked.wait()
+    house.commit(4, 6)
+    house.streams.answer.set()
+    await house.outlet.has("subscribed")
+    house.commit(7, 7)
+
+    assert house.outlet.seen() == [1, 2, 3, 4, 5, 6, "subscribed", 7]
+    assert house.outlet.frames[6]["off"] == 6
+
+
+async def test_what_the_store_shows_before_the_hub_publishes_it_is_not_sent_twice() -> None:
+    house = House(3)
+    house.streams.extent = Extent(5, 0, "e1")  # committed; the feed has not read it yet
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.outlet.has("subscribed")
+    house.commit(4, 8)
+
+    assert [item for item in house.outlet.seen() if item != "subscribed"] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+async def test_a_history_the_hub_has_not_heard_of_is_one_reset_and_to_the_new_one() -> None:
+    house = House(3)
+    house.begin_anew()
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.streams.asked.wait()
+    house.streams.asked.clear()
+    await house.streams.asked.wait()  # it looks again, and says nothing yet
+    assert house.outlet.frames == []
+    house.hub.advance(BOX, house.streams.extent)
+    await house.outlet.has("subscribed")
+
+    (reset, subscribed) = house.outlet.frames
+    assert (reset["reason"], reset["off"], reset["epoch"]) == ("epoch_changed", 4, "e2")
+    assert (subscribed["off"], subscribed["epoch"]) == (4, "e2")
+
+
+async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing() -> None:
+    house = House(3)
+    house.streams.is_away = True
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.streams.asked.wait()
+    house.commit(4, 4)
+    house.streams.is_away = False
+    await house.outlet.has("subscribed")
+
+    assert house.outlet.seen() == [1, 2, 3, 4, "subscribed"]
+
+
+async def test_a_full_outlet_gets_nothing_and_then_all_of_it() -> None:
+    house = House(0)
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.outlet.has("subscribed")
+    house.outlet.load = 10**6
+    for off in range(1, 3 * TAIL_EVENTS):
+        house.commit(off, off)
+    assert house.outlet.seen() == ["subscribed"]
+    assert house.connection._cursors[BOX].standing is Standing.CATCHING_UP
+    house.outlet.read_all()
+    await house.outlet.has("event", 3 * TAIL_EVENTS - 1)
+
+    assert house.outlet.seen() == ["subscribed", *range(1, 3 * TAIL_EVENTS)]
+
+
+async def test_a_full_outlet_keeps_the_newest_of_each_state_and_no_expired_one() -> None:
+    house = House(0)
+    house.connection.watch("1", "session:7", 7, [])
+    house.connection.watch("2", "sessions", None, [])
+    house.outlet.load = 10**6
+    link, own, listed = ("session:7", 7, "link"), ("session:7", 7, "session"), ("sessions", 7, "session")
+    for number in range(3):
+        for key in (link, own, listed):
+            state = frame({"type": "state", "topic": key[0], "part": key[2], "version": number})
+            house.connection.send_state(key, state, 1.0 if key == link else None)
+    house.outlet.read_all()
+    await house.outlet.has("state", 2)
+
+    states = [item for item in house.outlet.frames if item["type"] == "state"]
+    assert [(item["topic"], item["part"], item["version"]) for item in states] == [
+        ("session:7", "session", 2),
+        ("sessions", "session", 2),
+    ]
+
+
+async def test_a_waiting_code_is_thrown_away_when_its_reader_becomes_a_viewer() -> None:
+    house = House(0)
+    house.connection.watch("1", "session:7", 7, [])
+    house.outlet.load = 10**6
+    for part in ("link", "session"):
+        state = frame({"type": "state", "part": part})
+        house.connection.send_state(("session:7", 7, part), state, None)
+    house.connection.renew(Principal("a", "A", Role.VIEWER, None))
+    house.outlet.read_all()
+    await house.outlet.has("state")
+
+    assert [item["part"] for item in house.outlet.frames if item["type"] == "state"] == ["session"]
+
+
+async def test_a_new_subscription_to_a_state_is_not_followed_by_an_older_value() -> None:
+    house = House(0)
+    house.connection.watch("1", "session:7", 7, [])
+    house.outlet.load = 10**6
+    old = frame({"type": "state", "version": 1})
+    house.connection.send_state(("session:7", 7, "session"), old, None)
+    house.connection.watch("2", "session:7", 7, [frame({"type": "state", "version": 2})])
+    house.outlet.read_all()
+    house.connection.follow("3", "inbox:12", FROM_START)
+    await house.outlet.has("subscribed", 3)
+
+    assert "state" not in house.outlet.seen()
+
+
+async def test_a_bug_in_catching_up_ends_this_connection_alone() -> None:
+    house = House(3)
+    house.streams.read_after = None  # type: ignore[assignment, method-assign]
+    house.connection.follow("1", "inbox:12", FROM_START)
+    await house.outlet.has("close")
+
+    assert house.outlet.frames == [{"type": "close", "code": 1011}]
+
+
+async def test_an_ended_connection_leaves_the_hub() -> None:
+    house = House(3)
+    house.connection.follow("1", "inbox:*", FROM_START)
+    house.connection.watch("2", "sessions", None, [])
+    await house.outlet.has("subscribed", 2)
+    for _ in range(2):
+        house.connection.end()
+
+    assert not house.hub.connections
+    assert not house.hub.is_followed(BOX)
+    assert not house.hub.is_watched("sessions")
+    house.commit(4, 4)
+    assert 4 not in house.outlet.seen()

@@ -1,0 +1,362 @@
+"""The feed: bells come in, events go to the hub in order, and no failure skips one."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+import pytest
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.stream import Event, Extent, Inbox, Position
+from gateway.services.feed import Feed
+
+EPOCH = "e1"
+
+
+class Store:
+    """Streams in memory, with a count of what was asked."""
+
+    def __init__(self) -> None:
+        self.events: dict[int, list[Event]] = {}
+        self.epochs: dict[int, str] = {}
+        self.floors: dict[int, int] = {}
+        self.asked: list[str] = []
+        self.failures = 0
+        self.page_events = 1000
+        """A page holds no more than these, of all inboxes together."""
+        self.before_reading: Callable[[], None] = lambda: None
+        self.was_asked = asyncio.Event()
+        self.gate: asyncio.Event | None = None
+
+    def append(self, inbox: int, count: int = 1) -> None:
+        kept = self.events.setdefault(inbox, [])
+        for _ in range(count):
+            kept.append(Event(Inbox(inbox), len(kept) + 1, "t", "INSERT", "", {}, {}))
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        self._ask(f"extents {'*' if inboxes is None else ','.join(map(str, inboxes))}")
+        if self.gate is not None:
+            await self.gate.wait()
+        return {inbox: self._extent(inbox) for inbox in self.events if inboxes is None or inbox in inboxes}
+
+    async def ensure(self, inbox: int) -> Extent:
+        self._ask(f"ensure {inbox}")
+        self.events.setdefault(inbox, [])
+        return self._extent(inbox)
+
+    async def read_after(
+        self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
+    ) -> list[Event]:
+        self.before_reading()
+        self._ask(f"read {','.join(f'{inbox}>{off}' for inbox, off in sorted(offsets.items()))}")
+        found = [
+            event
+            for inbox, off in sorted(offsets.items())
+            for event in self.events[inbox]
+            if event.off > max(off, self.floors.get(inbox, 0))
+        ]
+        return found[: self.page_events]
+
+    async def hears_a_question(self) -> None:
+        async with asyncio.timeout(5):
+            await self.was_asked.wait()
+
+    def _extent(self, inbox: int) -> Extent:
+        kept = self.events[inbox]
+        top = kept[-1].off if kept else self.floors.get(inbox, 0)
+        return Extent(top, self.floors.get(inbox, 0), self.epochs.get(inbox, EPOCH))
+
+    def _ask(self, question: str) -> None:
+        self.asked.append(question)
+        self.was_asked.set()
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("away")
+
+
+class Hub:
+    """What was handed over, inbox by inbox."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, Position] = {}
+        self.followed: set[int] = set()
+        self.published: dict[int, list[int]] = {}
+        self.advanced: list[tuple[int, int]] = []
+        self.moved = asyncio.Event()
+
+    def position(self, inbox: int) -> Position | None:
+        return self.at.get(inbox)
+
+    def is_followed(self, inbox: int) -> bool:
+        return inbox in self.followed
+
+    def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
+        offs = [event.off for event in events]
+        assert offs[0] == self.at[inbox].off + 1, "a gap was published"
+        self.published.setdefault(inbox, []).extend(offs)
+        self.at[inbox] = Position(offs[-1], self.at[inbox].epoch)
+        self.moved.set()
+
+    def advance(self, inbox: Inbox, extent: Extent) -> None:
+        self.advanced.append((inbox, extent.top))
+        self.at[inbox] = Position(extent.top, extent.epoch)
+        self.moved.set()
+
+    async def reaches(self, inbox: int, off: int) -> None:
+        async with asyncio.timeout(5):
+            while inbox not in self.at or self.at[inbox].off < off:
+                self.moved.clear()
+                await self.moved.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(feed: Feed) -> AsyncIterator[None]:
+    task = asyncio.create_task(feed.run(), name="feed")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def feed(store: Store, hub: Hub) -> Feed:
+    return Feed(store, hub, tick_s=60)
+
+
+async def test_at_the_start_it_learns_where_everything_stands_and_publishes_nothing(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1, 3)
+    store.append(2)
+    await feed.open()
+
+    assert hub.at == {1: Position(3, EPOCH), 2: Position(1, EPOCH)}
+    assert hub.published == {}
+
+
+async def test_a_bell_brings_the_events_of_the_inboxes_it_names(feed: Feed, store: Store, hub: Hub) -> None:
+    for inbox in (1, 2, 3):
+        store.append(inbox)
+    hub.followed = {1, 2, 3}
+    await feed.open()
+    async with running(feed):
+        for inbox in (1, 2, 3):
+            store.append(inbox, 2)
+        store.asked.clear()
+        feed.ring("1,3")
+        await hub.reaches(1, 3)
+        await hub.reaches(3, 3)
+
+    assert hub.published == {1: [2, 3], 3: [2, 3]}
+    assert store.asked == ["extents 1,3", "read 1>1,3>1"], "two questions for a bell, no more"
+
+
+async def test_bells_that_ring_while_it_reads_are_one_look(feed: Feed, store: Store, hub: Hub) -> None:
+    for inbox in (1, 2):
+        store.append(inbox)
+    hub.followed = {1, 2}
+    await feed.open()
+    store.gate = asyncio.Event()
+    async with running(feed):
+        store.append(1)
+        store.asked.clear()
+        store.was_asked.clear()
+        feed.ring("1")
+        await store.hears_a_question()
+        store.append(1)
+        store.append(2)
+        for _ in range(50):
+            feed.ring("1")
+            feed.ring("2,1")
+        store.gate.set()
+        await hub.reaches(1, 3)
+        await hub.reaches(2, 2)
+
+    assert [question for question in store.asked if question.startswith("extents")] == [
+        "extents 1",
+        "extents 1,2",
+    ]
+    assert hub.published == {1: [2, 3], 2: [2]}
+
+
+@pytest.mark.parametrize("payload", ["", "*", "x", "1,", ",1", "--5", "1 2", "٣", "9" * 19, "1," * 400 + "x"])
+async def test_a_bell_that_cannot_be_read_means_all(feed: Feed, store: Store, hub: Hub, payload: str) -> None:
+    store.append(1)
+    hub.followed = {1}
+    await feed.open()
+    async with running(feed):
+        store.append(1)
+        store.asked.clear()
+        feed.ring(payload)
+        await hub.reaches(1, 2)
+
+    assert store.asked[0] == "extents *"
+
+
+async def test_an_inbox_that_nobody_follows_is_not_read(feed: Feed, store: Store, hub: Hub) -> None:
+    store.append(1)
+    await feed.open()
+    async with running(feed):
+        store.append(1, 10)
+        store.asked.clear()
+        feed.ring("1")
+        await hub.reaches(1, 11)
+
+    assert store.asked == ["extents 1"]
+    assert hub.advanced[-1] == (1, 11)
+
+
+async def test_after_a_failure_nothing_is_skipped(feed: Feed, store: Store, hub: Hub) -> None:
+    store.append(1)
+    store.append(2)
+    hub.followed = {1, 2}
+    await feed.open()
+    async with running(feed):
+        store.append(1)
+        store.append(2)
+        store.failures = 1
+        store.was_asked.clear()
+        feed.ring("1")
+        await store.hears_a_question()
+        feed.ring("2")
+        await hub.reaches(1, 2)
+        await hub.reaches(2, 2)
+
+    assert hub.published == {1: [2], 2: [2]}
+
+
+async def test_a_failure_between_two_pages_goes_on_after_the_first(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    hub.followed = {1}
+    store.page_events = 2
+    await feed.open()
+
+    def fail_once_on_the_second_page() -> None:
+        if hub.published.get(1) == [2, 3]:
+            store.before_reading = lambda: None
+            store.failures = 1
+
+    store.before_reading = fail_once_on_the_second_page
+    async with running(feed):
+        store.append(1, 5)
+        feed.ring("1")
+        await hub.reaches(1, 6)
+
+    assert hub.published == {1: [2, 3, 4, 5, 6]}
+
+
+async def test_an_inbox_that_fell_out_of_a_full_page_comes_with_the_next(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    for inbox in (1, 2, 3):
+        store.append(inbox)
+    hub.followed = {1, 2, 3}
+    store.page_events = 4
+    await feed.open()
+    async with running(feed):
+        store.append(1, 9)
+        store.append(2, 3)
+        store.append(3, 1)
+        feed.ring("1,2,3")
+        for inbox, off in ((1, 10), (2, 4), (3, 2)):
+            await hub.reaches(inbox, off)
+
+    assert hub.published == {1: list(range(2, 11)), 2: [2, 3, 4], 3: [2]}
+
+
+async def test_a_new_history_is_announced_and_not_read(feed: Feed, store: Store, hub: Hub) -> None:
+    store.append(1, 2)
+    hub.followed = {1}
+    await feed.open()
+    async with running(feed):
+        store.append(1, 5)
+        store.epochs[1] = "e2"
+        store.floors[1] = 6
+        feed.ring("1")
+        await hub.reaches(1, 7)
+
+    assert hub.at[1] == Position(7, "e2")
+    assert hub.published == {}
+
+
+async def test_what_was_pruned_before_it_was_read_is_announced_as_a_jump(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    hub.followed = {1}
+    await feed.open()
+
+    def prune() -> None:
+        store.floors[1] = 3
+
+    store.before_reading = prune
+    async with running(feed):
+        store.append(1, 4)
+        feed.ring("1")
+        await hub.reaches(1, 5)
+
+    assert hub.published == {}
+    assert hub.advanced[-1] == (1, 5)
+
+
+async def test_the_tick_looks_at_everything(store: Store, hub: Hub) -> None:
+    feed = Feed(store, hub, tick_s=0.01)
+    store.append(1)
+    hub.followed = {1}
+    await feed.open()
+    async with running(feed):
+        store.append(1)
+        await hub.reaches(1, 2)
+
+    assert hub.published == {1: [2]}
+
+
+async def test_an_inbox_nobody_has_heard_of_gets_its_counter(feed: Feed, store: Store, hub: Hub) -> None:
+    assert await feed.position_at_least(Inbox(9), None) == Position(0, EPOCH)
+    assert store.asked == ["ensure 9"]
+    assert await feed.position_at_least(Inbox(9), Position(0, EPOCH)) == Position(0, EPOCH)
+    assert store.asked == ["ensure 9"], "known now"
+
+
+async def test_a_position_beyond_the_last_look_makes_it_look(feed: Feed, store: Store, hub: Hub) -> None:
+    store.append(1)
+    hub.followed = {1}
+    await feed.open()
+    store.append(1, 2)
+
+    assert await feed.position_at_least(Inbox(1), Position(3, EPOCH)) == Position(3, EPOCH)
+    assert hub.published == {1: [2, 3]}
+
+
+async def test_many_positions_beyond_the_last_look_are_one_look(feed: Feed, store: Store, hub: Hub) -> None:
+    for inbox in range(1, 100):
+        store.append(inbox)
+    await feed.open()
+    store.asked.clear()
+    await feed.see({Inbox(inbox): Position(5, EPOCH) for inbox in range(1, 200)})
+
+    assert len(store.asked) == 1
+
+
+async def test_when_the_store_is_away_whoever_asks_is_told(feed: Feed, store: Store) -> None:
+    store.failures = 1
+    with pytest.raises(StoreUnavailable):
+        await feed.position_at_least(Inbox(9), None)
+    store.append(1)
+    store.failures = 1
+    with pytest.raises(StoreUnavailable):
+        await feed.open()

@@ -1,0 +1,339 @@
+"""States: the newest value of each part, with versions that grow and values that expire."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.domain.errors import StoreUnavailable, UpstreamFailed
+from gateway.domain.linking import Attempt
+from gateway.domain.session import Session, SessionId
+from gateway.services.states import ENDED_SHOWN_S, StateRow, States, StateValue
+
+
+def session(number: int = 7, **changes: object) -> Session:
+    made = Session(
+        id=SessionId(number),
+        name="Shop",
+        phone_number="+49",
+        status="connected",
+        account_protection=None,
+        log_messages=None,
+        webhook_url=None,
+        webhook_enabled=None,
+        webhook_events=None,
+        user_info=None,
+        last_connected_at=None,
+        created_at=None,
+        updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+        checked_at=None,
+        source=None,
+        version=1,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def attempt(number: int = 7, **changes: object) -> Attempt:
+    now = time.time()
+    made = Attempt(
+        id=1, session_id=number, holder=None, actor="Ann", started_at=now, moved_at=now, code="2@a", seq=3,
+        number=1, issued_at=now, expires_at=now + 45,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+class Store:
+    def __init__(self) -> None:
+        self.rows: dict[int, StateRow] = {}
+        self.asked: list[list[int] | None] = []
+        self.failures = 0
+
+    def put(
+        self, version: int, held: Session | None = None, link: Attempt | None = None, number: int = 7
+    ) -> None:
+        self.rows[number] = StateRow(number, version, held, link)
+
+    async def read_states(self, session_ids: Sequence[int] | None) -> list[StateRow]:
+        self.asked.append(None if session_ids is None else list(session_ids))
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("away")
+        if session_ids is None:
+            return [row for row in self.rows.values() if row.session is not None]
+        return [self.rows.get(number, StateRow(number, 0, None, None)) for number in session_ids]
+
+
+class Outlet:
+    def __init__(self) -> None:
+        self.published: list[StateValue] = []
+        self.watched = {"session:7"}
+        self.moved = asyncio.Event()
+
+    def publish_state(self, value: StateValue) -> None:
+        self.published.append(value)
+        self.moved.set()
+
+    def is_watched(self, topic: str) -> bool:
+        return topic in self.watched
+
+    def events(self) -> list[tuple[str, int]]:
+        return [(value.event, value.version) for value in self.published]
+
+    async def has(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.published) < count:
+                self.moved.clear()
+                await self.moved.wait()
+
+
+class House:
+    """States between a store and an outlet, and what was drawn."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.outlet = Outlet()
+        self.drawn: list[str] = []
+        self.changed: list[int] = []
+        self.states = States(self.store, self.outlet, self.draw, on_change=self.changed.extend)
+
+    def draw(self, code: str) -> str:
+        self.drawn.append(code)
+        return f"picture of {code}"
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self.states.open()
+        task = asyncio.create_task(self.states.run(), name="states")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def test_a_value_of_now_is_there_after_opening(house: House) -> None:
+    house.store.put(4, session(), attempt())
+    await house.states.open()
+
+    part, link = house.states.values(7)
+    assert (part.part, part.event, part.version) == ("session", "session.status", 4)
+    assert (link.part, link.event, link.version) == ("link", "session.qr", 4)
+    assert house.outlet.published == [], "nothing has changed"
+
+
+async def test_the_list_has_one_part_of_each_and_none_that_is_gone(house: House) -> None:
+    house.store.put(1, session(9), number=9)
+    house.store.put(1, session(7), attempt(), number=7)
+    house.store.put(1, session(8, status="gone"), number=8)
+    await house.states.open()
+
+    assert [(value.session_id, value.part) for value in house.states.values()] == [
+        (7, "session"),
+        (9, "session"),
+    ]
+
+
+async def test_a_bell_names_what_changed(house: House) -> None:
+    house.store.put(1, session())
+    async with house.running():
+        rows = [
+            session(name="Other"),
+            session(name="Other", status="expired"),
+            session(name="Again", status="connected"),
+        ]
+        for version, row in enumerate(rows, start=2):
+            house.store.put(version, row)
+            house.states.ring("7")
+            await house.outlet.has(version - 1)
+        house.store.put(5)
+        house.states.ring("7")
+        await house.outlet.has(4)
+        house.store.put(6, session())
+        house.states.ring("7")
+        await house.outlet.has(5)
+
+    assert house.outlet.events() == [
+        ("session.updated", 2),
+        ("session.status", 3),
+        ("session.status", 4),
+        ("session.deleted", 5),
+        ("session.created", 6),
+    ]
+    assert house.changed == [7] * 5
+
+
+async def test_what_was_only_checked_is_no_news_but_is_shown(house: House) -> None:
+    house.store.put(1, session())
+    async with house.running():
+        checked = datetime.now(UTC)
+        house.store.put(1, session(checked_at=checked, source="poll"))
+        house.states.ring("7")
+        house.store.put(1, session(9), number=9)
+        house.states.ring("9")
+        await house.outlet.has(1)
+
+        assert house.outlet.events() == [("session.created", 1)]
+        (value,) = house.states.values(7)
+        assert value.data is not None
+        assert (value.data["source"], value.data["stale"]) == ("poll", False)
+
+
+async def test_an_older_snapshot_changes_nothing(house: House) -> None:
+    house.store.put(5, session(name="new"))
+    async with house.running():
+        house.store.put(4, session(name="old"))
+        house.states.ring("7")
+        house.store.put(1, session(9), number=9)
+        house.states.ring("9")
+        await house.outlet.has(1)
+
+        assert house.outlet.published[0].session_id == 9
+        held = house.states.session(7)
+        assert held is not None
+        assert held.name == "new"
+
+
+async def test_a_new_code_is_drawn_once_and_only_for_those_who_watch(house: House) -> None:
+    house.store.put(1, session())
+    house.outlet.watched.clear()
+    async with house.running():
+        house.store.put(2, session(status="need_scan"), attempt(code="2@a"))
+        house.states.ring("7")
+        await house.outlet.has(1)
+        assert house.drawn == []
+
+        house.outlet.watched.add("session:7")
+        house.store.put(3, session(status="need_scan"), attempt(code="2@b"))
+        house.states.ring("7")
+        await house.outlet.has(2)
+        for _ in range(3):
+            house.states.values(7)
+
+    assert house.drawn == ["2@b"]
+    (code,) = [value for value in house.outlet.published if value.part == "link"]
+    assert code.data is not None
+    assert (code.data["qrCode"], code.data["qr_code"]) == ("2@b", "picture of 2@b")
+    assert (code.data["seq"], code.data["attempt"], code.data["max_attempts"]) == (3, 1, 6)
+
+
+async def test_a_code_that_cannot_be_drawn_is_still_told(house: House) -> None:
+    def fail(code: str) -> str:
+        raise UpstreamFailed("too long to draw")
+
+    states = States(house.store, house.outlet, fail)
+    house.store.put(1, session(), attempt())
+    await states.open()
+
+    link = states.values(7)[1]
+    assert link.data is not None
+    assert (link.data["qrCode"], link.data["qr_code"]) == ("2@a", None)
+
+
+async def test_an_expired_code_is_no_value(house: House) -> None:
+    house.store.put(1, session(), attempt(expires_at=time.time() - 0.001))
+    await house.states.open()
+
+    assert [value.part for value in house.states.values(7)] == ["session"]
+
+
+async def test_an_attempt_without_a_code_yet_is_no_value_and_hides_the_end_of_the_last(house: House) -> None:
+    house.store.put(1, session(), attempt(ended_at=time.time(), reason="timeout", code=None))
+    async with house.running():
+        ended = house.states.values(7)[1]
+        assert (ended.event, ended.data) == ("session.link_ended", {"reason": "timeout", "error": None})
+
+        house.store.put(2, session(name="x"), attempt(id=2, code=None, seq=None, number=0))
+        house.states.ring("7")
+        await house.outlet.has(1)
+        assert [value.part for value in house.states.values(7)] == ["session"]
+
+        house.store.put(3, session(name="x"), attempt(id=2, code="2@c"))
+        house.states.ring("7")
+        await house.outlet.has(2)
+        assert house.states.values(7)[1].event == "session.qr"
+
+
+async def test_the_end_of_an_attempt_is_shown_for_ten_minutes(house: House) -> None:
+    ended = time.time() - ENDED_SHOWN_S
+    house.store.put(1, session(), attempt(ended_at=ended + 5, reason="cancelled"))
+    house.store.put(1, session(8), attempt(8, ended_at=ended - 1, reason="cancelled"), number=8)
+    await house.states.open()
+
+    link = house.states.values(7)[1]
+    assert link.expires_at == pytest.approx(ended + 5 + ENDED_SHOWN_S)
+    assert [value.part for value in house.states.values(8)] == ["session"]
+
+
+async def test_a_session_that_the_tick_does_not_find_any_more_was_deleted(house: House) -> None:
+    house.store.put(3, session())
+    async with house.running():
+        house.store.rows.clear()
+        house.states.ring("*")
+        await house.outlet.has(1)
+        house.states.ring("*")
+        house.store.put(1, session(9), number=9)
+        house.states.ring("9")
+        await house.outlet.has(2)
+
+    assert house.outlet.events() == [("session.deleted", 4), ("session.created", 1)]
+    assert house.states.values(7) == []
+
+
+async def test_after_a_failure_what_was_rung_is_read(house: House) -> None:
+    async with house.running():
+        house.store.failures = 1
+        house.store.put(1, session())
+        house.states.ring("7")
+        await house.outlet.has(1)
+
+    assert house.store.asked == [None, [7], [7]]
+
+
+@pytest.mark.parametrize("payload", ["", "*", "x", "7,", "-7", "9" * 19, "٣"])
+async def test_a_bell_that_cannot_be_read_means_all(house: House, payload: str) -> None:
+    async with house.running():
+        house.store.put(1, session())
+        house.states.ring(payload)
+        await house.outlet.has(1)
+
+    assert house.store.asked == [None, None]
+
+
+async def test_a_session_created_a_moment_ago_is_looked_for(house: House) -> None:
+    await house.states.open()
+    house.store.put(1, session())
+    await house.states.see(7)
+    await house.states.see(7)
+
+    assert len(house.states.values(7)) == 1
+    assert house.store.asked == [None, [7]], "once"
+
+
+async def test_asking_for_numbers_that_are_no_sessions_keeps_nothing(house: House) -> None:
+    await house.states.open()
+    for number in range(100, 200):
+        await house.states.see(number)
+
+    assert house.states._rows == {}
+    assert house.changed == []
+
+
+async def test_a_status_is_dated_by_its_last_sign_and_never_ahead_of_now(house: House) -> None:
+    now = datetime.now(UTC)
+    house.store.put(1, session(checked_at=now - timedelta(minutes=9), updated_at=now - timedelta(minutes=1)))
+    house.store.put(1, session(8, updated_at=now + timedelta(hours=5)), number=8)
+    await house.states.open()
+
+    first, second = (datetime.fromisoformat(house.states.values(number)[0].at) for number in (7, 8))
+    assert first == now - timedelta(minutes=1)
+    assert now <= second < now + timedelta(minutes=1)
