@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import secrets
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,27 +10,25 @@ from pathlib import Path
 from typing import Any, Self
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from gateway.domain.access import Principal, Role
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
+from gateway.ground import close_pool, data_dir, open_database, open_vault, read_secret
+from gateway.http.application import application
 from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
-from gateway.http.errors import HANDLERS
 from gateway.http.health import HealthRoutes
 from gateway.http.inbox import InboxRoutes
-from gateway.http.pages import PageRoutes, SecurityHeaders
+from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.trail import TrailRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.attempts import AttemptTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
-from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
 from gateway.postgres.inbox import InboxTable
 from gateway.postgres.listener import Listener
 from gateway.postgres.migrate import migrate
@@ -41,7 +37,6 @@ from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.trail import TrailTable
 from gateway.postgres.upkeep import UpkeepTable
-from gateway.postgres.vault import Vault
 from gateway.realtime import protocol
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub import Hub
@@ -138,7 +133,7 @@ class Gateway:
             pooled=bool(settings.listen_url) or is_pooled_dsn(self.database_url),
         )
         stack.push_async_callback(close_pool, pool)
-        vault = Vault(secret, is_sealing=bool(await pool.fetchval(IS_SEALING)))
+        vault = await open_vault(pool, secret)
         self._simulator = await self._open_simulator()
 
         credentials = CredentialTable(pool, vault)
@@ -208,7 +203,7 @@ class Gateway:
             "simulator": settings.simulator,
             "can_send": False,
         }
-        self.asgi = self._application(
+        self.asgi = application(
             [
                 *WebhookRoutes(webhook, self._senders, self._ingest).routes(),
                 *AuthRoutes(gate, self.login, UI, about).routes(),
@@ -220,7 +215,8 @@ class Gateway:
                 WebSocketRoute("/ws", self._realtime.serve),
                 *self._simulator_routes(),
                 *PageRoutes(gate, UI).routes(),
-            ]
+            ],
+            allowed_origins=settings.allowed_origins,
         )
         stack.push_async_callback(self._listener.close)
         await self._listener.open()
@@ -230,7 +226,7 @@ class Gateway:
 
     async def _start_tasks(self) -> None:
         """The pumps. One that dies ends the gateway: better restarted than deaf."""
-        pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
+        pumps = self._pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
         running = [
             pumps.create_task(self._feed.run(), name="feed"),
             pumps.create_task(self._states.run(), name="states"),
@@ -274,15 +270,22 @@ class Gateway:
     def _hears_again(self) -> None:
         self._feed.ring("*")
         self._states.ring("*")
-        self._linking_looks()
+        self._linking.wake(())
         if self._stale_since is not None:
-            self._stale_since = None
-            self._realtime.tell_fresh()
+            self._pumps.create_task(self._freshen(), name="freshen")
 
-    def _linking_looks(self) -> None:
-        linking = getattr(self, "_linking", None)
-        if linking is not None:
-            linking.wake(())
+    async def _freshen(self) -> None:
+        """`fresh` promises that nothing is missing: first what came meanwhile, then the word."""
+        while self._listener.is_up:
+            try:
+                await self._feed.look()
+            except StoreUnavailable:
+                await asyncio.sleep(0.2)
+            else:
+                if self._listener.is_up and self._stale_since is not None:
+                    self._stale_since = None
+                    self._realtime.tell_fresh()
+                return
 
     def _hears_nothing(self) -> None:
         self._stale_since = datetime.now(UTC)
@@ -339,81 +342,6 @@ class Gateway:
             Mount("/simulator", routes=self._simulator.page_routes()),
         ]
 
-    def _application(self, routes: list[BaseRoute]) -> Starlette:
-        allowed = list(self.settings.allowed_origins)
-        return Starlette(
-            routes=routes,
-            exception_handlers=HANDLERS,
-            middleware=[
-                Middleware(SecurityHeaders, frame_ancestors=self.settings.allowed_origins),
-                Middleware(
-                    CORSMiddleware,
-                    allow_origins=allowed,
-                    allow_credentials=True,
-                    allow_methods=["GET", "POST", "PUT", "DELETE"],
-                    allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-                    expose_headers=["Retry-After"],
-                ),
-            ],
-        )
-
-
-IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
-
 
 def _validate_session_fields(fields: dict[str, Any], is_update: bool) -> dict[str, Any]:
     return payloads.session_fields(fields, partial=is_update)
-
-
-def data_dir(settings: Settings) -> Path:
-    return settings.data_dir or default_data_dir()
-
-
-def read_secret(settings: Settings) -> str:
-    """GATEWAY_SECRET, or on loopback one made once and kept in the data folder. Raises ConfigError."""
-    if settings.secret:
-        return settings.secret
-    if not settings.is_loopback:
-        raise ConfigError(
-            "GATEWAY_SECRET is required when the gateway is not bound to loopback: it signs every login. "
-            "Make one with `openssl rand -hex 32`."
-        )
-    path = data_dir(settings) / "secret"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            secret = path.read_text().strip()
-            if not secret:
-                raise ConfigError(
-                    f"{path} is empty. Delete it; a new one is made at the next start."
-                ) from None
-            return secret
-        with os.fdopen(descriptor, "w") as file:
-            secret = secrets.token_hex(32)
-            file.write(secret + "\n")
-        return secret
-    except OSError as error:
-        raise ConfigError(
-            f"The data folder {path.parent} cannot be used ({error.strerror}). Set GATEWAY_DATA_DIR to one that can."
-        ) from None
-
-
-async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
-    """The DSN to use: DATABASE_URL, or the embedded Postgres, started and stopped with the stack."""
-    if settings.embedded:
-        return (await stack.enter_async_context(EmbeddedPostgres(data_dir(settings)))).dsn
-    if settings.database_url is None:
-        raise ConfigError(
-            "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
-        )
-    return settings.database_url
-
-
-async def close_pool(pool: Any) -> None:
-    try:
-        async with asyncio.timeout(5.0):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()

@@ -9,18 +9,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Literal
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.app import Gateway
-from gateway.domain.errors import ConfigError, GatewayError
-from gateway.domain.session import SYSTEM
-from gateway.domain.upkeep import WEBHOOK_PATH
+from gateway.domain.errors import ConfigError
 from gateway.realtime.server import GatewayWebSocketProtocol
-from gateway.services.sessions import SessionQuery, Sessions
-from gateway.settings import Settings, is_loopback
+from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +104,15 @@ async def serving(
         await task
 
 
-async def run(settings: Settings, on_ready: Callable[[Gateway], Awaitable[None]]) -> None:
-    """A gateway until SIGINT or SIGTERM, during the start as well. Raises ConfigError if it cannot start."""
+async def run(
+    settings: Settings,
+    on_ready: Callable[[Gateway], Awaitable[None]],
+    sock: socket.socket | None = None,
+) -> None:
+    """A gateway until a signal, during the start as well. Raises ConfigError if it cannot start.
+
+    `sock` is a port that is open already; without it, the one of the settings is opened.
+    """
     stop = asyncio.Event()
     main = asyncio.current_task()
     assert main is not None
@@ -123,15 +126,16 @@ async def run(settings: Settings, on_ready: Callable[[Gateway], Awaitable[None]]
     loop = asyncio.get_running_loop()
     for number in ending_signals():
         loop.add_signal_handler(number, on_signal)
-    sock = bind(settings.host, settings.port)
+    sock = sock or bind(settings.host, settings.port)
     try:
         async with Gateway(settings, address_of(sock)) as gateway:
             is_up = True
             async with serving(gateway.asgi, sock):
                 # What the start has made stays: no need to look at it in every collection.
                 gc.freeze()
-                if settings.simulator and not settings.public_url:
-                    await _move_webhooks(gateway.sessions, gateway.url + WEBHOOK_PATH)
+                if settings.simulator:
+                    # At another port than last time: its webhooks come along before anybody needs them.
+                    await gateway.upkeep.follow_public_url()
                 await on_ready(gateway)
                 try:
                     await stop.wait()
@@ -142,19 +146,6 @@ async def run(settings: Settings, on_ready: Callable[[Gateway], Awaitable[None]]
             raise
     finally:
         sock.close()
-
-
-async def _move_webhooks(sessions: Sessions, here: str) -> None:
-    """Brings the simulator's webhooks along when we come back at another port; addresses elsewhere are left."""
-    query = SessionQuery(limit=200)
-    try:
-        for session in (await sessions.page(query))[0]:
-            there = urlsplit(session.webhook_url or "")
-            is_ours = there.path == WEBHOOK_PATH and is_loopback(there.hostname or "")
-            if is_ours and session.webhook_url != here:
-                await sessions.update(int(session.id), {"webhook_url": here}, SYSTEM)
-    except GatewayError as error:
-        logger.warning("webhooks.not_moved error=%s", error)
 
 
 async def run_app(

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from gateway import app
+from gateway import ground
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrate import migrate
 from gateway.serving import bind, ending_signals
@@ -51,7 +51,7 @@ async def supervise(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
-        database_url = await app.open_database(settings, stack)
+        database_url = await ground.open_database(settings, stack)
         await migrate(
             settings.listen_url or database_url, report=lambda line: logger.info("migrate %s", line)
         )
@@ -59,8 +59,8 @@ async def supervise(settings: Settings) -> None:
             **os.environ,
             "DATABASE_URL": database_url,
             "GATEWAY_EMBEDDED": "false",
-            "GATEWAY_SECRET": app.read_secret(settings),
-            "GATEWAY_DATA_DIR": str(app.data_dir(settings)),
+            "GATEWAY_SECRET": ground.read_secret(settings),
+            "GATEWAY_DATA_DIR": str(ground.data_dir(settings)),
             "GATEWAY_HOST": settings.host,
             "GATEWAY_WORKERS": "1",
             **({"GATEWAY_PUBLIC_URL": settings.public_url} if settings.public_url else {}),

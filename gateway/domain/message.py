@@ -49,6 +49,8 @@ class DeliveryState(IntEnum):
 
 def overwritten_by(state: DeliveryState) -> list[str]:
     """The words of the states that `state` may replace: ticks never go backwards."""
+    if state is DeliveryState.QUEUED:
+        return []  # upstream's "pending" says nothing that we do not know; a failed one must not look alive again
     if state is DeliveryState.FAILED:
         return [item.word for item in (DeliveryState.UNKNOWN, DeliveryState.QUEUED, DeliveryState.SENT)]
     return [item.word for item in DeliveryState if item < state]

@@ -25,7 +25,7 @@ _CONVERSATIONS = """
 WITH message AS (
     SELECT coalesce(wasender_session_id, 0) AS session_id,
            gateway.chat_of(chat, from_phone) AS chat,
-           coalesce(received_at, created_at)::timestamptz AS at,
+           coalesce(received_at, created_at, 'epoch')::timestamptz AS at,
            NOT coalesce(is_read, false) AND deleted_at IS NULL AS is_unread,
            NOT coalesce(replied, false) AS is_unreplied,
            true AS is_incoming,
@@ -34,7 +34,7 @@ WITH message AS (
     FROM public.whatsapp_incoming_messages
     UNION ALL
     SELECT coalesce(wasender_session_id, 0), gateway.chat_of(chat, to_phone),
-           coalesce(sent_at, created_at)::timestamptz, false, false, false, NULL, message_text
+           coalesce(sent_at, created_at, 'epoch')::timestamptz, false, false, false, NULL, message_text
     FROM public.whatsapp_outgoing_messages
 ), conversation AS (
     SELECT session_id, chat, max(at) AS at,
@@ -64,30 +64,30 @@ _LAST = """
 SELECT page.session_id, page.chat, last.tbl, last.record
 FROM unnest($1::bigint[], $2::text[]) AS page(session_id, chat)
 CROSS JOIN LATERAL (
-    (SELECT 'whatsapp_incoming_messages' AS tbl, coalesce(m.received_at, m.created_at)::timestamptz AS at,
+    (SELECT 'whatsapp_incoming_messages' AS tbl, coalesce(m.received_at, m.created_at, 'epoch')::timestamptz AS at,
             to_jsonb(m) - 'raw_data' AS record
      FROM public.whatsapp_incoming_messages m
      WHERE coalesce(m.wasender_session_id, 0) = page.session_id
        AND gateway.chat_of(m.chat, m.from_phone) = page.chat
-     ORDER BY coalesce(m.received_at, m.created_at) DESC, m.id DESC LIMIT 1)
+     ORDER BY coalesce(m.received_at, m.created_at, 'epoch') DESC, m.id DESC LIMIT 1)
     UNION ALL
-    (SELECT 'whatsapp_outgoing_messages', coalesce(m.sent_at, m.created_at)::timestamptz, to_jsonb(m) - 'raw_data'
+    (SELECT 'whatsapp_outgoing_messages', coalesce(m.sent_at, m.created_at, 'epoch')::timestamptz, to_jsonb(m) - 'raw_data'
      FROM public.whatsapp_outgoing_messages m
      WHERE coalesce(m.wasender_session_id, 0) = page.session_id
        AND gateway.chat_of(m.chat, m.to_phone) = page.chat
-     ORDER BY coalesce(m.sent_at, m.created_at) DESC, m.id DESC LIMIT 1)
+     ORDER BY coalesce(m.sent_at, m.created_at, 'epoch') DESC, m.id DESC LIMIT 1)
     ORDER BY at DESC LIMIT 1
 ) last
 """
 
 _MESSAGES = """
 WITH message AS (
-    SELECT 'whatsapp_incoming_messages' AS tbl, coalesce(m.received_at, m.created_at)::timestamptz AS at,
+    SELECT 'whatsapp_incoming_messages' AS tbl, coalesce(m.received_at, m.created_at, 'epoch')::timestamptz AS at,
            'in' AS direction, m.id::text AS id, to_jsonb(m) - 'raw_data' AS record
     FROM public.whatsapp_incoming_messages m
     WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.from_phone) = $2
     UNION ALL
-    SELECT 'whatsapp_outgoing_messages', coalesce(m.sent_at, m.created_at)::timestamptz, 'out', m.id::text,
+    SELECT 'whatsapp_outgoing_messages', coalesce(m.sent_at, m.created_at, 'epoch')::timestamptz, 'out', m.id::text,
            to_jsonb(m) - 'raw_data'
     FROM public.whatsapp_outgoing_messages m
     WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2

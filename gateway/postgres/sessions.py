@@ -97,7 +97,9 @@ class SessionTable:
     async def list_sessions(self, query: SessionQuery) -> tuple[list[Session], bool]:
         digits = number_part(query.search)
         # Column names come from the table above, never from outside.
-        order = ", ".join(f"{_SORTS[name]} {'DESC' if down else 'ASC'} NULLS LAST" for name, down in query.sort)
+        order = ", ".join(
+            f"{_SORTS[name]} {'DESC' if down else 'ASC'} NULLS LAST" for name, down in query.sort
+        )
         sql = f"""{_SELECT}
             WHERE ($1::bigint[] IS NULL OR s.wasender_session_id = ANY($1))
               AND ($2::text[] IS NULL OR lower(coalesce(s.status, '')) = ANY($2))

@@ -18,8 +18,9 @@ async def write_status(connection: Connection, session_id: int, status: str, sou
         status,
         same_statuses(status),
     )
-    await mark_checked(connection, session_id, source)
-    if source in ("poll", "probe") and not tag.endswith(" 0"):
+    is_changed = not tag.endswith(" 0")
+    await mark_checked(connection, session_id, source, at_once=is_changed)
+    if source in ("poll", "probe") and is_changed:
         # Found by asking: a webhook should tell of it within moments, or none arrives here at all.
         await connection.execute(
             "UPDATE gateway.session_state SET webhook_missed_at = now() WHERE wasender_session_id = $1",
@@ -27,17 +28,21 @@ async def write_status(connection: Connection, session_id: int, status: str, sou
         )
 
 
-async def mark_checked(connection: Connection, session_id: int, source: StatusSource) -> None:
-    """ "Checked a moment ago": written at most once a minute unless the source is another one; rings nothing."""
+async def mark_checked(
+    connection: Connection, session_id: int, source: StatusSource, *, at_once: bool = False
+) -> None:
+    """Notes that the status was confirmed now: once a minute and source, or `at_once`. Rings nothing."""
     await connection.execute(
         """
         INSERT INTO gateway.session_state AS st (wasender_session_id, checked_at, source)
         VALUES ($1, now(), $2)
         ON CONFLICT (wasender_session_id) DO UPDATE SET checked_at = now(), source = $2
         WHERE st.checked_at IS NULL OR st.checked_at < now() - interval '1 minute' OR st.source IS DISTINCT FROM $2
+           OR $3
         """,
         session_id,
         source,
+        at_once,
     )
 
 

@@ -67,6 +67,11 @@ class Feed:
         """Learns where every inbox stands. Raises StoreUnavailable."""
         await self._read()
 
+    async def look(self) -> None:
+        """Returns when everything committed before has been published. Raises StoreUnavailable."""
+        self._all_dirty = True
+        await self._read()
+
     async def run(self) -> None:
         failures = 0
         while True:

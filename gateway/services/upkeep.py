@@ -91,7 +91,7 @@ class Upkeep:
         self._public_url = public_url
         self._clock = clock
         self._roll = roll
-        self._moved = False
+        self._has_moved = False
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,16 +121,18 @@ class Upkeep:
     async def round(self) -> None:
         """One look at everything that a sync does not see."""
         if self._public_url is not None:
-            if not self._moved:
-                await self._follow_public_url(self._public_url)
-                self._moved = True
+            await self.follow_public_url()
             await self._look_at_webhooks(self._public_url)
         for session_id in await self._store.quiet_sessions(QUIET_S, PROBES_PER_ROUND):
             await self.probe(session_id)
 
-    async def _follow_public_url(self, public_url: str) -> None:
-        """The gateway has moved: webhooks that went to its old address go to the new one."""
+    async def follow_public_url(self) -> None:
+        """If the gateway has moved since its last start, its webhooks go to the new address. Once is enough."""
+        public_url = self._public_url
+        if public_url is None or self._has_moved:
+            return
         before = await self._store.public_url_before(public_url)
+        self._has_moved = True
         if before is None or before == public_url:
             return
         for facts in await self._store.facts():

@@ -34,7 +34,9 @@ async def make(browser: Browser, login: str, url: str, folder: Path) -> None:
     await page.get_by_role("button").click()
     await page.wait_for_url(url + "/")
     shop = await call(page, f"{url}/api/whatsapp-sessions", {"name": "Shop", "phone_number": "+491511234567"})
-    store = await call(page, f"{url}/api/whatsapp-sessions", {"name": "Store", "phone_number": "+491517654321"})
+    store = await call(
+        page, f"{url}/api/whatsapp-sessions", {"name": "Store", "phone_number": "+491517654321"}
+    )
     await call(page, f"{url}/api/whatsapp-sessions/{shop['id']}/connect")
     await page.get_by_test_id("sessions-button").click()
     await page.get_by_test_id("session-row").first.get_by_role("button").first.click()

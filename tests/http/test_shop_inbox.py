@@ -134,3 +134,8 @@ async def test_marking_read_works_on_rows_of_the_shop(adopted: Shop) -> None:
 
     assert await adopted.gateway.data("POST", path) == {"marked": 1}
     assert (await by_chat(adopted))[ANNA]["unread"] == 0
+
+
+async def test_rows_of_the_shop_without_any_time_are_served_too(adopted: Shop) -> None:
+    old = (await by_chat(adopted))["447700900123@s.whatsapp.net"]
+    assert old["last_at"] < "1971"  # the beginning of time, in the zone of the shop

@@ -132,7 +132,7 @@ async def test_waiting_for_a_lock_holds_nobody_up_for_long(
         async with asyncio.timeout(60):
             applied = await running
 
-    assert applied[-1] == "0017_indexes.sql"
+    assert "0017_indexes.sql" in applied
 
 
 async def insert_message_of_shop(connection: asyncpg.Connection, number: int) -> None:
@@ -191,7 +191,7 @@ async def test_index_build_waits_for_old_transactions_and_says_so(
             await insert_message_of_shop(shop, 1)
         await transaction.rollback()
         async with asyncio.timeout(60):
-            assert (await running)[-1] == "0017_indexes.sql"
+            assert "0017_indexes.sql" in await running
 
 
 async def test_missing_rights_are_one_sentence(shop_database: str) -> None:

@@ -22,7 +22,7 @@ async def opened(demo: Command) -> re.Match[str]:
 
 
 def secret_in(data_dir: Path) -> str:
-    return (data_dir / "demo" / "secret").read_text().strip()
+    return (data_dir / "secret").read_text().strip()
 
 
 async def test_a_fresh_demo_prints_a_login_link_and_is_ready(terminal: Terminal, data_dir: Path) -> None:

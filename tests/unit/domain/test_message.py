@@ -20,8 +20,12 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 def test_no_state_may_replace_itself_or_one_that_is_further() -> None:
     for state in DeliveryState:
-        if state is not DeliveryState.FAILED:
+        if state not in (DeliveryState.FAILED, DeliveryState.QUEUED):
             assert message.overwritten_by(state) == [item.word for item in DeliveryState if item < state]
+
+
+def test_upstreams_pending_replaces_nothing() -> None:
+    assert message.overwritten_by(DeliveryState.QUEUED) == []
 
 
 def test_a_failure_replaces_what_was_not_delivered_yet_and_a_proof_replaces_the_failure() -> None:

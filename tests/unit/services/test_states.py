@@ -1,119 +1,13 @@
 """States: the newest value of each part, with versions that grow and values that expire."""
 
-import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.domain.errors import StoreUnavailable, UpstreamFailed
-from gateway.domain.linking import Attempt
-from gateway.domain.session import Session, SessionId
-from gateway.services.states import ENDED_SHOWN_S, StateRow, States, StateValue
-
-
-def session(number: int = 7, **changes: object) -> Session:
-    made = Session(
-        id=SessionId(number),
-        name="Shop",
-        phone_number="+49",
-        status="connected",
-        account_protection=None,
-        log_messages=None,
-        webhook_url=None,
-        webhook_enabled=None,
-        webhook_events=None,
-        user_info=None,
-        last_connected_at=None,
-        created_at=None,
-        updated_at=datetime(2026, 1, 1, tzinfo=UTC),
-        checked_at=None,
-        source=None,
-        version=1,
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def attempt(number: int = 7, **changes: object) -> Attempt:
-    now = time.time()
-    made = Attempt(
-        id=1, session_id=number, holder=None, actor="Ann", started_at=now, moved_at=now, code="2@a", seq=3,
-        number=1, issued_at=now, expires_at=now + 45,
-    )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-class Store:
-    def __init__(self) -> None:
-        self.rows: dict[int, StateRow] = {}
-        self.asked: list[list[int] | None] = []
-        self.failures = 0
-
-    def put(
-        self, version: int, held: Session | None = None, link: Attempt | None = None, number: int = 7
-    ) -> None:
-        self.rows[number] = StateRow(number, version, held, link)
-
-    async def read_states(self, session_ids: Sequence[int] | None) -> list[StateRow]:
-        self.asked.append(None if session_ids is None else list(session_ids))
-        if self.failures:
-            self.failures -= 1
-            raise StoreUnavailable("away")
-        if session_ids is None:
-            return [row for row in self.rows.values() if row.session is not None]
-        return [self.rows.get(number, StateRow(number, 0, None, None)) for number in session_ids]
-
-
-class Outlet:
-    def __init__(self) -> None:
-        self.published: list[StateValue] = []
-        self.watched = {"session:7"}
-        self.moved = asyncio.Event()
-
-    def publish_state(self, value: StateValue) -> None:
-        self.published.append(value)
-        self.moved.set()
-
-    def is_watched(self, topic: str) -> bool:
-        return topic in self.watched
-
-    def events(self) -> list[tuple[str, int]]:
-        return [(value.event, value.version) for value in self.published]
-
-    async def has(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while len(self.published) < count:
-                self.moved.clear()
-                await self.moved.wait()
-
-
-class House:
-    """States between a store and an outlet, and what was drawn."""
-
-    def __init__(self) -> None:
-        self.store = Store()
-        self.outlet = Outlet()
-        self.drawn: list[str] = []
-        self.changed: list[int] = []
-        self.states = States(self.store, self.outlet, self.draw, on_change=self.changed.extend)
-
-    def draw(self, code: str) -> str:
-        self.drawn.append(code)
-        return f"picture of {code}"
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        await self.states.open()
-        task = asyncio.create_task(self.states.run(), name="states")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+from gateway.domain.errors import UpstreamFailed
+from gateway.services.states import ENDED_SHOWN_S, States
+from tests.unit.services.states_fakes import House, attempt, session
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""Commands that look after a gateway: `migrate`, `integrations`, `sync`, `token`."""
+
+import sys
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from gateway import app, ground
+from gateway.domain.access import Principal, Role
+from gateway.domain.errors import ConfigError, GatewayError
+from gateway.postgres import migrate as migrations
+from gateway.postgres.credentials import CredentialTable
+from gateway.postgres.pool import is_pooled_dsn, open_pool
+from gateway.services.login import Login
+from gateway.settings import Settings, read_settings
+from gateway.terminal import DataDir, Embedded, err, out, run
+
+commands = typer.Typer()
+integrations = typer.Typer(no_args_is_help=True, help="Credentials of the services behind the gateway.")
+commands.add_typer(integrations, name="integrations")
+
+# ---------------------------------------------------------------------------------------------- database
+
+
+@commands.command()
+def migrate(
+    remove: Annotated[bool, typer.Option("--remove", help="Drop what is ours, and only that.")] = False,
+    data_dir: DataDir = None,
+    embedded: Embedded = None,
+) -> None:
+    """Brings the database up to date. Safe to repeat, and to run twice at once."""
+    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    run(_migrate(settings, remove))
+
+
+async def _migrate(settings: Settings, remove: bool) -> None:
+    async with AsyncExitStack() as stack:
+        dsn = await ground.open_database(settings, stack)
+        dsn = settings.listen_url or dsn
+        if remove:
+            await migrations.remove(dsn, report=out.print)
+            return
+        applied = await migrations.migrate(dsn, report=out.print)
+        out.print(f"{len(applied)} applied." if applied else "Nothing to do: the database is up to date.")
+
+
+@integrations.command("set")
+def set_integration(
+    name: Annotated[str, typer.Argument(help="wasender")],
+    data_dir: DataDir = None,
+    embedded: Embedded = None,
+) -> None:
+    """Stores the account token of WasenderAPI, read from stdin or a prompt."""
+    if name != "wasender":
+        raise ConfigError(f"There is no integration {name!r}: only wasender.")
+    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    token = typer.prompt("Account token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if not token.strip():
+        raise ConfigError("The token is empty. Give it on stdin, or at the prompt.")
+    run(_store_token(settings, token.strip()))
+
+
+async def _store_token(settings: Settings, token: str) -> None:
+    async with AsyncExitStack() as stack:
+        dsn = await ground.open_database(settings, stack)
+        await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
+        pool = await open_pool(dsn, timezone=settings.timezone, pooled=is_pooled_dsn(dsn))
+        stack.push_async_callback(ground.close_pool, pool)
+        vault = await ground.open_vault(pool, ground.read_secret(settings))
+        await CredentialTable(pool, vault).set_account_token(token)
+    out.print("Stored. Running gateways use it within a minute.")
+
+
+@commands.command()
+def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Reconciles all sessions with WasenderAPI."""
+    settings = read_settings(data_dir=data_dir, embedded=embedded, host="127.0.0.1", port=0)
+    run(_sync(settings))
+
+
+async def _sync(settings: Settings) -> None:
+    async with app.Gateway(settings, "http://127.0.0.1") as gateway:
+        await gateway.drain()  # it is here for this one thing, and upkeep would sync at the same time
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+            line = bar.add_task("Sessions", total=None)
+            report = await gateway.sessions.sync(
+                progress=lambda done, total: bar.update(line, completed=done, total=total)
+            )
+    out.print(
+        f"{report.total} sessions: {report.created} created, {report.updated} updated, "
+        f"{report.gone} gone, {report.unchanged} unchanged."
+    )
+    for line_of_error in report.errors:
+        err.print(line_of_error)
+
+
+# ---------------------------------------------------------------------------------------------- logins
+
+
+@commands.command()
+def token(
+    role: Annotated[str, typer.Option(help="viewer, agent or admin.")] = "agent",
+    name: Annotated[str, typer.Option(help="Who it is for; shown in the audit trail.")] = "token",
+    session: Annotated[list[int] | None, typer.Option(min=1, help="Sessions it covers; default all.")] = None,
+    expires: Annotated[str, typer.Option(help="How long it is good: 30m, 12h, 7d.")] = "12h",
+    data_dir: DataDir = None,
+) -> None:
+    """Prints a JWT for the API and the sockets."""
+    settings = read_settings(data_dir=data_dir)
+    sessions = frozenset(session) if session else None
+    try:
+        principal = Principal(sub=name, name=name, role=Role.parse(role), sessions=sessions)
+    except GatewayError as error:
+        raise ConfigError(error.message) from None
+    signer = Login(ground.read_secret(settings), _NoTickets())
+    print(signer.issue(principal, _duration_s(expires))[0])  # noqa: T201
+
+
+def _duration_s(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = text[:-1], text[-1:]
+    is_number = number.isascii() and number.isdigit() and len(number) <= 9
+    if unit not in units or not is_number or int(number) == 0:
+        raise ConfigError(f"{text!r} is not a time like 30m, 12h or 7d.")
+    return float(int(number) * units[unit])
+
+
+class _NoTickets:
+    """A signer without a database."""
+
+    async def keep_ticket(self, digest: bytes, kind: str, claims: dict[str, Any], life_s: float) -> None:
+        raise AssertionError("tickets need a database")
+
+    async def use_ticket(self, digest: bytes) -> tuple[str, dict[str, Any]] | None:
+        raise AssertionError("tickets need a database")

@@ -1,0 +1,75 @@
+"""What a gateway stands on: its data folder, its secret, its database."""
+
+import asyncio
+import os
+import secrets
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import asyncpg
+
+from gateway.domain.errors import ConfigError
+from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
+from gateway.postgres.vault import Vault
+from gateway.settings import Settings
+
+_IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
+
+
+def data_dir(settings: Settings) -> Path:
+    return settings.data_dir or default_data_dir()
+
+
+def read_secret(settings: Settings) -> str:
+    """GATEWAY_SECRET, or on loopback one made once and kept in the data folder. Raises ConfigError."""
+    if settings.secret:
+        return settings.secret
+    if not settings.is_loopback:
+        raise ConfigError(
+            "GATEWAY_SECRET is required when the gateway is not bound to loopback: it signs every login. "
+            "Make one with `openssl rand -hex 32`."
+        )
+    path = data_dir(settings) / "secret"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            secret = path.read_text().strip()
+            if not secret:
+                raise ConfigError(
+                    f"{path} is empty. Delete it; a new one is made at the next start."
+                ) from None
+            return secret
+        with os.fdopen(descriptor, "w") as file:
+            secret = secrets.token_hex(32)
+            file.write(secret + "\n")
+        return secret
+    except OSError as error:
+        raise ConfigError(
+            f"The data folder {path.parent} cannot be used ({error.strerror}). Set GATEWAY_DATA_DIR to one that can."
+        ) from None
+
+
+async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The DSN to use: DATABASE_URL, or the embedded Postgres, started and stopped with the stack."""
+    if settings.embedded:
+        return (await stack.enter_async_context(EmbeddedPostgres(data_dir(settings)))).dsn
+    if settings.database_url is None:
+        raise ConfigError(
+            "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
+        )
+    return settings.database_url
+
+
+async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
+    """The vault, in the way the operator has chosen for this database."""
+    return Vault(secret, is_sealing=bool(await pool.fetchval(_IS_SEALING)))
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(5.0):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

@@ -1,0 +1,30 @@
+"""The routes as one ASGI application, with what holds for every answer."""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
+
+from gateway.http.errors import HANDLERS
+from gateway.http.pages import SecurityHeaders
+
+
+def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]) -> Starlette:
+    """`allowed_origins` are foreign pages that may call us and may show our page in a frame."""
+    return Starlette(
+        routes=list(routes),
+        exception_handlers=HANDLERS,
+        middleware=[
+            Middleware(SecurityHeaders, frame_ancestors=allowed_origins),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(allowed_origins),
+                allow_credentials=True,
+                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+                expose_headers=["Retry-After"],
+            ),
+        ],
+    )

@@ -1,0 +1,121 @@
+"""A connection between a real hub, an outlet that can be full, and streams whose answers can be held back."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.domain.access import Principal, Role
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.stream import Event, Extent, Inbox, Position
+from gateway.realtime.connection import Connection
+from gateway.realtime.framing import Burst, Frame, frame
+from gateway.realtime.hub import Hub
+
+BOX = Inbox(12)
+
+
+class Outlet:
+    """Takes everything; `load` is what it says is still on its way."""
+
+    hears_pongs = True
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self.load = 0
+        self.heard_at = 0.0
+        self.wrote = asyncio.Event()
+        self.empty = asyncio.Event()
+
+    def heard(self) -> None: ...
+    def buffered(self) -> int:
+        return self.load
+
+    def write(self, burst: Burst) -> None:
+        self.frames.extend(orjson.loads(item.text) for item in burst.frames)
+        self.wrote.set()
+
+    def ping(self) -> None: ...
+    async def drained(self) -> None:
+        await self.empty.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        self.frames.append({"type": "close", "code": code})
+        self.wrote.set()
+
+    def abort(self) -> None: ...
+    def release(self) -> None: ...
+
+    def read_all(self) -> None:
+        self.load = 0
+        self.empty.set()
+
+    async def has(self, kind: str, count: int = 1) -> None:
+        async with asyncio.timeout(5):
+            while len([item for item in self.frames if item["type"] == kind]) < count:
+                self.wrote.clear()
+                await self.wrote.wait()
+
+    def seen(self) -> list[Any]:
+        """Offsets of events; kinds of everything else."""
+        return [item["off"] if item["type"] == "event" else item["type"] for item in self.frames]
+
+
+class Streams:
+    """A stream whose answers can be held back."""
+
+    def __init__(self, top: int) -> None:
+        self.extent = Extent(top, 0, "e1")
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+        self.answer.set()
+        self.is_away = False
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        return {BOX: self.extent}
+
+    async def ensure(self, inbox: int) -> Extent:
+        return self.extent
+
+    async def read_after(
+        self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
+    ) -> list[Event]:
+        self.asked.set()
+        await self.answer.wait()
+        if self.is_away:
+            raise StoreUnavailable("away")
+        first = max(offsets[BOX], self.extent.floor) + 1
+        return events(first, min(first + limit - 1, self.extent.top))
+
+
+def events(first: int, last: int) -> list[Event]:
+    return [Event(BOX, off, "t", "INSERT", "", {}, {}) for off in range(first, last + 1)]
+
+
+def encode(event: Event) -> Frame:
+    return frame({"type": "event", "off": event.off})
+
+
+ADMIN = Principal("a", "A", Role.ADMIN, None)
+FROM_START = {BOX: Position(0, "e1")}
+
+
+class House:
+    def __init__(self, top: int) -> None:
+        self.hub = Hub(encode)
+        self.hub.advance(BOX, Extent(top, 0, "e1"))
+        self.streams = Streams(top)
+        self.outlet = Outlet()
+        self.connection = Connection("c", ADMIN, self.outlet, self.hub, self.streams)
+        self.hub.connections.add(self.connection)
+
+    def commit(self, first: int, last: int) -> None:
+        """These events are stored and published."""
+        self.streams.extent = Extent(last, self.streams.extent.floor, self.streams.extent.epoch)
+        self.hub.publish(BOX, events(first, last))
+
+    def begin_anew(self) -> None:
+        """The store has a new history; the hub has not heard of it."""
+        top = self.streams.extent.top + 1
+        self.streams.extent = Extent(top, top, "e2")
