@@ -71,7 +71,8 @@ CROSS JOIN LATERAL (
        AND gateway.chat_of(m.chat, m.from_phone) = page.chat
      ORDER BY coalesce(m.received_at, m.created_at, 'epoch') DESC, m.id DESC LIMIT 1)
     UNION ALL
-    (SELECT 'whatsapp_outgoing_messages', coalesce(m.sent_at, m.created_at, 'epoch')::timestamptz, to_jsonb(m) - 'raw_data'
+    (SELECT 'whatsapp_outgoing_messages', coalesce(m.sent_at, m.created_at, 'epoch')::timestamptz,
+            to_jsonb(m) - 'raw_data'
      FROM public.whatsapp_outgoing_messages m
      WHERE coalesce(m.wasender_session_id, 0) = page.session_id
        AND gateway.chat_of(m.chat, m.to_phone) = page.chat

@@ -1,4 +1,4 @@
-"""Makes the README's picture: `python -m tests.browser.screenshots [FOLDER]`. Also the page on a phone, dark and RTL."""
+"""Makes the README's picture, and the page on a phone, dark and RTL: `python -m tests.browser.screenshots [FOLDER]`."""
 
 import asyncio
 import sys

@@ -263,4 +263,4 @@ async def test_value_that_should_be_unique_and_is_not_is_named(shop_database: st
             await migrate(shop_database, report=quiet)
         await connection.execute(f"DELETE FROM {INCOMING} WHERE from_phone = '1'")
 
-        assert await migrate(shop_database, report=quiet) == ["0017_indexes.sql"]
+        assert (await migrate(shop_database, report=quiet))[0] == "0017_indexes.sql"
