@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -46,15 +47,33 @@ def error_reply(error: errors.GatewayError) -> Response:
         headers["Retry-After"] = str(retry_after_s)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    return json_reply(
+        _content(error.message, error.code, error.action, retry_after_s, error.details), status, headers
+    )
+
+
+def _content(
+    sentence: str,
+    code: str,
+    action: errors.Action | None = None,
+    retry_after_s: int | None = None,
+    details: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Our envelope, and beside it the names under which WasenderAPI's clients look for the same."""
     content = {
         "success": False,
-        "error": error.message,
-        "code": error.code,
-        "action": error.action,
+        "error": sentence,
+        "message": sentence,
+        "code": code,
+        "action": action,
         "retry_after_s": retry_after_s,
-        "details": error.details,
+        "details": details,
     }
-    return json_reply(content, status, headers)
+    if retry_after_s is not None:
+        content["retry_after"] = retry_after_s
+    if details and isinstance(details.get("errors"), dict):
+        content["errors"] = details["errors"]
+    return content
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
@@ -68,14 +87,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
         404: f"There is nothing at {request.url.path}.",
         405: f"{request.method} is not possible at {request.url.path}.",
     }.get(error.status_code, str(error.detail))
-    content = {
-        "success": False,
-        "error": sentence,
-        "code": _HTTP_CODES.get(error.status_code, "invalid"),
-        "action": None,
-        "retry_after_s": None,
-        "details": None,
-    }
+    content = _content(sentence, _HTTP_CODES.get(error.status_code, "invalid"))
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))

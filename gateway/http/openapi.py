@@ -215,6 +215,7 @@ def _error_example(code: str) -> Json:
         "value": {
             "success": False,
             "error": sentence,
+            "message": sentence,
             "code": code,
             "action": _ACTIONS[code],
             "retry_after_s": 5 if waits else None,

@@ -82,6 +82,7 @@ class ErrorReply(BaseModel):
 
     success: Literal[False]
     error: str = Field(description="One sentence for people.", examples=["Session 12 is not there."])
+    message: str = Field(description="The same, where WasenderAPI's clients look for it.", examples=[""])
     code: str = Field(description="One word for programs.", json_schema_extra={"enum": [*CODES]})
     action: Action | None = Field(description="What a page can offer.")
     retry_after_s: int | None = Field(
@@ -89,6 +90,16 @@ class ErrorReply(BaseModel):
     )
     details: dict[str, Any] | None = Field(
         description="`errors` holds sentences by field, `sessions` the ids to choose from.", examples=[None]
+    )
+    retry_after: int | None = Field(
+        None,
+        description="As `retry_after_s`, under WasenderAPI's name; left out if nothing is to wait for.",
+        examples=[5],
+    )
+    errors: dict[str, Any] | None = Field(
+        None,
+        description="As `details.errors`, under WasenderAPI's name; left out if there are none.",
+        examples=[None],
     )
 
 

@@ -25,8 +25,8 @@ from gateway.domain.message import (
     overwritten_by,
 )
 from gateway.postgres import delivery_statements as sql
-from gateway.postgres.attempts import write_code
-from gateway.postgres.statuses import write_status
+from gateway.postgres.attempts import write_codes
+from gateway.postgres.statuses import write_statuses
 from gateway.services.ingest import Delivery, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -79,13 +79,15 @@ class Batch:
     # ------------------------------------------------------------------------------------------ sessions
 
     async def _write_session_changes(self) -> None:
-        statuses = self._each(StatusReported)
-        for number, session_id, report in sorted(statuses, key=lambda item: (item[1], item[0])):
-            await write_status(self._connection, session_id, report.status, "webhook")
-            self._stored.add(number)
-        for number, session_id, code in sorted(self._each(CodeReported), key=lambda item: (item[1], item[0])):
-            await write_code(self._connection, session_id, code.code, CODE_LIFE_S)
-            self._stored.add(number)
+        # One statement for all sessions. What the same session says twice is written twice, in its order.
+        for said in _rounds(self._each(StatusReported)):
+            statuses = {session_id: report.status for _, session_id, report in said}
+            await write_statuses(self._connection, statuses, "webhook")
+            self._stored.update(number for number, _, _ in said)
+        for brought in _rounds(self._each(CodeReported)):
+            codes = {session_id: report.code for _, session_id, report in brought}
+            await write_codes(self._connection, codes, CODE_LIFE_S)
+            self._stored.update(number for number, _, _ in brought)
 
     # ------------------------------------------------------------------------------------------ messages
 
@@ -239,6 +241,18 @@ class Batch:
             sql.MOVE, key_id, session_id, state.word, at, error, overwritten_by(state)
         )
         return _count(done) > 0
+
+
+def _rounds(changes: list[tuple[int, int, T]]) -> list[list[tuple[int, int, T]]]:
+    """The first change of each session, the second of each, and so on; each round in the order of the sessions."""
+    rounds: list[list[tuple[int, int, T]]] = []
+    taken: dict[int, int] = {}
+    for change in sorted(changes, key=lambda item: (item[1], item[0])):
+        turn = taken[change[1]] = taken.get(change[1], -1) + 1
+        if turn == len(rounds):
+            rounds.append([])
+        rounds[turn].append(change)
+    return rounds
 
 
 def _received_from(item: MessageReceived, phone: str | None) -> MessageReceived:

@@ -170,7 +170,7 @@ class SessionTable:
                     word = await self._insert(connection, upstream)
                 else:
                     word = await self._update(connection, upstream, before)
-                await mark_checked(connection, upstream.id, source)
+                await mark_checked(connection, [upstream.id], source)
                 row = await connection.fetchrow(_SELECT + "WHERE s.wasender_session_id = $1", upstream.id)
         assert row is not None
         return session_of(row), word
