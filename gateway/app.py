@@ -301,7 +301,8 @@ class Gateway:
         match change:
             case StatusReported():
                 self._linking.on_status(session_id, change.status)
-                self.sessions.reported(session_id, change)
+                known = self._states.session(session_id)
+                self.sessions.reported(session_id, change, known.status if known else None)
             case CodeReported():
                 self._linking.wake([session_id])
 

@@ -1,6 +1,7 @@
 """What a gateway stands on: its data folder, its secret, its database."""
 
 import asyncio
+import logging
 import os
 import secrets
 from contextlib import AsyncExitStack
@@ -12,6 +13,11 @@ from gateway.domain.errors import ConfigError
 from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""Between two looks whether the embedded Postgres still runs."""
 
 _IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
 
@@ -54,12 +60,33 @@ def read_secret(settings: Settings) -> str:
 async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     """The DSN to use: DATABASE_URL, or the embedded Postgres, started and stopped with the stack."""
     if settings.embedded:
-        return (await stack.enter_async_context(EmbeddedPostgres(data_dir(settings)))).dsn
+        server = await stack.enter_async_context(EmbeddedPostgres(data_dir(settings)))
+        keeper = asyncio.create_task(_keep_up(server), name="postgres-keeper")
+        stack.push_async_callback(_end, keeper)
+        return server.dsn
     if settings.database_url is None:
         raise ConfigError(
             "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
         )
     return settings.database_url
+
+
+async def _keep_up(server: EmbeddedPostgres) -> None:
+    """Starts the embedded Postgres again when it has died; everybody else just sees it come back."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if server.pid is None:
+            logger.error("postgres.died restarting=true")
+            try:
+                await server.stop()
+                await server.start()
+            except ConfigError as error:
+                logger.error("postgres.not_restarted error=%s", error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:

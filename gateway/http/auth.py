@@ -1,5 +1,6 @@
 """Who is calling, for every route but webhook, health and static files; and the ways to log in."""
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +132,11 @@ class AuthRoutes:
         fields = await fields_of(request)
         kinds: tuple[TicketKind, ...] = ("ws", "embed")
         principal = await self._login.use_ticket(str(fields.get("ticket") or ""), kinds)
-        token, expires_at = self._login.issue(principal, EMBED_LIFE_S)
+        # A ticket must not outlive the login that asked for it: a minute's rights would be for ever.
+        left_s = EMBED_LIFE_S if principal.expires_at is None else principal.expires_at - time.time()
+        if left_s <= 0:
+            raise Unauthenticated("The login that asked for this ticket has expired.")
+        token, expires_at = self._login.issue(principal, min(EMBED_LIFE_S, left_s))
         data = {"token": token, "expires_at": iso_utc(datetime.fromtimestamp(expires_at, UTC))}
         return success(data, headers={"Cache-Control": "no-store"})
 

@@ -15,7 +15,7 @@ from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.message import chat_of, digits_of
 from gateway.http.auth import Gate
-from gateway.http.replies import choice_of, fields_of, flag_of, limit_of, parse_session_id, success
+from gateway.http.replies import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
 from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Page
 
 
@@ -38,7 +38,7 @@ class InboxRoutes:
         query = ConversationQuery(
             sessions=_sessions_of(request, principal),
             filter=cast(ConversationFilter, choice_of(request, "filter", ("all", "unread", "unreplied"))),
-            search=request.query_params.get("search") or None,
+            search=text_of(request, "search"),
             limit=limit_of(request),
             after=after,
             is_everything=flag_of(request, "groups"),

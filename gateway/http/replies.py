@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
+from gateway.domain.message import mend_text
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -50,6 +51,14 @@ def choice_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise Invalid(f"`{name}` must be one of {', '.join(choices)}.")
     return value
+
+
+def text_of(request: Request, name: str) -> str | None:
+    """A query parameter as text; None if it is missing or empty. Raises Invalid for what no text may hold."""
+    value = request.query_params.get(name, "")
+    if value != mend_text(value):
+        raise Invalid(f"`{name}` holds a character that no text may have. Leave it out.")
+    return value or None
 
 
 def flag_of(request: Request, name: str) -> bool:

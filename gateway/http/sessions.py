@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid, NotLinking
+from gateway.domain.errors import Invalid, NotLinking, UpstreamError
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionStatus, session_data
 from gateway.http.auth import Gate
@@ -22,6 +22,7 @@ from gateway.http.replies import (
     limit_of,
     session_id_of,
     success,
+    text_of,
 )
 from gateway.services.sessions import Linker, SessionQuery, Sessions
 
@@ -89,8 +90,8 @@ class SessionRoutes:
         offset = _parse_cursor(request.query_params.get("cursor"))
         query = SessionQuery(
             only=principal.sessions,
-            status=request.query_params.get("status") or None,
-            search=request.query_params.get("search") or None,
+            status=text_of(request, "status"),
+            search=text_of(request, "search"),
             sort=_parse_sort(request.query_params.get("sort")),
             limit=limit_of(request),
             offset=offset,
@@ -187,6 +188,8 @@ class SessionRoutes:
         session_id = session_id_of(request)
         principal.require(Act.CONNECT, session_id)
         session = await self._sessions.get(session_id)
+        if session.status == SessionStatus.CONNECTED and await self._is_linked(session_id):
+            return success({"session_id": session_id, "status": session.status}, headers=_NO_STORE)
         attempt = await self._linking.connect(session_id, principal.actor)
         code = self._pictures.code_data(attempt) if attempt is not None else {}
         status = session.status
@@ -194,6 +197,16 @@ class SessionRoutes:
             status = str(SessionStatus.NEED_SCAN if attempt.code else SessionStatus.CONNECTING)
         data = {"session_id": session_id, "status": status, **code}
         return success(data, headers=_NO_STORE)
+
+    async def _is_linked(self, session_id: int) -> bool:
+        """What upstream says; our own word may be a ghost's. False if it cannot be asked now."""
+        try:
+            session = await self._sessions.get(session_id, refresh=True)
+        except UpstreamError as error:
+            if not error.retryable:
+                raise
+            return False
+        return session.status == SessionStatus.CONNECTED
 
     async def _qr_code(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)

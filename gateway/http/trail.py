@@ -15,7 +15,7 @@ from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.replies import choice_of, flag_of, limit_of, session_id_of, success
+from gateway.http.replies import choice_of, flag_of, limit_of, session_id_of, success, text_of
 from gateway.services.trail import Trail, TrailPage, TrailRow
 
 _COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata")
@@ -35,7 +35,7 @@ class TrailRoutes:
         wanted = choice_of(request, "format", ("json", "csv"))
         page = await self._trail.page(
             session_id,
-            event_type=request.query_params.get("event_type") or None,
+            event_type=text_of(request, "event_type"),
             limit=limit_of(request),
             before=_parse_before(request.query_params.get("cursor")),
             with_upstream=flag_of(request, "upstream"),

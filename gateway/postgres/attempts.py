@@ -30,20 +30,27 @@ LIMIT 1
 # statement: when many phones are linked at once, one after the other held their rows, and the pollers, for seconds.
 _RECORD_CODES = """
 WITH running AS (
-    SELECT a.id, a.wasender_session_id AS session, a.code AS former, brought.code
+    SELECT a.id, a.wasender_session_id AS session, brought.code
     FROM gateway.whatsapp_link_attempts a
     JOIN unnest($1::bigint[], $2::text[]) AS brought (session, code) ON brought.session = a.wasender_session_id
-    WHERE a.ended_at IS NULL AND ($4::uuid IS NULL OR a.holder = $4)
+    WHERE a.ended_at IS NULL
+      AND a.code IS DISTINCT FROM brought.code
+      AND CASE
+          -- A webhook may come late: one that brings a former code again is old news. A poller has just asked.
+          WHEN $4::uuid IS NULL THEN md5(brought.code) <> ALL (a.seen)
+          ELSE a.holder = $4
+      END
     ORDER BY a.wasender_session_id
     FOR UPDATE OF a
 ), numbered AS (
     INSERT INTO gateway.session_state AS st (wasender_session_id, code_seq)
-    SELECT session, 1 FROM running WHERE former IS DISTINCT FROM code ORDER BY session
+    SELECT session, 1 FROM running ORDER BY session
     ON CONFLICT (wasender_session_id) DO UPDATE SET code_seq = st.code_seq + 1
     RETURNING wasender_session_id AS session, code_seq
 )
 UPDATE gateway.whatsapp_link_attempts a
 SET code = running.code,
+    seen = a.seen || md5(running.code),
     seq = numbered.code_seq,
     attempt = a.attempt + 1,
     issued_at = clock_timestamp(),

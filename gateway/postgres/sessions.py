@@ -84,7 +84,7 @@ class SessionTable:
 
     async def get_session(self, session_id: int) -> Session | None:
         with mapped_errors():
-            row = await self._pool.fetchrow(_SELECT + "WHERE s.wasender_session_id = $1", session_id)
+            row = await self._pool.fetchrow(_SELECT + "WHERE s.wasender_session_id = $1::bigint", session_id)
         return session_of(row) if row else None
 
     async def known_ids(self) -> set[int]:
@@ -93,6 +93,16 @@ class SessionTable:
                 "SELECT wasender_session_id::bigint AS id FROM public.whatsapp_sessions"
             )
         return {row["id"] for row in rows}
+
+    async def is_remembered(self, session_id: int) -> bool:
+        # The state's row stays when the session's row is deleted.
+        with mapped_errors():
+            found: bool = await self._pool.fetchval(
+                "SELECT EXISTS (SELECT FROM gateway.session_state WHERE wasender_session_id = $1)"
+                " OR EXISTS (SELECT FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint)",
+                session_id,
+            )
+        return found
 
     async def list_sessions(self, query: SessionQuery) -> tuple[list[Session], bool]:
         digits = number_part(query.search)
@@ -144,7 +154,7 @@ class SessionTable:
                 """
                 SELECT wasender_session_id::bigint AS id, api_key, webhook_secret
                 FROM public.whatsapp_sessions
-                WHERE $1::bigint IS NULL OR wasender_session_id = $1
+                WHERE $1::bigint IS NULL OR wasender_session_id = $1::bigint
                 """,
                 session_id,
             )
@@ -163,7 +173,7 @@ class SessionTable:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 before = await connection.fetchrow(
-                    "SELECT * FROM public.whatsapp_sessions WHERE wasender_session_id = $1 FOR UPDATE",
+                    "SELECT * FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint FOR UPDATE",
                     upstream.id,
                 )
                 if before is None:
@@ -171,7 +181,9 @@ class SessionTable:
                 else:
                     word = await self._update(connection, upstream, before)
                 await mark_checked(connection, [upstream.id], source)
-                row = await connection.fetchrow(_SELECT + "WHERE s.wasender_session_id = $1", upstream.id)
+                row = await connection.fetchrow(
+                    _SELECT + "WHERE s.wasender_session_id = $1::bigint", upstream.id
+                )
         assert row is not None
         return session_of(row), word
 
@@ -217,7 +229,7 @@ class SessionTable:
         # Column names come from the tuple above, never from outside.
         assignments = ", ".join(f"{column} = ${number}" for number, column in enumerate(changes, start=2))
         await connection.execute(
-            f"UPDATE public.whatsapp_sessions SET {assignments} WHERE wasender_session_id = $1",
+            f"UPDATE public.whatsapp_sessions SET {assignments} WHERE wasender_session_id = $1::bigint",
             upstream.id,
             *changes.values(),
         )
@@ -238,7 +250,7 @@ class SessionTable:
                 SET last_connected_at = now(),
                     api_key = coalesce($2, api_key),
                     user_info = coalesce($3, user_info)
-                WHERE wasender_session_id = $1
+                WHERE wasender_session_id = $1::bigint
                 """,
                 session_id,
                 self._vault.seal(api_key),
@@ -248,7 +260,7 @@ class SessionTable:
     async def record_key(self, session_id: int, api_key: str) -> None:
         with mapped_errors():
             await self._pool.execute(
-                "UPDATE public.whatsapp_sessions SET api_key = $2 WHERE wasender_session_id = $1",
+                "UPDATE public.whatsapp_sessions SET api_key = $2 WHERE wasender_session_id = $1::bigint",
                 session_id,
                 self._vault.seal(api_key),
             )
@@ -258,7 +270,7 @@ class SessionTable:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(
-                    "DELETE FROM public.whatsapp_sessions WHERE wasender_session_id = $1"
+                    "DELETE FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint"
                     " RETURNING name, phone_number",
                     session_id,
                 )

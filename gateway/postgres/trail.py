@@ -15,7 +15,7 @@ _READ = """
 SELECT l.id, l.event_type, l.message, l.metadata, l.created_at::timestamptz AS created_at
 FROM public.whatsapp_session_logs l
 LEFT JOIN public.whatsapp_sessions s ON s.id = l.session_id
-WHERE (s.wasender_session_id = $1
+WHERE (s.wasender_session_id = $1::bigint
        OR (l.session_id IS NULL AND l.metadata ->> 'session_id' = $1::bigint::text))
   AND ($2::text IS NULL OR l.event_type = $2)
   AND ($3::timestamptz IS NULL OR (l.created_at::timestamptz, l.id) < ($3, $4::bigint))
@@ -34,7 +34,7 @@ class TrailTable:
             await self._pool.execute(
                 """
                 INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at)
-                SELECT id, $2, $3, $4, now() FROM public.whatsapp_sessions WHERE wasender_session_id = $1
+                SELECT id, $2, $3, $4, now() FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint
                 """,
                 session_id,
                 event_type,

@@ -33,6 +33,9 @@ from gateway.services.states import States
 logger = logging.getLogger(__name__)
 
 UNHEARD_S = 90.0
+MAX_STRANGE_INBOXES = 200
+"""Inboxes of no session that are made because somebody subscribed to them; each is one row for everybody."""
+
 MAX_TOPICS = 2000
 
 
@@ -67,6 +70,7 @@ class Realtime:
         self._admission = Admission(login, origins, cookie)
         self._truth = truth
         self._max_connections = max_connections
+        self._strange_inboxes = 0
         self._open: set[Connection] = set()
         self._beats: list[set[Connection]] = [set() for _ in range(protocol.HEARTBEAT_S)]
         self._second = 0
@@ -209,6 +213,13 @@ class Realtime:
         )
 
     async def _follow(self, connection: Connection, wish: protocol.Subscribe, inbox: Inbox) -> None:
+        if inbox and self._hub.position(inbox) is None and self._states.session(inbox) is None:
+            # The shop may write rows of a session that we do not know; nobody needs thousands of those.
+            if self._strange_inboxes >= MAX_STRANGE_INBOXES:
+                message = f"There is no session {inbox}."
+                connection.reply(protocol.error(wish.ref, "unknown_topic", message))
+                return
+            self._strange_inboxes += 1
         start = await self._feed.position_at_least(inbox, wish.after)
         if wish.after is not None and wish.after != start:
             extents = await self._streams.extents([inbox])

@@ -36,6 +36,8 @@ class Ends:
         note = self._wiring.note
         match end.reason:
             case "connected":
+                if await self._was_scanned_unseen(session_id):
+                    await note(session_id, "scanned", "A phone has scanned the code.")
                 await note(session_id, "connected", "The phone is linked.")
                 await self._refresh(session_id)
             case "timeout":
@@ -64,6 +66,14 @@ class Ends:
             return False
         await self.follow(session_id, End("connected"))
         return True
+
+    async def _was_scanned_unseen(self, session_id: int) -> bool:
+        """Whether a code was shown and the phone was linked before anybody looked: the trail tells of the scan, too."""
+        try:
+            attempt = await within(STORE_S, self._wiring.store.current(session_id), store_late())
+        except GatewayError:
+            return False
+        return attempt is not None and attempt.number > 0 and attempt.scanned_at is None
 
     async def _is_connected(self, session_id: int) -> bool:
         call = self._wiring.upstream.get_session(SessionId(session_id))

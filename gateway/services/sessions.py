@@ -102,10 +102,19 @@ class SessionStore(Protocol):
     async def delete_session(self, session_id: int, actor: Actor) -> None: ...
     async def secrets(self, session_id: int) -> SessionSecrets | None: ...
     async def known_ids(self) -> set[int]: ...
+    async def is_remembered(self, session_id: int) -> bool:
+        """Whether there is, or ever was, a session of this id here."""
 
 
 Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
 """(session id, event type, sentence, metadata) → one row of the audit trail."""
+
+
+_ENDED = {
+    str(SessionStatus.DISCONNECTED): "The session is disconnected.",
+    str(SessionStatus.LOGGED_OUT): "The session was unlinked on the phone.",
+    str(SessionStatus.EXPIRED): "The link has expired.",
+}
 
 
 class Linker(Protocol):
@@ -194,14 +203,13 @@ class Sessions:
         return session, warning
 
     async def delete(self, session_id: int, actor: Actor) -> None:
-        """Upstream first; a session that is gone there already counts as done."""
-        known = await self._store.get_session(session_id)
+        """Upstream first. One that is gone there, or here, counts as done: the caller may not have heard our answer."""
         if self.linker:
             await self.linker.cancel(session_id, actor, "the session was deleted")
         try:
             await self._upstream.delete_session(session_id)
         except SessionNotFound:
-            if known is None:
+            if not await self._store.is_remembered(session_id):
                 raise
         await self._store.delete_session(session_id, actor)
 
@@ -269,6 +277,10 @@ class Sessions:
                 report.errors.append(f"{summary.id}: {error.message}")
             if progress:
                 progress(done, len(listed))
+        if known and not listed and actor is SYSTEM:
+            # An empty account is rarer than a wrong token or the wrong upstream; a person may ask for it.
+            logger.warning("sessions.sync_stopped reason=upstream_lists_nothing known=%d", len(known))
+            return report
         for session_id in sorted(known - {int(item.id) for item in listed}):
             if await self.mark_gone(session_id):
                 report.gone += 1
@@ -310,10 +322,20 @@ class Sessions:
         await self._store.save_session(upstream, "api")
         return await self._store.secrets(session_id)
 
-    def reported(self, session_id: int, report: StatusReported) -> None:
-        """A webhook said so (it is stored already). A new link brings a new key: fetch it."""
+    def reported(self, session_id: int, report: StatusReported, before: str | None) -> None:
+        """A webhook said so (it is stored already); `before` is what was known. A new link brings a new key."""
         if report.status == SessionStatus.CONNECTED:
             self._start(self.refresh_connected(session_id), f"connected-{session_id}")
+        elif report.status in _ENDED and before == SessionStatus.CONNECTED:
+            note = self._note_lost_link(session_id, report.status, report.reason)
+            self._start(note, f"lost-link-{session_id}")
+
+    async def _note_lost_link(self, session_id: int, status: str, reason: str | None) -> None:
+        try:
+            metadata = {"status": status, "reason": reason, "source": "webhook"}
+            await self._log(session_id, "disconnected", _ENDED[status], metadata)
+        except GatewayError as error:
+            logger.warning("sessions.not_logged session=%d error=%s", session_id, error)
 
     async def refresh_connected(self, session_id: int) -> None:
         """After a link: the session's key, and whose phone it is. Single-flight; faults are logged."""

@@ -220,13 +220,13 @@ def trimmed(
 async def test_a_code_that_comes_by_webhook_is_the_attempts_newest_code(shop: Shop) -> None:
     session_id = await shop.create()
     shown = await shop.gateway.data("GET", f"/api/whatsapp-sessions/{session_id}?reveal=secrets")
+    # Upstream knows nothing of these codes: asked, it would have the poller put its own in their place.
+    silence = {"path": "/whatsapp-sessions/{id}/qrcode", "hang": True, "times": None}
+    await shop.gateway.data("POST", "/_simulator/faults", silence, token="")
     async with shop.gateway.socket() as socket:
         await socket.subscribe(f"session:{session_id}")
         await shop.gateway.data("POST", f"/api/whatsapp-sessions/{session_id}/connect")
         await socket.state("session.qr")
-        # Upstream knows nothing of these codes: asked, it would have the poller put its own in their place.
-        silence = {"path": "/whatsapp-sessions/{id}/qrcode", "hang": True, "times": None}
-        await shop.gateway.data("POST", "/_simulator/faults", silence, token="")
         for sample in [one for one in SESSION if any(isinstance(c, CodeReported) for c in one.changes)]:
             (change,) = sample.changes
             assert isinstance(change, CodeReported)

@@ -1,5 +1,7 @@
 """`gateway demo`: one command, a login link, a clean end, and everything again at the next start."""
 
+import asyncio
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -10,7 +12,7 @@ import pytest
 
 from tests.processes.postgres_processes import servers_of
 from tests.processes.remote import Remote, reach
-from tests.processes.terminal import Command, Terminal, until
+from tests.processes.terminal import PATIENCE_S, Command, Terminal, until
 
 SOON_S = 15.0
 """Longest that a person waits for Ctrl-C."""
@@ -266,3 +268,25 @@ async def test_the_demo_touches_nothing_of_the_shop_whatever_the_environment_nam
         async with reach((await opened(demo))[1], secret_in(used_data_dir)) as remote:
             await written_to(remote, await linked_session(remote), "Hello")
         assert (await demo.end(signal.SIGINT, SOON_S)).code == 0
+
+
+async def test_an_embedded_postgres_that_dies_is_started_again(
+    terminal: Terminal, used_data_dir: Path
+) -> None:
+    async with terminal.start("demo", "--port", "0", "--data-dir", used_data_dir) as demo:
+        url = (await opened(demo))[1]
+        async with reach(url, secret_in(used_data_dir)) as remote:
+            os.kill(postmaster_of(used_data_dir), signal.SIGKILL)
+            await demo.line("postgres.died")
+            async with asyncio.timeout(PATIENCE_S):
+                while (await remote.call("GET", "/api/conversations"))[0] != 200:
+                    pass
+        ended = await demo.end(signal.SIGINT, SOON_S)
+
+    assert ended.code == 0, ended
+    assert servers_of(used_data_dir) == []
+
+
+def postmaster_of(data_dir: Path) -> int:
+    """The server itself, and not one of the processes it has started."""
+    return int((data_dir / "demo" / "postgres" / "data" / "postmaster.pid").read_text().split()[0])

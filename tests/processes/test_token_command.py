@@ -61,7 +61,7 @@ async def test_inbox_0_cannot_be_named_in_a_token(terminal: Terminal) -> None:
 async def test_a_token_of_the_data_folder_opens_the_gateway_on_it_and_keeps_to_its_sessions(
     terminal: Terminal, used_data_dir: Path
 ) -> None:
-    folder = used_data_dir / "demo"
+    folder = used_data_dir
     limited = (await terminal.run("token", "--role", "viewer", "--session", "1", "--data-dir", folder)).out
     full = (await terminal.run("token", "--role", "admin", "--data-dir", folder)).out
     async with (
