@@ -130,7 +130,7 @@ class Gateway:
         pool = await open_pool(
             self.database_url,
             timezone=settings.timezone,
-            pooled=bool(settings.listen_url) or is_pooled_dsn(self.database_url),
+            pooled=direct != self.database_url or is_pooled_dsn(self.database_url),
         )
         stack.push_async_callback(close_pool, pool)
         vault = await open_vault(pool, secret)
@@ -206,7 +206,9 @@ class Gateway:
         self.asgi = application(
             [
                 *WebhookRoutes(webhook, self._senders, self._ingest).routes(),
-                *AuthRoutes(gate, self.login, UI, about).routes(),
+                *AuthRoutes(
+                    gate, self.login, UI, about, is_https=(settings.public_url or "").startswith("https:")
+                ).routes(),
                 *SessionRoutes(gate, self.sessions, self._linking, attempts, Pictures(self._states)).routes(),
                 *TrailRoutes(gate, Trail(trail, upstream.with_patience(PATIENT))).routes(),
                 *InboxRoutes(gate, inbox).routes(),

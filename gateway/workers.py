@@ -63,21 +63,31 @@ async def supervise(settings: Settings) -> None:
             "GATEWAY_DATA_DIR": str(ground.data_dir(settings)),
             "GATEWAY_HOST": settings.host,
             "GATEWAY_WORKERS": "1",
+            # Never the one of the environment or of `.env`, which may be another database's.
+            "GATEWAY_LISTEN_URL": settings.listen_url or database_url,
             **({"GATEWAY_PUBLIC_URL": settings.public_url} if settings.public_url else {}),
             SOCKET_FD: str(sock.fileno()),
         }
+        refused = asyncio.Event()
         async with asyncio.TaskGroup() as children:
             running = [
-                children.create_task(_keep_running(environ, sock.fileno(), stop), name=f"worker-{number}")
+                children.create_task(
+                    _keep_running(environ, sock.fileno(), stop, refused), name=f"worker-{number}"
+                )
                 for number in range(settings.workers)
             ]
             await stop.wait()
             for child in running:
                 child.cancel()
+    if refused.is_set():
+        raise ConfigError("The workers could not start: the line above says why.")
 
 
-async def _keep_running(environ: Mapping[str, str], socket_fd: int, stop: asyncio.Event) -> None:
+async def _keep_running(
+    environ: Mapping[str, str], socket_fd: int, stop: asyncio.Event, refused: asyncio.Event
+) -> None:
     pause_s = 0.0
+    was_healthy = False
     while not stop.is_set():
         await asyncio.sleep(pause_s)
         started_at = time.monotonic()
@@ -96,10 +106,14 @@ async def _keep_running(environ: Mapping[str, str], socket_fd: int, stop: asynci
             await _end(child)
         if stop.is_set():
             return
-        if code == CONFIG_ERROR:
+        is_healthy = time.monotonic() - started_at > HEALTHY_S
+        was_healthy = was_healthy or is_healthy
+        if code == CONFIG_ERROR and not was_healthy:
+            # What worked once is no mistake of the settings: then the database is away for a moment.
+            refused.set()
             stop.set()
             return
-        pause_s = 0.5 if time.monotonic() - started_at > HEALTHY_S else min(10.0, 2 * pause_s + 0.5)
+        pause_s = 0.5 if is_healthy else min(10.0, 2 * pause_s + 0.5)
         logger.error("worker.ended code=%d restart_in_s=%.1f", code, pause_s)
 
 

@@ -53,8 +53,12 @@ class Gate:
 
 
 class AuthRoutes:
-    def __init__(self, gate: Gate, login: Login, ui: Path, about: dict[str, Any]) -> None:
-        """`about` is what the page should know of this gateway; it goes into /api/me."""
+    def __init__(self, gate: Gate, login: Login, ui: Path, about: dict[str, Any], *, is_https: bool) -> None:
+        """`about` is what the page should know of this gateway; it goes into /api/me.
+
+        `is_https`: browsers reach us by HTTPS, though it ends in a proxy before us.
+        """
+        self._is_https = is_https
         self._gate = gate
         self._login = login
         self._ui = ui
@@ -108,12 +112,7 @@ class AuthRoutes:
             "sessions": sessions,
             "expires_at": principal.expires_at,
         }
-        reply = success(data, headers={"Cache-Control": "no-store"})
-        if COOKIE in request.cookies and "authorization" not in request.headers:
-            # A page in use stays logged in.
-            token, _ = self._login.issue(principal, LOGIN_LIFE_S)
-            self._set_cookie(reply, request, token, LOGIN_LIFE_S)
-        return reply
+        return success(data, headers={"Cache-Control": "no-store"})
 
     async def _make_ticket(self, request: Request, principal: Principal) -> Response:
         fields = await fields_of(request)
@@ -148,7 +147,7 @@ class AuthRoutes:
             path="/",
             httponly=True,
             samesite="lax",
-            secure=request.url.scheme == "https",
+            secure=self._is_https or request.url.scheme == "https",
         )
 
 

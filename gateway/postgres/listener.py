@@ -30,6 +30,9 @@ SESSIONS_CHANNEL = "whatsapp_sessions"
 STATEMENT_S = 5.0
 """Deadline of any statement here; a blocked one would make us deaf."""
 
+BEAT_S = 3.0
+"""Longest between two beats, however rare the probes are: peers count the seconds."""
+
 FROZEN_AFTER_S = 8.0
 """A peer whose row is older than this, and whose backend is still there, is frozen: its backend is ended."""
 
@@ -139,7 +142,8 @@ class Listener:
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
-                await connection.execute(_BEAT, self._gateway_id, socket.gethostname())
+                if self._probe_s:  # without beats a row would only make peers think us frozen
+                    await connection.execute(_BEAT, self._gateway_id, socket.gethostname())
         except BaseException:
             connection.terminate()
             raise
@@ -151,7 +155,7 @@ class Listener:
         failures = 0
         while not self._lost.is_set():
             try:
-                async with asyncio.timeout(self._probe_s or None):
+                async with asyncio.timeout(min(self._probe_s, BEAT_S) or None):
                     await self._lost.wait()
                 return
             except TimeoutError:
@@ -159,6 +163,7 @@ class Listener:
             # Silence while real bells come in is proof enough; a NOTIFY of ours would only add to them.
             if time.monotonic() - self.heard_at > self._probe_s / 2:
                 await self._probe()
+                self.heard_at = time.monotonic()
             await self.statement(_BEAT, self._gateway_id, socket.gethostname())
             try:
                 await self.statement(_END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)

@@ -70,7 +70,7 @@ class Realtime:
         self._admission = Admission(login, origins, cookie)
         self._truth = truth
         self._max_connections = max_connections
-        self._strange_inboxes = 0
+        self._strange_inboxes: set[Inbox] = set()
         self._open: set[Connection] = set()
         self._beats: list[set[Connection]] = [set() for _ in range(protocol.HEARTBEAT_S)]
         self._second = 0
@@ -215,11 +215,12 @@ class Realtime:
     async def _follow(self, connection: Connection, wish: protocol.Subscribe, inbox: Inbox) -> None:
         if inbox and self._hub.position(inbox) is None and self._states.session(inbox) is None:
             # The shop may write rows of a session that we do not know; nobody needs thousands of those.
-            if self._strange_inboxes >= MAX_STRANGE_INBOXES:
+            if len(self._strange_inboxes) >= MAX_STRANGE_INBOXES:
                 message = f"There is no session {inbox}."
                 connection.reply(protocol.error(wish.ref, "unknown_topic", message))
                 return
-            self._strange_inboxes += 1
+            await self._feed.position_at_least(inbox, wish.after)
+            self._strange_inboxes.add(inbox)
         start = await self._feed.position_at_least(inbox, wish.after)
         if wish.after is not None and wish.after != start:
             extents = await self._streams.extents([inbox])

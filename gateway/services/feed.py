@@ -128,6 +128,7 @@ class Feed:
             except BaseException:
                 self._all_dirty = self._all_dirty or everything
                 self._dirty |= dirty
+                self._wake.set()
                 raise
 
     async def _read_inboxes(self, inboxes: list[int] | None) -> None:

@@ -17,7 +17,9 @@ from gateway.domain.errors import GatewayError, Unauthenticated
 ALGORITHM = "HS256"
 TICKET_LIFE_S = 30
 EMBED_LIFE_S = 3600
-LOGIN_LIFE_S = 12 * 3600
+LOGIN_LIFE_S = 7 * 24 * 3600
+"""Of the cookie that a login link gives. It is never prolonged: a short token must not become a long one."""
+
 
 TicketKind = Literal["ws", "embed", "login"]
 

@@ -263,9 +263,10 @@ class Sessions:
         self, actor: Actor = SYSTEM, *, progress: Callable[[int, int], None] | None = None
     ) -> SyncReport:
         """Reconciles all sessions with upstream. One session's fault is reported and stops no other."""
+        # First what we have: a session made while the list is read must not look as if it were gone.
+        known = await self._store.known_ids()
         listed = await self._background.list_sessions()
         report = SyncReport(total=len(listed))
-        known = await self._store.known_ids()
         for done, summary in enumerate(listed, start=1):
             try:
                 word = await self._sync_one(summary)

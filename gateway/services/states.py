@@ -166,8 +166,13 @@ class States:
             return
         rows = await self._store.read_states(session_ids)
         if session_ids is None:
+            # Those we know and the list does not have: deleted, or made while it was read. Their rows tell.
             found = {row.session_id for row in rows}
-            rows += [_gone(row) for row in self._rows.values() if row.session and row.session_id not in found]
+            missing = [
+                row.session_id for row in self._rows.values() if row.session and row.session_id not in found
+            ]
+            if missing:
+                rows += await self._store.read_states(missing)
         changed = []
         for row in rows:
             before = self._rows.get(row.session_id)
@@ -277,10 +282,6 @@ def _visible(session: Session) -> dict[str, Any]:
     fresh = ("version", "checked_at", "source", "updated_at", "stale")
     data = session_data(session, datetime.now(UTC))
     return {key: value for key, value in data.items() if key not in fresh}
-
-
-def _gone(row: StateRow) -> StateRow:
-    return StateRow(row.session_id, row.version + 1, None, None)
 
 
 def _text(moment: datetime) -> str:

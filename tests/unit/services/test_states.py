@@ -1,12 +1,13 @@
 """States: the newest value of each part, with versions that grow and values that expire."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.domain.errors import UpstreamFailed
-from gateway.services.states import ENDED_SHOWN_S, States
+from gateway.services.states import ENDED_SHOWN_S, StateRow, States
 from tests.unit.services.states_fakes import House, attempt, session
 
 
@@ -171,7 +172,7 @@ async def test_the_end_of_an_attempt_is_shown_for_ten_minutes(house: House) -> N
 async def test_a_session_that_the_tick_does_not_find_any_more_was_deleted(house: House) -> None:
     house.store.put(3, session())
     async with house.running():
-        house.store.rows.clear()
+        house.store.put(4, None)
         house.states.ring("*")
         await house.outlet.has(1)
         house.states.ring("*")
@@ -181,6 +182,26 @@ async def test_a_session_that_the_tick_does_not_find_any_more_was_deleted(house:
 
     assert house.outlet.events() == [("session.deleted", 4), ("session.created", 1)]
     assert house.states.values(7) == []
+
+
+async def test_a_session_that_a_look_at_everything_overlooks_is_not_taken_for_deleted(house: House) -> None:
+    house.store.put(3, session())
+    async with house.running():
+        overlooked = house.store.rows.pop(7)
+        reading = house.store.read_states
+
+        async def read_states(ids: Sequence[int] | None) -> list[StateRow]:
+            rows = await reading(ids)
+            house.store.rows[7] = overlooked  # it was made while the list was read
+            return rows
+
+        house.store.read_states = read_states  # type: ignore[method-assign]
+        house.states.ring("*")
+        house.store.put(1, session(9), number=9)
+        await house.outlet.has(1)
+
+    assert house.outlet.events() == [("session.created", 1)]
+    assert [value.session_id for value in house.states.values(7)] == [7]
 
 
 async def test_after_a_failure_what_was_rung_is_read(house: House) -> None:
