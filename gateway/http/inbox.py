@@ -1,12 +1,9 @@
 """`/api/conversations`: the inbox, with positions to subscribe from."""
 
-import base64
-import binascii
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, cast
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,6 +12,7 @@ from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.message import chat_of, digits_of
 from gateway.http.auth import Gate
+from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.replies import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
 from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Page
 
@@ -34,7 +32,7 @@ class InboxRoutes:
 
     async def _list(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.READ)
-        after = _parse_cursor(request.query_params.get("cursor"), (str, int, str))
+        after = parse_cursor(request.query_params.get("cursor"), datetime, int, str)
         query = ConversationQuery(
             sessions=_sessions_of(request, principal),
             filter=cast(ConversationFilter, choice_of(request, "filter", ("all", "unread", "unreplied"))),
@@ -45,7 +43,7 @@ class InboxRoutes:
         )
         page = await self._inbox.conversations(query)
         last = page.items[-1] if page.items else None
-        cursor = _cursor(last.last_at, last.session_id, last.chat) if page.has_more and last else None
+        cursor = make_cursor(last.last_at, last.session_id, last.chat) if page.has_more and last else None
         data = {
             "conversations": [asdict(item) for item in page.items],
             "next_cursor": cursor,
@@ -56,12 +54,12 @@ class InboxRoutes:
     async def _messages(self, request: Request, principal: Principal) -> Response:
         session_id, chat = await self._locate(request, principal, request.query_params.get("session"))
         principal.require(Act.READ, session_id)
-        before = _parse_cursor(request.query_params.get("before"), (str, str, str))
+        before = parse_cursor(request.query_params.get("before"), datetime, str, str)
         page = await self._inbox.messages(session_id, chat, limit_of(request), before)
         oldest = page.items[0] if page.items else None
         cursor = None
         if page.has_more and oldest:
-            cursor = _cursor(oldest["at"], oldest["direction"], oldest["id"])
+            cursor = make_cursor(oldest["at"], oldest["direction"], oldest["id"])
         data = {
             "messages": page.items,
             "has_more": page.has_more,
@@ -109,21 +107,3 @@ def _sessions_of(request: Request, principal: Principal) -> list[int] | None:
 
 def _positions(page: Page) -> dict[str, dict[str, Any]]:
     return {str(inbox): {"off": at.off, "epoch": at.epoch} for inbox, at in sorted(page.positions.items())}
-
-
-def _cursor(*values: object) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
-
-
-def _parse_cursor(text: str | None, kinds: tuple[type, type, type]) -> tuple[Any, Any, Any] | None:
-    """Three values, a time first, as `_cursor` wrote them. Raises Invalid for anything else."""
-    if not text:
-        return None
-    try:
-        values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        is_ours = isinstance(values, list) and tuple(map(type, values)) == kinds
-        if is_ours and datetime.fromisoformat(values[0]).tzinfo is not None:
-            return values[0], values[1], values[2]
-    except (ValueError, binascii.Error):
-        pass
-    raise Invalid("This cursor is not one that the list gave out.")

@@ -1,7 +1,5 @@
 """`/api/whatsapp-sessions`: WasenderAPI's REST shapes, answered by the gateway."""
 
-import base64
-import binascii
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -14,6 +12,7 @@ from gateway.domain.errors import Invalid, NotLinking, UpstreamError
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionStatus, session_data
 from gateway.http.auth import Gate
+from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.replies import (
     choice_of,
     fields_of,
@@ -87,7 +86,7 @@ class SessionRoutes:
         if flag_of(request, "refresh"):
             principal.require(Act.MANAGE)
             await self._sessions.sync(principal.actor)
-        offset = _parse_cursor(request.query_params.get("cursor"))
+        offset = (parse_cursor(request.query_params.get("cursor"), int) or (0,))[0]
         query = SessionQuery(
             only=principal.sessions,
             status=text_of(request, "status"),
@@ -98,7 +97,7 @@ class SessionRoutes:
             include_gone=request.query_params.get("include") == "gone",
         )
         sessions, has_more = await self._sessions.page(query)
-        cursor = _cursor(offset + query.limit) if has_more else None
+        cursor = make_cursor(offset + query.limit) if has_more else None
         return success([_data(session) for session in sessions], next_cursor=cursor)
 
     async def _get(self, request: Request, principal: Principal) -> Response:
@@ -243,16 +242,3 @@ def _parse_sort(text: str | None) -> tuple[tuple[str, bool], ...]:
             f"`sort` must be some of {', '.join(_SORTABLE)}, each once, with `-` in front to turn it round."
         )
     return tuple((name, field.startswith("-")) for name, field in zip(names, fields, strict=True))
-
-
-def _cursor(number: int) -> str:
-    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
-
-
-def _parse_cursor(text: str | None) -> int:
-    if not text:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-    except (ValueError, binascii.Error):
-        raise Invalid("`cursor` is not one that this list gave out.") from None

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
@@ -47,13 +46,8 @@ class TrailRoutes:
 
 
 def _parse_before(text: str | None) -> tuple[datetime, int] | None:
-    values = parse_cursor(text, 2)
-    if values is None:
-        return None
-    try:
-        return datetime.fromisoformat(str(values[0])).astimezone(UTC), int(values[1])
-    except (TypeError, ValueError, OverflowError):
-        raise Invalid("This cursor is not one that the list gave out.") from None
+    values = parse_cursor(text, datetime, int)
+    return None if values is None else (datetime.fromisoformat(values[0]), values[1])
 
 
 def _data(row: TrailRow) -> dict[str, Any]:
