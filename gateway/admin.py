@@ -12,7 +12,7 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.postgres import migrate as migrations
 from gateway.postgres.credentials import CredentialTable
-from gateway.postgres.pool import is_pooled_dsn, open_pool
+from gateway.postgres.pool import open_pool
 from gateway.services.login import Login
 from gateway.settings import Settings, read_settings
 from gateway.terminal import DataDir, Embedded, err, out, run
@@ -66,7 +66,7 @@ async def _store_token(settings: Settings, token: str) -> None:
     async with AsyncExitStack() as stack:
         dsn = await ground.open_database(settings, stack)
         await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
-        pool = await open_pool(dsn, timezone=settings.timezone, pooled=is_pooled_dsn(dsn))
+        pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
         stack.push_async_callback(ground.close_pool, pool)
         vault = await ground.open_vault(pool, ground.read_secret(settings))
         await CredentialTable(pool, vault).set_account_token(token)

@@ -16,7 +16,7 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
-from gateway.ground import close_pool, data_dir, open_database, open_vault, read_secret
+from gateway.ground import close_pool, data_dir, is_pooled, open_database, open_vault, read_secret
 from gateway.http.application import application
 from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
@@ -32,7 +32,7 @@ from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.inbox import InboxTable
 from gateway.postgres.listener import Listener
 from gateway.postgres.migrate import migrate
-from gateway.postgres.pool import is_pooled_dsn, open_pool
+from gateway.postgres.pool import open_pool
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.trail import TrailTable
@@ -130,7 +130,7 @@ class Gateway:
         pool = await open_pool(
             self.database_url,
             timezone=settings.timezone,
-            pooled=direct != self.database_url or is_pooled_dsn(self.database_url),
+            pooled=is_pooled(settings, self.database_url),
         )
         stack.push_async_callback(close_pool, pool)
         vault = await open_vault(pool, secret)

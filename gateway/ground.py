@@ -11,6 +11,7 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
+from gateway.postgres.pool import is_pooled_dsn
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
 
@@ -87,6 +88,11 @@ async def _keep_up(server: EmbeddedPostgres) -> None:
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def is_pooled(settings: Settings, dsn: str) -> bool:
+    """Whether a pooler stands before that database: it looks so, or another address was given for listening."""
+    return (settings.listen_url or dsn) != dsn or is_pooled_dsn(dsn)
 
 
 async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
