@@ -12,12 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.http.openapi import document
 from gateway.http.schemas import Body
 from tests.http.support import Shop, eventually
 
 SEED = 20261123
-BUDGET_S = 60
+DEADLINE_S = 300
+"""Half a minute is enough on a machine that does nothing else."""
+
 CHAT = "15550002222"
 
 
@@ -123,7 +127,7 @@ async def schemathesis(folder: Path, *options: str) -> tuple[int, str]:
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(BUDGET_S + 30):
+        async with asyncio.timeout(DEADLINE_S):
             output, _ = await process.communicate()
     finally:
         if process.returncode is None:
@@ -132,6 +136,7 @@ async def schemathesis(folder: Path, *options: str) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
+@pytest.mark.timeout(DEADLINE_S + 60)
 async def test_no_request_finds_a_500_or_an_answer_that_is_not_described(
     empty_shop: Shop, tmp_path: Path
 ) -> None:
