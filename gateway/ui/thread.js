@@ -237,6 +237,7 @@ export class Thread {
           "p",
           { class: "wa-hint" },
           phone !== name && el("bdi", { dir: "ltr" }, phone),
+          phone !== name && session && el("span", { "aria-hidden": "true" }, "·"),
           session && el("bdi", {}, session.name),
         ),
       ),
