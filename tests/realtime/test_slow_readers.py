@@ -97,24 +97,24 @@ async def test_of_states_only_the_newest_waits_for_a_slow_reader(
     await writer.execute(
         "INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number) VALUES (12, 'first', '+49')"
     )
+    await until(lambda: live.gateway._states.session(12) is not None, "the gateway knows the session")
     async with sluggish(live) as slow, live.socket() as quick:
         await slow.subscribe("sessions")
         await quick.subscribe("sessions")
         await slow.subscribe("inbox:12")
-        for _ in range(60):
-            await insert_message(writer, 12, message_text=TEXT)
-        connection = connection_of(live, slow.name)
-        await until(lambda: connection.outlet.buffered() > 48 * KIB, "it reads nothing")
+        await quick.subscribe("inbox:12")
+        # Long ones: whatever the kernel and the server still take of them, more than the write limit is left.
+        for _ in range(3):
+            await insert_message(writer, 12, message_text="x" * 200 * KIB)
+            await quick.event("message.created")
+        assert connection_of(live, slow.name).outlet.buffered() > 128 * KIB
         for number in range(50):
             await writer.execute("UPDATE whatsapp_sessions SET name = $1", f"name {number}")
             await quick.state("session.updated")
-        named = (f"name {number}" for number in range(50))
         await slow.next("state", lambda frame: frame["data"]["name"] == "name 49")
 
-        states = [frame for frame in slow.frames if frame["type"] == "state"]
-        assert len(states) < 5, f"{len(states)} of {sum(1 for _ in named)} values were kept for it"
-        versions = [frame["version"] for frame in states]
-        assert versions == sorted(versions)
+        kept = [frame["data"]["name"] for frame in slow.frames if frame["type"] == "state"]
+        assert kept == ["name 49"]
 
 
 async def test_a_slow_reader_learns_in_the_end_that_all_is_fresh(
@@ -149,7 +149,7 @@ async def test_whoever_makes_no_progress_for_long_is_cut_off(
 async def test_whoever_reads_slowly_is_not_cut_off(
     live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlets, "NO_PROGRESS_S", 0.5)
+    monkeypatch.setattr(outlets, "NO_PROGRESS_S", 1.0)
     async with sluggish(live) as slow:
         await slow.subscribe("inbox:12")
         await writer.execute(
@@ -159,11 +159,12 @@ async def test_whoever_reads_slowly_is_not_cut_off(
         connection = connection_of(live, slow.name)
         loop = asyncio.get_running_loop()
         start, taken = loop.time(), 0
-        while loop.time() < start + 1.5:  # three times the limit, and in each stretch of it a little
-            if taken < (loop.time() - start) * 300_000:
+        while loop.time() < start + 3.0:  # three times the limit, and in each stretch of it a little
+            if taken < (loop.time() - start) * 200_000:
                 assert await slow.read(4096)
                 taken += 4096
-            await insert_message(writer, 7)
+            else:
+                await asyncio.sleep(0.01)  # so slow a reader
 
         assert connection in realtime_of(live)._open
         assert connection._cursors[12].off < 500, "it has read too fast for this to mean anything"
