@@ -1,30 +1,21 @@
-"""One WebSocket from accept to close: its subscriptions, and how it catches up.
+"""One WebSocket of our own dialect from accept to close: its subscriptions, and what each is told.
 
-There is no queue: what the transport has not taken yet is the outbox. Over the write limit a connection gets
-nothing more; its cursors fall back to CATCHING_UP, of its states only the newest value is kept, and a task that
-lives only as long as there is something to catch up writes page after page as the client reads. A client that
-makes no progress for a minute is closed with 4008.
+How it catches up is in `follower`. Over its write limit, of its states only the newest value is kept.
 """
 
-import asyncio
-import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import StoreUnavailable
 from gateway.domain.stream import Inbox, Position, ResetReason, Standing
 from gateway.realtime import protocol
+from gateway.realtime.follower import Follower
 from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.hub import Cursor, Hub
-from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet, wait_until_read
-from gateway.realtime.pages import Lost, next_page
+from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet
 from gateway.services.feed import StreamReader
 
-logger = logging.getLogger(__name__)
-
-RETRY_S = 1.0
 MAX_VALUES_BYTES = 200 * 1024
 """Of the values inside one `subscribed`; the rest follows as frames of their own."""
 
@@ -42,22 +33,17 @@ class Subscription:
     is_announced: bool = False
 
 
-class Connection:
+class Connection(Follower):
     def __init__(
         self, name: str, principal: Principal, outlet: Outlet, hub: Hub, streams: StreamReader
     ) -> None:
-        self.name = name
+        super().__init__(name, outlet, hub, streams)
         self.principal = principal
-        self.outlet = outlet
-        self._hub = hub
-        self._streams = streams
         self._cursors: dict[int, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._states: dict[str, int | None] = {}
         self._pending: dict[StateKey, tuple[Frame, float | None]] = {}
         self._told: dict[int, int] = {}
-        self._catcher: asyncio.Task[None] | None = None
-        self._is_open = True
 
     # ------------------------------------------------------------------------------------------ hub's side
 
@@ -71,27 +57,13 @@ class Connection:
         self._told.setdefault(inbox, start.off)
         self._point(self._subscriptions["inbox:*"], inbox, start)
 
-    def send(self, burst: Burst) -> bool:
-        if self.outlet.buffered() > WRITE_LIMIT_BYTES:
-            return False
-        self.outlet.write(burst)
-        return True
-
     def send_state(self, key: StateKey, frame: Frame, expires_at: float | None) -> None:
         if not self._pending and self.send(Burst([frame])):
             return
         self._pending[key] = (frame, expires_at)
         self.catch_up()
 
-    def catch_up(self) -> None:
-        if self._is_open and self._catcher is None:
-            self._catcher = asyncio.create_task(self._catch_up(), name=f"catch-up-{self.name}")
-
     # ------------------------------------------------------------------------------------------ own side
-
-    def reply(self, frame: Frame) -> None:
-        """An answer to the client's own frame. They are small, and reading stops while they pile up."""
-        self.outlet.write(Burst([frame]))
 
     def follow(self, ref: str | None, name: str, starts: dict[Inbox, Position]) -> None:
         """Subscribes to a stream topic from these positions; `subscribed` is sent once all are LIVE."""
@@ -189,16 +161,9 @@ class Connection:
             return True
         return self.covers(session_id) and (part != "link" or self.sees_link())
 
-    def close(self, code: int, reason: str) -> None:
-        if self._is_open:
-            logger.info("connection.closing connection=%s code=%d reason=%s", self.name, code, reason)
-            self.outlet.close(code, reason)
-
     def end(self) -> None:
-        """The socket is gone: leaves the hub and stops catching up. Idempotent."""
-        self._is_open = False
-        if self._catcher is not None:
-            self._catcher.cancel()
+        """The socket is gone: leaves the hub, too. Idempotent."""
+        super().end()
         self._hub.forget(self, self._cursors.values(), self._states)
         self._cursors.clear()
         self._pending.clear()
@@ -209,78 +174,23 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------ catching up
 
-    async def wait_until_read(self) -> None:
-        """Returns when the client has taken what is on its way to it; closes the connection if it takes nothing."""
-        try:
-            await wait_until_read(self.outlet)
-        except ConnectionError:
-            pass  # the next receive says so
-        except TimeoutError:
-            self._give_up()
+    def _all_cursors(self) -> Iterable[Cursor]:
+        return self._cursors.values()
 
-    def _give_up(self) -> None:
-        self.close(protocol.NO_PROGRESS, "nothing was read for a minute")
-        self.outlet.abort()
+    def _has(self, cursor: Cursor) -> bool:
+        return self._cursors.get(cursor.inbox) is cursor
 
-    async def _catch_up(self) -> None:
-        try:
-            while True:
-                await wait_until_read(self.outlet)
-                self._send_pending()
-                behind = [item for item in self._cursors.values() if item.standing is Standing.CATCHING_UP]
-                if not behind and not self._pending:
-                    self._announce()
-                    self._catcher = None
-                    return
-                for cursor in behind:
-                    await self._advance(cursor)
-                    await wait_until_read(self.outlet)
-                self._announce()
-        except ConnectionError:
-            pass  # the receiving side of this connection notices, too
-        except TimeoutError:
-            self._give_up()
-        except Exception:
-            logger.exception("connection.catch_up_failed connection=%s", self.name)
-            self.close(1011, "internal error")
-
-    def _send_pending(self) -> None:
+    def _send_pending(self) -> bool:
         now = time.time()
         while self._pending and self.outlet.buffered() <= WRITE_LIMIT_BYTES:
             key = next(iter(self._pending))
             frame, expires_at = self._pending.pop(key)
             if expires_at is None or expires_at > now:
                 self.outlet.write(Burst([frame]))
+        return bool(self._pending)
 
-    async def _advance(self, cursor: Cursor) -> None:
-        """One page of one inbox, or LIVE, or a reset."""
-        known = self._hub.position(cursor.inbox)
-        assert known is not None  # the hub forgets no inbox
-        before = Position(cursor.off, cursor.epoch)
-        if cursor.epoch != known.epoch:
-            self._reset(cursor, "epoch_changed", known)
-            return
-        if self._hub.go_live(cursor):
-            return
-        try:
-            page = await next_page(self._hub, self._streams, cursor)
-        except StoreUnavailable:
-            page = None
-        if page is None:
-            await asyncio.sleep(RETRY_S)
-            return
-        # Unsubscribed or subscribed anew while we were reading: the page is not wanted any more.
-        if self._cursors.get(cursor.inbox) is not cursor or Position(cursor.off, cursor.epoch) != before:
-            return
-        if isinstance(page, Lost):
-            self._reset(cursor, page.reason, page.position)
-        else:
-            self.outlet.write(Burst([frame for _, frame in page]))
-            cursor.off = page[-1][0]
-
-    def _reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
-        cursor.start_from(position)
-        self.reply(protocol.reset(cursor.inbox, reason, position))
+    def _on_reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
+        self.reset(cursor.inbox, reason, position)
         for name in cursor.topics:
             self._subscriptions[name].is_announced = False
 

@@ -1,21 +1,22 @@
 """Topics → subscriptions, in process: who gets an event, and how far each has come.
 
 The hub never waits. Events reach it in the order of their inbox from the feed; it writes them to every cursor
-that is LIVE and leaves the others to their connection's catch-up, which reads the same frames from the tail or
+that is LIVE and leaves the others to their connection's catch-up, which reads the same events from the tail or
 the stream. A cursor turns LIVE only in a step without `await`, so nothing falls between the two ways.
+
+Dialects differ in one thing only: what they make of an event. Each cursor has an encoder; cursors that share one
+get the same frames, made once. An encoder may make no frame of an event (a filter leaves it out): the cursor goes
+on all the same.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
 from gateway.realtime import protocol
 from gateway.realtime.framing import Burst, Frame
+from gateway.realtime.tail import Encoder, Frames, Page, Tails
 from gateway.services.states import StateValue
-
-TAIL_EVENTS = 256
-TAIL_BYTES = 32 * 1024 * 1024
 
 
 class Listener(Protocol):
@@ -36,12 +37,13 @@ class Listener(Protocol):
 
 
 class Cursor:
-    """How far one connection has come in one inbox. An inbox covered by two topics has one cursor."""
+    """How far one connection has come in one inbox. An inbox covered by two topics of ours has one cursor."""
 
-    __slots__ = ("connection", "epoch", "inbox", "off", "since", "standing", "topics")
+    __slots__ = ("connection", "encode", "epoch", "inbox", "off", "since", "standing", "topics")
 
-    def __init__(self, connection: Listener, inbox: Inbox, start: Position) -> None:
+    def __init__(self, connection: Listener, inbox: Inbox, start: Position, encode: Encoder) -> None:
         self.connection = connection
+        self.encode = encode
         self.inbox = inbox
         self.standing = Standing.CATCHING_UP
         self.topics: set[str] = set()
@@ -54,25 +56,37 @@ class Cursor:
 
 
 class _Stream:
-    """What the hub knows of an inbox: what has been published, the newest frames, and who follows."""
+    """What the hub knows of an inbox: what has been published, and who follows, in which encoding."""
 
-    __slots__ = ("cursors", "epoch", "off", "tail", "tail_bytes")
+    __slots__ = ("cursors", "epoch", "off")
 
     def __init__(self, off: int, epoch: str) -> None:
         self.off = off
         self.epoch = epoch
-        self.cursors: set[Cursor] = set()
-        self.tail: deque[tuple[int, Frame]] = deque()
-        self.tail_bytes = 0
+        self.cursors: dict[Encoder, set[Cursor]] = {}
+
+    def add(self, cursor: Cursor) -> None:
+        self.cursors.setdefault(cursor.encode, set()).add(cursor)
+
+    def discard(self, cursor: Cursor) -> None:
+        same = self.cursors.get(cursor.encode)
+        if same is not None:
+            same.discard(cursor)
+            if not same:
+                del self.cursors[cursor.encode]
+
+    def all_cursors(self) -> list[Cursor]:
+        return [cursor for same in self.cursors.values() for cursor in same]
 
 
 class Hub:
-    def __init__(self, encode: Callable[[Event], Frame]) -> None:
-        self.encode = encode
+    def __init__(self, encode: Encoder) -> None:
+        """`encode` is our own dialect's; its frames are kept ready in the tail."""
+        self._encode = encode
         self._streams: dict[int, _Stream] = {}
         self._wild: set[Listener] = set()
         self._states: dict[str, set[Listener]] = {}
-        self._tail_bytes = 0
+        self._tails = Tails(encode)
         self.connections: set[Listener] = set()
 
     # ------------------------------------------------------------------------------------------ streams
@@ -93,20 +107,33 @@ class Hub:
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
         """Events right after the published position, in order, to everybody who is LIVE."""
         stream = self._streams[inbox]
-        ready = [(event.off, self.encode(event)) for event in events]
-        self._keep(stream, ready)
-        stream.off = ready[-1][0]
-        whole = Burst([frame for _, frame in ready])
-        first = ready[0][0]
-        # A connection that fails may leave the set while we walk over it.
-        for cursor in tuple(stream.cursors):
-            if cursor.standing is not Standing.LIVE or cursor.off >= stream.off:
+        stream.off = events[-1].off
+        own: list[Frames] | None = None
+        # A connection that fails may leave while we walk over it.
+        for encode, cursors in tuple(stream.cursors.items()):
+            frames = [encode(event) for event in events]
+            if encode is self._encode:
+                own = frames
+            self._deliver(stream, tuple(cursors), events, frames)
+        self._tails.keep(inbox, events, own, with_events=len(stream.cursors) > 1)
+
+    def _deliver(
+        self,
+        stream: _Stream,
+        cursors: Sequence[Cursor],
+        events: Sequence[Event],
+        frames: list[Frames],
+    ) -> None:
+        first, last = events[0].off, events[-1].off
+        whole = burst_of(frames)
+        for cursor in cursors:
+            if cursor.standing is not Standing.LIVE or cursor.off >= last:
                 continue
             burst = whole
             if cursor.off >= first:  # read ahead of the feed: it has seen a part of these already
-                burst = Burst([frame for off, frame in ready if off > cursor.off])
-            if cursor.connection.send(burst):
-                cursor.off = stream.off
+                burst = burst_of(frames[cursor.off - first + 1 :])
+            if burst is None or cursor.connection.send(burst):
+                cursor.off = last
             else:
                 self._fall_back(cursor)
 
@@ -121,22 +148,29 @@ class Hub:
                     connection.appear(inbox, Position(extent.floor, extent.epoch))
             return
         stream.off, stream.epoch = extent.top, extent.epoch
-        self._drop_tail(stream)
-        for cursor in stream.cursors:
+        self._tails.drop(inbox)
+        for cursor in stream.all_cursors():
             if cursor.epoch != extent.epoch or cursor.off < extent.top:
                 self._fall_back(cursor)
 
     def follow(
-        self, connection: Listener, inbox: Inbox, start: Position, topic: str, cursor: Cursor | None
+        self,
+        connection: Listener,
+        inbox: Inbox,
+        start: Position,
+        topic: str,
+        cursor: Cursor | None,
+        encode: Encoder | None = None,
     ) -> Cursor:
         """A cursor from `start`; it is CATCHING_UP until the connection has caught it up.
 
         `cursor` is the one this connection has on the inbox already. It is moved only if this topic alone asked
-        for it, or if it has not been sent what comes right after `start`: covered twice is sent once.
+        for it, or if it has not been sent what comes right after `start`: covered twice is sent once. `encode` is
+        the encoder of a new one; our own dialect's if there is none.
         """
         if cursor is None:
-            cursor = Cursor(connection, inbox, start)
-            self._streams[inbox].cursors.add(cursor)
+            cursor = Cursor(connection, inbox, start, encode or self._encode)
+            self._streams[inbox].add(cursor)
         elif cursor.topics == {topic} or (start.epoch == cursor.epoch and start.off < cursor.since):
             cursor.start_from(start)
         cursor.topics.add(topic)
@@ -148,7 +182,7 @@ class Hub:
         cursor.topics.discard(topic)
         if cursor.topics:
             return False
-        self._streams[cursor.inbox].cursors.discard(cursor)
+        self._streams[cursor.inbox].discard(cursor)
         return True
 
     def go_live(self, cursor: Cursor) -> bool:
@@ -159,43 +193,13 @@ class Hub:
         cursor.standing = Standing.LIVE
         return True
 
-    def from_tail(self, inbox: Inbox, after: int, max_bytes: int) -> list[tuple[int, Frame]] | None:
-        """The published frames right after `after`, at least one; None if the tail does not reach back so far."""
-        tail = self._streams[inbox].tail
-        if not tail or tail[0][0] > after + 1:
-            return None
-        page: list[tuple[int, Frame]] = []
-        size = 0
-        for off, ready in tail:
-            if off > after:
-                page.append((off, ready))
-                size += len(ready)
-                if size >= max_bytes:
-                    break
-        return page or None
+    def from_tail(self, cursor: Cursor, max_bytes: int) -> Page | None:
+        """What was published right after the cursor, at least one event; None if it is not in memory."""
+        return self._tails.after(cursor.inbox, cursor.off, cursor.encode, max_bytes)
 
     def _fall_back(self, cursor: Cursor) -> None:
         cursor.standing = Standing.CATCHING_UP
         cursor.connection.catch_up()
-
-    def _keep(self, stream: _Stream, events: Sequence[tuple[int, Frame]]) -> None:
-        if stream.tail and events[0][0] != stream.tail[-1][0] + 1:
-            self._drop_tail(stream)
-        for off, ready in events:
-            stream.tail.append((off, ready))
-            self._count(stream, len(ready))
-        while len(stream.tail) > TAIL_EVENTS:
-            self._count(stream, -len(stream.tail.popleft()[1]))
-        if self._tail_bytes > TAIL_BYTES:
-            self._drop_tail(max(self._streams.values(), key=lambda item: item.tail_bytes))
-
-    def _drop_tail(self, stream: _Stream) -> None:
-        stream.tail.clear()
-        self._count(stream, -stream.tail_bytes)
-
-    def _count(self, stream: _Stream, change: int) -> None:
-        stream.tail_bytes += change
-        self._tail_bytes += change
 
     # ------------------------------------------------------------------------------------------ wildcards
 
@@ -249,4 +253,10 @@ class Hub:
         for topic in topics:
             self.unwatch_state(connection, topic)
         for cursor in cursors:
-            self._streams[cursor.inbox].cursors.discard(cursor)
+            self._streams[cursor.inbox].discard(cursor)
+
+
+def burst_of(frames: Iterable[Frames]) -> Burst | None:
+    """The frames of some events as one burst; None if there are none."""
+    flat = [frame for made in frames for frame in made]
+    return Burst(flat) if flat else None

@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from gateway.domain.stream import Position, ResetReason, check_position
-from gateway.realtime.framing import Frame
 from gateway.realtime.hub import Cursor, Hub
+from gateway.realtime.tail import Page
 from gateway.services.feed import StreamReader
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 64 * 1024
-
-Page = list[tuple[int, Frame]]
-"""Offsets and frames, in order, without gaps, right after the cursor; never empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
 
     The cursor may have moved when this returns: compare before use.
     """
-    page = hub.from_tail(cursor.inbox, cursor.off, PAGE_BYTES)
+    page = hub.from_tail(cursor, PAGE_BYTES)
     if page is not None:
         return page
     after = Position(cursor.off, cursor.epoch)
@@ -36,7 +33,7 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
     numbered = enumerate(events, start=after.off + 1)
     whole = [event for _, event in takewhile(lambda item: item[0] == item[1].off, numbered)]
     if whole:
-        return [(event.off, hub.encode(event)) for event in whole]
+        return [(event.off, cursor.encode(event)) for event in whole]
     extent = (await streams.extents([cursor.inbox])).get(cursor.inbox)
     known = hub.position(cursor.inbox)
     if extent is None or known is None or extent.epoch != known.epoch:

@@ -40,25 +40,24 @@ _MAX_ERROR_CHARS = 500
 # ------------------------------------------------------------------------------------------------ out
 
 
-def event_encoder(zone: tzinfo) -> Callable[[Event], Frame]:
+def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
     """Frames for committed changes; naive timestamps of the shop's tables are read in `zone`."""
 
-    def encode(event: Event) -> Frame:
+    def encode(event: Event) -> tuple[Frame]:
         if event.record is not None:
             data = message_data(event.table, event.record, zone)
         else:
             key = {name: value for name, value in event.old.items() if name != "changed"}
             data = {**message_data(event.table, key, zone), "session_id": event.inbox}
-        return frame(
-            {
-                "type": "event",
-                "topic": f"inbox:{event.inbox}",
-                "off": event.off,
-                "event": event_name(event),
-                "at": utc_text(event.at, zone),
-                "data": data,
-            }
-        )
+        message = {
+            "type": "event",
+            "topic": f"inbox:{event.inbox}",
+            "off": event.off,
+            "event": event_name(event),
+            "at": utc_text(event.at, zone),
+            "data": data,
+        }
+        return (frame(message),)
 
     return encode
 

@@ -93,8 +93,8 @@ def events(first: int, last: int) -> list[Event]:
     return [Event(BOX, off, "t", "INSERT", "", {}, {}) for off in range(first, last + 1)]
 
 
-def encode(event: Event) -> Frame:
-    return frame({"type": "event", "off": event.off})
+def encode(event: Event) -> tuple[Frame]:
+    return (frame({"type": "event", "off": event.off}),)
 
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)

@@ -4,15 +4,15 @@ import pytest
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.stream import Extent, Position, Standing
-from gateway.realtime import connection as connections
+from gateway.realtime import follower
 from gateway.realtime.framing import frame
-from gateway.realtime.hub import TAIL_EVENTS
+from gateway.realtime.tail import TAIL_EVENTS
 from tests.unit.realtime.connection_fakes import BOX, FROM_START, House
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "RETRY_S", 0.001)
+    monkeypatch.setattr(follower, "RETRY_S", 0.001)
 
 
 async def test_a_page_that_comes_after_the_end_of_the_subscription_is_not_sent() -> None:

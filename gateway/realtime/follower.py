@@ -1,0 +1,158 @@
+"""One client of the hub, whatever its dialect: what it is sent while it reads, and how it catches up when it did not.
+
+There is no queue: what the transport has not taken yet is the outbox. Over the write limit a client gets nothing
+more; its cursors fall back to CATCHING_UP, and a task that lives only as long as there is something to catch up
+writes page after page as the client reads. A client that makes no progress for a minute is closed with 4008.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.domain.stream import Position, ResetReason, Standing
+from gateway.realtime import protocol
+from gateway.realtime.framing import Burst, Frame
+from gateway.realtime.hub import Cursor, Hub, burst_of
+from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet, wait_until_read
+from gateway.realtime.pages import Lost, next_page
+from gateway.services.feed import StreamReader
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+class Follower(ABC):
+    """A dialect adds its subscriptions, and says what they are told."""
+
+    def __init__(self, name: str, outlet: Outlet, hub: Hub, streams: StreamReader) -> None:
+        self.name = name
+        self.outlet = outlet
+        self._hub = hub
+        self._streams = streams
+        self._catcher: asyncio.Task[None] | None = None
+        self._is_open = True
+
+    # ------------------------------------------------------------------------------------------ the dialect's
+
+    @abstractmethod
+    def _all_cursors(self) -> Iterable[Cursor]:
+        """Of all its subscriptions."""
+
+    @abstractmethod
+    def _has(self, cursor: Cursor) -> bool:
+        """Whether the cursor is still one of them."""
+
+    @abstractmethod
+    def _on_reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
+        """What the cursor needed is gone; it goes on from `position`, and the client has to load anew."""
+
+    @abstractmethod
+    def _announce(self) -> None:
+        """Some cursors may have become LIVE."""
+
+    def _send_pending(self) -> bool:
+        """Writes what waits beside the streams, as far as the client reads; whether something is left."""
+        return False
+
+    # ------------------------------------------------------------------------------------------ the hub's
+
+    def send(self, burst: Burst) -> bool:
+        if self.outlet.buffered() > WRITE_LIMIT_BYTES:
+            return False
+        self.outlet.write(burst)
+        return True
+
+    def catch_up(self) -> None:
+        if self._is_open and self._catcher is None:
+            self._catcher = asyncio.create_task(self._catch_up(), name=f"catch-up-{self.name}")
+
+    # ------------------------------------------------------------------------------------------ everybody's
+
+    def reply(self, frame: Frame) -> None:
+        """An answer to the client's own frame. They are small, and reading stops while they pile up."""
+        self.outlet.write(Burst([frame]))
+
+    async def wait_until_read(self) -> None:
+        """Returns when the client has taken what is on its way to it; closes the connection if it takes nothing."""
+        try:
+            await wait_until_read(self.outlet)
+        except ConnectionError:
+            pass  # the next receive says so
+        except TimeoutError:
+            self._give_up()
+
+    def close(self, code: int, reason: str) -> None:
+        if self._is_open:
+            logger.info("connection.closing connection=%s code=%d reason=%s", self.name, code, reason)
+            self.outlet.close(code, reason)
+
+    def end(self) -> None:
+        """The socket is gone: stops catching up. Idempotent."""
+        self._is_open = False
+        if self._catcher is not None:
+            self._catcher.cancel()
+
+    def _give_up(self) -> None:
+        self.close(protocol.NO_PROGRESS, "nothing was read for a minute")
+        self.outlet.abort()
+
+    # ------------------------------------------------------------------------------------------ catching up
+
+    async def _catch_up(self) -> None:
+        try:
+            while True:
+                await wait_until_read(self.outlet)
+                is_pending = self._send_pending()
+                behind = [item for item in self._all_cursors() if item.standing is Standing.CATCHING_UP]
+                if not behind and not is_pending:
+                    self._announce()
+                    self._catcher = None
+                    return
+                for cursor in behind:
+                    await self._advance(cursor)
+                    await wait_until_read(self.outlet)
+                self._announce()
+        except ConnectionError:
+            pass  # the receiving side of this connection notices, too
+        except TimeoutError:
+            self._give_up()
+        except Exception:
+            logger.exception("connection.catch_up_failed connection=%s", self.name)
+            self.close(1011, "internal error")
+
+    async def _advance(self, cursor: Cursor) -> None:
+        """One page of one inbox, or LIVE, or a reset."""
+        if not self._has(cursor):
+            return
+        known = self._hub.position(cursor.inbox)
+        assert known is not None  # the hub forgets no inbox
+        before = Position(cursor.off, cursor.epoch)
+        if cursor.epoch != known.epoch:
+            self._reset(cursor, "epoch_changed", known)
+            return
+        if self._hub.go_live(cursor):
+            return
+        try:
+            page = await next_page(self._hub, self._streams, cursor)
+        except StoreUnavailable:
+            page = None
+        if page is None:
+            await asyncio.sleep(RETRY_S)
+            return
+        # Unsubscribed or subscribed anew while we were reading: the page is not wanted any more.
+        if not self._has(cursor) or Position(cursor.off, cursor.epoch) != before:
+            return
+        if isinstance(page, Lost):
+            self._reset(cursor, page.reason, page.position)
+        else:
+            burst = burst_of(frames for _, frames in page)
+            if burst is not None:
+                self.outlet.write(burst)
+            cursor.off = page[-1][0]
+
+    def _reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
+        cursor.start_from(position)
+        self._on_reset(cursor, reason, position)
