@@ -20,6 +20,8 @@ from gateway.terminal import DataDir, Embedded, err, out, run
 commands = typer.Typer()
 integrations = typer.Typer(no_args_is_help=True, help="Credentials of the services behind the gateway.")
 commands.add_typer(integrations, name="integrations")
+secrets = typer.Typer(no_args_is_help=True, help="Secrets that are stored in the database.")
+commands.add_typer(secrets, name="secrets")
 
 # ---------------------------------------------------------------------------------------------- database
 
@@ -64,13 +66,32 @@ def set_integration(
 
 async def _store_token(settings: Settings, token: str) -> None:
     async with AsyncExitStack() as stack:
-        dsn = await ground.open_database(settings, stack)
-        await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
-        pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
-        stack.push_async_callback(ground.close_pool, pool)
-        vault = await ground.open_vault(pool, ground.read_secret(settings))
-        await CredentialTable(pool, vault).set_account_token(token)
+        await (await _credentials(settings, stack)).set_account_token(token)
     out.print("Stored. Running gateways use it within a minute.")
+
+
+@secrets.command("encrypt")
+def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Encrypts keys and webhook secrets at rest, with GATEWAY_SECRET. The shop's own code cannot read them then."""
+    run(_encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
+
+
+async def _encrypt_secrets(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        count = await (await _credentials(settings, stack)).encrypt_secrets()
+    out.print(
+        f"{count} secrets encrypted. Keep GATEWAY_SECRET: nothing else opens them. "
+        "Restart running gateways: until then they store new secrets as before."
+    )
+
+
+async def _credentials(settings: Settings, stack: AsyncExitStack) -> CredentialTable:
+    """The credentials of a database that is brought up to date first."""
+    dsn = await ground.open_database(settings, stack)
+    await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
+    pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
+    stack.push_async_callback(ground.close_pool, pool)
+    return CredentialTable(pool, await ground.open_vault(pool, ground.read_secret(settings)))
 
 
 @commands.command()

@@ -5,6 +5,7 @@ The shop's own code may read `api_key` and `webhook_secret` from its tables, so 
 """
 
 import base64
+import copy
 
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
@@ -39,3 +40,9 @@ class Vault:
         if plain is None or not self.is_sealing or plain.startswith(PREFIX):
             return plain
         return PREFIX + self._fernet.encrypt(plain.encode()).decode()
+
+    def sealing(self) -> "Vault":
+        """This vault, with encryption switched on."""
+        other = copy.copy(self)
+        other.is_sealing = True
+        return other

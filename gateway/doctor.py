@@ -1,0 +1,310 @@
+"""`gateway doctor`: looks at everything a gateway depends on, and says what is wrong and what to do.
+
+Each check gives findings of one line. A check that others need (the database, the account token) fails once, and
+those others are left out instead of failing with it. Nothing is changed, but for one webhook that is sent through
+the public address and noted in the journal.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import asyncpg
+import typer
+
+from gateway import ground
+from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
+from gateway.domain.session import SessionSecrets, UpstreamSession
+from gateway.domain.upkeep import WEBHOOK_PATH, WebhookFacts, judge_webhook
+from gateway.postgres.credentials import CredentialTable
+from gateway.postgres.migration_files import read_migrations, sql_folder
+from gateway.postgres.pool import (
+    CONNECT_ERRORS,
+    address_of,
+    connect_direct,
+    explain_connect,
+    mapped_errors,
+    open_pool,
+)
+from gateway.postgres.sessions import SessionTable
+from gateway.services.account import AccountToken
+from gateway.settings import Settings, read_settings
+from gateway.terminal import DataDir, Embedded, out, run
+from gateway.wasender.client import WasenderClient
+from gateway.wasender.orders import PATIENT
+
+commands = typer.Typer()
+
+BELL_S = 5.0
+REQUEST_S = 10.0
+CLOCK_S = 5.0
+"""Logins and rate limits count in seconds; clocks further apart than this refuse what is good."""
+
+MIN_SECRET = 32
+TEST_EVENT = "gateway.doctor"
+"""No event of WasenderAPI's: a gateway answers it, keeps a line in its journal, and stores nothing."""
+
+# What a gateway does to each table of the shop.
+_RIGHTS = {
+    "whatsapp_sessions": "SELECT, INSERT, UPDATE, DELETE",
+    "whatsapp_session_logs": "SELECT, INSERT",
+    "whatsapp_incoming_messages": "SELECT, INSERT, UPDATE",
+    "whatsapp_outgoing_messages": "SELECT, INSERT, UPDATE",
+    "integrations": "SELECT, INSERT, UPDATE",
+}
+
+_MISSING_RIGHTS = """
+SELECT tbl || ' (' || wanted || ')' AS missing
+FROM unnest($1::text[], $2::text[]) AS needed(tbl, list),
+     LATERAL regexp_split_to_table(list, ', ') AS wanted
+WHERE NOT has_table_privilege('public.' || tbl, wanted)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    subject: str
+    is_fine: bool
+    says: str
+
+
+@commands.command()
+def doctor(data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Checks everything the gateway depends on, and explains. Exit code 1 if something is wrong."""
+    wrong: list[Finding] = []
+    run(_doctor(read_settings(data_dir=data_dir, embedded=embedded), wrong))
+    if wrong:
+        sys.exit(1)
+
+
+async def _doctor(settings: Settings, wrong: list[Finding]) -> None:
+    async with AsyncExitStack() as stack:
+        async for finding in Checkup(settings, stack).findings():
+            mark = "ok  " if finding.is_fine else "FAIL"
+            out.print(f"{mark}  {finding.subject:<12} {finding.says}")
+            if not finding.is_fine:
+                wrong.append(finding)
+
+
+class Checkup:
+    """One look at everything. What it opens is closed by `stack`."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        try:
+            secret = ground.read_secret(self._settings)
+            yield self._secret(secret)
+            dsn = await ground.open_database(self._settings, self._stack)
+            direct = self._settings.listen_url or dsn
+            connection = await self._connect(direct)
+        except ConfigError as error:
+            yield Finding("database", False, error.message)
+            return
+        bell = await self._bell(connection, direct)
+        yield bell
+        if await self._schema_is_missing(connection):
+            yield Finding(
+                "schema", False, "The database is not prepared for this version: run `gateway migrate`."
+            )
+            return
+        yield Finding("schema", True, "Every migration of this version is applied.")
+        yield await self._rights(connection)
+        pool = await open_pool(
+            dsn, timezone=self._settings.timezone, pooled=ground.is_pooled(self._settings, dsn)
+        )
+        self._stack.push_async_callback(ground.close_pool, pool)
+        vault = await ground.open_vault(pool, secret)
+        async for finding in self._upstream(CredentialTable(pool, vault), SessionTable(pool, vault)):
+            yield finding
+        yield await self._clock(connection)
+
+    # ------------------------------------------------------------------------------------------ here
+
+    def _secret(self, secret: str) -> Finding:
+        if len(secret) < MIN_SECRET:
+            says = f"GATEWAY_SECRET of {len(secret)} characters can be guessed: make one with `openssl rand -hex 32`."
+            return Finding("secret", False, says)
+        return Finding("secret", True, "Logins are signed with a secret that is long enough.")
+
+    # ------------------------------------------------------------------------------------------ Postgres
+
+    async def _connect(self, dsn: str) -> asyncpg.Connection:
+        try:
+            connection = await connect_direct(dsn, timezone=self._settings.timezone)
+        except CONNECT_ERRORS as error:
+            raise ConfigError(explain_connect(dsn, error)) from None
+        self._stack.push_async_callback(connection.close, timeout=5)
+        return connection
+
+    async def _bell(self, connection: asyncpg.Connection, dsn: str) -> Finding:
+        heard = asyncio.Event()
+        where = address_of(dsn)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(BELL_S):
+                await connection.add_listener("gateway_doctor", lambda *_: heard.set())
+                await connection.execute("SELECT pg_notify('gateway_doctor', '')")
+                await heard.wait()
+        except TimeoutError:
+            return Finding(
+                "database", False,
+                f"Postgres at {where} answers, but NOTIFY does not come back: a pooler stands before it. "
+                "Set GATEWAY_LISTEN_URL to the direct host.",
+            )  # fmt: skip
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            return Finding("database", False, f"Postgres at {where} refuses LISTEN ({error}).")
+        ms = (time.monotonic() - started) * 1000
+        return Finding(
+            "database", True, f"Postgres at {where} answers, and a bell came back after {ms:.0f} ms."
+        )
+
+    async def _schema_is_missing(self, connection: asyncpg.Connection) -> bool:
+        if await connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
+            return True
+        rows = await connection.fetch("SELECT name FROM gateway.migrations")
+        return not {item.name for item in read_migrations(sql_folder())} <= {row["name"] for row in rows}
+
+    async def _rights(self, connection: asyncpg.Connection) -> Finding:
+        with mapped_errors():
+            rows = await connection.fetch(_MISSING_RIGHTS, list(_RIGHTS), list(_RIGHTS.values()))
+        if rows:
+            missing = ", ".join(row["missing"] for row in rows)
+            return Finding("rights", False, f"The database user lacks rights on {missing}. Grant them.")
+        return Finding("rights", True, "The database user may do everything a gateway does.")
+
+    async def _clock(self, connection: asyncpg.Connection) -> Finding:
+        here = datetime.now(UTC)
+        apart_s = abs((await connection.fetchval("SELECT clock_timestamp()") - here).total_seconds())
+        if apart_s > CLOCK_S:
+            says = f"This machine's clock and Postgres' are {apart_s:.0f} s apart: switch time synchronisation on."
+            return Finding("clock", False, says)
+        return Finding("clock", True, f"This machine's clock and Postgres' are {apart_s:.1f} s apart.")
+
+    # ------------------------------------------------------------------------------------------ WasenderAPI
+
+    async def _upstream(self, credentials: CredentialTable, table: SessionTable) -> AsyncIterator[Finding]:
+        account = AccountToken(self._settings.wasender_token, credentials)
+        try:
+            async with WasenderClient(self._settings.wasender_base_url, account) as impatient:
+                client = impatient.with_patience(PATIENT)
+                sessions = await client.list_sessions()
+                yield Finding(
+                    "token", True, f"WasenderAPI takes the account token; it has {len(sessions)} sessions."
+                )
+                for session in sessions:
+                    yield await self._webhook(await client.get_session(session.id), table)
+        except UpstreamUnauthorized as error:
+            yield Finding("token", False, await self._why_refused(account, error))
+        except GatewayError as error:
+            yield Finding("token", False, error.message)
+        async for finding in self._public_address(table):
+            yield finding
+
+    async def _why_refused(self, account: AccountToken, error: UpstreamUnauthorized) -> str:
+        """A session's API key looks like an account token, and is the usual mistake."""
+        try:
+            token = await account()
+            async with WasenderClient(self._settings.wasender_base_url, account) as client:
+                await client.get_status(token)
+        except GatewayError:
+            return error.message
+        return (
+            "The token is the API key of a session, not the account's personal access token: make one in "
+            "WasenderAPI's settings, and store it with `gateway integrations set wasender`."
+        )
+
+    async def _webhook(self, upstream: UpstreamSession, table: SessionTable) -> Finding:
+        subject = f"session {upstream.id}"
+        public_url = self._settings.public_url
+        if public_url is None:
+            return Finding(
+                subject, False, "Where its webhook should go is not known: set GATEWAY_PUBLIC_URL."
+            )
+        facts = WebhookFacts(
+            url=upstream.webhook_url,
+            is_enabled=upstream.webhook_enabled,
+            events=upstream.webhook_events,
+            has_secret=bool(upstream.webhook_secret),
+            seen_at=None,
+            missed_at=None,
+        )
+        state, note = judge_webhook(facts, public_url, time.time())
+        if state != "ok":
+            return Finding(subject, False, note)
+        stored = await table.secrets(int(upstream.id))
+        if stored is None or stored.webhook_secret != upstream.webhook_secret:
+            return Finding(
+                subject, False, "Its webhook secret is not the one stored here: run `gateway sync`."
+            )
+        return Finding(subject, True, "Its webhook comes here, with the events and the secret it needs.")
+
+    # ------------------------------------------------------------------------------------------ from outside
+
+    async def _public_address(self, table: SessionTable) -> AsyncIterator[Finding]:
+        public_url = self._settings.public_url
+        if public_url is None:
+            yield Finding(
+                "address", False, "WasenderAPI cannot be told where to send webhooks: set GATEWAY_PUBLIC_URL."
+            )
+            return
+        secrets = [await table.secrets(number) for number in sorted(await table.known_ids())]
+        known = next((item for item in secrets if item is not None and item.webhook_secret), None)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_S)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as http:
+                async with http.get(f"{public_url}/healthz") as alive:
+                    is_ours = alive.status == 200 and "version" in (await _json(alive))
+                if not is_ours:
+                    yield Finding(
+                        "address", False, f"{public_url} answers, but not as a gateway: check the proxy."
+                    )
+                    return
+                yield Finding("address", True, f"A gateway answers at {public_url}.")
+                if known is not None:
+                    yield await _send_test(http, public_url, known)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            yield Finding("address", False, f"{public_url} cannot be reached from here: {_why(error)}.")
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return f"no answer within {REQUEST_S:.0f} s"
+        case aiohttp.ClientConnectorDNSError():
+            return "its name is not known"
+        case aiohttp.ClientSSLError():
+            return "its certificate is not accepted"
+        case aiohttp.ClientConnectorError():
+            return "nothing listens there"
+        case _:
+            return f"the connection broke ({type(error).__name__})"
+
+
+async def _send_test(http: aiohttp.ClientSession, public_url: str, known: SessionSecrets) -> Finding:
+    """One webhook as WasenderAPI would send it, through every proxy on the way."""
+    async with http.post(
+        f"{public_url}{WEBHOOK_PATH}/{known.id}",
+        json={"event": TEST_EVENT},
+        headers={"X-Webhook-Signature": known.webhook_secret or ""},
+    ) as reply:
+        if reply.status == 200 and (await _json(reply)).get("received") is True:
+            return Finding("webhook", True, "A test webhook went through the public address and was taken.")
+        why = (await _json(reply)).get("error") or f"status {reply.status}"
+        return Finding("webhook", False, f"A test webhook through the public address was refused: {why}")
+
+
+async def _json(reply: aiohttp.ClientResponse) -> dict[str, Any]:
+    try:
+        body = await reply.json(content_type=None)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
