@@ -253,14 +253,17 @@ class Gateway:
 
         self._stack.push_async_callback(stop)
 
-    async def drain(self) -> None:
-        """Before the server stops: tells every socket, and lets go what waits inside."""
+    async def drain(self, hasten: asyncio.Event | None = None) -> None:
+        """Before the server stops: lets go what waits inside, and returns when the last socket is gone.
+
+        Webhooks are taken all the while. Once `hasten` is set it takes a moment.
+        """
         self._is_draining = True
         # It asks upstream, which may be the simulator behind the server that is about to stop.
         self._upkeep_task.cancel()
         if self._simulator is not None:
             self._simulator.release()
-        await self._realtime.drain()
+        await self._realtime.drain(hasten or asyncio.Event())
 
     async def login_link(self) -> str:
         """A link that logs its first user in as the owner."""

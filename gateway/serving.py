@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Literal
 
@@ -21,7 +22,11 @@ from gateway.settings import Settings
 logger = logging.getLogger(__name__)
 
 GRACE_S = 8
-"""How long requests and sockets may take to end after a signal."""
+"""How long requests may take to end after a signal, once the sockets are gone."""
+
+ONE_SIGNAL_S = 1.0
+"""Signals so close together are one: a service manager may send it to a worker and to its parent, who passes it
+on."""
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -40,6 +45,23 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+
+class Ending:
+    """The first signal says `stop`, a later one `hasten`."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.hasten = asyncio.Event()
+        self._first_at = 0.0
+
+    def on_signal(self) -> None:
+        now = time.monotonic()
+        if not self.stop.is_set():
+            self._first_at = now
+            self.stop.set()
+        elif now - self._first_at > ONE_SIGNAL_S:
+            self.hasten.set()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -113,15 +135,15 @@ async def run(
 
     `sock` is a port that is open already; without it, the one of the settings is opened.
     """
-    stop = asyncio.Event()
+    ending = Ending()
     main = asyncio.current_task()
     assert main is not None
     is_up = False
 
     def on_signal() -> None:
-        if not stop.is_set() and not is_up:
+        if not ending.stop.is_set() and not is_up:
             main.cancel()
-        stop.set()
+        ending.on_signal()
 
     loop = asyncio.get_running_loop()
     for number in ending_signals():
@@ -130,7 +152,7 @@ async def run(
     try:
         async with Gateway(settings, address_of(sock)) as gateway:
             is_up = True
-            async with serving(gateway.asgi, sock):
+            async with serving(gateway.asgi, sock) as server:
                 # What the start has made stays: no need to look at it in every collection.
                 gc.freeze()
                 if settings.simulator:
@@ -138,11 +160,12 @@ async def run(
                     await gateway.upkeep.follow_public_url()
                 await on_ready(gateway)
                 try:
-                    await stop.wait()
+                    await ending.stop.wait()
                 finally:
-                    await gateway.drain()
+                    await gateway.drain(ending.hasten)
+                    server.force_exit = ending.hasten.is_set()
     except asyncio.CancelledError:
-        if not stop.is_set():
+        if not ending.stop.is_set():
             raise
     finally:
         sock.close()

@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from gateway import ground
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrate import migrate
-from gateway.serving import bind, ending_signals
+from gateway.serving import Ending, bind, ending_signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,10 @@ async def supervise(settings: Settings) -> None:
         raise ConfigError(
             "The simulator is one process. Leave GATEWAY_WORKERS at 1, or run `gateway simulator`."
         )
-    stop = asyncio.Event()
+    ending = Ending()
+    stop = ending.stop
     for number in ending_signals():
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, ending.on_signal)
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
         database_url = await ground.open_database(settings, stack)
@@ -72,7 +73,7 @@ async def supervise(settings: Settings) -> None:
         async with asyncio.TaskGroup() as children:
             running = [
                 children.create_task(
-                    _keep_running(environ, sock.fileno(), stop, refused), name=f"worker-{number}"
+                    _keep_running(environ, sock.fileno(), ending, refused), name=f"worker-{number}"
                 )
                 for number in range(settings.workers)
             ]
@@ -84,8 +85,9 @@ async def supervise(settings: Settings) -> None:
 
 
 async def _keep_running(
-    environ: Mapping[str, str], socket_fd: int, stop: asyncio.Event, refused: asyncio.Event
+    environ: Mapping[str, str], socket_fd: int, ending: Ending, refused: asyncio.Event
 ) -> None:
+    stop = ending.stop
     pause_s = 0.0
     was_healthy = False
     while not stop.is_set():
@@ -103,7 +105,7 @@ async def _keep_running(
         try:
             code = await child.wait()
         finally:
-            await _end(child)
+            await _end(child, ending.hasten)
         if stop.is_set():
             return
         is_healthy = time.monotonic() - started_at > HEALTHY_S
@@ -117,14 +119,22 @@ async def _keep_running(
         logger.error("worker.ended code=%d restart_in_s=%.1f", code, pause_s)
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Asks the child to end, and insists."""
+async def _end(child: asyncio.subprocess.Process, hasten: asyncio.Event) -> None:
+    """Asks the child to end, once more if we are asked to hasten, and insists."""
     if child.returncode is not None:
         return
     child.send_signal(signal.SIGTERM)
+
+    async def ask_again() -> None:
+        await hasten.wait()
+        child.send_signal(signal.SIGTERM)
+
+    again = asyncio.create_task(ask_again(), name=f"hasten-{child.pid}")
     try:
         async with asyncio.timeout(STOP_S):
             await child.wait()
     except TimeoutError:
         child.kill()
         await child.wait()
+    finally:
+        again.cancel()

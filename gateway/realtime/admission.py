@@ -8,6 +8,7 @@ from starlette.websockets import WebSocket
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
 from gateway.realtime import protocol
+from gateway.realtime.outlet import Outlet
 from gateway.services.login import Login
 from gateway.services.origins import Origins
 
@@ -72,3 +73,11 @@ async def _token_of_first_frame(socket: WebSocket) -> str:
     if not isinstance(first, protocol.Auth):
         raise Unauthenticated("the first frame must say who you are")
     return first.token
+
+
+async def refuse(socket: WebSocket, outlet: Outlet, code: int, reason: str) -> None:
+    """Closes an accepted socket with the reason, and returns when it is gone."""
+    # RFC 6455 §5.5: a control frame's payload ends at 125 bytes, two of which are the code.
+    outlet.close(code, reason.encode()[:120].decode("utf-8", "ignore"))
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass

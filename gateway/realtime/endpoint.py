@@ -20,8 +20,9 @@ from gateway.domain.stream import (
     check_position,
 )
 from gateway.realtime import protocol
-from gateway.realtime.admission import Admission, Refused
+from gateway.realtime.admission import Admission, Refused, refuse
 from gateway.realtime.connection import Connection
+from gateway.realtime.drain import drain
 from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.hub import Hub
 from gateway.realtime.outlet import EXTENSION, AsgiOutlet, Outlet
@@ -74,6 +75,7 @@ class Realtime:
         self._open: set[Connection] = set()
         self._beats: list[set[Connection]] = [set() for _ in range(protocol.HEARTBEAT_S)]
         self._second = 0
+        self._is_draining = False
 
     # ------------------------------------------------------------------------------------------ one socket
 
@@ -99,10 +101,13 @@ class Realtime:
         try:
             principal = await self._admission.principal(socket)
         except Refused as refusal:
-            await _refuse(socket, outlet, refusal.code, refusal.reason)
+            await refuse(socket, outlet, refusal.code, refusal.reason)
+            return None
+        if self._is_draining:
+            await refuse(socket, outlet, protocol.RESTART, "the gateway restarts")
             return None
         if len(self._open) >= self._max_connections:
-            await _refuse(socket, outlet, protocol.TOO_MANY, "too many connections")
+            await refuse(socket, outlet, protocol.TOO_MANY, "too many connections")
             return None
         outlet.heard()
         return Connection(secrets.token_hex(6), principal, outlet, self._hub, self._streams)
@@ -284,16 +289,11 @@ class Realtime:
     def tell_fresh(self) -> None:
         self._hub.broadcast("truth", protocol.fresh())
 
-    async def drain(self) -> None:
-        """Closes every socket with 1012, told before when to come back."""
-        connections = tuple(self._open)
-        for number, connection in enumerate(connections):
-            connection.reply(protocol.drain(200 + (number * 37) % 3000))
-            connection.close(protocol.RESTART, "the gateway restarts")
+    async def drain(self, hasten: asyncio.Event) -> None:
+        """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""
+        self._is_draining = True
+        await drain(tuple(self._open), _warn, hasten)
 
 
-async def _refuse(socket: WebSocket, outlet: Outlet, code: int, reason: str) -> None:
-    # RFC 6455 §5.5: a control frame's payload ends at 125 bytes, two of which are the code.
-    outlet.close(code, reason.encode()[:120].decode("utf-8", "ignore"))
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
+def _warn(connection: Connection, reconnect_after_ms: int) -> None:
+    connection.reply(protocol.drain(reconnect_after_ms))

@@ -44,6 +44,9 @@ class Outlet(Protocol):
         """Closing handshake; the transport is aborted if the client does not answer."""
 
     def abort(self) -> None: ...
+    def is_gone(self) -> bool:
+        """The client has nothing more to wait for, nor we for it: the transport has ended, not only our wish."""
+
     def release(self) -> None:
         """The connection has ended: lets go of what is the outlet's own. Idempotent."""
 
@@ -121,6 +124,9 @@ class AsgiOutlet:
         if not self._is_released:
             self.release()
             self._on_abort()
+
+    def is_gone(self) -> bool:
+        return self._gone or self._is_released
 
     def release(self) -> None:
         self._is_released = self._closing = True

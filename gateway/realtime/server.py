@@ -92,5 +92,8 @@ class TransportOutlet:
         self._protocol.transport.abort()
         self._protocol.writable.set()
 
+    def is_gone(self) -> bool:
+        return self._protocol.disconnected
+
     def release(self) -> None:
         pass  # the transport is the server's

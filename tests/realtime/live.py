@@ -143,7 +143,9 @@ class Sluggish:
 
 
 @contextlib.asynccontextmanager
-async def sluggish(gateway: Running, token: str | None = None) -> AsyncIterator[Sluggish]:
+async def sluggish(
+    gateway: Running, token: str | None = None, *, expect_welcome: bool = True
+) -> AsyncIterator[Sluggish]:
     """An admitted client that from now on reads only when told to."""
     address = urlsplit(gateway.url)
     protocol = ClientProtocol(parse_uri(gateway.url.replace("http", "ws", 1) + "/ws"))
@@ -157,5 +159,6 @@ async def sluggish(gateway: Running, token: str | None = None) -> AsyncIterator[
         protocol.send_request(request)
         client = Sluggish(tcp, protocol)
         await client.flush()
-        await client.next("welcome")
+        if expect_welcome:
+            await client.next("welcome")
         yield client

@@ -44,6 +44,9 @@ class Outlet:
         self.frames.append({"type": "close", "code": code})
         self.wrote.set()
 
+    def is_gone(self) -> bool:
+        return any(item["type"] == "close" for item in self.frames)
+
     def abort(self) -> None: ...
     def release(self) -> None: ...
 
