@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_socket
 
 from gateway.app import Gateway
+from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
 from gateway.serving import address_of, bind, serving
 from gateway.settings import Settings
 
 DEADLINE_S = 20.0
+SECRET = "test-secret-of-at-least-32-characters!"
 
 
 class Running:
@@ -49,12 +52,16 @@ class Running:
         assert status < 300, (status, reply)
         return reply.get("data", reply)
 
+    def client(self, token: str | None = None) -> Client:
+        """Our own client, for tests of what arrives; `socket` is for tests of single frames."""
+        return connect(self.url, token=self.token() if token is None else token)
+
     @contextlib.asynccontextmanager
     async def socket(self, token: str | None = None, **more: Any) -> AsyncIterator["Socket"]:
         """An admitted connection on /ws; its welcome has been read."""
         headers = {"Authorization": f"Bearer {self.token() if token is None else token}"}
         address = self.url.replace("http", "ws", 1) + "/ws"
-        async with connect(address, additional_headers=headers, compression=None, **more) as raw:
+        async with connect_socket(address, additional_headers=headers, compression=None, **more) as raw:
             socket = Socket(raw)
             await socket.next("welcome")
             yield socket
@@ -99,8 +106,13 @@ class Socket:
 
 def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
     """Settings that read nothing of the machine's environment beyond what is given."""
-    values: dict[str, Any] = {"simulator": True, "secret": "test-secret-of-at-least-32-characters!", **more}
-    return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, port=0, **values)  # type: ignore[call-arg]
+    values: dict[str, Any] = {
+        "simulator": True,
+        "secret": SECRET,
+        "port": 0,
+        **more,
+    }
+    return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, **values)  # type: ignore[call-arg]
 
 
 @contextlib.asynccontextmanager
