@@ -2,8 +2,9 @@
 
 It runs on the direct host, never through a pool. It is treated as fragile: one statement at a time, each with a
 deadline; a NOTIFY to ourselves every few seconds as a probe, because a half-open socket looks fine for minutes;
-`terminate` on any doubt, then back-off with jitter and connect → LISTEN → tell everybody to look. A lease is an
-advisory lock of this connection: a gateway that lost its ears has lost its leases, too.
+`terminate` on any doubt, then back-off with jitter and connect → LISTEN → tell everybody to look. A cut that
+nobody announces is noticed within BEAT_S + STATEMENT_S. A lease is an advisory lock of this connection: a gateway
+that lost its ears has lost its leases, too.
 
 Lifecycle: `open` connects and hears its own bell once (raises ConfigError if it does not come back); `run`
 keeps the connection up until cancelled; `close` lets go.
@@ -13,7 +14,6 @@ import asyncio
 import logging
 import random
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +21,7 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
+from gateway.postgres.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ BEAT_S = 3.0
 
 FROZEN_AFTER_S = 8.0
 """A peer whose row is older than this, and whose backend is still there, is frozen: its backend is ended."""
+
+BACK_OFF_S = 0.25
+MAX_BACK_OFF_S = 5.0
+"""Before connecting anew, doubled each time it fails again."""
 
 _BEAT = """
 INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
@@ -60,6 +65,12 @@ _LEASE_SPACE = 0x57A6 << 44
 APPLICATION = "whatsapp-gateway-listener"
 
 
+def back_off_s(failures: int, roll: float) -> float:
+    """Seconds to wait after so many failures in a row; `roll` (0…1) spreads those who fail together."""
+    longest = min(MAX_BACK_OFF_S, BACK_OFF_S * 2.0 ** min(failures, 16))
+    return longest * (0.5 + 0.5 * roll)
+
+
 class Listener:
     def __init__(
         self,
@@ -72,6 +83,7 @@ class Listener:
         on_session_bell: Callable[[str], None],
         on_up: Callable[[], None],
         on_down: Callable[[], None],
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._dsn = dsn
         self._gateway_id = gateway_id
@@ -85,7 +97,9 @@ class Listener:
         self._echo = asyncio.Event()
         self._lost = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+        self._watchdog = watchdog or Watchdog()
         self._connection: asyncpg.Connection | None = None
+        self._failures = 0
         self.is_up = False
         self.heard_at = 0.0
 
@@ -93,6 +107,7 @@ class Listener:
 
     async def open(self) -> None:
         """Connects, and proves that bells come back. Raises ConfigError."""
+        self._watchdog.open()
         try:
             await self._connect()
         except CONNECT_ERRORS as error:
@@ -120,6 +135,7 @@ class Listener:
             await self._back_off()
 
     async def close(self) -> None:
+        self._watchdog.close()
         connection, self._connection = self._connection, None
         self.is_up = False
         if connection is not None:
@@ -149,6 +165,7 @@ class Listener:
             raise
         connection.add_termination_listener(lambda _: self._lost.set())
         self._connection = connection
+        self._watchdog.guard(connection)
 
     async def _watch(self) -> None:
         """Probes until something is wrong, and then returns or raises."""
@@ -161,10 +178,13 @@ class Listener:
             except TimeoutError:
                 pass
             # Silence while real bells come in is proof enough; a NOTIFY of ours would only add to them.
-            if time.monotonic() - self.heard_at > self._probe_s / 2:
+            if _now() - self.heard_at > self._probe_s / 2:
                 await self._probe()
-                self.heard_at = time.monotonic()
+                self.heard_at = _now()
             await self.statement(_BEAT, self._gateway_id, socket.gethostname())
+            self._failures = (
+                0  # not sooner: one that is cut again and again should come back ever more slowly
+            )
             try:
                 await self.statement(_END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)
             except asyncpg.InsufficientPrivilegeError:
@@ -186,6 +206,7 @@ class Listener:
 
     def _down(self) -> None:
         connection, self._connection = self._connection, None
+        self._watchdog.guard(None)
         if connection is not None and not connection.is_closed():
             connection.terminate()
         if self.is_up:
@@ -193,11 +214,12 @@ class Listener:
             self._on_down()
 
     async def _back_off(self) -> None:
-        await asyncio.sleep(random.uniform(0.2, 1.5))
+        self._failures += 1
+        await asyncio.sleep(back_off_s(self._failures - 1, random.random()))
 
     def _heard(self, then: Callable[[str], None]) -> Callable[..., None]:
         def callback(connection: Any, pid: int, channel: str, payload: object) -> None:
-            self.heard_at = time.monotonic()
+            self.heard_at = _now()
             then(str(payload))
 
         return callback
@@ -247,3 +269,7 @@ class Listener:
                 await self.statement("SELECT pg_advisory_unlock($1)", _LEASE_SPACE + session_id)
             except (TimeoutError, StoreUnavailable):
                 pass  # the connection is gone, and the lock with it
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

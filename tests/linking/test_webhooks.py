@@ -88,6 +88,8 @@ async def wait_for_delivery(upstream: Upstream, session_id: int, event: str) -> 
     while True:
         version = (await upstream.done("GET", f"/changes?after={version}"))["version"]
         found = await upstream.done("GET", f"/deliveries?session={session_id}&event={event}")
+        given_up = [row for row in found if row["outcome"] in ("failed", "dropped")]
+        assert not given_up, f"the gateway did not take {given_up}"
         if found and all(row["outcome"] == "delivered" for row in found):
             return
 

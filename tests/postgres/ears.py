@@ -9,12 +9,13 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.listener import Listener
+from gateway.postgres.watchdog import Watchdog
 
 
 class Ears:
     """Its log: `up`, `down`, and each bell as `message <payload>` or `session <payload>`."""
 
-    def __init__(self, dsn: str, probe_s: float) -> None:
+    def __init__(self, dsn: str, probe_s: float, watchdog: Watchdog | None = None) -> None:
         self.id = str(uuid.uuid4())
         self.log: list[str] = []
         self._moved = asyncio.Event()
@@ -27,6 +28,7 @@ class Ears:
             on_session_bell=lambda payload: self._note(f"session {payload}"),
             on_up=lambda: self._note("up"),
             on_down=lambda: self._note("down"),
+            watchdog=watchdog,
         )
 
     def _note(self, what: str) -> None:
