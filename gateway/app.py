@@ -33,6 +33,7 @@ from gateway.postgres.inbox import InboxTable
 from gateway.postgres.listener import Listener
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import open_pool
+from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.trail import TrailTable
@@ -46,6 +47,7 @@ from gateway.services.ingest import Ingest
 from gateway.services.linking import Linking
 from gateway.services.login import Login
 from gateway.services.origins import Origins
+from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
 from gateway.services.states import States
@@ -185,6 +187,7 @@ class Gateway:
             self._listener,
             public_url=self._public_url(),
         )
+        self._retention = Retention(RetentionTable(pool, streams), self._listener)
         origins = Origins(settings.allowed_origins)
         self._realtime = Realtime(
             hub=hub,
@@ -236,6 +239,7 @@ class Gateway:
             pumps.create_task(self._listener.run(), name="listener"),
             pumps.create_task(self._linking.run(), name="linking"),
             pumps.create_task(self._realtime.run(), name="heartbeats"),
+            pumps.create_task(self._retention.run(), name="retention"),
             pumps.create_task(self.upkeep.run(), name="upkeep"),
         ]
         self._upkeep_task = running[-1]

@@ -284,8 +284,9 @@ class SessionTable:
                     "sub": actor.sub,
                 }
                 await connection.execute(
-                    "INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at)"
-                    " VALUES (NULL, 'session_deleted', $1, $2, now())",
+                    "INSERT INTO public.whatsapp_session_logs"
+                    " (session_id, event_type, message, metadata, created_at, written_by)"
+                    " VALUES (NULL, 'session_deleted', $1, $2, now(), 'gateway')",
                     f"{actor.name} deleted the session {row['name']}.",
                     metadata,
                 )

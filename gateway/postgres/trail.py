@@ -33,8 +33,11 @@ class TrailTable:
         with mapped_errors():
             await self._pool.execute(
                 """
-                INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at)
-                SELECT id, $2, $3, $4, now() FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint
+                INSERT INTO public.whatsapp_session_logs
+                    (session_id, event_type, message, metadata, created_at, written_by)
+                SELECT id, $2, $3, $4, now(), 'gateway'
+                FROM public.whatsapp_sessions
+                WHERE wasender_session_id = $1::bigint
                 """,
                 session_id,
                 event_type,

@@ -1,0 +1,74 @@
+"""What goes with age, and by which statement: small batches by index, past rows that somebody holds."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import asyncpg
+
+from gateway.postgres.pool import mapped_errors
+from gateway.postgres.streams import StreamStore
+
+STREAM_DAYS = 7
+JOURNAL_DAYS = 30
+LOG_DAYS = 365
+ATTEMPT_DAYS = 30
+EARLY_DAYS = 7
+"""A delivery state whose message has not come for so long will not meet it any more."""
+
+STREAM = "stream"
+
+# $1: how many. Rows of log tables that the shop's own code wrote are the shop's; `written_by` tells.
+_STATEMENTS = {
+    "journal": f"""
+DELETE FROM gateway.journal WHERE id IN (
+    SELECT id FROM gateway.journal WHERE received_at < now() - interval '{JOURNAL_DAYS} days'
+    ORDER BY received_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "logs": f"""
+DELETE FROM public.whatsapp_session_logs WHERE id IN (
+    SELECT id FROM public.whatsapp_session_logs
+    WHERE written_by = 'gateway' AND created_at < now() - interval '{LOG_DAYS} days'
+    ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    # The newest of a session stays: it is what its `link` part shows.
+    "attempts": f"""
+DELETE FROM gateway.whatsapp_link_attempts WHERE id IN (
+    SELECT a.id FROM gateway.whatsapp_link_attempts AS a
+    WHERE a.ended_at < now() - interval '{ATTEMPT_DAYS} days' AND EXISTS (
+        SELECT FROM gateway.whatsapp_link_attempts AS newer
+        WHERE newer.wasender_session_id = a.wasender_session_id AND newer.id > a.id)
+    ORDER BY a.id LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "early deliveries": f"""
+DELETE FROM gateway.early_deliveries WHERE (wasender_session_id, wa_key_id) IN (
+    SELECT wasender_session_id, wa_key_id FROM gateway.early_deliveries
+    WHERE at < now() - interval '{EARLY_DAYS} days'
+    ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "tickets": """
+DELETE FROM gateway.tickets WHERE digest IN (
+    SELECT digest FROM gateway.tickets WHERE expires_at < now()
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+}
+
+
+class RetentionTable:
+    def __init__(self, pool: asyncpg.Pool, streams: StreamStore) -> None:
+        self._pool = pool
+        self._streams = streams
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        return (STREAM, *_STATEMENTS)
+
+    async def prune(self, kind: str, batch: int) -> int:
+        """How many rows went. Raises StoreUnavailable, also when somebody holds the whole table."""
+        if kind == STREAM:
+            return await self._streams.prune(timedelta(days=STREAM_DAYS), batch)
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                # Behind whoever waits for a lock, everybody else waits, too.
+                await connection.execute("SET LOCAL lock_timeout = '200ms'")
+                status: str = await connection.execute(_STATEMENTS[kind], batch)
+        return int(status.rpartition(" ")[2])

@@ -1,0 +1,166 @@
+"""What goes with age, what stays for ever, and that forgetting waits for nobody."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.postgres.pool import open_pool
+from gateway.postgres.retention import RetentionTable
+from gateway.postgres.streams import StreamStore
+from tests.postgres.writers import INCOMING, insert_many, insert_message, insert_session
+
+BATCH = 100
+
+
+@pytest_asyncio.fixture
+async def retention(database: str) -> AsyncIterator[RetentionTable]:
+    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+    try:
+        yield RetentionTable(pool, StreamStore(pool))
+    finally:
+        await pool.close()
+
+
+async def prune_everything(retention: RetentionTable) -> dict[str, int]:
+    """How many of each kind went."""
+    gone: dict[str, int] = {}
+    for kind in retention.kinds:
+        while count := await retention.prune(kind, BATCH):
+            gone[kind] = gone.get(kind, 0) + count
+    return gone
+
+
+JOURNAL = "INSERT INTO gateway.journal (received_at, outcome) SELECT now() - $1::interval, 'stored'"
+LOG = "INSERT INTO whatsapp_session_logs (event_type, created_at, written_by) SELECT 'x', now() - $1::interval, $2"
+ATTEMPT = (
+    "INSERT INTO gateway.whatsapp_link_attempts (wasender_session_id, started_at, ended_at, reason)"
+    " SELECT $2, now() - $1::interval, now() - $1::interval, 'timeout'"
+)
+EARLY = (
+    "INSERT INTO gateway.early_deliveries (wasender_session_id, wa_key_id, state, at)"
+    " SELECT 12, $1::interval::text, 2, now() - $1::interval"
+)
+TICKET = (
+    "INSERT INTO gateway.tickets (digest, kind, claims, expires_at)"
+    " SELECT sha256($1::interval::text::bytea), 'ws', '{}', now() - $1::interval"
+)
+
+
+def days(count: float) -> timedelta:
+    return timedelta(days=count)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql", "due", "not_yet", "more"),
+    [
+        ("journal", JOURNAL, 30.1, 29.9, ()),
+        ("logs", LOG, 365.1, 364.9, ("gateway",)),
+        ("early deliveries", EARLY, 7.1, 6.9, ()),
+        ("tickets", TICKET, 0.1, -0.1, ()),
+    ],
+)
+async def test_what_is_due_goes_and_nothing_else(
+    connection: asyncpg.Connection,
+    retention: RetentionTable,
+    kind: str,
+    sql: str,
+    due: float,
+    not_yet: float,
+    more: tuple[str, ...],
+) -> None:
+    for age in (due, due + 1, not_yet):
+        await connection.execute(sql, days(age), *more)
+
+    assert await prune_everything(retention) == {kind: 2}
+
+
+async def test_events_go_after_seven_days_and_messages_never(
+    connection: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    await insert_many(connection, 12, 5)
+    await connection.execute("UPDATE gateway.stream SET at = now() - interval '7 days 1 hour' WHERE off <= 3")
+    await connection.execute(
+        f"UPDATE {INCOMING} SET received_at = now() - interval '3 years', created_at = NULL"
+    )
+    await connection.execute("UPDATE gateway.stream SET at = now() WHERE off > 3")
+
+    assert await prune_everything(retention) == {"stream": 3}
+    assert await connection.fetchval(f"SELECT count(*) FROM {INCOMING}") == 5
+
+
+async def test_log_rows_of_the_shops_own_code_stay(
+    connection: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    await connection.execute(LOG, days(4000), None)
+
+    assert await prune_everything(retention) == {}
+
+
+async def test_of_attempts_the_newest_of_each_session_stays(
+    connection: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    await insert_session(connection, 12)
+    for age in (50, 40, 35):
+        await connection.execute(ATTEMPT, days(age), 12)
+    await connection.execute(ATTEMPT, days(90), 13)
+
+    assert await prune_everything(retention) == {"attempts": 2}
+
+
+async def test_it_goes_in_batches(connection: asyncpg.Connection, retention: RetentionTable) -> None:
+    await connection.execute(JOURNAL + " FROM generate_series(1, 250)", days(40))
+
+    assert [await retention.prune("journal", BATCH) for _ in range(4)] == [100, 100, 50, 0]
+
+
+async def test_a_row_that_somebody_holds_is_passed_over(
+    connection: asyncpg.Connection, other: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    for age in (500, 400):
+        await connection.execute(LOG, days(age), "gateway")
+    async with other.transaction():
+        await other.execute("SELECT FROM whatsapp_session_logs ORDER BY created_at LIMIT 1 FOR UPDATE")
+        assert await retention.prune("logs", BATCH) == 1
+
+    assert await retention.prune("logs", BATCH) == 1
+
+
+async def test_a_table_that_somebody_holds_is_left_for_later(
+    connection: asyncpg.Connection, other: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    await connection.execute(LOG, days(500), "gateway")
+    async with other.transaction():
+        await other.execute("LOCK TABLE whatsapp_session_logs IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable):
+            await retention.prune("logs", BATCH)
+
+    assert await retention.prune("logs", BATCH) == 1
+
+
+async def test_old_log_rows_are_found_without_going_through_the_shops(
+    connection: asyncpg.Connection,
+) -> None:
+    await connection.execute(LOG + " FROM generate_series(1, 20000)", days(500), None)
+    await connection.execute("ANALYZE whatsapp_session_logs")
+    plan = await connection.fetch(
+        "EXPLAIN SELECT id FROM whatsapp_session_logs WHERE written_by = 'gateway'"
+        " AND created_at < now() - interval '365 days' ORDER BY created_at LIMIT 1000"
+    )
+
+    assert any("gateway_session_logs_ours" in row[0] for row in plan), plan
+
+
+async def test_writers_go_on_while_events_are_forgotten(
+    connection: asyncpg.Connection, other: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    await insert_many(connection, 12, 300)
+    await connection.execute("UPDATE gateway.stream SET at = now() - interval '8 days'")
+    async with other.transaction():
+        await insert_message(other, 12)  # numbered as it commits: until then nobody waits for it
+        assert await prune_everything(retention) == {"stream": 300}
+    extent = (await StreamStore(retention._pool).extents([12]))[12]
+    assert (extent.floor, extent.top) == (300, 301)
