@@ -33,6 +33,7 @@ from gateway.postgres.inbox import InboxTable
 from gateway.postgres.listener import Listener
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import open_pool
+from gateway.postgres.projection import ProjectionTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
@@ -47,6 +48,7 @@ from gateway.services.ingest import Ingest
 from gateway.services.linking import Linking
 from gateway.services.login import Login
 from gateway.services.origins import Origins
+from gateway.services.projection import Projection
 from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
@@ -142,7 +144,9 @@ class Gateway:
         self.login = Login(secret, credentials)
         table, attempts = SessionTable(pool, vault), AttemptTable(pool)
         trail = TrailTable(pool)
-        streams, inbox = StreamStore(pool), InboxTable(pool, settings.zone)
+        self._projection = Projection(ProjectionTable(pool))
+        streams = StreamStore(pool)
+        inbox = InboxTable(pool, settings.zone, on_behind=self._projection.ring)
         upstream = await stack.enter_async_context(
             self._client(AccountToken(self._fixed_token(), credentials))
         )
@@ -165,7 +169,7 @@ class Gateway:
             gateway_id=self.id,
             timezone=settings.timezone,
             probe_s=settings.probe_s,
-            on_message_bell=self._feed.ring,
+            on_message_bell=self._message_bell,
             on_session_bell=self._states.ring,
             on_up=self._hears_again,
             on_down=self._hears_nothing,
@@ -237,6 +241,7 @@ class Gateway:
             pumps.create_task(self._states.run(), name="states"),
             pumps.create_task(self._ingest.run(), name="ingest"),
             pumps.create_task(self._listener.run(), name="listener"),
+            pumps.create_task(self._projection.run(), name="projection"),
             pumps.create_task(self._linking.run(), name="linking"),
             pumps.create_task(self._realtime.run(), name="heartbeats"),
             pumps.create_task(self._retention.run(), name="retention"),
@@ -276,8 +281,12 @@ class Gateway:
 
     # ------------------------------------------------------------------------------------------ events
 
+    def _message_bell(self, payload: str) -> None:
+        self._feed.ring(payload)
+        self._projection.ring()
+
     def _hears_again(self) -> None:
-        self._feed.ring("*")
+        self._message_bell("*")
         self._states.ring("*")
         self._linking.wake(())
         if self._stale_since is not None:

@@ -80,6 +80,18 @@ async def test_delete_holds_what_a_client_needs_to_find_the_row(
     assert second.old == {"id": outgoing, "client_id": "c-1", "chat": "1@g.us"}
 
 
+async def test_row_that_moves_to_another_chat_says_which_one_it_left(
+    connection: asyncpg.Connection, store: StreamStore
+) -> None:
+    row = await insert_message(connection, 12, from_phone="77@lid")
+    await connection.execute(f"UPDATE {INCOMING} SET from_phone = '49 151'")
+    await connection.execute(f"UPDATE {INCOMING} SET from_phone = '49151'")
+
+    moved, reformatted = await store.read_after({12: 1}, 10)
+    assert moved.old == {"id": row, "changed": ["from_phone"], "chat": "77@lid"}
+    assert reformatted.old == {"id": row, "changed": ["from_phone"]}
+
+
 async def test_row_that_changes_its_inbox_is_deleted_in_one_and_created_in_the_other(
     connection: asyncpg.Connection, store: StreamStore, bells: Bells
 ) -> None:

@@ -1,0 +1,148 @@
+"""One page of the list of conversations: what is kept ready, with what it does not know yet laid over it.
+
+Three sources, each cut to the page's length: rows of `gateway.conversations`; the chats that events after them have
+touched, looked up in the messages; and whole inboxes that nobody has read yet, or that too much has happened to.
+The text holds only the conditions a page has, so that Postgres plans little and finds the partial indexes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gateway.postgres import conversation_statements as sql
+from gateway.services.inbox import ConversationQuery
+
+_ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
+
+_FILTERS = {"all": "true", "unread": "unread > 0", "unreplied": "is_unreplied"}
+
+# Text search has no index: it reads the messages of the sessions it is about, and only a search pays for it.
+_FOUND = """
+SELECT coalesce(wasender_session_id, 0)::bigint AS session, gateway.chat_of(chat, from_phone) AS chat
+FROM public.whatsapp_incoming_messages
+WHERE (message_text ILIKE {pattern} OR push_name ILIKE {pattern}){own}
+UNION
+SELECT coalesce(wasender_session_id, 0), gateway.chat_of(chat, to_phone)
+FROM public.whatsapp_outgoing_messages
+WHERE message_text ILIKE {pattern}{own}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What the rows kept ready do not know, in the snapshot of a page."""
+
+    sessions: list[int]
+    """Of touched conversations; `chats` is the other half of their keys."""
+    chats: list[str]
+    unlisted_inboxes: list[int] = field(default_factory=list)
+    """Inboxes of which nothing kept ready can be used."""
+    unlisted_sessions: list[int] = field(default_factory=list)
+    """The sessions of those inboxes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    pattern: str
+    """What a text or a name holds, as a part of a LIKE pattern."""
+    digits: str
+    """What a phone number holds; '' for none."""
+    chats: list[str]
+    """Chats of the shop's customers of that name."""
+
+
+def page_statement(
+    query: ConversationQuery, overlay: Overlay, search: Search | None
+) -> tuple[str, list[Any]]:
+    """The statement and its arguments; it finds one conversation more than the page holds, if there is one."""
+    return _Page(query, overlay, search).statement()
+
+
+class _Page:
+    def __init__(self, query: ConversationQuery, overlay: Overlay, search: Search | None) -> None:
+        self._query = query
+        self._overlay = overlay
+        # MADE_OF_MESSAGES has its keys as the first two.
+        self._arguments: list[Any] = [overlay.sessions, overlay.chats] if overlay.chats else []
+        self._limit = self._bind(query.limit + 1, "bigint")
+        self._conditions = " AND ".join(self._wanted(search))
+        self._found = self._found_chats(search) if search else ""
+
+    def statement(self) -> tuple[str, list[Any]]:
+        sources = [self._kept()]
+        if self._overlay.chats:
+            sources.append(f"({sql.MADE_OF_MESSAGES}) AS touched")
+        if self._overlay.unlisted_sessions:
+            sessions = self._bind(self._overlay.unlisted_sessions, "bigint[]")
+            sources.append(f"({sql.ALL_OF_SESSIONS.format(sessions=sessions)}) AS unlisted")
+        legs = [
+            f"(SELECT session, chat, last_at, unread, is_unreplied, push_name FROM {source}\n"
+            f"WHERE last_at IS NOT NULL AND {self._conditions}\n{_ORDER} LIMIT {self._limit})"
+            for source in sources
+        ]
+        union = "\nUNION ALL\n".join(legs)
+        return f"{self._found}SELECT * FROM ({union}) AS page\n{_ORDER} LIMIT {self._limit}", self._arguments
+
+    def _bind(self, value: object, kind: str) -> str:
+        self._arguments.append(value)
+        return f"${len(self._arguments)}::{kind}"
+
+    def _wanted(self, search: Search | None) -> list[str]:
+        wanted = [_FILTERS[self._query.filter]]
+        if not self._query.is_everything:
+            wanted.append("chat !~ '@(g\\.us|newsletter|broadcast)$'")
+        if self._query.after is not None:
+            at, session, chat = self._query.after
+            place = self._bind(datetime.fromisoformat(at), "timestamptz")
+            wanted.append(
+                f"(last_at, session, chat) < ({place}, {self._bind(session, 'bigint')}, {self._bind(chat, 'text')})"
+            )
+            # The first column alone is a bound for the index of a single session, too.
+            wanted.append(f"last_at <= {place}")
+        if search is not None:
+            wanted.append(self._matches(search))
+        return wanted
+
+    def _matches(self, search: Search) -> str:
+        ways = ["(session, chat) IN (SELECT session, chat FROM found WHERE chat IS NOT NULL)"]
+        if search.digits:
+            ways.append(f"chat LIKE '%' || {self._bind(search.digits, 'text')} || '%'")
+        if search.chats:
+            ways.append(f"chat = ANY ({self._bind(search.chats, 'text[]')})")
+        return f"({' OR '.join(ways)})"
+
+    def _found_chats(self, search: Search) -> str:
+        own = ""
+        if self._query.sessions is not None:
+            sessions = self._bind(self._query.sessions, "bigint[]")
+            own = f" AND coalesce(wasender_session_id, 0) = ANY ({sessions})"
+        pattern = f"'%' || {self._bind(search.pattern, 'text')} || '%'"
+        return f"WITH found AS MATERIALIZED ({_FOUND.format(pattern=pattern, own=own)})\n"
+
+    def _kept(self) -> str:
+        """The rows kept ready, without those that the overlay knows better."""
+        conditions = [self._conditions]
+        if self._overlay.chats:
+            # Not an anti-join: a filter leaves the rows in the order of the index, so that the limit ends the scan.
+            conditions.append(
+                "(session, chat) NOT IN (SELECT t.session, t.chat FROM unnest($1::bigint[], $2::text[])"
+                " AS t (session, chat))"
+            )
+        kept = "gateway.conversations AS c"
+        if self._query.sessions is None:
+            if self._overlay.unlisted_inboxes:
+                unlisted = self._bind(self._overlay.unlisted_inboxes, "bigint[]")
+                conditions.append(f"greatest(session, 0) <> ALL ({unlisted})")
+            return f"(SELECT * FROM {kept} WHERE {' AND '.join(conditions)} {_ORDER} LIMIT {self._limit}) AS kept"
+        usable = _without(self._query.sessions, self._overlay.unlisted_inboxes)
+        return (
+            f"(SELECT newest.* FROM unnest({self._bind(usable, 'bigint[]')}) AS own (number)\n"
+            f"CROSS JOIN LATERAL (SELECT * FROM {kept} WHERE session = own.number AND {' AND '.join(conditions)}\n"
+            f"{_ORDER} LIMIT {self._limit}) AS newest) AS kept"
+        )
+
+
+def _without(sessions: Sequence[int], others: Sequence[int]) -> list[int]:
+    left = set(others)
+    return sorted({session for session in sessions if session not in left})

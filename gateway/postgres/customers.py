@@ -1,0 +1,53 @@
+"""The shop's customers, if it has such a table with a name and a number; used for names, never required."""
+
+import asyncpg
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_COLUMNS = """
+SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass('public.customers') AND attname IN ('name', 'phone', 'whatsapp')
+  AND attnum > 0 AND NOT attisdropped
+"""
+
+
+class Customers:
+    def __init__(self, columns: list[str] | None) -> None:
+        numbers = [column for column in ("whatsapp", "phone") if column in (columns or [])]
+        self._numbers = numbers if "name" in (columns or []) else []
+
+    @classmethod
+    async def of(cls, connection: Connection) -> "Customers":
+        return cls(await connection.fetchval(_COLUMNS))
+
+    async def names_of(self, connection: Connection, phones: list[str]) -> dict[str, str]:
+        if not self._numbers or not phones:
+            return {}
+        names: dict[str, str] = {}
+        for column in self._numbers:
+            rows = await connection.fetch(
+                f"""
+                SELECT regexp_replace({column}, '\\D', '', 'g') AS phone, max(name) AS name
+                FROM public.customers
+                WHERE regexp_replace({column}, '\\D', '', 'g') = ANY($1::text[]) AND name IS NOT NULL
+                GROUP BY 1
+                """,
+                phones,
+            )
+            names = {row["phone"]: row["name"] for row in rows} | names
+        return names
+
+    async def chats_named(self, connection: Connection, search: str) -> list[str]:
+        chats: list[str] = []
+        for column in self._numbers:
+            rows = await connection.fetch(
+                f"""
+                SELECT regexp_replace({column}, '\\D', '', 'g') || '@s.whatsapp.net' AS chat
+                FROM public.customers
+                WHERE name ILIKE '%' || $1 || '%' AND {column} IS NOT NULL
+                LIMIT 1000
+                """,
+                search,
+            )
+            chats += [row["chat"] for row in rows]
+        return chats

@@ -1,0 +1,218 @@
+"""Keeps `gateway.conversations` at the streams' heels: which inboxes are behind, and a small step towards their tops.
+
+What an event touches is read from the messages anew, never added up: a chat looked at twice, or after more has
+happened to it, is right all the same. So nothing here has to be done in one transaction but the chats of some events
+and the offset they lead to.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from gateway.postgres import conversation_statements as sql
+from gateway.postgres.pool import mapped_errors
+from gateway.services.projection import Progress
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+EVENTS_PER_STEP = 1000
+CHATS_PER_STEP = 500
+"""How much one transaction takes on: some 50 ms."""
+
+_LOCK = (0x57A6 << 44) + 0xC0
+"""Beside the leases, far above any session's id."""
+
+_DUE = """
+SELECT i.inbox, i.off AS top, i.epoch, p.off, p.next_session, p.next_chat,
+       coalesce(p.epoch = i.epoch AND p.off BETWEEN i.floor AND i.off AND p.zone = zone.name, false) AS is_valid
+FROM gateway.inboxes AS i
+CROSS JOIN (SELECT gateway.message_zone_v1() AS name) AS zone
+LEFT JOIN gateway.projections AS p ON p.inbox = i.inbox
+WHERE i.inbox >= 0
+  AND (p.inbox IS NULL OR p.off <> i.off OR p.epoch <> i.epoch OR p.zone <> zone.name OR p.next_chat IS NOT NULL)
+"""
+
+# The offset is noted before the first chat is read: what happens meanwhile is followed afterwards. Sessions of inbox
+# 0 may be negative.
+_BEGIN = """
+INSERT INTO gateway.projections AS p (inbox, off, epoch, zone, next_session, next_chat)
+SELECT inbox, off, epoch, gateway.message_zone_v1(),
+       CASE WHEN inbox = 0 THEN -9223372036854775808 ELSE inbox END, ''
+FROM unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS new (inbox, off, epoch)
+ON CONFLICT (inbox) DO UPDATE
+SET off = excluded.off, epoch = excluded.epoch, zone = excluded.zone,
+    next_session = excluded.next_session, next_chat = excluded.next_chat
+"""
+
+_WRITE = f"""
+WITH made AS MATERIALIZED ({sql.MADE_OF_MESSAGES}
+), kept AS (
+    INSERT INTO gateway.conversations AS c (session, chat, last_at, unread, is_unreplied, push_name)
+    SELECT session, chat, last_at, unread, is_unreplied, push_name
+    FROM made
+    WHERE last_at IS NOT NULL
+    ON CONFLICT (session, chat) DO UPDATE
+    SET last_at = excluded.last_at, unread = excluded.unread,
+        is_unreplied = excluded.is_unreplied, push_name = excluded.push_name
+    WHERE (c.last_at, c.unread, c.is_unreplied, c.push_name)
+        IS DISTINCT FROM (excluded.last_at, excluded.unread, excluded.is_unreplied, excluded.push_name)
+)
+DELETE FROM gateway.conversations AS c
+USING made
+WHERE made.last_at IS NULL AND c.session = made.session AND c.chat = made.chat
+"""
+
+_ADVANCE = """
+UPDATE gateway.projections AS p
+SET off = reached.off
+FROM unnest($1::bigint[], $2::bigint[]) AS reached (inbox, off)
+WHERE p.inbox = reached.inbox
+"""
+
+# From one key of the index to the next: a chat of a million messages costs as much as one of a single message.
+_NEXT = """
+    SELECT step.session, step.chat
+    FROM (
+        (SELECT coalesce(m.wasender_session_id, 0)::bigint AS session, gateway.chat_of(m.chat, m.from_phone) AS chat
+         FROM public.whatsapp_incoming_messages m
+         WHERE (coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.from_phone)) > (k.session, k.chat)
+           AND coalesce(m.wasender_session_id, 0) <= $3::bigint
+         ORDER BY coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.from_phone) LIMIT 1)
+        UNION ALL
+        (SELECT coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.to_phone)
+         FROM public.whatsapp_outgoing_messages m
+         WHERE (coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.to_phone)) > (k.session, k.chat)
+           AND coalesce(m.wasender_session_id, 0) <= $3::bigint
+         ORDER BY coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.to_phone) LIMIT 1)
+    ) AS step
+    ORDER BY step.session, step.chat
+    LIMIT 1
+"""
+_CHATS = f"""
+WITH RECURSIVE found AS (
+    SELECT n.session, n.chat
+    FROM (SELECT $1::bigint AS session, $2::text AS chat) AS k
+    CROSS JOIN LATERAL ({_NEXT}) AS n
+    UNION ALL
+    SELECT n.session, n.chat
+    FROM found AS k
+    CROSS JOIN LATERAL ({_NEXT}) AS n
+)
+SELECT session, chat FROM found LIMIT $4
+"""
+
+# What was listed between the two keys and has no message any more.
+_DROP_OTHERS = """
+DELETE FROM gateway.conversations AS c
+WHERE (c.session, c.chat) > ($1::bigint, $2::text)
+  AND (c.session, c.chat) <= ($3::bigint, $4::text)
+  AND (c.session, c.chat) NOT IN (SELECT session, chat FROM unnest($5::bigint[], $6::text[]) AS kept (session, chat))
+"""
+
+_BUILT_TO = "UPDATE gateway.projections SET next_session = $2, next_chat = $3 WHERE inbox = $1"
+
+
+class Key(NamedTuple):
+    session: int
+    chat: str
+
+
+class ProjectionTable:
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def step(self) -> Progress:
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+                    return Progress.BUSY
+                return Progress.MORE if await _step(connection) else Progress.DONE
+
+
+async def _step(connection: Connection) -> bool:
+    """Whether there is more to do."""
+    due = await connection.fetch(_DUE)
+    new = [row for row in due if not row["is_valid"]]
+    building = [row for row in due if row["is_valid"] and row["next_chat"] is not None]
+    behind = [row for row in due if row["is_valid"] and row["next_chat"] is None]
+    if new:
+        await _begin(connection, new)
+    has_more = bool(new or building)
+    if behind:
+        has_more |= await _follow(connection, behind)
+    if building:
+        await _build(connection, building)
+    return has_more
+
+
+async def _begin(connection: Connection, new: Sequence[asyncpg.Record]) -> None:
+    await connection.execute(
+        _BEGIN, [row["inbox"] for row in new], [row["top"] for row in new], [row["epoch"] for row in new]
+    )
+
+
+async def _follow(connection: Connection, behind: Sequence[asyncpg.Record]) -> bool:
+    # Every inbox gets its share: one that is flooded does not keep the others waiting.
+    share = max(1, EVENTS_PER_STEP // len(behind))
+    before = {row["inbox"]: row["off"] for row in behind}
+    events = await connection.fetch(sql.TOUCHED, list(before.keys()), list(before.values()), share)
+    count = Counter(event["inbox"] for event in events)
+    # Fewer than there must be: pruned or begun anew since we asked.
+    broken = [row for row in behind if count[row["inbox"]] < min(share, row["top"] - row["off"])]
+    reached = {inbox: off + count[inbox] for inbox, off in before.items()}
+    await _write(connection, await touched_keys(connection, events))
+    await connection.execute(_ADVANCE, list(reached.keys()), list(reached.values()))
+    if broken:
+        await _begin(connection, broken)
+    return bool(broken) or any(found == share for found in count.values())
+
+
+async def _write(connection: Connection, keys: Sequence[Key]) -> None:
+    if keys:
+        await connection.execute(_WRITE, *columns_of(keys))
+
+
+def columns_of(keys: Iterable[Key]) -> tuple[list[int], list[str]]:
+    """Keys as two arrays, for `unnest`."""
+    pairs = list(keys)
+    return [key.session for key in pairs], [key.chat for key in pairs]
+
+
+async def touched_keys(connection: Connection, events: Iterable[asyncpg.Record]) -> list[Key]:
+    """The conversations that rows of TOUCHED are about, each once, in their order."""
+    keys: set[Key] = set()
+    nobodys: set[str] = set()
+    for event in events:
+        for chat in (event["chat"], event["left_chat"]):
+            if chat is None:
+                continue
+            keys.add(Key(event["session"], chat))
+            if event["inbox"] == 0:
+                keys.add(Key(0, chat))
+                nobodys.add(chat)
+    if nobodys:
+        rows = await connection.fetch(sql.PLACEHOLDERS_TOUCHED, list(nobodys))
+        keys.update(Key(row["session"], row["chat"]) for row in rows)
+    return sorted(keys)
+
+
+async def _build(connection: Connection, building: Sequence[asyncpg.Record]) -> None:
+    """Reads some chats of inboxes that are new."""
+    left = CHATS_PER_STEP
+    keys: list[Key] = []
+    for row in building:
+        after = Key(row["next_session"], row["next_chat"])
+        rows = await connection.fetch(_CHATS, *after, row["inbox"], left)
+        found = [Key(item["session"], item["chat"]) for item in rows]
+        is_last = len(found) < left
+        end = Key(row["inbox"] + 1, "") if is_last else found[-1]
+        await connection.execute(_DROP_OTHERS, *after, *end, *columns_of(found))
+        await connection.execute(_BUILT_TO, row["inbox"], *((None, None) if is_last else found[-1]))
+        keys += found
+        # Asking which chats an inbox has is not free, even if it has none.
+        left -= len(found) + 1
+        if left <= 0:
+            break
+    await _write(connection, keys)

@@ -1,0 +1,70 @@
+"""Keeps the list of conversations ready: after a bell, follows the streams in small steps, at most half of the time.
+
+Any number of gateways may do this; Postgres lets one at a time. Nothing depends on how far it has come: a reader looks
+at what the list does not know yet by itself, and rings here when that was much.
+
+Lifecycle: `run` lives as long as the gateway. It begins with a look, and a failure of the store only delays it.
+"""
+
+import asyncio
+import enum
+import logging
+import random
+from typing import Protocol
+
+from gateway.domain.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+PAUSE_S = 0.1
+"""Shortest between two rounds: what is written meanwhile is done together."""
+
+BUSY_S = 1.0
+"""When another gateway is at it: it may have looked before the event that rang here."""
+
+
+class Progress(enum.Enum):
+    DONE = "done"
+    MORE = "more"
+    BUSY = "busy"
+
+
+class ProjectionStore(Protocol):
+    async def step(self) -> Progress:
+        """A step of some 50 ms towards the streams' tops. Raises StoreUnavailable."""
+
+
+class Projection:
+    def __init__(self, store: ProjectionStore) -> None:
+        self._store = store
+        self._wake = asyncio.Event()
+        self._wake.set()
+
+    def ring(self) -> None:
+        """Something has been written, or was found missing. Never waits."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._catch_up()
+                failures = 0
+            except StoreUnavailable as error:
+                failures += 1
+                delay = min(10.0, 0.5 * 2**failures) * random.uniform(0.5, 1.0)
+                logger.warning("projection.step_failed error=%s retry_in_s=%.1f", error, delay)
+                self._wake.set()
+                await asyncio.sleep(delay)
+
+    async def _catch_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        progress = Progress.MORE
+        while progress is not Progress.DONE:
+            began = loop.time()
+            progress = await self._store.step()
+            # Webhooks come first: as long as this has worked, it rests.
+            rest = BUSY_S * random.uniform(0.5, 1.5) if progress is Progress.BUSY else loop.time() - began
+            await asyncio.sleep(max(PAUSE_S, rest))

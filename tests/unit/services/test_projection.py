@@ -1,0 +1,95 @@
+"""When the list of conversations is worked on, and that it never works all the time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.services.projection import PAUSE_S, Progress, Projection
+from tests.clock import now, virtual_time
+
+STEP_S = 0.4
+
+
+class Store:
+    """Steps that take STEP_S and end as they are told; DONE when nothing is told."""
+
+    def __init__(self, *ends: Progress | Exception) -> None:
+        self._ends = list(ends)
+        self.began: list[float] = []
+
+    async def step(self) -> Progress:
+        self.began.append(now())
+        await asyncio.sleep(STEP_S)
+        end = self._ends.pop(0) if self._ends else Progress.DONE
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+@contextlib.asynccontextmanager
+async def running(store: Store) -> AsyncIterator[Projection]:
+    projection = Projection(store)
+    task = asyncio.create_task(projection.run(), name="projection")
+    try:
+        yield projection
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@virtual_time
+async def test_it_looks_once_at_the_start_and_then_only_after_a_bell() -> None:
+    store = Store()
+    async with running(store) as projection:
+        await asyncio.sleep(3600)
+        assert len(store.began) == 1
+        projection.ring()
+        await asyncio.sleep(3600)
+        assert len(store.began) == 2
+
+
+@virtual_time
+async def test_it_goes_on_to_the_end_and_rests_as_long_as_it_worked() -> None:
+    store = Store(Progress.MORE, Progress.MORE)
+    async with running(store):
+        await asyncio.sleep(60)
+
+    gaps = [later - began for began, later in zip(store.began, store.began[1:], strict=False)]
+    assert len(store.began) == 3
+    assert min(gaps) >= 2 * STEP_S
+
+
+@virtual_time
+async def test_bells_during_a_step_are_one_more_look() -> None:
+    store = Store()
+    async with running(store) as projection:
+        await asyncio.sleep(STEP_S / 2)
+        for _ in range(50):
+            projection.ring()
+        await asyncio.sleep(60)
+
+    assert len(store.began) == 2
+
+
+@virtual_time
+async def test_a_bell_that_another_gateway_may_have_overlooked_is_looked_after() -> None:
+    store = Store(Progress.BUSY)
+    async with running(store):
+        await asyncio.sleep(60)
+
+    assert len(store.began) == 2
+
+
+@virtual_time
+async def test_without_postgres_it_tries_again_less_and_less_often() -> None:
+    store = Store(*(StoreUnavailable("away") for _ in range(20)))
+    async with running(store):
+        await asyncio.sleep(60)
+        tries = len(store.began)
+        await asyncio.sleep(600)
+
+    assert 3 <= tries <= 20
+    assert store.began[-1] - store.began[-2] >= PAUSE_S
+    assert len(store.began) == 21
