@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +137,7 @@ class Gateway:
             pooled=is_pooled(settings, self.database_url),
         )
         stack.push_async_callback(close_pool, pool)
+        self._pool = pool
         vault = await open_vault(pool, secret)
         self._simulator = await self._open_simulator()
 
@@ -235,6 +236,7 @@ class Gateway:
 
     async def _start_tasks(self) -> None:
         """The pumps. One that dies ends the gateway: better restarted than deaf."""
+        cutting = self._stack.enter_context(ExitStack())
         pumps = self._pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
         running = [
             pumps.create_task(self._feed.run(), name="feed"),
@@ -250,6 +252,8 @@ class Gateway:
         self._upkeep_task = running[-1]
 
         async def stop() -> None:
+            # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
+            cutting.callback(asyncio.get_running_loop().call_later(CLOSE_S, self._pool.terminate).cancel)
             try:
                 async with asyncio.timeout(CLOSE_S):
                     await self._ingest.close()

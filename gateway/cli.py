@@ -80,6 +80,8 @@ def _log(level: str) -> None:
         stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # While Postgres is away, asyncpg prints a traceback for each try to keep its pool filled. We say so ourselves.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 @cli.callback(invoke_without_command=True)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
+
+READ_S = 5.0
+"""Deadline of the reads that browsers wait for: what has been pushed to them is as old as these are late."""
 
 _POOLER_PORTS = {6432, 6543}  # PgBouncer; Supavisor's transaction mode
 
@@ -101,6 +104,22 @@ async def open_pool(dsn: str, *, timezone: str, max_size: int = 10, pooled: bool
             )
     except CONNECT_ERRORS as error:
         raise ConfigError(explain_connect(dsn, error)) from None
+
+
+@contextlib.asynccontextmanager
+async def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> AsyncIterator[Any]:
+    """A connection for a short read. Raises TimeoutError; the connection is cut off then.
+
+    On a half-open socket a statement waits for its whole time-out, and asyncpg as long again for the answer to its
+    cancelling. There are as many such sockets as the pool has, and everybody's events wait behind them.
+    """
+    async with pool.acquire(timeout=within_s) as connection:
+        try:
+            async with asyncio.timeout(within_s):
+                yield connection
+        except TimeoutError:
+            connection.terminate()
+            raise
 
 
 async def connect_direct(

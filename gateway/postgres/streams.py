@@ -10,7 +10,7 @@ from datetime import timedelta
 import asyncpg
 
 from gateway.domain.stream import Event, Extent, Inbox
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.pool import borrowed, mapped_errors
 
 SESSIONS_INBOX = Inbox(-1)
 """Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
@@ -91,13 +91,15 @@ class StreamStore:
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         """What is kept of these inboxes (None: of all, the sessions' own stream included)."""
         with mapped_errors():
-            rows = await self._pool.fetch(_EXTENTS_SQL, None if inboxes is None else list(inboxes))
+            async with borrowed(self._pool) as connection:
+                rows = await connection.fetch(_EXTENTS_SQL, None if inboxes is None else list(inboxes))
         return {row["inbox"]: Extent(row["off"], row["floor"], row["epoch"]) for row in rows}
 
     async def ensure(self, inbox: int) -> Extent:
         """The extent of an inbox; its counter is made when it is missing."""
         with mapped_errors():
-            row = await self._pool.fetchrow(_ENSURE_SQL, inbox)
+            async with borrowed(self._pool) as connection:
+                row = await connection.fetchrow(_ENSURE_SQL, inbox)
         assert row is not None
         return Extent(row["off"], row["floor"], row["epoch"])
 
@@ -111,12 +113,13 @@ class StreamStore:
         """
         if not offsets:
             return []
-        arguments = [list(offsets.keys()), list(offsets.values()), limit]
+        arguments: list[object] = [list(offsets.keys()), list(offsets.values()), limit]
+        statement = _PAGE_SQL
+        if max_bytes is not None:
+            statement, arguments = _SIZED_PAGE_SQL, [*arguments, max_bytes]
         with mapped_errors():
-            if max_bytes is None:
-                rows = await self._pool.fetch(_PAGE_SQL, *arguments)
-            else:
-                rows = await self._pool.fetch(_SIZED_PAGE_SQL, *arguments, max_bytes)
+            async with borrowed(self._pool) as connection:
+                rows = await connection.fetch(statement, *arguments)
         return [
             Event(
                 inbox=Inbox(row["inbox"]),

@@ -13,8 +13,20 @@ from tests.running import Running
 SECRET = "a-secret-for-tests-of-at-least-32-characters"
 
 
+def mint(secret: str, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
+    """A login, as the shop's backend makes one."""
+    claims = {
+        "sub": "tester",
+        "name": "Tester",
+        "role": role.word,
+        "sessions": "*" if sessions is None else sorted(sessions),
+        "exp": int(time.time() + life_s),
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
 class Remote(Running):
-    """As `Running`, for a gateway that is somewhere else; tokens are minted as the shop's backend would."""
+    """As `Running`, for a gateway that is somewhere else."""
 
     def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
         self.url = url
@@ -22,14 +34,7 @@ class Remote(Running):
         self._http = http
 
     def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
-        claims = {
-            "sub": "tester",
-            "name": "Tester",
-            "role": role.word,
-            "sessions": "*" if sessions is None else sorted(sessions),
-            "exp": int(time.time() + life_s),
-        }
-        return jwt.encode(claims, self._secret, algorithm="HS256")
+        return mint(self._secret, role, sessions, life_s)
 
 
 @contextlib.asynccontextmanager

@@ -16,15 +16,6 @@ from gateway.services.upkeep import Upkeep
 from tests.running import Running, running, settings_for
 
 
-@pytest.fixture(params=["ready frames", "plain ASGI"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How frames leave: our server class writes them to the transport, or any server sends their text."""
-    way: str = request.param
-    if way == "plain ASGI":
-        monkeypatch.setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")
-    return way
-
-
 @pytest.fixture
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel keeps little of what a client does not read: accepted sockets take this over."""

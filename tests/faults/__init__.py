@@ -1,0 +1,1 @@
+"""Everything we can break: processes, databases, networks, clients. What must hold afterwards is in the names."""

@@ -1,0 +1,199 @@
+"""A gateway in a process of its own that can be killed, frozen and started again on the same port.
+
+It is forked from a process that has imported everything already, so a start takes a fraction of a second. What
+its modules have as constants can be set for one child: `{"gateway.postgres.listener.STATEMENT_S": 1.0}`.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from gateway import cli, serving
+from gateway.app import Gateway
+from gateway.domain.errors import ConfigError
+from gateway.settings import Settings
+from tests.processes.remote import Remote
+
+SECRET = "a-secret-for-faults-of-at-least-32-characters"
+DEADLINE_S = 30.0
+
+READY_FRAMES, PLAIN_ASGI = "ready frames", "plain ASGI"
+
+NOWHERE = {"wasender_base_url": "http://127.0.0.1:9/api", "wasender_token": "none", "secret": SECRET}
+"""An upstream that is never there: what is shown here does not need one."""
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["tests.faults.child"])
+
+
+def _main(
+    values: dict[str, Any], constants: Mapping[str, Any], way: str, log: Path, ready: Connection
+) -> None:
+    with open(log, "ab") as out:
+        os.dup2(out.fileno(), sys.stdout.fileno())
+        os.dup2(out.fileno(), sys.stderr.fileno())
+    cli._log("info")
+    if way == PLAIN_ASGI:
+        setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
+    for path, value in constants.items():
+        place, _, name = path.rpartition(".")
+        module = importlib.import_module(place)
+        assert hasattr(module, name), f"there is no {path} any more"
+        setattr(module, name, value)
+
+    async def on_ready(gateway: Gateway) -> None:
+        ready.send(gateway.url)
+
+    try:
+        uvloop.run(serving.run(Settings(_env_file=None, **values), on_ready))  # type: ignore[call-arg]
+    except ConfigError as error:
+        ready.send(error)
+        sys.exit(2)
+
+
+class Child:
+    """One gateway, over all its lives."""
+
+    def __init__(
+        self,
+        dsn: str,
+        folder: Path,
+        *,
+        way: str = READY_FRAMES,
+        constants: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "gateway.log"
+        self._values = {"database_url": dsn, "data_dir": folder, "port": 0, **NOWHERE, **settings}
+        self._constants = dict(constants or {})
+        self._way = way
+        self._process: Any = None
+        self._is_frozen = False
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        pid: int = self._process.pid
+        return pid
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.exitcode is None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port. The port is the same in every life."""
+        return "127.0.0.1", int(self._values["port"])
+
+    async def start(self) -> None:
+        """Returns when it serves. Raises ConfigError with its sentence if it cannot."""
+        assert not self.runs
+        theirs, ours = _forks.Pipe()
+        # The fork server forks off a thread here: its own start takes a moment.
+        process = _forks.Process(
+            target=_main, args=(self._values, self._constants, self._way, self.log, ours), name="gateway"
+        )
+        await asyncio.to_thread(process.start)
+        self._process = process
+        ours.close()
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while not theirs.poll():  # noqa: ASYNC110  a pipe of another module's making
+                    await asyncio.sleep(0.01)
+            try:
+                said = theirs.recv()
+            except EOFError:
+                raise AssertionError(f"the gateway ended at its start:\n{self.said()}") from None
+        finally:
+            theirs.close()
+        if isinstance(said, ConfigError):
+            await self._ended()
+            raise said
+        self.url = str(said)
+        self._values["port"] = int(self.url.rpartition(":")[2])
+
+    async def start_when_possible(self) -> None:
+        """As a supervisor would: tries again while it cannot start, because Postgres is away."""
+        async with asyncio.timeout(2 * DEADLINE_S):
+            while True:
+                try:
+                    return await self.start()
+                except ConfigError:
+                    await asyncio.sleep(0.2)
+
+    async def kill(self) -> None:
+        """SIGKILL: no farewell, nothing flushed."""
+        self.send(signal.SIGKILL)
+        self._is_frozen = False
+        await self._ended()
+
+    def freeze(self) -> None:
+        """SIGSTOP: its sockets stay open, and nobody is at home."""
+        self.send(signal.SIGSTOP)
+        self._is_frozen = True
+
+    def thaw(self) -> None:
+        if self._is_frozen:
+            self._is_frozen = False
+            self.send(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """SIGTERM, and whatever it takes if that is not enough."""
+        if not self.runs:
+            return
+        self.thaw()
+        self.send(signal.SIGTERM)
+        try:
+            await self._ended()
+        except TimeoutError:
+            await self.kill()
+            raise AssertionError(f"it did not end within {DEADLINE_S:.0f} s of a SIGTERM") from None
+
+    def send(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    async def _ended(self) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while self._process.exitcode is None:  # noqa: ASYNC110  the fork server tells nobody
+                await asyncio.sleep(0.01)
+
+    def said(self) -> str:
+        return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+
+    def rss_bytes(self) -> int:
+        """Resident memory; 0 when it does not run."""
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.asynccontextmanager
+async def serving_child(child: Child) -> AsyncIterator[Child]:
+    """A gateway that serves, and is gone afterwards, whatever happened to it."""
+    await child.start()
+    try:
+        yield child
+    finally:
+        await child.stop()
+
+
+@contextlib.asynccontextmanager
+async def client_of(child: Child) -> AsyncIterator[Remote]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as http:
+        yield Remote(child.url, SECRET, http)

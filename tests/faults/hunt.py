@@ -1,0 +1,242 @@
+"""The hunt: seeded trouble, and an oracle. `python -m tests.faults.hunt --seed 7` or `--seeds 200`.
+
+A seed says what is tried: one or two gateways, writers through webhooks and through plain SQL, browsers that come, go
+and stall, and four to ten troubles within some seconds. Afterwards everything is well again, and then what each browser
+shows must be what the tables hold: nothing acknowledged is lost, no gap, no double, no reordering within an inbox,
+bounded memory. The schedule of the processes is not part of the seed, so run a failing one several times.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from tests.faults import oracle, troubles
+from tests.faults.browser import Browser
+from tests.faults.child import PLAIN_ASGI, READY_FRAMES, SECRET
+from tests.faults.ledger import Ledger
+from tests.faults.server import Server, own_server
+from tests.faults.town import Town, town
+from tests.faults.writers import Sender, ShopWriter, add_session, send_webhooks
+from tests.processes.remote import mint
+
+INBOXES = range(1, 4)
+TROUBLE_S = 4.0
+SETTLE_S = 40.0
+"""A generous end: a half-open connection may be found out only after some seconds, one after the other."""
+MAX_RSS_BYTES = 260 << 20
+WHOLE_S = 100.0
+
+
+@dataclass
+class Report:
+    seed: int
+    plan: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    said: str = ""
+    """What the gateways wrote into their logs."""
+    kept: int = 0
+    events: int = 0
+    doubles: int = 0
+    connections: int = 0
+    rss_mb: int = 0
+    took_s: float = 0.0
+    settled_s: float = 0.0
+
+    def line(self) -> str:
+        verdict = "ok    " if not self.complaints else "FAILED"
+        return (
+            f"seed {self.seed:>5} {verdict} {self.took_s:5.1f} s (settled in {self.settled_s:4.1f}), {self.kept} kept, "
+            f"{self.events} shown, {self.connections} connections, {self.doubles} doubles dropped, {self.rss_mb} MB"
+        )
+
+    def whole(self) -> str:
+        return "\n".join([self.line(), *(f"    {item}" for item in [*self.plan, *self.complaints[:20]])])
+
+
+async def hunt(seed: int, server: Server, folder: Path) -> Report:
+    """One seed, from an empty database to the verdict."""
+    dice = random.Random(seed)
+    report = Report(seed)
+    started = time.monotonic()
+    ways = tuple(dice.sample((READY_FRAMES, PLAIN_ASGI), k=dice.choice((1, 2))))
+    try:
+        async with asyncio.timeout(WHOLE_S), town(server, folder, ways=ways, dice=dice, probe_s=1.0) as place:
+            try:
+                await Hunt(place, dice, report).run()
+            finally:
+                report.said = "\n".join(house.child.said() for house in place.houses)
+    except TimeoutError:
+        report.complaints.append("it did not come to an end")
+    except Exception as error:
+        report.complaints.append("".join(traceback.format_exception(error)))
+    report.complaints += [
+        line for line in report.said.splitlines() if "Traceback" in line or " ERROR " in line
+    ]
+    report.took_s = time.monotonic() - started
+    return report
+
+
+class Hunt:
+    """Who takes part, and the order of things."""
+
+    def __init__(self, place: Town, dice: random.Random, report: Report) -> None:
+        self._place = place
+        self._dice = dice
+        self._report = report
+        self._ledger = Ledger()
+        self._stop = asyncio.Event()
+        token = mint(SECRET)
+        self.from_the_beginning = [
+            self._browser(f"whole {n}", token, after={}, states=True) for n in range(3)
+        ]
+        self.from_now = [self._browser(f"late {n}", token) for n in range(2)]
+        self.of_one = [
+            self._browser(f"inbox {inbox}", token, topics=(f"inbox:{inbox}",)) for inbox in INBOXES
+        ]
+        self.browsers = [*self.from_the_beginning, *self.from_now, *self.of_one]
+
+    def _browser(self, name: str, token: str, **more: object) -> Browser:
+        houses = self._place.houses
+        return Browser(name, lambda: self._dice.choice(houses).url, token, **more)  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        connection = await asyncpg.connect(self._place.dsn)
+        try:
+            for inbox in INBOXES:
+                await add_session(connection, inbox)
+        finally:
+            await connection.close()
+        plan = troubles.plan(self._dice, len(self._place.houses), TROUBLE_S)
+        self._report.plan = [f"{len(self._place.houses)} gateways", *map(str, plan)]
+        scene = troubles.Scene(self._place, self.browsers)
+        async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+            seen = [
+                group.create_task(browser.run(lambda: self._dice.random() * 0.3), name=browser.name)
+                for browser in self.browsers
+            ]
+            writers = [group.create_task(job, name="writer") for job in self._writers(http)]
+            watch = group.create_task(self._watch_memory(), name="memory")
+            await troubles.make(scene, plan)
+            for wire in self._place.wires:
+                wire.heal()
+            self._stop.set()
+            await asyncio.wait(writers)
+            began = time.monotonic()
+            await self._settle()
+            self._report.settled_s = time.monotonic() - began
+            for task in (*seen, watch):
+                task.cancel()
+
+    def _writers(self, http: aiohttp.ClientSession) -> list[Coroutine[Any, Any, None]]:
+        houses = self._place.houses
+        jobs: list[Coroutine[Any, Any, None]] = []
+        for number in range(6):
+            house = houses[number % len(houses)]
+            sender = Sender(lambda at=house: at.url, http, self._dice.choice(INBOXES))  # type: ignore[misc]
+            dice = random.Random(self._dice.random())
+            jobs.append(send_webhooks(sender, self._ledger, dice, str(number), self._stop, is_ordered=True))
+        for number in range(3):
+            dice = random.Random(self._dice.random())
+            writer = ShopWriter(lambda: self._place.dsn, self._ledger, dice, str(number))
+            jobs.append(writer.write(INBOXES, self._stop))
+        return jobs
+
+    async def _watch_memory(self) -> None:
+        while True:
+            most = max(house.child.rss_bytes() for house in self._place.houses)
+            self._report.rss_mb = max(self._report.rss_mb, most >> 20)
+            await asyncio.sleep(0.2)
+
+    # ------------------------------------------------------------------------------------------ verdict
+
+    async def _settle(self) -> None:
+        """Waits until everything acknowledged is stored and shown; then compares."""
+        connection = await asyncpg.connect(self._place.dsn)
+        try:
+            truth = await oracle.look(connection)
+            try:
+                async with asyncio.timeout(SETTLE_S):
+                    while not self._is_settled(truth):
+                        await asyncio.sleep(0.1)
+                        truth = await oracle.look(connection)
+            except TimeoutError:
+                self._report.complaints.append("not everything was stored and shown in the end")
+                self._report.complaints += [
+                    f"{browser.name}: subscribed {browser.is_subscribed}, stale {browser.is_stale}, {browser.offs}"
+                    for browser in self.browsers
+                ]
+        finally:
+            await connection.close()
+        self._judge(truth)
+
+    def _is_settled(self, truth: oracle.Truth) -> bool:
+        return not self._ledger.complaints({row["message_id"] for row in truth.rows.values()}) and all(
+            truth.is_shown_by(browser, self._inboxes_of(browser))
+            and not browser.is_stale
+            and not (browser in self.from_the_beginning and truth.complaints_about_states(browser))
+            for browser in self.browsers
+        )
+
+    def _inboxes_of(self, browser: Browser) -> list[int]:
+        return [int(browser.name[6:])] if browser in self.of_one else list(INBOXES)
+
+    def _judge(self, truth: oracle.Truth) -> None:
+        report, complaints = self._report, self._report.complaints
+        complaints += truth.complaints(self._ledger)
+        for browser in self.browsers:
+            whole = browser in self.from_the_beginning
+            complaints += truth.complaints_about(browser, self._inboxes_of(browser), rows=whole)
+            if whole:
+                complaints += truth.complaints_about_states(browser)
+        if report.rss_mb > MAX_RSS_BYTES >> 20:
+            complaints.append(f"a gateway grew to {report.rss_mb} MB")
+        report.kept = self._ledger.count("kept")
+        report.events = sum(len(events) for browser in self.browsers for events in browser.shown.values())
+        report.doubles = sum(browser.doubles for browser in self.browsers)
+        report.connections = sum(browser.connections for browser in self.browsers)
+
+
+# ---------------------------------------------------------------------------------------------- command
+
+
+def hunt_all(seeds: Sequence[int], logs: Path) -> list[int]:
+    """The seeds that failed; what their gateways said is kept in `logs`."""
+    failed = []
+    with own_server() as server:
+        for seed in seeds:
+            with tempfile.TemporaryDirectory(prefix="hunt-") as folder:
+                report = asyncio.run(hunt(seed, server, Path(folder)))
+            print(report.whole() if report.complaints else report.line(), flush=True)  # noqa: T201
+            if report.complaints:
+                failed.append(seed)
+                logs.mkdir(parents=True, exist_ok=True)
+                (logs / f"{seed}.log").write_text(f"{report.whole()}\n\n{report.said}")
+    return failed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, help="run this one")
+    parser.add_argument("--seeds", type=int, default=1, help="run so many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--logs", type=Path, default=Path("hunt-logs"), help="where logs of failed seeds go")
+    given = parser.parse_args()
+    first, count = (given.first, given.seeds) if given.seed is None else (given.seed, 1)
+    failed = hunt_all(range(first, first + count), given.logs)
+    print(f"{count - len(failed)} of {count} seeds passed. Failed: {failed or 'none'}")  # noqa: T201
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What is true in the end: the tables. What browsers show must be exactly that."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from tests.faults.browser import Browser, RowKey
+from tests.faults.ledger import Ledger
+
+_STREAM = """
+SELECT inbox, off, op, coalesce(record ->> 'message_id', old ->> 'message_id') AS key
+FROM gateway.stream
+WHERE inbox >= 0
+ORDER BY inbox, off
+"""
+_ROWS = """
+SELECT id::text, message_id, message_text, is_read, gateway.inbox_of(wasender_session_id) AS inbox
+FROM whatsapp_incoming_messages
+"""
+_TOPS = "SELECT inbox, off, floor FROM gateway.inboxes WHERE inbox >= 0"
+_EVENTS = {"INSERT": "message.created", "DELETE": "message.deleted", "UPDATE": "message.updated"}
+_COMPARED = ("message_id", "message_text", "is_read")
+
+
+class Truth:
+    """The tables at one moment."""
+
+    def __init__(
+        self,
+        tops: dict[int, int],
+        stream: dict[int, list[tuple[int, str, str]]],
+        rows: dict[RowKey, dict[str, Any]],
+        statuses: dict[int, str],
+    ) -> None:
+        self.tops = tops
+        self.stream = stream
+        self.rows = rows
+        self.statuses = statuses
+
+    def complaints(self, ledger: Ledger) -> list[str]:
+        """About the database alone: what is missing, too much, or not in its order."""
+        found = ledger.complaints({row["message_id"] for row in self.rows.values()})
+        for inbox, top in self.tops.items():
+            offs = [off for off, _, _ in self.stream.get(inbox, [])]
+            if offs != list(range(1, top + 1)):
+                found.append(f"the stream of inbox {inbox} has gaps: top {top}, {len(offs)} events")
+        created = {
+            key: (inbox, off)
+            for inbox, events in self.stream.items()
+            for off, event, key in events
+            if event == "message.created"
+        }
+        for chain in ledger.chains:
+            places = [created[key] for key in chain if key in created]
+            for inbox in {inbox for inbox, _ in places}:
+                offs = [off for where, off in places if where == inbox]
+                if offs != sorted(offs):
+                    found.append(f"inbox {inbox}: not in the order in which they were acknowledged: {chain}")
+        return found
+
+    def complaints_about(self, browser: Browser, inboxes: Sequence[int], *, rows: bool) -> list[str]:
+        """What a browser shows that is not so. `rows`: it has followed from the beginning."""
+        found = [*browser.complaints]
+        found += [f"{browser.name}: an unexpected reset {frame}" for frame in browser.resets]
+        for inbox in inboxes:
+            start = browser.starts.get(inbox, 0)
+            true = [event for event in self.stream.get(inbox, []) if event[0] > start]
+            shown = [(item.off, item.event, item.key) for item in browser.shown.get(inbox, [])]
+            if shown != true:
+                found.append(f"{browser.name}: inbox {inbox} shows {_difference(shown, true)}")
+        if rows:
+            expected = {key: row for key, row in self.rows.items() if key[0] in inboxes}
+            shown_rows = {
+                key: {name: row.get(name) for name in _COMPARED} for key, row in browser.rows.items()
+            }
+            if shown_rows != expected:
+                wrong = [
+                    key
+                    for key in expected.keys() | shown_rows.keys()
+                    if expected.get(key) != shown_rows.get(key)
+                ]
+                found.append(f"{browser.name}: rows differ from the table's: {sorted(wrong)[:5]}")
+        return found
+
+    def complaints_about_states(self, browser: Browser) -> list[str]:
+        shown = {number: frame["data"]["status"] for number, frame in browser.sessions.items()}
+        return [] if shown == self.statuses else [f"{browser.name}: shows {shown}, and it is {self.statuses}"]
+
+    def is_shown_by(self, browser: Browser, inboxes: Sequence[int]) -> bool:
+        """Whether the browser has come as far as there is something."""
+        return browser.is_subscribed and all(
+            browser.offs.get(inbox, 0) >= self.tops.get(inbox, 0) for inbox in inboxes
+        )
+
+
+async def look(connection: asyncpg.Connection) -> Truth:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        tops = {row["inbox"]: row["off"] for row in await connection.fetch(_TOPS)}
+        stream: dict[int, list[tuple[int, str, str]]] = {}
+        for row in await connection.fetch(_STREAM):
+            stream.setdefault(row["inbox"], []).append((row["off"], _EVENTS[row["op"]], str(row["key"])))
+        rows = {
+            (row["inbox"], "in", row["id"]): {name: row[name] for name in _COMPARED}
+            for row in await connection.fetch(_ROWS)
+        }
+        statuses = {
+            row["wasender_session_id"]: row["status"]
+            for row in await connection.fetch("SELECT wasender_session_id, status FROM whatsapp_sessions")
+        }
+    return Truth(tops, stream, rows, statuses)
+
+
+def _difference(shown: list[Any], true: list[Any]) -> str:
+    for number, (one, other) in enumerate(zip(shown, true, strict=False)):
+        if one != other:
+            return f"{one} where {other} is right (place {number} of {len(true)})"
+    return f"{len(shown)} events of {len(true)}"

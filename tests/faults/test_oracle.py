@@ -1,0 +1,78 @@
+"""The oracle sees what it is there to see: each fault a gateway could make, made by hand."""
+
+from typing import Any
+
+import pytest
+
+from tests.faults.browser import Browser
+from tests.faults.ledger import Ledger
+from tests.faults.oracle import Truth
+
+POSITION = {"off": 0, "epoch": "one"}
+
+
+def row(number: int) -> dict[str, Any]:
+    return {"message_id": f"K{number}", "message_text": f"text {number}", "is_read": False}
+
+
+def event(off: int, number: int | None = None) -> dict[str, Any]:
+    number = off if number is None else number
+    data = {**row(number), "id": str(number), "direction": "in"}
+    return {"type": "event", "topic": "inbox:7", "off": off, "event": "message.created", "data": data}
+
+
+def truth(count: int) -> Truth:
+    numbers = range(1, count + 1)
+    stream = {7: [(number, "message.created", f"K{number}") for number in numbers]}
+    return Truth({7: count}, stream, {(7, "in", str(number)): row(number) for number in numbers}, {})
+
+
+def complaints_after(*frames: dict[str, Any], true: Truth) -> list[str]:
+    browser = Browser("b", lambda: "", "", after={7: POSITION})
+    for frame in frames:
+        if frame["type"] == "event":
+            browser._take_event(frame)
+        else:
+            browser._take_subscribed(frame)
+    return true.complaints_about(browser, [7], rows=True)
+
+
+def test_whoever_shows_what_is_true_is_not_complained_about() -> None:
+    assert complaints_after(event(1), event(2), true=truth(2)) == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "complaint"),
+    [
+        ([event(1), event(3)], "a gap"),
+        ([event(2), event(1), event(2)], "a gap"),
+        ([event(1), event(1), event(2)], "1 came after 1 on one connection"),
+        ([event(1)], "1 events of 2"),
+        ([event(1), event(2, 9)], "K9"),
+        ([event(1), event(2), event(3)], "3 events of 2"),
+        ([event(1), {"type": "subscribed", "topic": "inbox:7", "off": 2, "epoch": "one"}], "subscribed at 2"),
+    ],
+)
+def test_gaps_doubles_and_wrong_orders_are_seen(frames: list[dict[str, Any]], complaint: str) -> None:
+    assert complaint in "\n".join(complaints_after(*frames, true=truth(2)))
+
+
+def test_lost_and_ghostly_rows_are_seen() -> None:
+    ledger = Ledger(fates={"K1": "kept", "K2": "gone", "K3": "kept", "K4": "unsure"})
+
+    assert truth(2).complaints(ledger) == [
+        "acknowledged and not stored: K3",
+        "rolled back or deleted, and stored: K2",
+    ]
+
+
+def test_a_stream_with_a_hole_is_seen() -> None:
+    true = truth(3)
+    del true.stream[7][1]
+
+    assert true.complaints(Ledger()) == ["the stream of inbox 7 has gaps: top 3, 2 events"]
+
+
+def test_acknowledged_order_is_held_against_the_stream() -> None:
+    assert truth(2).complaints(Ledger(chains=[["K1", "K2"]])) == []
+    assert "not in the order" in truth(2).complaints(Ledger(chains=[["K2", "K1"]]))[0]

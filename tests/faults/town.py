@@ -1,0 +1,90 @@
+"""One Postgres, some gateways in front of it, and a bad network between everything and everything."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.faults.browser import Browser
+from tests.faults.child import READY_FRAMES, SECRET, Child
+from tests.faults.proxy import Proxy
+from tests.faults.server import Server
+from tests.processes.remote import mint
+from tests.realtime.live import until
+
+APPLICATIONS = ("whatsapp-gateway", "whatsapp-gateway-listener")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One gateway and the two wires it hangs on."""
+
+    child: Child
+    to_postgres: Proxy
+    to_clients: Proxy
+
+    @property
+    def url(self) -> str:
+        """Where its clients find it: behind the proxy."""
+        return f"http://127.0.0.1:{self.to_clients.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    server: Server
+    database: str
+    houses: list[House]
+
+    @property
+    def dsn(self) -> str:
+        """The database itself, without any proxy."""
+        return self.server.dsn_of(self.database)
+
+    @property
+    def wires(self) -> list[Proxy]:
+        return [wire for house in self.houses for wire in (house.to_postgres, house.to_clients)]
+
+
+@contextlib.asynccontextmanager
+async def town(
+    server: Server,
+    folder: Path,
+    *,
+    ways: tuple[str, ...] = (READY_FRAMES,),
+    constants: Mapping[str, Any] | None = None,
+    dice: random.Random | None = None,
+    **settings: Any,
+) -> AsyncIterator[Town]:
+    """A fresh database and one gateway per way, all up."""
+    async with contextlib.AsyncExitStack() as stack:
+        name = await stack.enter_async_context(server.database())
+        houses = []
+        for number, way in enumerate(ways):
+            to_postgres = await stack.enter_async_context(Proxy(lambda: server.socket, dice).running())
+            child = Child(
+                server.through(to_postgres.port, name), folder / f"gateway-{number}",
+                way=way, constants=constants, **settings,
+            )  # fmt: skip
+            stack.push_async_callback(child.stop)
+            await child.start()
+            # The port is known only now, and stays the same in every life.
+            to_clients = await stack.enter_async_context(Proxy(lambda c=child: c.address, dice).running())  # type: ignore[misc]
+            houses.append(House(child, to_postgres, to_clients))
+        yield Town(server, name, houses)
+
+
+@contextlib.asynccontextmanager
+async def following(place: Town, house: int = 0, **more: Any) -> AsyncIterator[Browser]:
+    """A browser that has subscribed, and lives as long as the block."""
+    named: dict[str, Any] = {"after": {}, **more}
+    browser = Browser("browser", lambda: place.houses[house].url, mint(SECRET), **named)
+    life = asyncio.create_task(browser.run(), name="browser")
+    try:
+        await until(lambda: browser.is_subscribed, "the browser has subscribed")
+        yield browser
+    finally:
+        life.cancel()
+        await asyncio.wait([life])

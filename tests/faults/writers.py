@@ -1,0 +1,204 @@
+"""Who writes: WasenderAPI through webhooks, and the shop's own code through plain SQL."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from tests.faults.ledger import Ledger
+from tests.http.support import key_of, received, secret_of
+
+TRY_S = 4.0
+"""How long a webhook waits for its answer before its sender tries again."""
+
+GONE = (
+    asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError, OSError,
+)  # fmt: skip
+"""The connection is no more."""
+
+_ENDED = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.ReadOnlySQLTransactionError)
+
+INSERT = (
+    "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, message_text, wasender_session_id) "
+    "VALUES ($1, $2, $3, $4)"
+)
+STATUSES = ("connected", "disconnected", "need_scan")
+
+
+async def add_session(connection: asyncpg.Connection, number: int) -> None:
+    await connection.execute(
+        "INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number, status, api_key, webhook_secret) "
+        "VALUES ($1, $2, '+4915100000', 'connected', $3, $4)",
+        number, f"Session {number}", key_of(number), secret_of(number),
+    )  # fmt: skip
+
+
+class Sender:
+    """WasenderAPI, as far as one session's webhooks go: tries again until it is told 200, for a while."""
+
+    def __init__(self, url: Callable[[], str], http: aiohttp.ClientSession, session: int) -> None:
+        self._url = url
+        self._http = http
+        self.session = session
+
+    async def once(self, body: dict[str, Any]) -> int | None:
+        """The answer's status; None if none came."""
+        try:
+            async with self._http.post(
+                f"{self._url()}/api/whatsapp/webhook",
+                json={**body, "sessionId": key_of(self.session)},
+                headers={"X-Webhook-Signature": secret_of(self.session)},
+                timeout=aiohttp.ClientTimeout(total=TRY_S),
+            ) as reply:
+                await reply.read()
+                return reply.status
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+    async def until_taken(self, body: dict[str, Any], stop: asyncio.Event) -> bool:
+        """Whether it was acknowledged in the end; False when `stop` came first."""
+        while True:
+            status = await self.once(body)
+            if status == 200:
+                return True
+            assert status in (None, 502, 503), status
+            if stop.is_set():
+                return False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 0.1)
+
+
+def message(key: str, text: str = "Hello") -> dict[str, Any]:
+    body: dict[str, Any] = received(text, key_id=key)
+    return body
+
+
+def status_report(status: str) -> dict[str, Any]:
+    return {"event": "session.status", "data": {"status": status}}
+
+
+async def send_webhooks(
+    sender: Sender, ledger: Ledger, dice: random.Random, name: str, stop: asyncio.Event, *, is_ordered: bool
+) -> None:
+    """Messages one after the other, some of them twice, and a status now and then, until told to stop.
+
+    `is_ordered`: all go to the same gateway, so their order is kept.
+    """
+    chain = ledger.new_chain() if is_ordered else []
+    number = 0
+    while not stop.is_set():
+        number += 1
+        key = f"W{name}-{number}"
+        ledger.note(key, "unsure")
+        if await sender.until_taken(message(key, f"{name} {number}"), stop):
+            ledger.note(key, "kept")
+            chain.append(key)
+            if dice.random() < 0.1:
+                await sender.once(message(key, f"{name} {number}"))
+        if dice.random() < 0.1:
+            await sender.once(status_report(dice.choice(STATUSES)))
+        await asyncio.sleep(dice.random() * 0.04)
+
+
+class ShopWriter:
+    """Transactions over several inboxes: held, rolled back, with savepoints; rows moved, changed and deleted."""
+
+    def __init__(self, dsn: Callable[[], str], ledger: Ledger, dice: random.Random, name: str) -> None:
+        self._dsn = dsn
+        self._ledger = ledger
+        self._dice = dice
+        self._name = name
+        self._number = 0
+        self._mine: list[str] = []
+
+    async def write(self, inboxes: range, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                connection = await asyncpg.connect(self._dsn(), timeout=3)
+            except (*GONE, TimeoutError, asyncpg.PostgresError):
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                while not stop.is_set():
+                    await self._transaction(connection, inboxes, stop)
+                    await asyncio.sleep(self._dice.random() * 0.05)
+            except (*GONE, *_ENDED):
+                pass
+            finally:
+                connection.terminate()
+
+    async def _transaction(self, connection: asyncpg.Connection, inboxes: range, stop: asyncio.Event) -> None:
+        dice, made, removed = self._dice, set[str](), set[str]()
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            for _ in range(dice.randint(1, 4)):
+                await self._step(connection, dice.choice(inboxes), made, removed)
+                if dice.random() < 0.3:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), dice.random() ** 4 * 1.5)
+            if dice.random() < 0.2:
+                await transaction.rollback()
+                self._settle(made, "gone")
+                return
+        except BaseException:
+            self._settle(made, "gone")
+            raise
+        self._settle(made | removed, "unsure")
+        await transaction.commit()
+        self._settle(made - removed, "kept")
+        self._settle(removed, "gone")
+        self._mine = [*self._mine, *(made - removed)][-20:]
+        self._mine = [key for key in self._mine if key not in removed]
+
+    def _settle(self, keys: set[str], fate: Any) -> None:
+        for key in keys:
+            self._ledger.note(key, fate)
+
+    async def _step(
+        self, connection: asyncpg.Connection, inbox: int, made: set[str], removed: set[str]
+    ) -> None:
+        dice = self._dice
+        turn = dice.random()
+        own = [key for key in self._mine if key not in removed]
+        if turn < 0.1:
+            savepoint = connection.transaction()
+            await savepoint.start()
+            key = self._new_key()
+            self._ledger.note(key, "gone")
+            await self._insert(connection, [key], inbox)
+            await savepoint.rollback()
+        elif turn < 0.25:
+            keys = [self._new_key() for _ in range(dice.randint(10, 80))]
+            made.update(keys)
+            await self._insert(connection, keys, inbox)
+        elif turn < 0.4 and own:
+            await self._change("UPDATE whatsapp_incoming_messages SET is_read = true", connection, own)
+        elif turn < 0.5 and own:
+            sql = f"UPDATE whatsapp_incoming_messages SET wasender_session_id = {inbox}"
+            await self._change(sql, connection, own)
+        elif turn < 0.6 and own:
+            removed.add(await self._change("DELETE FROM whatsapp_incoming_messages", connection, own))
+        else:
+            key = self._new_key()
+            made.add(key)
+            await self._insert(connection, [key], inbox)
+
+    async def _insert(self, connection: asyncpg.Connection, keys: list[str], inbox: int) -> None:
+        await connection.executemany(
+            INSERT, [(key, "4915123456789", f"text of {key}", inbox) for key in keys]
+        )
+
+    async def _change(self, sql: str, connection: asyncpg.Connection, own: list[str]) -> str:
+        key = self._dice.choice(own)
+        await connection.execute(f"{sql} WHERE message_id = $1", key)
+        return key
+
+    def _new_key(self) -> str:
+        self._number += 1
+        return f"S{self._name}-{self._number}"
