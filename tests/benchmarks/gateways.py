@@ -1,0 +1,110 @@
+"""The gateway as it is in life: `gateway serve` in its process, on a Postgres that keeps what it has acknowledged."""
+
+import asyncio
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import jwt
+
+from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.postgres.migrate import migrate
+from tests.benchmarks.crowd import Crowd, Manners
+from tests.benchmarks.served import Served
+from tests.postgres_fixtures import FAST, make_folder
+from tests.processes.remote import SECRET
+
+_SUBSCRIBE = '{"type":"subscribe","ref":"1","topic":"TOPIC"}'
+BEARER = jwt.encode(
+    {"sub": "bench", "name": "Bench", "role": "admin", "sessions": "*", "exp": 4_000_000_000}, SECRET, "HS256"
+)
+MANNERS = Manners(
+    headers=f"Authorization: Bearer {BEARER}\r\n",
+    steps=[('"welcome"', _SUBSCRIBE), ('"subscribed"', "")],
+)
+
+
+def name_of(dsn: str) -> str:
+    """The database's name."""
+    return dsn.rpartition("@/")[2].partition("?")[0]
+
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Ground:
+    """A private Postgres with durable commits, and the loop on which we speak to it."""
+
+    runner: asyncio.Runner
+    server: EmbeddedPostgres
+    folder: Path
+
+    @contextmanager
+    def database(self, template: str = "migrated") -> Iterator[str]:
+        """A database of its own, gone afterwards; yields its DSN."""
+        name = f"bench_{next(_numbers)}"
+        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.server.dsn_of(name)
+        finally:
+            self.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, database: str, *statements: str) -> None:
+        async def run() -> None:
+            connection = await asyncpg.connect(self.server.dsn_of(database))
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        self.runner.run(run())
+
+    @contextmanager
+    def gateway(
+        self, dsn: str, module: str = "gateway", more: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[Served, int]]:
+        """A running gateway and its port. `module` may be one that serves it with other parts."""
+        env = {
+            **(more or {}),
+            "DATABASE_URL": dsn,
+            "GATEWAY_SECRET": SECRET,
+            "GATEWAY_DATA_DIR": str(self.folder / "gateway"),
+            # Nobody answers there: what the sessions' table says stays.
+            "WASENDER_BASE_URL": "http://127.0.0.1:9",
+            "WASENDER_TOKEN": "none",
+        }
+        with Served([sys.executable, "-m", module, "serve", "--port", "0"], env) as process:
+            yield process, int(process.wait_for(r"runs at \S+:(\d+)")[1])
+
+
+@contextmanager
+def ground(*, is_durable: bool) -> Iterator[Ground]:
+    """`is_durable`: on a disk, where an fsync costs what it costs; otherwise as fast as tests want it."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-")) if is_durable else make_folder()
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder, settings=None if is_durable else FAST)
+    with asyncio.Runner() as runner:
+        server.start_now()
+        try:
+            made = Ground(runner, server, folder)
+            made.execute("postgres", "CREATE DATABASE migrated")
+            runner.run(migrate(server.dsn_of("migrated"), report=lambda _: None))
+            yield made
+        finally:
+            server.stop_now()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def crowd_of(port: int, size: int, inboxes: int = 1) -> Crowd:
+    """Clients of the gateway, spread over the inboxes 1 to `inboxes`."""
+    made = Crowd(port, MANNERS, lambda number: f"inbox:{number % inboxes + 1}")
+    made.grow_to(size)
+    return made

@@ -1,0 +1,96 @@
+"""Senders of webhooks: keep-alive HTTP connections that each send the next one when the last is answered."""
+
+import itertools
+import json
+import select
+import socket
+import time
+
+from tests.benchmarks.crowd import PATIENCE_S
+
+SECRET = "webhook-secret-of-the-benchmark"
+_ids = itertools.count(1)
+_run = time.time_ns() // 1000
+
+
+def session_row(session_id: int) -> str:
+    """SQL for a session whose webhooks may come in."""
+    return (
+        "INSERT INTO public.whatsapp_sessions "
+        "(wasender_session_id, name, phone_number, status, api_key, webhook_secret) "
+        f"VALUES ({session_id}, 'Shop', '+4915', 'connected', 'key-of-session-{session_id}', '{SECRET}')"
+    )
+
+
+def webhook(session_id: int) -> bytes:
+    """A request with a customer's message, as upstream sends it; every one another message."""
+    number = next(_ids)
+    phone = f"49151{number % 500:08d}"
+    key = {"id": f"3EB0{_run:X}{number:08X}", "fromMe": False, "remoteJid": f"{phone}@s.whatsapp.net"}
+    body = json.dumps(
+        {
+            "event": "messages.received",
+            "sessionId": f"key-of-session-{session_id}",
+            "timestamp": int(time.time() * 1000),
+            "data": {
+                "messages": {
+                    "key": key,
+                    "messageTimestamp": int(time.time()),
+                    "pushName": "Ann Customer",
+                    "broadcast": False,
+                    "message": {"conversation": f"Good morning, is article {number} in stock again?"},
+                    "messageBody": f"Good morning, is article {number} in stock again?",
+                    "remoteJid": key["remoteJid"],
+                    "id": key["id"],
+                }
+            },
+        }
+    ).encode()
+    head = (
+        "POST /api/whatsapp/webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: axios/1.7\r\n"
+        "Accept: application/json, text/plain, */*\r\nContent-Type: application/json\r\n"
+        f"X-Webhook-Signature: {SECRET}\r\nContent-Length: {len(body)}\r\nConnection: keep-alive\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class Senders:
+    def __init__(self, port: int, count: int) -> None:
+        self._poll = select.epoll()
+        self._sockets: dict[int, socket.socket] = {}
+        for _ in range(count):
+            each = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets[each.fileno()] = each
+            self._poll.register(each.fileno(), select.EPOLLIN)
+
+    def close(self) -> None:
+        self._poll.close()
+        for each in self._sockets.values():
+            each.close()
+
+    def send(self, requests: list[bytes]) -> float:
+        """Seconds until all have been acknowledged. Raises RuntimeError if one is refused."""
+        waiting = iter(requests)
+        begun = time.monotonic()
+        unanswered = 0
+        answers = dict.fromkeys(self._sockets, b"")
+        for each, request in zip(self._sockets.values(), waiting, strict=False):
+            each.sendall(request)
+            unanswered += 1
+        while unanswered:
+            for number, _ in self._poll.poll(1.0):
+                answers[number] += self._sockets[number].recv(4096)
+                if not answers[number].startswith(b"HTTP/1.1 200"):
+                    raise RuntimeError(f"a webhook was answered {answers[number]!r}")
+                if not answers[number].endswith(b'{"received":true}'):
+                    continue
+                answers[number] = b""
+                request = next(waiting, b"")
+                if request:
+                    self._sockets[number].sendall(request)
+                else:
+                    unanswered -= 1
+            if time.monotonic() - begun > PATIENCE_S:
+                raise TimeoutError(f"{unanswered} webhooks were not answered")
+        return time.monotonic() - begun

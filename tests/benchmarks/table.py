@@ -1,0 +1,70 @@
+"""The figures as a table, a JSON file and a picture."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import machine
+from tests.benchmarks.figures import Row, Run
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    lines = []
+    part = ""
+    for row in rows:
+        if row.part != part:
+            part = row.part
+            lines.append(f"\n{part}")
+        mark = {None: " ", True: "✓", False: "✗"}[row.is_met]
+        aim = f"   {row.target}" if row.target else ""
+        note = f"   ({row.note})" if row.note else ""
+        lines.append(f"  {mark} {row.name:<68} {row.value:>10.4g} {row.unit}{aim}{note}")
+    return "\n".join(lines) + "\n"
+
+
+def write_json(run: Run, path: Path) -> None:
+    content: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.described(),
+        "rows": [
+            {
+                name: getattr(row, name)
+                for name in ("part", "name", "value", "unit", "target", "is_met", "note")
+            }
+            for row in run.rows
+        ],
+        "missing": run.missing,
+    }
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_picture(run: Run, path: Path) -> bool:
+    """Fan-out beside the peers, and growth; False if there is no matplotlib or nothing to draw."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    fanout = sorted(
+        (row for row in run.rows if row.part == "fan-out" and "ten" not in row.name),
+        key=lambda row: row.value,
+    )
+    growth = [row for row in run.rows if row.part == "growth" and row.unit == "µs"]
+    panels = [each for each in (fanout, growth) if each]
+    if not panels:
+        return False
+    figure: Any = Figure(figsize=(6 * len(panels), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, rows in zip(axes, panels, strict=True):
+        names = [row.name.removeprefix("gateway, ") for row in rows]
+        colours = ["#1f7a4d" if row.name.startswith("gateway") else "#9aa5ad" for row in rows]
+        bars = panel.barh(names, [row.value for row in rows], color=colours)
+        panel.bar_label(bars, fmt=" %.1f")
+        panel.invert_yaxis()
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.set_xlabel("µs of server CPU per delivery")
+        panel.set_title("One message to many" if rows is fanout else "More and more connections", loc="left")
+        panel.margins(x=0.12)
+    figure.savefig(path, dpi=120)
+    return True

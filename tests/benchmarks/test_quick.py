@@ -1,0 +1,47 @@
+"""The benchmarks run. What they measure is not looked at: a busy machine has no figures worth a test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes.terminal import CHECKOUT
+
+
+def test_a_quick_run_leaves_a_table_and_a_file(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.benchmarks",
+            "--quick",
+            "--only",
+            "growth,webhooks",
+            "--out",
+            str(tmp_path),
+        ],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "benchmarks.json").read_text())["rows"]
+    assert {row["part"] for row in rows} == {"growth", "webhooks"}
+    for row in rows:
+        assert row["name"] in done.stdout
+        assert row["value"] > 0
+
+
+def test_an_unknown_part_is_refused_with_the_names_of_the_others() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--only", "fan-out"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert "there is no part fan-out: fanout, growth" in done.stderr
