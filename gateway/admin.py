@@ -29,15 +29,18 @@ commands.add_typer(secrets, name="secrets")
 @commands.command()
 def migrate(
     remove: Annotated[bool, typer.Option("--remove", help="Drop what is ours, and only that.")] = False,
+    restored: Annotated[
+        bool, typer.Option("--restored", help="The database is an older copy: let every browser load anew.")
+    ] = False,
     data_dir: DataDir = None,
     embedded: Embedded = None,
 ) -> None:
     """Brings the database up to date. Safe to repeat, and to run twice at once."""
     settings = read_settings(data_dir=data_dir, embedded=embedded)
-    run(_migrate(settings, remove))
+    run(_migrate(settings, remove, restored))
 
 
-async def _migrate(settings: Settings, remove: bool) -> None:
+async def _migrate(settings: Settings, remove: bool, restored: bool) -> None:
     async with AsyncExitStack() as stack:
         dsn = await ground.open_database(settings, stack)
         dsn = settings.listen_url or dsn
@@ -46,6 +49,8 @@ async def _migrate(settings: Settings, remove: bool) -> None:
             return
         applied = await migrations.migrate(dsn, report=out.print)
         out.print(f"{len(applied)} applied." if applied else "Nothing to do: the database is up to date.")
+        if restored:
+            await migrations.begin_anew(dsn, report=out.print)
 
 
 @integrations.command("set")

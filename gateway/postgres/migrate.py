@@ -98,6 +98,17 @@ async def remove(dsn: str, *, report: Report) -> None:
         await connection.close(timeout=5)
 
 
+async def begin_anew(dsn: str, *, report: Report) -> None:
+    """After a restore that the database itself does not show: everybody who follows a stream loads it again."""
+    connection = await _connect(dsn)
+    try:
+        with mapped_errors():
+            await connection.execute("SELECT gateway.renew_epochs_v1()")
+            report("All streams begin anew: every browser loads its inbox again.")
+    finally:
+        await connection.close(timeout=5)
+
+
 async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await connect_direct(dsn, name="whatsapp-gateway migrate")

@@ -133,6 +133,18 @@ class StreamStore:
             for row in rows
         ]
 
+    async def check_history(self) -> bool:
+        """Begins all streams anew if the database was restored or another server took over; True if so."""
+        with mapped_errors():
+            is_new: bool = await self._pool.fetchval("SELECT gateway.check_history_v1()")
+        return is_new
+
+    async def begin_anew(self, inbox: int, epoch: str) -> bool:
+        """Begins all streams anew, because this one has become shorter; False if another gateway did it."""
+        with mapped_errors():
+            is_new: bool = await self._pool.fetchval("SELECT gateway.begin_anew_v1($1, $2)", inbox, epoch)
+        return is_new
+
     async def prune(self, older_than: timedelta, batch: int) -> int:
         """Forgets events of that age, and what a new epoch left behind; returns how many rows went.
 

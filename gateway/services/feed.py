@@ -36,6 +36,14 @@ class StreamReader(Protocol):
     ) -> list[Event]: ...
 
 
+class Streams(StreamReader, Protocol):
+    async def check_history(self) -> bool:
+        """Begins all streams anew if the database is not the one it was (a backup, a standby); True if so."""
+
+    async def begin_anew(self, inbox: int, epoch: str) -> bool:
+        """Begins all streams anew unless this one's epoch is another by now; True if it did."""
+
+
 class Outlet(Protocol):
     """The hub, as the feed sees it."""
 
@@ -46,7 +54,7 @@ class Outlet(Protocol):
 
 
 class Feed:
-    def __init__(self, streams: StreamReader, hub: Outlet, *, tick_s: float = TICK_S) -> None:
+    def __init__(self, streams: Streams, hub: Outlet, *, tick_s: float = TICK_S) -> None:
         self._streams = streams
         self._hub = hub
         self._tick_s = tick_s
@@ -65,10 +73,15 @@ class Feed:
 
     async def open(self) -> None:
         """Learns where every inbox stands. Raises StoreUnavailable."""
+        await self._check_history()
         await self._read()
 
     async def look(self) -> None:
-        """Returns when everything committed before has been published. Raises StoreUnavailable."""
+        """Returns when everything committed before has been published. Raises StoreUnavailable.
+
+        To be called when Postgres was away: another one may have come back.
+        """
+        await self._check_history()
         self._all_dirty = True
         await self._read()
 
@@ -131,15 +144,30 @@ class Feed:
                 self._wake.set()
                 raise
 
+    async def _check_history(self) -> None:
+        if await self._streams.check_history():
+            logger.warning("feed.history_changed meaning=everybody_loads_anew")
+
+    async def _extents(self, inboxes: list[int] | None) -> dict[int, Extent]:
+        extents = await self._streams.extents(inboxes)
+        for number, extent in extents.items():
+            known = self._hub.position(number)
+            # Offsets only grow: this database is an older one, brought back while we ran.
+            if known is not None and known.epoch == extent.epoch and known.off > extent.top:
+                logger.warning("feed.went_back inbox=%d from=%d to=%d", number, known.off, extent.top)
+                await self._streams.begin_anew(number, extent.epoch)
+                return await self._streams.extents()
+        return extents
+
     async def _read_inboxes(self, inboxes: list[int] | None) -> None:
         if inboxes == []:
             return
         behind: dict[int, int] = {}
-        extents = await self._streams.extents(inboxes)
+        extents = await self._extents(inboxes)
         for number, extent in extents.items():
             inbox = Inbox(number)
             known = self._hub.position(inbox)
-            if known is not None and known.epoch == extent.epoch and known.off >= extent.top:
+            if known is not None and known.epoch == extent.epoch and known.off == extent.top:
                 continue
             is_usable = known is not None and known.epoch == extent.epoch and known.off >= extent.floor
             if known is None or not is_usable or not self._hub.is_followed(inbox):

@@ -51,6 +51,19 @@ async def test_two_migrates_at_once_both_succeed_and_each_file_is_applied_once(
     assert len(applied) == len(set(applied))
 
 
+async def test_after_a_restore_it_can_let_all_streams_begin_anew(terminal: Terminal, database: str) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        before = await connection.fetchval("SELECT epoch FROM gateway.inboxes WHERE inbox = 0")
+        ended = await terminal.run("migrate", "--restored", env={"DATABASE_URL": database})
+
+        assert ended.code == 0, ended
+        assert "All streams begin anew" in ended.out
+        assert await connection.fetchval("SELECT epoch FROM gateway.inboxes WHERE inbox = 0") != before
+    finally:
+        await connection.close()
+
+
 async def test_remove_takes_ours_away_and_leaves_the_shops_rows(
     terminal: Terminal, shop_database: str
 ) -> None:

@@ -149,3 +149,40 @@ async def test_rows_that_somebody_took_out_of_the_stream_are_a_reset_not_a_gap(
 
         assert offs_of(socket.frames) == [1]
         assert resets_of(socket) == [("inbox:12", "offset_expired", 3)]
+
+
+async def go_back(connection: asyncpg.Connection, inbox: int, off: int) -> None:
+    """Makes an inbox what it was at that offset, as an older backup brought back would."""
+    async with connection.transaction():
+        await connection.execute("DELETE FROM gateway.stream WHERE inbox = $1 AND off > $2", inbox, off)
+        await connection.execute("UPDATE gateway.inboxes SET off = $2 WHERE inbox = $1", inbox, off)
+
+
+async def test_an_older_backup_brought_back_is_a_reset_for_whoever_is_there_and_whoever_comes_later(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    for _ in range(5):
+        await insert_message(writer, 12)
+        await insert_message(writer, 7)
+    await heard(live, 12, 5)
+    await heard(live, 7, 5)
+    gone = await position_of(live, 7)
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:12")
+        await go_back(writer, 12, 2)
+        await go_back(writer, 7, 2)
+        for number in range(4):  # the other inbox grows past what its client has seen, with other messages
+            await insert_message(writer, 7, message_text=f"new {number}")
+        await insert_message(writer, 12)
+        reset = await socket.next("reset")
+        subscribed = await socket.next("subscribed")
+
+        assert (reset["topic"], reset["reason"]) == ("inbox:12", "epoch_changed")
+        assert (reset["off"], reset["epoch"]) == (subscribed["off"], subscribed["epoch"])
+        await insert_message(writer, 12)
+        await socket.next("event", lambda frame: frame["off"] == 4)
+        assert offs_of(socket.frames) == list(range(reset["off"] + 1, 5))
+    async with live.socket() as late:
+        await late.subscribe("inbox:7", after=gone)
+
+        assert resets_of(late) == [("inbox:7", "epoch_changed", 6)]

@@ -53,6 +53,16 @@ class Store:
         ]
         return found[: self.page_events]
 
+    async def check_history(self) -> bool:
+        return False
+
+    async def begin_anew(self, inbox: int, epoch: str) -> bool:
+        self._ask(f"begin anew {inbox}")
+        if self.epochs.get(inbox, EPOCH) != epoch:
+            return False
+        self.epochs = dict.fromkeys(self.events, f"{epoch}'")
+        return True
+
     async def hears_a_question(self) -> None:
         async with asyncio.timeout(5):
             await self.was_asked.wait()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Inbox, Position
+from gateway.domain.stream import Extent, Inbox, Position
 from gateway.services.feed import Feed
 from tests.unit.services.feed_fakes import EPOCH, Hub, Store
 
@@ -263,3 +263,37 @@ async def test_when_the_store_is_away_whoever_asks_is_told(feed: Feed, store: St
     store.failures = 1
     with pytest.raises(StoreUnavailable):
         await feed.open()
+
+
+async def test_a_stream_that_has_become_shorter_begins_all_of_them_anew(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    for inbox in (1, 2):
+        store.append(inbox, 5)
+    hub.followed = {1, 2}
+    await feed.open()
+    del store.events[1][3:]  # an older database has been brought back; inbox 2 has grown again meanwhile
+    await feed.look()
+
+    assert hub.at == {1: Position(3, f"{EPOCH}'"), 2: Position(5, f"{EPOCH}'")}
+    assert hub.published == {}
+
+
+async def test_if_another_gateway_has_begun_anew_its_epoch_is_taken(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1, 5)
+    hub.followed = {1}
+    await feed.open()
+    del store.events[1][3:]
+    asked_before = store.extents
+
+    async def extents(inboxes: object = None) -> dict[int, Extent]:
+        found = await asked_before(None)
+        store.epochs, store.extents = {1: "theirs"}, asked_before  # type: ignore[method-assign]
+        return found
+
+    store.extents = extents  # type: ignore[method-assign]
+    await feed.look()
+
+    assert hub.at == {1: Position(3, "theirs")}
