@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDictProxy
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
@@ -51,6 +52,12 @@ class Running:
         status, reply = await self.call(method, path, body, **more)
         assert status < 300, (status, reply)
         return reply.get("data", reply)
+
+    async def headers(self, path: str, **sent: str) -> CIMultiDictProxy[str]:
+        """Of a successful answer, asked for by nobody in particular."""
+        async with self._http.get(self.url + path, headers=sent) as reply:
+            assert reply.status == 200, await reply.text()
+            return reply.headers
 
     def client(self, token: str | None = None) -> Client:
         """Our own client, for tests of what arrives; `socket` is for tests of single frames."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 ASK_WITHIN_S = 30.0
 EARLY_S = 60.0
 """How long before a token expires a new one is asked for; or in the last tenth of its life, if that is shorter."""
+AGAIN_S = 10.0
 
 TokenSource = str | Callable[[], Awaitable[str]]
 
@@ -41,26 +42,36 @@ class Login:
         assert self._token is not None
         return self._token
 
-    async def renew(self) -> str:
+    async def renew(self) -> str | None:
+        """A new token, or None if the source still has the old one. Raises what the source raises."""
+        before = self._token
+        self.postpone()
         if callable(self._source):
             async with asyncio.timeout(ASK_WITHIN_S):
                 token = await self._source()
         else:
             token = self._source
-        now, expires_at = self._now(), expiry_of(token)
         self._token = token
-        self._renew_at = (
-            None if expires_at is None else expires_at - min(EARLY_S, max(0.0, (expires_at - now) / 10))
-        )
-        return token
+        self._renew_at = self._due(token)
+        return None if token == before else token
+
+    def _due(self, token: str) -> float | None:
+        expires_at = expiry_of(token)
+        if expires_at is None:
+            return None
+        now = self._now()
+        due = expires_at - min(EARLY_S, (expires_at - now) / 10)
+        # A source that gives the same token again, or a clock that is wrong, must not make us ask all the time.
+        return due if due > now + 1 else now + AGAIN_S
 
     def forget(self) -> None:
         """The server did not take it."""
         self._token = None
 
-    def postpone(self, wait_s: float) -> None:
-        """A new token could not be had: asked again after this."""
-        self._renew_at = self._now() + wait_s
+    def postpone(self) -> None:
+        """The new token was refused, or is on its way: not asked for again before a while."""
+        if self._renew_at is not None:
+            self._renew_at = self._now() + AGAIN_S
 
 
 def expiry_of(token: str) -> float | None:

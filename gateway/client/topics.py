@@ -149,7 +149,7 @@ class StreamTopic(Topic):
         self._at: PositionMap = dict(after or {})
         self._resumes = after is not None
         self._has_asked_back = False
-        """Whether what this subscribe brings begins where we stand, and not now."""
+        """Whether what the last subscribe brings should begin where we stood, and not just now."""
 
     @property
     def position(self) -> PositionMap:
@@ -159,11 +159,13 @@ class StreamTopic(Topic):
         # An inbox whose epoch we were never told is left out. The server then replays it from its beginning (in
         # inbox:*), and what we have already is dropped by offset.
         known = {inbox: here for inbox, here in self._at.items() if here["epoch"] is not None}
-        own = known.get(self.name.removeprefix(PREFIX))
-        self._has_asked_back = self._resumes and (self.name == "inbox:*" or own is not None)
-        if not self._has_asked_back:
+        self._has_asked_back = self._resumes
+        if not self._resumes:
             return {}
-        return {"after": known if self.name == "inbox:*" else own}
+        if self.name == "inbox:*":
+            return {"after": known}
+        own = known.get(self.name.removeprefix(PREFIX))
+        return {} if own is None else {"after": own}
 
     def _covers(self, topic: object) -> bool:
         return topic == self.name or (self.name == "inbox:*" and str(topic).startswith(PREFIX))

@@ -18,7 +18,6 @@ WELCOME_WITHIN_S = 10.0
 CHECK_EVERY_S = 5.0
 SPEAK_EVERY_S = 55.0
 """The server closes (4009) whom it has not heard for 90 s."""
-RENEW_AGAIN_S = 10.0
 
 
 class Visit:
@@ -87,7 +86,7 @@ class Visit:
                 self.return_at = self._loop.time() + float(frame.get("reconnect_after_ms") or 0) / 1000
             case "error" if self._auth_ref and frame.get("ref") == self._auth_ref:
                 logger.warning("client.not_renewed message=%s", frame.get("message"))
-                self._login.postpone(RENEW_AGAIN_S)
+                self._login.postpone()
             case _:
                 self._on_frame(frame)
 
@@ -134,6 +133,7 @@ class Visit:
                 token = await self._login.renew()
             except Exception as error:  # the caller's function may raise anything
                 logger.warning("client.no_token error=%r", error)
-                self._login.postpone(RENEW_AGAIN_S)
-            else:
+                self._login.postpone()
+                continue
+            if token is not None:
                 self._auth_ref = self.send({"type": "auth", "token": token})

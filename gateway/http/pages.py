@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +28,7 @@ class PageRoutes:
             Route("/favicon.ico", self._favicon, methods=["GET"]),
             # The shop's page asks its database elsewhere; here is only its realtime.
             Route("/rest/v1/{rest:path}", self._no_rest, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]),
+            Route("/ui/client.d.ts", self._types, methods=["GET"]),
             Mount("/ui", StaticFiles(directory=self._ui)),
         ]
 
@@ -41,6 +42,10 @@ class PageRoutes:
 
     async def _favicon(self, request: Request) -> Response:
         return RedirectResponse("/ui/favicon.svg", 308)
+
+    async def _types(self, request: Request) -> Response:
+        # By its ending it would be taken for a video.
+        return FileResponse(self._ui / "client.d.ts", media_type="text/plain; charset=utf-8")
 
     async def _no_rest(self, request: Request) -> Response:
         raise NotFound(

@@ -1,6 +1,6 @@
 /** What every element of the page shares: who is logged in, REST, the live connection, and the sessions. */
 
-import { RealtimeClient } from "./client.js";
+import { connect } from "./client.js";
 import { Rest } from "./rest.js";
 import { SessionStore } from "./session-store.js";
 import { showToast } from "./toast.js";
@@ -13,9 +13,10 @@ const ORIGIN = new URL(import.meta.url).origin;
 
 export class Backend extends EventTarget {
   rest = new Rest(ORIGIN);
-  client = new RealtimeClient(`${ORIGIN.replace(/^http/, "ws")}/ws`, {
+  client = connect(ORIGIN, {
+    lazy: true,
     token: () => this.rest.token,
-    onStop: (code) => this.#stopped(code),
+    onEnd: (code) => this.#stopped(code),
     onVersion: () =>
       showToast(t("app.version"), {
         tone: "calm",
@@ -67,11 +68,7 @@ export class Backend extends EventTarget {
     }
     const me = (await this.rest.get("/api/me")).data;
     this.me = me;
-    this.client.start();
-    addEventListener("online", () => this.client.wake());
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.client.wake();
-    });
+    this.client.open();
     this.dispatchEvent(new Event("open"));
     return me;
   }
@@ -84,7 +81,7 @@ export class Backend extends EventTarget {
   }
 
   #loggedOut() {
-    this.client.stop();
+    this.client.close();
     this.dispatchEvent(new CustomEvent("login-needed", { detail: { over: this.me !== null } }));
   }
 }

@@ -1,17 +1,18 @@
 /** How long to wait before the next try to reconnect: a pure function, so that it can be tested. */
 
 const STEPS_MS = [1000, 2000, 4000, 8000, 16000, 30000];
+const LEAST_MS = 100;
 
 /**
- * Milliseconds before try number `attempt` (from 0). Half of the step is fixed and half is left to chance, so
- * that the browsers of a restarted server do not come back in one wave.
+ * Milliseconds before try number `attempt` (from 0). All of the step is left to chance, so that the browsers of a
+ * restarted server do not come back in one wave.
  *
  * @param {number} attempt
  * @param {() => number} random  in [0, 1)
  */
 export function backoffMs(attempt, random) {
   const step = STEPS_MS[Math.min(Math.max(attempt, 0), STEPS_MS.length - 1)];
-  return Math.round(step / 2 + (random() * step) / 2);
+  return Math.max(LEAST_MS, Math.round(random() * step));
 }
 
 /**

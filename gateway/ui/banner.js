@@ -15,7 +15,7 @@ export function connectionBanner(backend) {
   const words = el("span", {});
   const retry = el(
     "button",
-    { type: "button", class: "wa-link", onclick: () => backend.client.retry() },
+    { type: "button", class: "wa-link", onclick: () => backend.client.open() },
     t("connection.retry"),
   );
   const banner = el(

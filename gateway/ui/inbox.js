@@ -145,11 +145,11 @@ export class WhatsAppInbox extends HTMLElement {
     if (this.#listening) return;
     this.#listening = true;
     const own = this.getAttribute("session");
-    const handlers = {
-      onEvent: (/** @type {StreamEvent} */ event) => this.#onEvent(event),
+    this.#backend.client.inbox(own || "*", {
+      after: position,
+      onEvent: (event) => this.#onEvent(event),
       onReset: () => this.#reloadAll(),
-    };
-    this.#backend.client.subscribe(`inbox:${own || "*"}`, handlers, position);
+    });
   }
 
   /** @param {StreamEvent} event */

@@ -51,7 +51,7 @@ export class LinkWatch {
     // Listening comes before asking: otherwise an end could be taken for the one of the attempt before.
     await new Promise((resolve) => {
       setTimeout(resolve, SNAPSHOT_WITHIN_MS);
-      this.#subscription = this.#backend.client.subscribe(`session:${this.#id}`, {
+      this.#subscription = this.#backend.client.session(this.#id, {
         onState: (frames, snapshot) => {
           this.#onFrames(frames, snapshot);
           resolve(undefined);

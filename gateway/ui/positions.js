@@ -39,9 +39,9 @@ export class Positions {
     return off === here.off + 1 ? "next" : "gap";
   }
 
-  /** @param {string} inbox @param {number} off */
-  advance(inbox, off) {
-    this.#at.set(inbox, { off, epoch: this.#at.get(inbox)?.epoch ?? null });
+  /** @returns {PositionMap} */
+  all() {
+    return Object.fromEntries([...this.#at].map(([inbox, position]) => [inbox, { ...position }]));
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The sessions as they are now: loaded once by REST, kept by state frames; `change` tells who watches. */
 
 /** @import { Rest } from "./rest.js" */
-/** @import { RealtimeClient } from "./client.js" */
+/** @import { Client } from "./client.js" */
 /** @import { Session, StateFrame } from "./types.js" */
 
 export class SessionStore extends EventTarget {
@@ -17,7 +17,7 @@ export class SessionStore extends EventTarget {
   /** @type {Promise<void> | null} */
   #loading = null;
 
-  /** @param {Rest} rest @param {RealtimeClient} client */
+  /** @param {Rest} rest @param {Client} client */
   constructor(rest, client) {
     super();
     this.#rest = rest;
@@ -85,7 +85,7 @@ export class SessionStore extends EventTarget {
   #subscribe() {
     if (this.#subscribed) return;
     this.#subscribed = true;
-    this.#client.subscribe("sessions", { onState: (frames, snapshot) => this.#onFrames(frames, snapshot) });
+    this.#client.sessions({ onState: (frames, snapshot) => this.#onFrames(frames, snapshot) });
   }
 
   /** @param {StateFrame[]} frames @param {boolean} snapshot */

@@ -3,158 +3,185 @@
  *
  * Phases: idle (no socket) → joining (subscribe sent, replay may come) → live. On a gap: live → leaving → joining.
  * `leaving` lasts until the server confirms, so that events already on their way are not taken for the replay.
+ * `waiting`: the server could not just now. `refused` lasts until the next connection.
  */
 
 import { Positions } from "./positions.js";
 
-/** @import { PositionMap, StateFrame, StreamEvent } from "./types.js" */
+/** @import { PositionMap, StateFrame, StateHandlers, StreamHandlers } from "./client.js" */
 
 /**
- * @typedef {object} Handlers
- * @property {(event: StreamEvent) => void} [onEvent]  each committed change once, in the order of its inbox
- * @property {(inbox: string, reason: string) => void} [onReset]  what was loaded is of no use: load again
- * @property {(frames: StateFrame[], snapshot: boolean) => void} [onState]
- *   a snapshot is the whole value of the topic; what is not in it is not there any more
- * @property {() => void} [onReady]  everything up to now has been handed on
- * @property {(code: string, message: string) => void} [onError]  the server refused the topic
+ * @typedef {Record<string, any>} Frame
+ *
+ * @typedef {object} Wire
+ * @property {(frame: Record<string, unknown>) => string} send  adds a ref, sends the frame and returns the ref
+ * @property {(run: () => void) => void} later  calls it after a moment
  */
 
-export class Subscription {
-  /** @type {"idle" | "joining" | "live" | "leaving" | "refused"} */
-  #phase = "idle";
+export class Topic {
+  /** @type {"idle" | "joining" | "live" | "leaving" | "waiting" | "refused"} */
+  phase = "idle";
   #ref = "";
-  #positions;
-  #resume;
-  /** @type {Map<string, number>} newest version by session and part */
-  #versions = new Map();
-  /** @type {Handlers} */
-  #handlers;
-  #send;
+  #wire;
+  #onError;
+  #isOver = false;
 
-  /**
-   * @param {string} topic
-   * @param {Handlers} handlers
-   * @param {{send: (frame: Record<string, unknown>) => string, after?: PositionMap}} options
-   *   `send` adds a ref, sends the frame and returns the ref; `after` starts a stream at a loaded position
-   */
-  constructor(topic, handlers, { send, after }) {
-    this.topic = topic;
-    this.#handlers = handlers;
-    this.#send = send;
-    this.#positions = new Positions(after);
-    this.#resume = after !== undefined;
+  /** @param {string} name @param {Pick<StreamHandlers, "onError">} handlers @param {Wire} wire */
+  constructor(name, { onError }, wire) {
+    this.name = name;
+    this.#onError = onError;
+    this.#wire = wire;
   }
 
-  get phase() {
-    return this.#phase;
-  }
-
-  /** The positions as `after` would name them. */
+  /** Where each inbox stands, as `after` would name it. @returns {PositionMap} */
   get position() {
-    return this.#positions.wire();
+    return {};
   }
 
   /** Asks for the topic on a fresh connection. */
   join() {
-    /** @type {Record<string, unknown>} */
-    const frame = { type: "subscribe", topic: this.topic };
-    if (this.topic.startsWith("inbox:") && this.#resume) {
-      const after = this.#positions.wire();
-      const own = this.topic.slice("inbox:".length);
-      // A single inbox whose epoch is unknown cannot be resumed by position; all inboxes can (see Positions).
-      if (own === "*") frame.after = after;
-      else if (after[own]) frame.after = after[own];
-    }
-    this.#phase = "joining";
-    this.#ref = this.#send(frame);
+    this.phase = "joining";
+    this.#ref = this.#wire.send({ type: "subscribe", topic: this.name, ...this.wish() });
   }
 
-  /** The socket is gone. Positions stay. */
+  /** The socket is gone. Where we stand stays. */
   lose() {
-    this.#phase = "idle";
+    this.phase = "idle";
   }
 
-  /** @param {boolean} shared  somebody else on this connection still wants the topic */
-  leave(shared) {
-    if (this.#phase !== "idle" && !shared) this.#send({ type: "unsubscribe", topic: this.topic });
-    this.#phase = "idle";
-    this.#handlers = {};
+  /** For good. @param {boolean} isShared  somebody else on this connection still wants the topic */
+  leave(isShared) {
+    if (this.phase !== "idle" && !isShared) this.#wire.send({ type: "unsubscribe", topic: this.name });
+    this.phase = "idle";
+    this.#isOver = true;
+  }
+
+  /** @param {Frame} frame  any frame of the server; those of others are ignored */
+  receive(frame) {
+    if (this.#isOver) return;
+    const isOurs = this.#ref !== "" && frame.ref === this.#ref;
+    const isJoined = this.phase === "joining" || this.phase === "live";
+    if (frame.type === "subscribed") {
+      // Two of one client may want the same topic: the server answers the newer wish, and that holds for both.
+      if (frame.topic !== this.name || !isJoined || Number(frame.ref) < Number(this.#ref)) return;
+      this.phase = "live";
+      this.onSubscribed(frame);
+    } else if (frame.type === "unsubscribed") {
+      if (isOurs && this.phase === "leaving") this.join();
+      else if (!frame.ref && frame.topic === this.name)
+        this.#refuse("forbidden", "The new login does not cover it.");
+    } else if (frame.type === "error") {
+      if (isOurs) this.#onFault(frame);
+    } else if (isJoined) this.onOther(frame);
+  }
+
+  /** Something was lost on the way, and the server has it: asks again from where we stand. */
+  rejoin() {
+    this.phase = "leaving";
+    this.#ref = this.#wire.send({ type: "unsubscribe", topic: this.name });
+  }
+
+  /** @param {Frame} frame */
+  #onFault(frame) {
+    if (this.phase === "leaving") return this.join(); // it ended on the server before we left
+    if (frame.code !== "unavailable") return this.#refuse(frame.code, frame.message);
+    this.phase = "waiting";
+    this.#wire.later(() => {
+      if (this.phase === "waiting") this.join();
+    });
+  }
+
+  /** @param {string} code @param {string} message */
+  #refuse(code, message) {
+    this.phase = "refused";
+    this.#onError?.(code, message);
+  }
+
+  // ------------------------------------------------------------------------------------------ by kind
+
+  /** What `subscribe` says besides the topic. @returns {Record<string, unknown>} */
+  wish() {
+    return {};
+  }
+
+  /** @param {Frame} _frame */
+  onSubscribed(_frame) {}
+
+  /** @param {Frame} _frame */
+  onOther(_frame) {}
+}
+
+/** `inbox:<id>` or `inbox:*`. */
+export class StreamTopic extends Topic {
+  #positions;
+  #resumes;
+  /** What the last subscribe brings begins where we stood, and not just now. */
+  #hasAskedBack = false;
+  #handlers;
+
+  /**
+   * @param {string} name
+   * @param {StreamHandlers} handlers
+   * @param {Wire} wire
+   * @param {PositionMap} [after]  where loaded data stands; without it the stream starts from now
+   */
+  constructor(name, handlers, wire, after) {
+    super(name, handlers, wire);
+    this.#handlers = handlers;
+    this.#positions = new Positions(after);
+    this.#resumes = after !== undefined;
+  }
+
+  get position() {
+    return this.#positions.all();
+  }
+
+  wish() {
+    this.#hasAskedBack = this.#resumes;
+    if (!this.#resumes) return {};
+    const after = this.#positions.wire();
+    if (this.name === "inbox:*") return { after };
+    // A single inbox whose epoch is unknown cannot be resumed by position; all inboxes can (see Positions).
+    const own = after[this.name.slice("inbox:".length)];
+    return own ? { after: own } : {};
   }
 
   /** @param {string} topic */
   #covers(topic) {
-    return topic === this.topic || (this.topic === "inbox:*" && topic.startsWith("inbox:"));
+    return topic === this.name || (this.name === "inbox:*" && topic.startsWith("inbox:"));
   }
 
-  /** @param {any} frame  any frame of the server; those of others are ignored */
-  receive(frame) {
-    switch (frame.type) {
-      case "event":
-        if (this.#covers(frame.topic)) this.#onEvent(frame);
-        break;
-      case "state":
-        if (frame.topic === this.topic) this.#onState(frame);
-        break;
-      case "reset":
-        if (this.#covers(frame.topic)) this.#onReset(frame);
-        break;
-      case "heartbeat":
-        this.#compare(frame.tops ?? {});
-        break;
-      case "subscribed":
-        if (frame.ref === this.#ref && this.#phase === "joining") this.#onSubscribed(frame);
-        break;
-      case "unsubscribed":
-        if (frame.ref === this.#ref && this.#phase === "leaving") this.join();
-        break;
-      case "error":
-        if (frame.ref === this.#ref && frame.ref) this.#onError(frame);
-        break;
-      default:
-    }
+  /** @param {Frame} frame */
+  onOther(frame) {
+    if (frame.type === "heartbeat") return this.#compare(frame.tops ?? {});
+    if (typeof frame.topic !== "string" || !this.#covers(frame.topic)) return;
+    const inbox = frame.topic.slice("inbox:".length);
+    if (frame.type === "event") this.#onEvent(inbox, frame);
+    if (frame.type === "reset") this.#reset(inbox, frame.reason, frame.off, frame.epoch ?? null);
   }
 
-  /** @param {any} frame */
-  #onEvent(frame) {
-    if (this.#phase !== "joining" && this.#phase !== "live") return;
-    const inbox = String(frame.topic).slice("inbox:".length);
-    const verdict = this.#positions.judge(inbox, frame.off);
+  /** @param {string} inbox @param {Frame} frame */
+  #onEvent(inbox, frame) {
+    const { event, off, at, data, truncated } = frame;
+    const verdict = this.#positions.judge(inbox, off);
     if (verdict === "double") return;
-    if (verdict === "gap" || (verdict === "first" && frame.off !== 1)) {
-      // Live: something was lost on the way, the server has it. In a replay there is nothing left to ask for,
-      // except that the first event of an inbox we do not know may be any (older ones are past retention).
-      if (this.#phase === "live") return this.#rejoin();
-      if (verdict === "gap") this.#handlers.onReset?.(inbox, "gap");
-    }
-    this.#positions.advance(inbox, frame.off);
-    this.#resume = true;
-    const { event, off, at, data } = frame;
     const epoch = this.#positions.get(inbox)?.epoch ?? null;
-    this.#handlers.onEvent?.({ inbox, off, epoch, event, at, data });
-  }
-
-  /** @param {any} frame */
-  #onReset(frame) {
-    const inbox = String(frame.topic).slice("inbox:".length);
-    this.#positions.set(inbox, { off: frame.off, epoch: frame.epoch ?? null });
-    this.#resume = true;
-    this.#handlers.onReset?.(inbox, frame.reason);
-  }
-
-  /** @param {any} frame */
-  #onSubscribed(frame) {
-    this.#phase = "live";
-    if (frame.state) {
-      this.#versions.clear();
-      for (const state of frame.state) this.#versions.set(`${state.session_id}/${state.part}`, state.version);
-      this.#handlers.onState?.(frame.state, true);
+    if (verdict === "gap" || (verdict === "first" && off !== 1)) {
+      // In a replay there is nothing left to ask for.
+      if (this.phase === "live") return this.rejoin();
+      if (verdict === "gap" || this.#hasAskedBack) this.#reset(inbox, "gap", off - 1, epoch);
     }
-    const own = this.topic.slice("inbox:".length);
-    const tops =
-      frame.tops ?? (typeof frame.off === "number" ? { [own]: { off: frame.off, epoch: frame.epoch } } : {});
+    this.#move(inbox, off, epoch);
+    this.#handlers.onEvent?.({ inbox, off, epoch, event, at, data, ...(truncated ? { truncated } : {}) });
+  }
+
+  /** @param {Frame} frame */
+  onSubscribed(frame) {
+    const own = this.name.slice("inbox:".length);
+    const tops = frame.tops ?? { [own]: { off: frame.off, epoch: frame.epoch } };
     for (const [inbox, top] of Object.entries(tops)) this.#settle(inbox, top);
-    if (this.topic.startsWith("inbox:")) this.#resume = true;
-    this.#handlers.onReady?.();
+    this.#resumes = true;
+    this.#handlers.onLive?.();
   }
 
   /**
@@ -163,39 +190,64 @@ export class Subscription {
    * @param {string} inbox
    * @param {{off: number, epoch: string}} top
    */
-  #settle(inbox, top) {
+  #settle(inbox, { off, epoch }) {
     const here = this.#positions.get(inbox);
-    if (here && here.epoch === top.epoch && here.off >= top.off) return;
-    this.#positions.set(inbox, top);
-    const arrived = !here || (here.epoch === null && here.off === top.off);
-    if (!arrived) this.#handlers.onReset?.(inbox, "gap");
+    if (here && here.epoch === epoch && here.off >= off) return;
+    const isMissing = here ? here.epoch !== null || here.off !== off : this.#hasAskedBack && off > 0;
+    if (isMissing) this.#reset(inbox, "gap", off, epoch);
+    else this.#move(inbox, off, epoch);
   }
 
-  /** @param {Record<string, number>} tops  the newest offset of each inbox that moved */
+  /** @param {Record<string, number>} tops  the newest offset sent of each inbox that moved */
   #compare(tops) {
-    if (this.#phase !== "live") return;
+    if (this.phase !== "live") return;
     for (const [topic, off] of Object.entries(tops)) {
       if (!this.#covers(topic)) continue;
-      if ((this.#positions.get(topic.slice("inbox:".length))?.off ?? 0) < off) return this.#rejoin();
+      if ((this.#positions.get(topic.slice("inbox:".length))?.off ?? 0) < off) return this.rejoin();
     }
   }
 
-  #rejoin() {
-    this.#phase = "leaving";
-    this.#ref = this.#send({ type: "unsubscribe", topic: this.topic });
+  /** @param {string} inbox @param {string} reason @param {number} off @param {string | null} epoch */
+  #reset(inbox, reason, off, epoch) {
+    this.#move(inbox, off, epoch);
+    this.#handlers.onReset?.(inbox, reason);
   }
 
-  /** @param {StateFrame} frame */
-  #onState(frame) {
+  /** @param {string} inbox @param {number} off @param {string | null} epoch */
+  #move(inbox, off, epoch) {
+    this.#positions.set(inbox, { off, epoch });
+    this.#resumes = true;
+  }
+}
+
+/** `sessions` or `session:<id>`. */
+export class StateTopic extends Topic {
+  /** @type {Map<string, number>} newest version by session and part */
+  #versions = new Map();
+  #handlers;
+
+  /** @param {string} name @param {StateHandlers} handlers @param {Wire} wire */
+  constructor(name, handlers, wire) {
+    super(name, handlers, wire);
+    this.#handlers = handlers;
+  }
+
+  /** @param {Frame} frame */
+  onSubscribed(frame) {
+    // Believed whatever its versions: after the restore of a backup they are lower than the ones we knew.
+    /** @type {StateFrame[]} */
+    const states = frame.state ?? [];
+    this.#versions = new Map(states.map((state) => [`${state.session_id}/${state.part}`, state.version]));
+    this.#handlers.onState?.(states, true);
+    this.#handlers.onLive?.();
+  }
+
+  /** @param {Frame} frame */
+  onOther(frame) {
+    if (frame.type !== "state" || frame.topic !== this.name || this.phase !== "live") return;
     const key = `${frame.session_id}/${frame.part}`;
     if (frame.version <= (this.#versions.get(key) ?? -1)) return;
     this.#versions.set(key, frame.version);
-    this.#handlers.onState?.([frame], false);
-  }
-
-  /** @param {any} frame */
-  #onError(frame) {
-    this.#phase = "refused";
-    this.#handlers.onError?.(frame.code, frame.message);
+    this.#handlers.onState?.([/** @type {StateFrame} */ (frame)], false);
   }
 }

@@ -27,28 +27,6 @@
  * @property {boolean} [stale]
  * @property {Record<string, unknown> | null} [user_info]
  *
- * @typedef {object} Message  a row, with direction, session_id, chat and phone
- * @property {string} id
- * @property {"in" | "out"} direction
- * @property {number} session_id
- * @property {string | null} chat
- * @property {string | null} [phone]
- * @property {string | null} [message_id]
- * @property {string | null} [client_id]
- * @property {string | null} [message_text]
- * @property {string | null} [message_type]
- * @property {string | null} [media_url]
- * @property {string | null} [received_at]
- * @property {string | null} [sent_at]
- * @property {string | null} [created_at]
- * @property {string | null} [send_after]
- * @property {string | null} [edited_at]
- * @property {string | null} [deleted_at]
- * @property {string | null} [push_name]
- * @property {string | null} [error]
- * @property {boolean | null} [is_read]
- * @property {string | null} [status]  delivery state of an outgoing message
- *
  * @typedef {object} Conversation
  * @property {number} session_id
  * @property {string} chat
@@ -58,17 +36,6 @@
  * @property {boolean} replied
  * @property {Message | null} last_message
  * @property {string | null} last_at
- *
- * @typedef {{off: number, epoch: string | null}} Position
- * @typedef {Record<string, Position>} PositionMap  by inbox
- *
- * @typedef {object} StreamEvent  one committed change, as the client hands it on
- * @property {string} inbox
- * @property {number} off
- * @property {string | null} epoch  null while the client does not know it
- * @property {string} event
- * @property {string} [at]
- * @property {Message} data
  *
  * @typedef {object} LinkCode  data of `session.qr`
  * @property {string | null} qr_code  data URL of a picture
@@ -80,17 +47,14 @@
  * @property {number} [max_attempts]
  * @property {string | null} [scanned_at]
  *
- * @typedef {object} StateFrame
- * @property {string} topic
- * @property {number} session_id
- * @property {"session" | "link"} part
- * @property {number} version
- * @property {string} event
- * @property {string} [at]
- * @property {string | null} [expires_at]
- * @property {any} data
+ * What the client hands on, as everybody else sees it, too:
  *
- * @typedef {"online" | "reconnecting" | "offline" | "stale"} ConnectionState
+ * @typedef {import("./client.js").Message} Message
+ * @typedef {import("./client.js").Position} Position
+ * @typedef {import("./client.js").PositionMap} PositionMap
+ * @typedef {import("./client.js").StreamEvent} StreamEvent
+ * @typedef {import("./client.js").StateFrame} StateFrame
+ * @typedef {import("./client.js").ConnectionState} ConnectionState
  */
 
 export {};

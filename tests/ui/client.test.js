@@ -1,34 +1,36 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { RealtimeClient } from "../../gateway/ui/client.js";
+import { connect } from "../../gateway/ui/client.js";
 import { event, surroundings } from "./fakes.js";
 
-/** A started client that has been welcomed, with a log of what its subscription handed on. */
+/** A client that has been welcomed, with a log of what its subscription handed on. */
 function connected({
   topic = "inbox:*",
   after = { 1: { off: 5, epoch: "a" } },
-  hooks = {},
+  options = {},
   chance = 1,
 } = {}) {
   const world = surroundings(chance);
   const heard = [];
-  const client = new RealtimeClient("ws://here/ws", hooks, world.env);
-  client.subscribe(
-    topic,
-    {
-      onEvent: (message) => heard.push(`${message.inbox}:${message.off}`),
-      onReset: (inbox, reason) => heard.push(`reset ${inbox} ${reason}`),
-      onReady: () => heard.push("ready"),
-      onError: (code) => heard.push(`refused ${code}`),
-      onState: (frames, snapshot) =>
-        heard.push(`${snapshot ? "all" : "one"} ${frames.map((frame) => frame.version)}`),
-    },
-    after,
-  );
-  client.start();
+  const client = connect("ws://here/ws", options, world.env);
+  const handlers = {
+    onEvent: (message) => heard.push(`${message.inbox}:${message.off}`),
+    onReset: (inbox, reason) => heard.push(`reset ${inbox} ${reason}`),
+    onLive: () => heard.push("live"),
+    onError: (code) => heard.push(`refused ${code}`),
+    onState: (frames, snapshot) =>
+      heard.push(`${snapshot ? "all" : "one"} ${frames.map((frame) => frame.version)}`),
+  };
+  const [kind, name] = topic.split(":");
+  const subscription =
+    kind === "sessions"
+      ? client.sessions(handlers)
+      : kind === "session"
+        ? client.session(name, handlers)
+        : client.inbox(name, { after, ...handlers });
   world.socket().welcome();
-  return { ...world, client, heard };
+  return { ...world, client, heard, subscription };
 }
 
 test("a stream is resumed from the loaded position, and again from the last event after a cut", () => {
@@ -43,7 +45,7 @@ test("a stream is resumed from the loaded position, and again from the last even
 
   assert.equal(sockets.length, 2);
   assert.deepEqual(socket().last("subscribe").after, { 1: { off: 8, epoch: "a" } });
-  assert.deepEqual(heard, ["1:6", "1:7", "ready", "1:8"]);
+  assert.deepEqual(heard, ["1:6", "1:7", "live", "1:8"]);
 });
 
 test("an event that comes twice is handed on once", () => {
@@ -52,7 +54,7 @@ test("an event that comes twice is handed on once", () => {
   socket().confirm({ tops: { 1: { off: 6, epoch: "a" } } });
   socket().push(event(1, 6), event(1, 7));
 
-  assert.deepEqual(heard, ["1:6", "ready", "1:7"]);
+  assert.deepEqual(heard, ["1:6", "live", "1:7"]);
 });
 
 test("a gap makes the client ask again from the last good offset, and nothing is handed on out of order", () => {
@@ -66,7 +68,7 @@ test("a gap makes the client ask again from the last good offset, and nothing is
   socket().push(event(1, 7), event(1, 8), event(1, 9), event(1, 10), event(1, 11));
   socket().confirm({ tops: { 1: { off: 11, epoch: "a" } } });
 
-  assert.deepEqual(heard, ["ready", "1:6", "1:7", "1:8", "1:9", "1:10", "1:11", "ready"]);
+  assert.deepEqual(heard, ["live", "1:6", "1:7", "1:8", "1:9", "1:10", "1:11", "live"]);
 });
 
 test("a heartbeat that names a newer offset than ours is a gap", () => {
@@ -93,7 +95,7 @@ test("a replay that ends past what arrived is reported as a reset, once", () => 
   socket().confirm({ tops: { 1: { off: 9, epoch: "a" } } });
   socket().push(event(1, 10));
 
-  assert.deepEqual(heard, ["1:6", "reset 1 gap", "ready", "1:10"]);
+  assert.deepEqual(heard, ["1:6", "reset 1 gap", "live", "1:10"]);
 });
 
 test("a reset is told and the stream goes on from the offset it names", () => {
@@ -102,7 +104,7 @@ test("a reset is told and the stream goes on from the offset it names", () => {
   socket().confirm({ tops: { 1: { off: 2, epoch: "b" } } });
   socket().push(event(1, 3));
 
-  assert.deepEqual(heard, ["reset 1 epoch_changed", "ready", "1:3"]);
+  assert.deepEqual(heard, ["reset 1 epoch_changed", "live", "1:3"]);
 });
 
 test("an inbox created later is heard from its first event and replayed from its beginning after a cut", () => {
@@ -116,7 +118,7 @@ test("an inbox created later is heard from its first event and replayed from its
   socket().push(event(2, 1), event(2, 2), event(2, 3));
   socket().confirm({ tops: { 1: { off: 5, epoch: "a" }, 2: { off: 3, epoch: "z" } } });
 
-  assert.deepEqual(heard, ["ready", "2:1", "2:2", "2:3", "ready"]);
+  assert.deepEqual(heard, ["live", "2:1", "2:2", "2:3", "live"]);
 });
 
 test("a single inbox is resumed with a position of its own", () => {
@@ -127,9 +129,7 @@ test("a single inbox is resumed with a position of its own", () => {
 
 test("without a loaded position a stream starts from now", () => {
   const world = surroundings();
-  const client = new RealtimeClient("ws://here/ws", {}, world.env);
-  client.subscribe("inbox:1", {});
-  client.start();
+  connect("ws://here/ws", {}, world.env).inbox(1);
   world.socket().welcome();
 
   assert.equal("after" in world.socket().last("subscribe"), false);
@@ -159,12 +159,12 @@ test("an older state is dropped, and a new snapshot is believed whatever its ver
   socket().welcome();
   socket().confirm({ state: [state(2)] });
 
-  assert.deepEqual(heard, ["all 4", "ready", "one 6", "all 2", "ready"]);
+  assert.deepEqual(heard, ["all 4", "live", "one 6", "all 2", "live"]);
 });
 
 test("tries come after 1, 2, 4, 8, 16, 30 and 30 seconds", () => {
   const { clock, sockets, env } = surroundings(1);
-  new RealtimeClient("ws://here/ws", {}, env).start();
+  connect("ws://here/ws", {}, env);
   for (const [tries, wait] of [1000, 2000, 4000, 8000, 16000, 30000, 30000].entries()) {
     sockets.at(-1).end(1006);
     clock.advance(wait - 1);
@@ -174,18 +174,20 @@ test("tries come after 1, 2, 4, 8, 16, 30 and 30 seconds", () => {
   }
 });
 
-test("chance takes off up to half of the wait", () => {
+test("all of the wait is left to chance, but never nothing at all", () => {
   const { clock, sockets, env } = surroundings(0);
-  new RealtimeClient("ws://here/ws", {}, env).start();
+  connect("ws://here/ws", {}, env);
   sockets[0].end(1006);
-  clock.advance(500);
+  clock.advance(99);
+  assert.equal(sockets.length, 1);
+  clock.advance(1);
 
   assert.equal(sockets.length, 2);
 });
 
 test("a connection that held for a while makes the next wait short again, a brief one does not", () => {
   const { clock, sockets, socket, env } = surroundings(1);
-  new RealtimeClient("ws://here/ws", {}, env).start();
+  connect("ws://here/ws", {}, env);
   for (const wait of [1000, 2000]) {
     socket().welcome();
     socket().end(1011);
@@ -201,23 +203,23 @@ test("a connection that held for a while makes the next wait short again, a brie
 });
 
 test("coming online or back to the tab connects at once", () => {
-  const { clock, sockets, client, socket } = connected();
+  const { clock, sockets, socket, wake } = connected();
   socket().end(1006);
   clock.advance(10);
-  client.wake();
+  wake();
 
   assert.equal(sockets.length, 2);
 });
 
 test("after a wake a socket that does not answer is replaced, one that answers is kept", () => {
-  const { clock, sockets, client, socket } = connected();
+  const { clock, sockets, socket, wake } = connected();
   clock.advance(10);
-  client.wake();
+  wake();
   clock.advance(100);
   socket().push({ type: "pong", ref: "9" });
   clock.advance(5000);
   assert.equal(sockets.length, 1);
-  client.wake();
+  wake();
   clock.advance(5000);
 
   assert.equal(sockets.length, 2);
@@ -245,7 +247,7 @@ test("a client with nothing to say still speaks within 90 seconds", () => {
 
 test("a server that accepts and says nothing is given up", () => {
   const { clock, sockets, env } = surroundings(1);
-  new RealtimeClient("ws://here/ws", {}, env).start();
+  connect("ws://here/ws", {}, env);
   sockets[0].open();
   clock.advance(11_000);
 
@@ -268,16 +270,18 @@ test("a drain is obeyed: back after the time it names, also when the server hang
 });
 
 for (const code of [4500, 4501, 4503, 4529]) {
-  test(`${code} ends it, says so, and only a retry by hand comes back`, () => {
+  test(`${code} ends it, says so, and only an open by hand comes back`, () => {
     const stops = [];
-    const { clock, sockets, client, socket } = connected({ hooks: { onStop: (why) => stops.push(why) } });
+    const { clock, sockets, client, socket, wake } = connected({
+      options: { onEnd: (why) => stops.push(why) },
+    });
     socket().end(code);
     clock.advance(600_000);
-    client.wake();
+    wake();
     assert.deepEqual(stops, [code]);
     assert.equal(sockets.length, 1);
     assert.equal(client.status, "offline");
-    client.retry();
+    client.open();
     assert.equal(sockets.length, 2);
   });
 }
@@ -293,37 +297,21 @@ for (const code of [1000, 1001, 1006, 1011, 1012, 1013, 4008, 4009]) {
 }
 
 test("the banner follows: reconnecting, offline after half a minute, online, stale, fresh", () => {
-  const { clock, client, socket } = connected();
+  const { clock, client, socket, wake } = connected();
   const said = [];
   client.watch((status) => said.push(status));
   socket().push({ type: "stale", since: "2026-01-01T00:00:00Z" }, { type: "fresh" });
   socket().end(1006);
   clock.advance(31_000);
-  client.wake();
+  wake();
   socket().welcome();
 
   assert.deepEqual(said, ["online", "stale", "online", "reconnecting", "offline", "online"]);
 });
 
-test("a token is the first frame, and a new one renews the login in place", () => {
-  const { env, socket } = surroundings();
-  const client = new RealtimeClient("ws://here/ws", { token: () => "t1" }, env);
-  client.start();
-  socket().welcome();
-  client.authenticate("t2");
-
-  assert.deepEqual(
-    socket().sent.map((frame) => [frame.type, frame.token]),
-    [
-      ["auth", "t1"],
-      ["auth", "t2"],
-    ],
-  );
-});
-
 test("another version of the server is told, the first one is not", () => {
   const versions = [];
-  const { clock, socket } = connected({ hooks: { onVersion: (version) => versions.push(version) } });
+  const { clock, socket } = connected({ options: { onVersion: (version) => versions.push(version) } });
   for (const version of ["1.0", "1.1"]) {
     socket().end(1012);
     clock.advance(2000);
@@ -335,7 +323,7 @@ test("another version of the server is told, the first one is not", () => {
 
 test("what was closed is unsubscribed and not asked for again", () => {
   const { clock, client, socket } = connected();
-  const handle = client.subscribe("session:3", {});
+  const handle = client.session(3, {});
   handle.close();
   assert.equal(socket().last("unsubscribe").topic, "session:3");
   socket().end(1006);
@@ -352,16 +340,16 @@ test("what was closed is unsubscribed and not asked for again", () => {
 
 test("frames that are not JSON or of no known type are ignored", () => {
   const { socket, heard, client } = connected();
-  socket().onmessage({ data: "{" });
-  socket().push({ type: "something_new" });
+  for (const data of ["{", "null", "[]", "7", '"text"']) socket().onmessage({ data });
+  socket().push({ type: "something_new", topic: "inbox:1" }, {});
 
   assert.equal(client.status, "online");
   assert.deepEqual(heard, []);
 });
 
-test("after stop nothing rings any more", () => {
+test("after close nothing rings any more", () => {
   const { clock, client, sockets } = connected();
-  client.stop();
+  client.close();
   clock.advance(600_000);
 
   assert.equal(sockets.length, 1);

@@ -90,6 +90,8 @@ class FakeSocket {
 export function surroundings(chance = 1) {
   const clock = new FakeClock();
   const sockets = [];
+  const sleepers = new Set();
+  const reported = [];
   const env = {
     connect: (url) => {
       const socket = new FakeSocket();
@@ -101,8 +103,20 @@ export function surroundings(chance = 1) {
     random: () => chance,
     setTimer: clock.setTimer,
     clearTimer: clock.clearTimer,
+    onWake: (run) => {
+      sleepers.add(run);
+      return () => sleepers.delete(run);
+    },
+    report: (error) => reported.push(error.message),
   };
-  return { clock, sockets, env, socket: () => sockets.at(-1) };
+  /** The network or the tab comes back. */
+  const wake = () => sleepers.forEach((run) => run());
+  return { clock, sockets, env, socket: () => sockets.at(-1), wake, reported };
+}
+
+/** Lets promises that are settled run what waits for them. */
+export async function settle() {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
 }
 
 /** An event frame of an inbox. */

@@ -340,6 +340,25 @@ async def test_a_renewal_that_is_refused_is_tried_again() -> None:
 
 
 @virtual_time
+async def test_a_source_that_gives_the_same_token_again_is_not_asked_all_the_time() -> None:
+    network, asked = Network(), list[float]()
+    token = token_until(now() + 30)
+
+    async def same() -> str:
+        asked.append(now())
+        return token
+
+    client, _ = network.client(same)
+    async with client:
+        await settle()
+        network.line.welcome()
+        await asyncio.sleep(45)
+
+        assert 2 <= len(asked) <= 4
+        assert network.line.asked("auth") == []
+
+
+@virtual_time
 async def test_an_expired_login_is_renewed_once_and_then_believed() -> None:
     network, given = Network(), list[str]()
     client, _ = network.client(numbered(600, given))
