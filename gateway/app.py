@@ -27,6 +27,7 @@ from gateway.http.sessions import SessionRoutes
 from gateway.http.trail import TrailRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.attempts import AttemptTable
+from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.inbox import InboxTable
@@ -42,6 +43,9 @@ from gateway.postgres.upkeep import UpkeepTable
 from gateway.realtime import protocol
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub import Hub
+from gateway.realtime.roster import Roster
+from gateway.realtime.supabase.endpoint import SupabaseRealtime
+from gateway.realtime.supabase.tables import Tables
 from gateway.services.account import AccountToken
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
@@ -53,6 +57,7 @@ from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
 from gateway.services.states import States
+from gateway.services.supabase_keys import SupabaseKeys
 from gateway.services.trail import Trail
 from gateway.services.upkeep import Upkeep
 from gateway.settings import Settings
@@ -194,6 +199,7 @@ class Gateway:
         )
         self._retention = Retention(RetentionTable(pool, streams), self._listener)
         origins = Origins(settings.allowed_origins)
+        self._roster = Roster(settings.max_connections)
         self._realtime = Realtime(
             hub=hub,
             feed=self._feed,
@@ -203,7 +209,16 @@ class Gateway:
             origins=origins,
             cookie=COOKIE,
             truth=self,
-            max_connections=settings.max_connections,
+            roster=self._roster,
+        )
+        self._supabase = SupabaseRealtime(
+            hub=hub,
+            streams=streams,
+            keys=SupabaseKeys(secret, settings.supabase_jwt_secret),
+            origins=origins,
+            tables=Tables(ColumnTable(pool)),
+            truth=self,
+            roster=self._roster,
         )
         gate = Gate(self.login, origins)
         about = {
@@ -223,6 +238,7 @@ class Gateway:
                 *HealthRoutes(self._readiness).routes(),
                 *DocsRoutes(UI).routes(),
                 WebSocketRoute("/ws", self._realtime.serve),
+                WebSocketRoute("/realtime/v1/websocket", self._supabase.serve),
                 *self._simulator_routes(),
                 *PageRoutes(gate, UI).routes(),
             ],
@@ -245,7 +261,7 @@ class Gateway:
             pumps.create_task(self._listener.run(), name="listener"),
             pumps.create_task(self._projection.run(), name="projection"),
             pumps.create_task(self._linking.run(), name="linking"),
-            pumps.create_task(self._realtime.run(), name="heartbeats"),
+            pumps.create_task(self._roster.run(), name="heartbeats"),
             pumps.create_task(self._retention.run(), name="retention"),
             pumps.create_task(self.upkeep.run(), name="upkeep"),
         ]
@@ -276,7 +292,7 @@ class Gateway:
         self._upkeep_task.cancel()
         if self._simulator is not None:
             self._simulator.release()
-        await self._realtime.drain(hasten or asyncio.Event())
+        await self._roster.drain(hasten or asyncio.Event())
 
     async def login_link(self) -> str:
         """A link that logs its first user in as the owner."""
@@ -307,12 +323,14 @@ class Gateway:
                 if self._listener.is_up and self._stale_since is not None:
                     self._stale_since = None
                     self._realtime.tell_fresh()
+                    self._supabase.tell_fresh()
                 return
 
     def _hears_nothing(self) -> None:
         self._stale_since = datetime.now(UTC)
         self._linking.on_leases_lost()
         self._realtime.tell_stale(self.stale_since or "")
+        self._supabase.tell_stale()
 
     def _sessions_changed(self, session_ids: Any) -> None:
         self._senders.forget()

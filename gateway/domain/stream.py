@@ -12,6 +12,9 @@ from gateway.domain.message import OUTGOING_TABLE
 
 Inbox = NewType("Inbox", int)
 
+SESSIONS_INBOX = Inbox(-1)
+"""Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
+
 ResetReason = Literal["offset_expired", "epoch_changed", "offset_unknown"]
 Operation = Literal["INSERT", "UPDATE", "DELETE"]
 

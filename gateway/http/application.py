@@ -10,6 +10,12 @@ from starlette.routing import BaseRoute
 from gateway.http.errors import HANDLERS
 from gateway.http.pages import SecurityHeaders
 
+_OF_SUPABASE = (
+    "accept-profile", "apikey", "content-profile", "prefer", "range", "range-unit", "x-client-info", "x-retry-count",
+    "x-supabase-api-version",
+)  # fmt: skip
+"""What Supabase's clients add to `.from()`: let through, so that the page's console shows why it is answered 404."""
+
 
 def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]) -> Starlette:
     """`allowed_origins` are foreign pages that may call us and may show our page in a frame."""
@@ -22,8 +28,8 @@ def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]
                 CORSMiddleware,
                 allow_origins=list(allowed_origins),
                 allow_credentials=True,
-                allow_methods=["GET", "POST", "PUT", "DELETE"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+                allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", *_OF_SUPABASE],
                 expose_headers=["Retry-After"],
             ),
         ],

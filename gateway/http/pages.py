@@ -16,6 +16,8 @@ _CSP = (
     "font-src 'self'; media-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
 )
 
+_ANY = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
+
 
 class PageRoutes:
     def __init__(self, gate: Gate, ui: Path) -> None:
@@ -26,9 +28,11 @@ class PageRoutes:
         return [
             Route("/", self._page, methods=["GET"]),
             Route("/favicon.ico", self._favicon, methods=["GET"]),
-            # The shop's page asks its database elsewhere; here is only its realtime.
-            Route("/rest/v1/{rest:path}", self._no_rest, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]),
             Route("/ui/client.d.ts", self._types, methods=["GET"]),
+            # The shop's page asks its database elsewhere; here are only its channels.
+            Route("/rest/v1", self._no_rest, methods=_ANY),
+            Route("/rest/v1/{rest:path}", self._no_rest, methods=_ANY),
+            Route("/realtime/v1/api/{rest:path}", self._no_broadcast, methods=_ANY),
             Mount("/ui", StaticFiles(directory=self._ui)),
         ]
 
@@ -52,6 +56,9 @@ class PageRoutes:
             "This is the realtime gateway; tables are not served here. Keep your Supabase or database client for "
             "`.from()`, and use this URL for `.channel()` only."
         )
+
+    async def _no_broadcast(self, request: Request) -> Response:
+        raise NotFound("Broadcast is not served here; keep your Supabase client for it.")
 
 
 class SecurityHeaders:

@@ -12,9 +12,6 @@ import asyncpg
 from gateway.domain.stream import Event, Extent, Inbox
 from gateway.postgres.pool import borrowed, mapped_errors
 
-SESSIONS_INBOX = Inbox(-1)
-"""Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
-
 _EXTENTS_SQL = """
 SELECT inbox, off, floor, epoch::text AS epoch
 FROM gateway.inboxes

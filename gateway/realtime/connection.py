@@ -132,6 +132,13 @@ class Connection(Follower):
             self._told.update(tops)
             self.outlet.ping()
 
+    def look_at_clock(self, now: float) -> None:
+        if self.principal.expires_at is not None and self.principal.expires_at <= now:
+            self.close(protocol.UNAUTHORISED, "this login has expired")
+
+    def warn(self, reconnect_after_ms: int) -> None:
+        self.reply(protocol.drain(reconnect_after_ms))
+
     def renew(self, principal: Principal) -> None:
         """A new token for the same connection. What it no longer covers ends, also what is still to be sent."""
         self.principal = principal
@@ -164,7 +171,8 @@ class Connection(Follower):
     def end(self) -> None:
         """The socket is gone: leaves the hub, too. Idempotent."""
         super().end()
-        self._hub.forget(self, self._cursors.values(), self._states)
+        self._hub.forget(self, self._cursors.values())
+        self._hub.forget_watcher(self, self._states)
         self._cursors.clear()
         self._pending.clear()
 

@@ -1,12 +1,9 @@
 """`GET /ws`: who comes in, what they ask for, and when they must go."""
 
-import asyncio
 import logging
 import secrets
-import time
-from typing import Protocol
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from gateway.domain.access import Act
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
@@ -22,33 +19,25 @@ from gateway.domain.stream import (
 from gateway.realtime import protocol
 from gateway.realtime.admission import Admission, Refused, refuse
 from gateway.realtime.connection import Connection
-from gateway.realtime.drain import drain
 from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.hub import Hub
-from gateway.realtime.outlet import EXTENSION, AsgiOutlet, Outlet
-from gateway.services.feed import Feed, StreamReader
+from gateway.realtime.outlet import Outlet
+from gateway.realtime.roster import Roster, outlet_of
+from gateway.services.feed import Feed, StreamReader, Truth
 from gateway.services.login import Login
 from gateway.services.origins import Origins
 from gateway.services.states import States
 
 logger = logging.getLogger(__name__)
 
-UNHEARD_S = 90.0
 MAX_STRANGE_INBOXES = 200
 """Inboxes of no session that are made because somebody subscribed to them; each is one row for everybody."""
 
 MAX_TOPICS = 2000
 
 
-class Truth(Protocol):
-    """Whether the gateway hears Postgres; clients are told when it does not."""
-
-    @property
-    def stale_since(self) -> str | None: ...
-
-
 class Realtime:
-    """Everything a socket needs, and the one timer for all of them."""
+    """Everything a socket of our own dialect needs."""
 
     def __init__(
         self,
@@ -61,7 +50,7 @@ class Realtime:
         origins: Origins,
         cookie: str,
         truth: Truth,
-        max_connections: int,
+        roster: Roster,
     ) -> None:
         self._hub = hub
         self._feed = feed
@@ -70,31 +59,22 @@ class Realtime:
         self._login = login
         self._admission = Admission(login, origins, cookie)
         self._truth = truth
-        self._max_connections = max_connections
+        self._roster = roster
         self._strange_inboxes: set[Inbox] = set()
-        self._open: set[Connection] = set()
-        self._beats: list[set[Connection]] = [set() for _ in range(protocol.HEARTBEAT_S)]
-        self._second = 0
-        self._is_draining = False
 
     # ------------------------------------------------------------------------------------------ one socket
 
     async def serve(self, socket: WebSocket) -> None:
         await socket.accept()
-        try:
-            async with asyncio.timeout(None) as life:
-                # A server without our extension can abort nothing; the end of this task closes the socket there.
-                outlet: Outlet = socket.scope.get("extensions", {}).get(EXTENSION) or AsgiOutlet(
-                    socket.send, on_abort=lambda: life.reschedule(0)
+        async with outlet_of(socket) as outlet:
+            connection = await self._admit(socket, outlet)
+            if connection is not None:
+                await self._roster.converse(
+                    socket,
+                    connection,
+                    greet=lambda: self._greet(connection),
+                    hear=lambda message: self._hear(connection, message.get("text")),
                 )
-                try:
-                    connection = await self._admit(socket, outlet)
-                    if connection is not None:
-                        await self._converse(socket, connection)
-                finally:
-                    outlet.release()
-        except (WebSocketDisconnect, TimeoutError):
-            pass
 
     async def _admit(self, socket: WebSocket, outlet: Outlet) -> Connection | None:
         """A connection with a principal; None after a refusal (accept, then close with a code)."""
@@ -103,43 +83,24 @@ class Realtime:
         except Refused as refusal:
             await refuse(socket, outlet, refusal.code, refusal.reason)
             return None
-        if self._is_draining:
+        if self._roster.is_draining:
             await refuse(socket, outlet, protocol.RESTART, "the gateway restarts")
             return None
-        if len(self._open) >= self._max_connections:
+        if self._roster.is_full:
             await refuse(socket, outlet, protocol.TOO_MANY, "too many connections")
             return None
         outlet.heard()
         return Connection(secrets.token_hex(6), principal, outlet, self._hub, self._streams)
 
-    async def _converse(self, socket: WebSocket, connection: Connection) -> None:
-        self._open.add(connection)
+    def _greet(self, connection: Connection) -> None:
         self._hub.connections.add(connection)
-        slot = min(self._beats, key=len)
-        slot.add(connection)
         logger.info(
             "connection.opened connection=%s sub=%s role=%s", connection.name, connection.principal.sub,
             connection.principal.role.word,
         )  # fmt: skip
-        code = 1006
-        try:
-            connection.reply(protocol.welcome(connection.name))
-            if self._truth.stale_since is not None:
-                connection.reply(protocol.stale(self._truth.stale_since))
-            while True:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    code = message.get("code", 1005)
-                    return
-                connection.outlet.heard()
-                await self._hear(connection, message.get("text"))
-                # Who asks and does not read the answers is not listened to until it does.
-                await connection.wait_until_read()
-        finally:
-            self._open.discard(connection)
-            slot.discard(connection)
-            connection.end()
-            logger.info("connection.closed connection=%s code=%s", connection.name, code)
+        connection.reply(protocol.welcome(connection.name))
+        if self._truth.stale_since is not None:
+            connection.reply(protocol.stale(self._truth.stale_since))
 
     # ------------------------------------------------------------------------------------------ frames
 
@@ -264,36 +225,8 @@ class Realtime:
 
     # ------------------------------------------------------------------------------------------ all sockets
 
-    async def run(self) -> None:
-        """One timer for everybody."""
-        while True:
-            await asyncio.sleep(1.0)
-            self.tick()
-
-    def tick(self) -> None:
-        """One second has passed: heartbeats spread over the seconds, silence, and expired logins."""
-        self._second = (self._second + 1) % protocol.HEARTBEAT_S
-        for connection in tuple(self._beats[self._second]):
-            connection.beat()
-        now, silent_since = time.time(), asyncio.get_running_loop().time() - UNHEARD_S
-        for connection in tuple(self._open):
-            expires_at = connection.principal.expires_at
-            if expires_at is not None and expires_at <= now:
-                connection.close(protocol.UNAUTHORISED, "this login has expired")
-            elif connection.outlet.hears_pongs and connection.outlet.heard_at < silent_since:
-                connection.close(protocol.UNHEARD, "nothing heard for 90 seconds")
-
     def tell_stale(self, since: str) -> None:
         self._hub.broadcast("truth", protocol.stale(since))
 
     def tell_fresh(self) -> None:
         self._hub.broadcast("truth", protocol.fresh())
-
-    async def drain(self, hasten: asyncio.Event) -> None:
-        """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""
-        self._is_draining = True
-        await drain(tuple(self._open), _warn, hasten)
-
-
-def _warn(connection: Connection, reconnect_after_ms: int) -> None:
-    connection.reply(protocol.drain(reconnect_after_ms))

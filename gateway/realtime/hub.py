@@ -20,19 +20,24 @@ from gateway.services.states import StateValue
 
 
 class Listener(Protocol):
-    """What the hub asks of a connection."""
+    """What the hub asks of whoever follows streams."""
 
     def send(self, burst: Burst) -> bool:
         """Writes, or says False: over its write limit (the cursor then falls back to CATCHING_UP)."""
 
-    def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
     def catch_up(self) -> None:
         """Some cursor of this connection is CATCHING_UP now."""
 
     def appear(self, inbox: Inbox, start: Position) -> None:
-        """An inbox came into being after this connection subscribed to `inbox:*`."""
+        """An inbox came into being after this connection said that it wants to know of new ones."""
 
     def covers(self, inbox: int) -> bool: ...
+
+
+class Watcher(Listener, Protocol):
+    """What it asks of whoever watches states, too."""
+
+    def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
     def sees_link(self) -> bool: ...
 
 
@@ -85,9 +90,9 @@ class Hub:
         self._encode = encode
         self._streams: dict[int, _Stream] = {}
         self._wild: set[Listener] = set()
-        self._states: dict[str, set[Listener]] = {}
+        self._states: dict[str, set[Watcher]] = {}
         self._tails = Tails(encode)
-        self.connections: set[Listener] = set()
+        self.connections: set[Watcher] = set()
 
     # ------------------------------------------------------------------------------------------ streams
 
@@ -212,10 +217,10 @@ class Hub:
 
     # ------------------------------------------------------------------------------------------ states
 
-    def watch_state(self, connection: Listener, topic: str) -> None:
+    def watch_state(self, connection: Watcher, topic: str) -> None:
         self._states.setdefault(topic, set()).add(connection)
 
-    def unwatch_state(self, connection: Listener, topic: str) -> None:
+    def unwatch_state(self, connection: Watcher, topic: str) -> None:
         watchers = self._states.get(topic)
         if watchers:
             watchers.discard(connection)
@@ -246,14 +251,16 @@ class Hub:
         for connection in tuple(self.connections):
             connection.send_state((kind, 0, ""), ready, None)
 
-    def forget(self, connection: Listener, cursors: Iterable[Cursor], topics: Iterable[str]) -> None:
+    def forget(self, connection: Listener, cursors: Iterable[Cursor]) -> None:
         """A connection has ended."""
-        self.connections.discard(connection)
         self._wild.discard(connection)
-        for topic in topics:
-            self.unwatch_state(connection, topic)
         for cursor in cursors:
             self._streams[cursor.inbox].discard(cursor)
+
+    def forget_watcher(self, connection: Watcher, topics: Iterable[str]) -> None:
+        self.connections.discard(connection)
+        for topic in topics:
+            self.unwatch_state(connection, topic)
 
 
 def burst_of(frames: Iterable[Frames]) -> Burst | None:

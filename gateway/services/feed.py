@@ -44,6 +44,13 @@ class Streams(StreamReader, Protocol):
         """Begins all streams anew unless this one's epoch is another by now; True if it did."""
 
 
+class Truth(Protocol):
+    """Whether the gateway hears Postgres; clients are told when it does not."""
+
+    @property
+    def stale_since(self) -> str | None: ...
+
+
 class Outlet(Protocol):
     """The hub, as the feed sees it."""
 

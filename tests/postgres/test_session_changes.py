@@ -5,7 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from gateway.postgres.streams import SESSIONS_INBOX, StreamStore
+from gateway.domain.stream import SESSIONS_INBOX
+from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import (
     INBOX_CHANNEL,
     SESSIONS_CHANNEL,

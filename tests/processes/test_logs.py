@@ -5,7 +5,9 @@ import signal
 from typing import Any
 
 import asyncpg
+import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.processes.remote import SECRET, Remote, reach
 from tests.processes.terminal import Terminal
@@ -33,6 +35,17 @@ async def _link_and_write(remote: Remote, upstream: Upstream) -> list[str]:
         await upstream.control("POST", f"/sessions/{number}/inbound", inbound)
         await client.event("message.created")
     return [ticket, code]
+
+
+async def _listen_as_supabase_does(remote: Remote) -> None:
+    """Its clients have their key in the address."""
+    address = f"{remote.url.replace('http', 'ws', 1)}/realtime/v1/websocket?vsn=2.0.0&apikey="
+    async with connect(address + remote.token()) as raw:
+        await raw.send(json.dumps(["1", "1", "realtime:x", "phx_join", {"access_token": remote.token()}]))
+        assert '"ok"' in str(await raw.recv())
+        await raw.send("nonsense")
+    with pytest.raises(InvalidStatus):
+        await connect(address + STRANGER)
 
 
 async def _be_refused(remote: Remote) -> None:
@@ -65,6 +78,7 @@ async def test_nothing_secret_is_said_at_the_most_talkative_level(
             reach((await serve.line(r"runs at (\S+)"))[1]) as remote,
         ):
             known = await _link_and_write(remote, upstream)
+            await _listen_as_supabase_does(remote)
             await _be_refused(remote)
             ended = await serve.end(signal.SIGTERM)
         said = ended.err
@@ -82,6 +96,7 @@ async def test_nothing_secret_is_said_at_the_most_talkative_level(
         # Nor as JSON or bytes would show it.
         assert json.dumps(word)[1:-1] not in said
     assert "?ticket=" not in said
+    assert "apikey" not in said
     assert "A private word" not in said
     assert "eyJ" not in said  # how every JWT begins
     assert "Traceback" not in said

@@ -16,6 +16,7 @@ from websockets.uri import parse_uri
 
 from gateway.realtime.connection import Connection
 from gateway.realtime.endpoint import Realtime
+from gateway.realtime.roster import Roster
 from tests.running import DEADLINE_S, Running, Socket
 
 
@@ -61,6 +62,10 @@ def realtime_of(gateway: Running) -> Realtime:
     return gateway.gateway._realtime
 
 
+def roster_of(gateway: Running) -> Roster:
+    return gateway.gateway._roster
+
+
 async def heard(gateway: Running, inbox: int, off: int) -> None:
     """Returns once the gateway has read the inbox up to there."""
 
@@ -73,7 +78,8 @@ async def heard(gateway: Running, inbox: int, off: int) -> None:
 
 def connection_of(gateway: Running, name: str | None = None) -> Connection:
     """The open connection of that name (it stands in `welcome`), or the only one."""
-    found = [item for item in realtime_of(gateway)._open if name in (None, item.name)]
+    opened = [item for item in roster_of(gateway).open if isinstance(item, Connection)]
+    found = [item for item in opened if name in (None, item.name)]
     assert len(found) == 1
     return found[0]
 

@@ -15,7 +15,7 @@ from gateway.http.auth import COOKIE
 from gateway.realtime import admission
 from gateway.realtime.outlet import AsgiOutlet
 from gateway.realtime.server import TransportOutlet
-from tests.realtime.live import close_code, connection_of, realtime_of, until
+from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until
 from tests.running import Running, Socket, running, settings_for
 
 
@@ -197,7 +197,7 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
     )
     hub = realtime_of(live)._hub
     assert not hub.connections
-    assert not realtime_of(live)._open
+    assert not roster_of(live).open
     assert not hub.is_watched("sessions")
     assert not hub.is_followed(0)
 
@@ -207,6 +207,6 @@ async def test_a_login_past_its_end_is_noticed_by_the_next_tick(live: Running) -
         connection = connection_of(live)
         over = Principal("tester", "Tester", Role.ADMIN, None)
         connection.principal = replace(over, expires_at=time.time() - 1)
-        realtime_of(live).tick()
+        roster_of(live).tick()
 
         assert await close_code(socket) == 4501

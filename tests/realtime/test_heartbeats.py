@@ -6,14 +6,14 @@ import asyncpg
 
 from gateway.realtime import protocol
 from tests.postgres.writers import insert_message
-from tests.realtime.live import close_code, connection_of, pong, realtime_of, sluggish, until
+from tests.realtime.live import close_code, connection_of, pong, roster_of, sluggish, until
 from tests.running import Running
 
 
 async def test_a_heartbeat_comes_to_everybody_within_the_promised_seconds(live: Running) -> None:
     async with live.socket() as one, live.socket() as other:
         for _ in range(protocol.HEARTBEAT_S):
-            realtime_of(live).tick()
+            roster_of(live).tick()
 
         for socket in (one, other):
             beats = [frame for frame in await pong(socket) if frame["type"] == "heartbeat"]
@@ -66,11 +66,11 @@ async def test_whoever_is_not_heard_for_90_seconds_is_told_to_come_back(gateway:
     async with gateway.socket() as socket:
         outlet = connection_of(gateway).outlet
         outlet.heard_at = asyncio.get_running_loop().time() - 89  # type: ignore[misc]
-        realtime_of(gateway).tick()
+        roster_of(gateway).tick()
         assert not [frame for frame in await pong(socket) if frame["type"] == "drain"]
 
         outlet.heard_at = asyncio.get_running_loop().time() - 91  # type: ignore[misc]
-        realtime_of(gateway).tick()
+        roster_of(gateway).tick()
         assert await close_code(socket) == 4009
 
 
@@ -81,7 +81,7 @@ async def test_a_websocket_pong_is_a_sign_of_life(gateway: Running) -> None:
         connection.outlet.heard_at = long_ago  # type: ignore[misc]
         connection.beat()  # with a WebSocket ping, which the client answers by itself
         await until(lambda: connection.outlet.heard_at > long_ago, "the pong is heard")
-        realtime_of(gateway).tick()
+        roster_of(gateway).tick()
 
         await pong(socket)
 

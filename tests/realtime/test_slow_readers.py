@@ -8,7 +8,7 @@ import pytest
 from gateway.domain.stream import Standing
 from gateway.realtime import outlet as outlets
 from tests.postgres.writers import insert_message
-from tests.realtime.live import connection_of, offs_of, realtime_of, sluggish, until
+from tests.realtime.live import connection_of, offs_of, realtime_of, roster_of, sluggish, until
 from tests.running import Running
 
 KIB = 1024
@@ -143,7 +143,7 @@ async def test_whoever_makes_no_progress_for_long_is_cut_off(
         for _ in range(60):
             await insert_message(writer, 12, message_text=TEXT)
 
-        await until(lambda: not realtime_of(live)._open, "its connection has ended")
+        await until(lambda: not roster_of(live).open, "its connection has ended")
 
 
 async def test_whoever_reads_slowly_is_not_cut_off(
@@ -166,5 +166,5 @@ async def test_whoever_reads_slowly_is_not_cut_off(
             else:
                 await asyncio.sleep(0.01)  # so slow a reader
 
-        assert connection in realtime_of(live)._open
+        assert connection in roster_of(live).open
         assert connection._cursors[12].off < 500, "it has read too fast for this to mean anything"

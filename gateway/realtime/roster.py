@@ -1,0 +1,120 @@
+"""Every open socket of this process, whatever its dialect, and the one timer for all of them."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.realtime import protocol
+from gateway.realtime.drain import drain
+from gateway.realtime.outlet import EXTENSION, AsgiOutlet, Outlet
+
+logger = logging.getLogger(__name__)
+
+UNHEARD_S = 90.0
+
+
+class Member(Protocol):
+    """What everybody's sockets have in common."""
+
+    name: str
+    outlet: Outlet
+
+    async def wait_until_read(self) -> None: ...
+    def beat(self) -> None:
+        """Its turn has come: once in HEARTBEAT_S."""
+
+    def look_at_clock(self, now: float) -> None:
+        """`now` is unix time: logins expire."""
+
+    def warn(self, reconnect_after_ms: int) -> None:
+        """The gateway restarts, and the socket is about to be closed."""
+
+    def close(self, code: int, reason: str) -> None: ...
+    def end(self) -> None: ...
+
+
+@contextlib.asynccontextmanager
+async def outlet_of(socket: WebSocket) -> AsyncIterator[Outlet]:
+    """The way out of a socket while the block runs, which ends quietly when the client is gone."""
+    try:
+        async with asyncio.timeout(None) as life:
+            # A server without our extension can abort nothing; the end of this task closes the socket there.
+            outlet: Outlet = socket.scope.get("extensions", {}).get(EXTENSION) or AsgiOutlet(
+                socket.send, on_abort=lambda: life.reschedule(0)
+            )
+            try:
+                yield outlet
+            finally:
+                outlet.release()
+    except (WebSocketDisconnect, TimeoutError):
+        pass
+
+
+class Roster:
+    def __init__(self, max_connections: int) -> None:
+        self.open: set[Member] = set()
+        self._max_connections = max_connections
+        self._beats: list[set[Member]] = [set() for _ in range(protocol.HEARTBEAT_S)]
+        self._second = 0
+        self.is_draining = False
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.open) >= self._max_connections
+
+    async def converse(
+        self,
+        socket: WebSocket,
+        member: Member,
+        greet: Callable[[], None],
+        hear: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """From the greeting to the end of the socket: each message is heard before the next is taken."""
+        slot = min(self._beats, key=len)
+        self.open.add(member)
+        slot.add(member)
+        code = 1006
+        try:
+            greet()
+            while True:
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    code = message.get("code", 1005)
+                    return
+                member.outlet.heard()
+                await hear(message)
+                # Who asks and does not read the answers is not listened to until it does.
+                await member.wait_until_read()
+        finally:
+            self.open.discard(member)
+            slot.discard(member)
+            member.end()
+            logger.info("connection.closed connection=%s code=%s", member.name, code)
+
+    async def run(self) -> None:
+        """One timer for everybody."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.tick()
+
+    def tick(self) -> None:
+        """One second has passed: heartbeats spread over the seconds, silence, and expired logins."""
+        self._second = (self._second + 1) % protocol.HEARTBEAT_S
+        for member in tuple(self._beats[self._second]):
+            member.beat()
+        now, silent_since = time.time(), asyncio.get_running_loop().time() - UNHEARD_S
+        for member in tuple(self.open):
+            member.look_at_clock(now)
+            if member.outlet.hears_pongs and member.outlet.heard_at < silent_since:
+                member.close(protocol.UNHEARD, "nothing heard for 90 seconds")
+
+    async def drain(self, hasten: asyncio.Event) -> None:
+        """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""
+        self.is_draining = True
+        await drain(tuple(self.open), lambda member, after_ms: member.warn(after_ms), hasten)

@@ -1,0 +1,1 @@
+"""Supabase Realtime's dialect: an encoder and a state machine over the hub, for its unmodified clients."""

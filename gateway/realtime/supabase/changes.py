@@ -1,0 +1,166 @@
+"""Events as `postgres_changes` frames: one encoder per version, channel topic and set of bindings.
+
+Everybody who asked for the same shares the encoder, and with it the frames. What two encoders have in common of an
+event (`data`, by far the most of a frame) is made once, too.
+"""
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from gateway.domain.stream import Event
+from gateway.realtime.framing import MAX_FRAME_BYTES, Frame
+from gateway.realtime.supabase.bindings import Binding
+from gateway.realtime.supabase.tables import HIDDEN, KEY, SCHEMA, SESSIONS_TABLE, Table
+
+MAX_VALUE_BYTES = 64 * 1024
+TOO_LARGE = "Error 413: Payload Too Large"
+
+_CACHE_BYTES = 8 * 1024 * 1024
+_ROOM_BYTES = 8 * 1024
+"""Of a frame, for everything but the row: topic, ids and columns."""
+
+
+class Encoders:
+    """Gives everybody who asks for the same the same encoder; lives as long as the gateway."""
+
+    def __init__(self) -> None:
+        self._interned: weakref.WeakValueDictionary[Any, ChannelEncoder] = weakref.WeakValueDictionary()
+        self._cache = _DataCache()
+
+    def encoder(
+        self, version: int, topic: str, bindings: tuple[Binding, ...], sessions: frozenset[int] | None = None
+    ) -> "ChannelEncoder":
+        """`sessions` are those whose rows of whatsapp_sessions may be seen; None = all."""
+        # A table whose columns have changed is another one, with a serial of its own.
+        asked = tuple((item.id, item.event, item.table.serial, item.select) for item in bindings)
+        key = (version, topic, asked, sessions)
+        found = self._interned.get(key)
+        if found is None:
+            found = self._interned[key] = ChannelEncoder(version, topic, bindings, sessions, self._cache)
+        return found
+
+
+class ChannelEncoder:
+    """What the hub calls for each event."""
+
+    def __init__(
+        self,
+        version: int,
+        topic: str,
+        bindings: tuple[Binding, ...],
+        sessions: frozenset[int] | None,
+        cache: "_DataCache",
+    ) -> None:
+        name = orjson.dumps(topic)
+        if version == 2:
+            self._head = b"[null,null," + name + b',"postgres_changes",{"ids":'
+            self._end = b"}]"
+        else:
+            self._head = b'{"topic":' + name + b',"event":"postgres_changes","payload":{"ids":'
+            self._end = b'},"ref":null}'
+        self._sessions = sessions
+        self._cache = cache
+        self._by_table: dict[str, dict[frozenset[str] | None, list[Binding]]] = {}
+        for binding in bindings:
+            self._by_table.setdefault(binding.table.name, {}).setdefault(binding.select, []).append(binding)
+
+    def __call__(self, event: Event) -> tuple[Frame, ...]:
+        """One frame; none if no binding matches; several if bindings that match chose different columns."""
+        groups = self._by_table.get(event.table)
+        if groups is None:
+            return ()
+        row = _row_of(event)
+        if not self._may_see(event.table, row):
+            return ()
+        frames: list[Frame] = []
+        for select, bindings in groups.items():
+            ids = sorted({item.id for item in bindings if item.matches(event.operation, row)})
+            if ids:
+                data = self._cache.data(event, bindings[0].table, select)
+                frames.append(Frame(self._head + orjson.dumps(ids) + b',"data":' + data + self._end))
+        return tuple(frames)
+
+    def _may_see(self, table: str, row: dict[str, Any]) -> bool:
+        if table != SESSIONS_TABLE or self._sessions is None:
+            return True
+        return row.get("wasender_session_id") in self._sessions
+
+
+def _row_of(event: Event) -> dict[str, Any]:
+    """What filters look at: the new row; after a DELETE what is still known of the old one."""
+    if event.record is not None:
+        return event.record
+    known = {name: value for name, value in event.old.items() if name != "changed"}
+    if event.inbox >= 0:
+        known["wasender_session_id"] = event.inbox or None
+    return known
+
+
+class _DataCache:
+    """`data` of the newest events, ready as JSON."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Any, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def data(self, event: Event, table: Table, select: frozenset[str] | None) -> bytes:
+        # The commit time tells an offset of one history from the same offset of another.
+        key = (event.inbox, event.off, event.at, table.serial, select)
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = data_of(event, table, select)
+            self._bytes += len(found)
+            while self._bytes > _CACHE_BYTES:
+                self._bytes -= len(self._made.popitem(last=False)[1])
+        return found
+
+
+def data_of(event: Event, table: Table, select: frozenset[str] | None) -> bytes:
+    """`data` of a change in the original's order of keys. Values that are too long are left out, and it says so."""
+    parts: dict[str, Any] = {
+        "schema": SCHEMA,
+        "table": event.table,
+        "commit_timestamp": event.at[:23] + "Z",
+        "type": event.operation,
+        "columns": orjson.Fragment(table.columns_json(select)),
+    }
+    is_whole = True
+    if event.record is not None:
+        record, is_whole = _fitting(_shown(event.record, table, select))
+        parts["record"] = orjson.Fragment(record)
+    if event.operation != "INSERT":
+        parts["old_record"] = {KEY: event.old.get(KEY)}
+    parts["errors"] = None if is_whole else [TOO_LARGE]
+    return orjson.dumps(parts)
+
+
+def _shown(record: dict[str, Any], table: Table, select: frozenset[str] | None) -> dict[str, Any]:
+    """The row in the order of its columns; a column added a moment ago comes last."""
+    names: Iterable[str] = (*table.types, *(record.keys() - table.types.keys()))
+    return {
+        name: record[name]
+        for name in names
+        if name in record and name not in HIDDEN and (select is None or name in select)
+    }
+
+
+def _fitting(record: dict[str, Any]) -> tuple[bytes, bool]:
+    """The row as JSON, and whether it is whole."""
+    text = orjson.dumps(record)
+    if len(text) <= MAX_VALUE_BYTES:
+        return text, True
+    sizes = {name: len(orjson.dumps(value)) for name, value in record.items()}
+    left = dict(record)
+    total = len(text)
+    for name in sorted(sizes, key=lambda item: sizes[item], reverse=True):
+        # A text is measured without the quotes around it, and as it is, not as JSON writes it.
+        value = record[name]
+        size = len(value.encode()) if isinstance(value, str) else sizes[name]
+        if size > MAX_VALUE_BYTES or total > MAX_FRAME_BYTES - _ROOM_BYTES:
+            del left[name]
+            total -= sizes[name]
+    return orjson.dumps(left), len(left) == len(record)

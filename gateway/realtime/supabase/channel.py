@@ -1,0 +1,75 @@
+"""One joined topic of a connection, or one that is about to be."""
+
+from gateway.domain.access import Act, Principal
+from gateway.domain.stream import SESSIONS_INBOX
+from gateway.realtime.hub import Cursor
+from gateway.realtime.supabase.bindings import Wish
+from gateway.realtime.supabase.changes import ChannelEncoder, Encoders
+from gateway.realtime.supabase.frames import Message
+from gateway.realtime.supabase.tables import MESSAGE_TABLES, SESSIONS_TABLE
+
+
+class Channel:
+    """`is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
+    join again because of it."""
+
+    __slots__ = (
+        "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_faulted", "is_joined",
+        "join", "principal", "token", "wants_presence", "wishes",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        join: Message,
+        wishes: tuple[Wish, ...],
+        principal: Principal,
+        token: str | None,
+        version: int,
+        encoders: Encoders,
+        *,
+        wants_presence: bool,
+    ) -> None:
+        """`token` is the client's own; with None the connection's key speaks for the channel."""
+        self.join = join
+        self.wishes = wishes
+        self.principal = principal
+        self.token = token
+        self.wants_presence = wants_presence
+        self.cursors: dict[int, Cursor] = {}
+        self.is_joined = False
+        self.is_faulted = False
+        self.has_refused: set[str] = set()
+        self._version = version
+        self._encoders = encoders
+        bindings = [item for wish in wishes for item in wish.bindings]
+        self._sessions = tuple(item for item in bindings if item.table.name == SESSIONS_TABLE)
+        messages = tuple(item for item in bindings if item.table.name in MESSAGE_TABLES)
+        self._messages = encoders.encoder(version, join.topic, messages) if messages else None
+
+    @property
+    def topic(self) -> str:
+        return self.join.topic
+
+    @property
+    def join_ref(self) -> str | None:
+        return self.join.join_ref if self.join.join_ref is not None else self.join.ref
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it asks for any change that is served."""
+        return self._messages is not None or bool(self._sessions)
+
+    @property
+    def reads_something(self) -> bool:
+        principal = self.principal
+        return principal.can(Act.READ) and (principal.sessions is None or bool(principal.sessions))
+
+    def encoder(self, inbox: int) -> ChannelEncoder | None:
+        """How it is told of that inbox; None = not at all."""
+        if not self.reads_something:
+            return None
+        if inbox >= 0:
+            return self._messages if self._messages and self.principal.covers(inbox) else None
+        if inbox != SESSIONS_INBOX or not self._sessions:
+            return None
+        return self._encoders.encoder(self._version, self.topic, self._sessions, self.principal.sessions)

@@ -1,0 +1,222 @@
+"""`GET /realtime/v1/websocket`: who comes in, and what each of their frames is answered with."""
+
+import logging
+import secrets
+
+from starlette.responses import JSONResponse
+from starlette.types import Message as AsgiMessage
+from starlette.websockets import WebSocket
+
+from gateway.domain.access import Principal
+from gateway.domain.errors import StoreUnavailable
+from gateway.realtime import protocol
+from gateway.realtime.framing import MAX_FRAME_BYTES
+from gateway.realtime.hub import Hub
+from gateway.realtime.outlet import Outlet
+from gateway.realtime.roster import Roster, outlet_of
+from gateway.realtime.supabase.bindings import read_wish
+from gateway.realtime.supabase.changes import Encoders
+from gateway.realtime.supabase.channel import Channel
+from gateway.realtime.supabase.connection import NO_BROADCAST, NO_PRESENCE, NOT_NOW, SupabaseConnection
+from gateway.realtime.supabase.frames import (
+    PHOENIX,
+    Malformed,
+    Message,
+    Writer,
+    parse_bytes,
+    parse_text,
+    version_of,
+)
+from gateway.realtime.supabase.joins import (
+    JoinRefused,
+    asked_changes,
+    check_join,
+    says_something,
+    wants_presence,
+)
+from gateway.realtime.supabase.tables import Tables
+from gateway.services.feed import StreamReader, Truth
+from gateway.services.origins import Origins
+from gateway.services.supabase_keys import KeyRefused, SupabaseKeys
+
+logger = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """The handshake is answered with this status and sentence."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class SupabaseRealtime:
+    """Everything a socket of this dialect needs."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        streams: StreamReader,
+        keys: SupabaseKeys,
+        origins: Origins,
+        tables: Tables,
+        truth: Truth,
+        roster: Roster,
+    ) -> None:
+        self._hub = hub
+        self._streams = streams
+        self._keys = keys
+        self._origins = origins
+        self._tables = tables
+        self._truth = truth
+        self._roster = roster
+        self._encoders = Encoders()
+        self._open: set[SupabaseConnection] = set()
+
+    # ------------------------------------------------------------------------------------------ one socket
+
+    async def serve(self, socket: WebSocket) -> None:
+        try:
+            key, principal, version = self._admit(socket)
+        except Refused as refusal:
+            logger.info("connection.refused dialect=supabase reason=%r", refusal.message)
+            return await _deny(socket, refusal)
+        await socket.accept()  # no subprotocol: none is asked for
+        async with outlet_of(socket) as outlet:
+            connection = self._connection(key, principal, version, outlet)
+            try:
+                await self._roster.converse(
+                    socket,
+                    connection,
+                    greet=lambda: self._greet(connection),
+                    hear=lambda message: self._hear(connection, message),
+                )
+            finally:
+                self._open.discard(connection)
+        return None
+
+    def _admit(self, socket: WebSocket) -> tuple[str, Principal, int]:
+        """The key, whom it stands for, and the version. Raises Refused."""
+        if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
+            raise Refused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
+        version = version_of(socket.query_params.get("vsn"))
+        if version is None:
+            raise Refused(403, "This version is not served: 1.0.0 or 2.0.0")
+        # A browser cannot set headers on a socket: this is the one place where a token may be in an address.
+        key = socket.headers.get("x-api-key") or socket.query_params.get("apikey")
+        if not key:
+            raise Refused(401, "API key is missing")
+        try:
+            principal = self._keys.verify(key)
+        except KeyRefused as refused:
+            raise Refused(401, refused.message) from None
+        if self._roster.is_draining:
+            raise Refused(503, "Realtime is restarting, please standby")
+        if self._roster.is_full:
+            raise Refused(429, "Too many connected users")
+        return key, principal, version
+
+    def _connection(self, key: str, principal: Principal, version: int, outlet: Outlet) -> SupabaseConnection:
+        outlet.heard()
+        return SupabaseConnection(
+            secrets.token_hex(6),
+            key,
+            principal,
+            Writer(version),
+            outlet,
+            self._hub,
+            self._streams,
+            self._encoders,
+            self._truth,
+        )
+
+    def _greet(self, connection: SupabaseConnection) -> None:
+        self._open.add(connection)
+        logger.info(
+            "connection.opened connection=%s dialect=supabase version=%d sub=%s role=%s",
+            connection.name,
+            connection.writer.version,
+            connection.principal.sub,
+            connection.principal.role.word,
+        )
+
+    # ------------------------------------------------------------------------------------------ frames
+
+    async def _hear(self, connection: SupabaseConnection, raw: AsgiMessage) -> None:
+        data: str | bytes = raw.get("text") or raw.get("bytes") or ""
+        if len(data) > MAX_FRAME_BYTES or (isinstance(data, str) and len(data.encode()) > MAX_FRAME_BYTES):
+            return connection.close(protocol.TOO_LARGE, "frames of at most 256 KiB only")
+        try:
+            message = parse_bytes(data) if isinstance(data, bytes) else parse_text(data)
+        except Malformed as error:
+            return connection.complain(str(error))
+        if message.topic == PHOENIX and message.event == "heartbeat":
+            return connection.reply(connection.writer.reply(message, {}))
+        match message.event:
+            case "phx_join":
+                await self._join(connection, message)
+            case "phx_leave":
+                connection.leave(message)
+            case _:
+                self._hear_in_channel(connection, message)
+        return None
+
+    async def _join(self, connection: SupabaseConnection, message: Message) -> None:
+        try:
+            check_join(message, connection.channels)
+            token = message.payload.get("access_token")
+            # A key that was good when the socket opened may be over by now.
+            own = token if says_something(token) and token != connection.key else None
+            principal = self._keys.verify(own or connection.key)
+            tables = await self._tables.look()
+        except KeyRefused as refused:
+            return connection.reply(connection.writer.refuse(message, refused.reason))
+        except JoinRefused as refused:
+            return connection.reply(connection.writer.refuse(message, str(refused)))
+        except StoreUnavailable:
+            return connection.reply(connection.writer.refuse(message, NOT_NOW))
+        wishes = tuple(read_wish(item, tables) for item in asked_changes(message))
+        connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
+        return None
+
+    def _hear_in_channel(self, connection: SupabaseConnection, message: Message) -> None:
+        channel = connection.channels.get(message.topic)
+        if channel is None:
+            return connection.reply(connection.writer.refuse(message, "unmatched topic"))
+        if message.join_ref is not None and message.join_ref != channel.join_ref:
+            return None  # meant for a join before this one
+        match message.event:
+            case "access_token":
+                self._renew(connection, channel, message.payload.get("access_token"))
+            case "broadcast":
+                connection.refuse(channel, message, "broadcast", NO_BROADCAST)
+            case "presence":
+                connection.refuse(channel, message, "presence", NO_PRESENCE)
+        return None
+
+    def _renew(self, connection: SupabaseConnection, channel: Channel, token: object) -> None:
+        if not says_something(token) or token == (channel.token or connection.key):
+            return
+        try:
+            connection.renew(channel, self._keys.verify(token), token)
+        except KeyRefused as refused:
+            connection.end_for_token(channel, refused)
+
+    # ------------------------------------------------------------------------------------------ all sockets
+
+    def tell_stale(self) -> None:
+        for connection in tuple(self._open):
+            connection.tell_stale()
+
+    def tell_fresh(self) -> None:
+        for connection in tuple(self._open):
+            connection.tell_fresh()
+
+
+async def _deny(socket: WebSocket, refusal: Refused) -> None:
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(JSONResponse({"error": refusal.message}, refusal.status))
+    else:
+        await socket.close()
