@@ -16,7 +16,15 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
-from gateway.ground import close_pool, data_dir, is_pooled, open_database, open_vault, read_secret
+from gateway.ground import (
+    close_pool,
+    data_dir,
+    is_pooled,
+    open_database,
+    open_spool,
+    open_vault,
+    read_secret,
+)
 from gateway.http.application import application
 from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
@@ -53,6 +61,8 @@ from gateway.services.linking import Linking
 from gateway.services.login import Login
 from gateway.services.origins import Origins
 from gateway.services.projection import Projection
+from gateway.services.readiness import readiness
+from gateway.services.replay import Replay
 from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
@@ -169,7 +179,10 @@ class Gateway:
             validate=_validate_session_fields,
         )
         self._senders = Senders(table, self.sessions)
-        self._ingest = Ingest(DeliveryTable(pool, self.id), self._session_reported)
+        deliveries = DeliveryTable(pool, self.id)
+        self._spool = await open_spool(settings, pool, stack)
+        self._ingest = Ingest(deliveries, self._session_reported, self._spool)
+        self._replay = Replay(self._spool, deliveries, self._ingest, webhook.read)
         self._listener = Listener(
             direct,
             gateway_id=self.id,
@@ -248,6 +261,7 @@ class Gateway:
         await self._listener.open()
         await self._feed.open()
         await self._states.open()
+        await self._senders.open()
         await self._start_tasks()
 
     async def _start_tasks(self) -> None:
@@ -258,6 +272,7 @@ class Gateway:
             pumps.create_task(self._feed.run(), name="feed"),
             pumps.create_task(self._states.run(), name="states"),
             pumps.create_task(self._ingest.run(), name="ingest"),
+            pumps.create_task(self._replay.run(), name="replay"),
             pumps.create_task(self._listener.run(), name="listener"),
             pumps.create_task(self._projection.run(), name="projection"),
             pumps.create_task(self._linking.run(), name="linking"),
@@ -347,11 +362,12 @@ class Gateway:
                 self._linking.wake([session_id])
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
-        if self._is_draining:
-            return False, {"status": "draining"}
-        if self._stale_since is not None:
-            return False, {"status": "unavailable", "why": "Postgres does not answer."}
-        return True, {"status": "ready"}
+        return readiness(
+            is_draining=self._is_draining,
+            can_commit=self._stale_since is None and not self._ingest.is_away,
+            spooled=self._spool.count(),
+            complaint=self._spool.complaint(),
+        )
 
     # ------------------------------------------------------------------------------------------ parts
 

@@ -119,6 +119,7 @@ def serve(
         workers=workers,
     )
     _log(settings.log_level)
+    ground.require_disk(settings)
     if len(settings.secret or "") in range(1, SECRET_BYTES):
         logger.warning("secret.short recommended_bytes=%d", SECRET_BYTES)
 

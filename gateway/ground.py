@@ -14,6 +14,8 @@ from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
 from gateway.postgres.pool import is_pooled_dsn
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
+from gateway.spool.disk import DiskSpool
+from gateway.spool.filesystem import memory_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,12 @@ LOOK_S = 1.0
 """Between two looks whether the embedded Postgres still runs."""
 
 _IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
+
+_INSTALLATION = "SELECT value #>> '{}' FROM gateway.settings WHERE key = 'installation'"
+_INSTALL = """
+INSERT INTO gateway.settings (key, value) VALUES ('installation', to_jsonb(gen_random_uuid()))
+ON CONFLICT (key) DO NOTHING
+"""
 
 
 def data_dir(settings: Settings) -> Path:
@@ -106,3 +114,29 @@ async def close_pool(pool: asyncpg.Pool) -> None:
             await pool.close()
     except TimeoutError:
         pool.terminate()
+
+
+def require_disk(settings: Settings) -> None:
+    """Raises ConfigError if the data folder is in memory: a webhook kept there is not safe."""
+    folder = data_dir(settings)
+    kind = memory_of(folder)
+    if kind is not None:
+        raise ConfigError(
+            f"The data folder {folder} is in memory ({kind}), and webhooks that wait there for Postgres would be lost "
+            "with the machine. Set GATEWAY_DATA_DIR to a folder on a disk."
+        )
+
+
+async def open_spool(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> DiskSpool:
+    """The spool of this data folder and database. Raises ConfigError if the folder cannot be used."""
+    spool = await DiskSpool.open(data_dir(settings) / "spool", await _installation(pool))
+    stack.push_async_callback(spool.close)
+    return spool
+
+
+async def _installation(pool: asyncpg.Pool) -> str:
+    """Which database this is, wherever it stands: webhooks of one must not be replayed into another."""
+    if not (name := await pool.fetchval(_INSTALLATION)):
+        await pool.execute(_INSTALL)
+        name = await pool.fetchval(_INSTALLATION)
+    return str(name)

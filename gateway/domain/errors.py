@@ -13,6 +13,7 @@
     ├── Unavailable              we cannot do it now (starting, draining)
     │   └── StoreUnavailable     Postgres is away
     │       └── RowLocked        somebody else's transaction holds what we need; others need not wait for it
+    │           └── TableLocked  it holds a whole table
     ├── RowRefused               Postgres refuses the data itself; retrying cannot help
     └── UpstreamError            WasenderAPI did not do what we asked
         ├── UpstreamUnauthorized the account token or session key is not accepted (401)
@@ -98,6 +99,10 @@ class StoreUnavailable(Unavailable):
 
 
 class RowLocked(StoreUnavailable):
+    pass
+
+
+class TableLocked(RowLocked):
     pass
 
 

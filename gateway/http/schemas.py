@@ -201,7 +201,7 @@ class WebhookHeaders(Body):
 
 
 class Received(BaseModel):
-    """The webhook is safe: committed to Postgres."""
+    """The webhook is safe: committed to Postgres, or kept on the gateway's disk until it is."""
 
     received: Literal[True]
 
@@ -214,3 +214,6 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     status: str = Field(description="ready, degraded, draining or unavailable.", examples=["ready"])
     why: str | None = Field(None, description="What is wrong, in words.", examples=[None])
+    spooled: int | None = Field(
+        None, description="Webhooks on the gateway's disk that wait for Postgres.", examples=[None]
+    )

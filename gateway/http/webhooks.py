@@ -15,7 +15,8 @@ from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import Reading, mend
 from gateway.http.errors import error_reply
 from gateway.http.replies import body_of, json_reply, parse_session_id
-from gateway.services.ingest import Delivery, Ingest
+from gateway.services.deliveries import Delivery
+from gateway.services.ingest import Ingest
 from gateway.services.senders import Senders
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import asyncpg
 from asyncpg import exceptions as pg
 
-from gateway.domain.errors import RowLocked, RowRefused
+from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.postgres import delivery_statements as sql
 from gateway.postgres.delivery_batch import Batch, Connection
 from gateway.postgres.pool import mapped_errors
-from gateway.services.ingest import Delivery, Outcome
+from gateway.services.deliveries import Delivery, Outcome
 
 Pool = asyncpg.Pool
 
@@ -53,8 +53,8 @@ class DeliveryTable:
                     await self._write_journal(
                         connection, batch, outcomes, [written.reason_of(n) for n in range(len(batch))]
                     )
-            except (pg.LockNotAvailableError, pg.DeadlockDetectedError):
-                raise RowLocked("Another transaction holds a row that this webhook needs.") from None
+            except (pg.LockNotAvailableError, pg.DeadlockDetectedError) as error:
+                raise _held(error) from None
             except pg.PostgresError as error:
                 if isinstance(error, _RAISED_BY_TRIGGERS):
                     raise RowRefused(f"The database refuses this row: {error}") from error
@@ -96,3 +96,10 @@ class DeliveryTable:
             [item.body for item in batch],
             self._gateway_id,
         )
+
+
+def _held(error: pg.PostgresError) -> RowLocked:
+    # Postgres names a context where it waits for a row ("while updating tuple …"); where it waits for a table, none.
+    if isinstance(error, pg.LockNotAvailableError) and not error.context:
+        return TableLocked("Another transaction has locked a table that this webhook needs.")
+    return RowLocked("Another transaction holds a row that this webhook needs.")

@@ -27,7 +27,7 @@ from gateway.domain.message import (
 from gateway.postgres import delivery_statements as sql
 from gateway.postgres.attempts import write_codes
 from gateway.postgres.statuses import write_statuses
-from gateway.services.ingest import Delivery, Outcome
+from gateway.services.deliveries import Delivery, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 

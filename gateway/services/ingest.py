@@ -1,65 +1,51 @@
 """Webhook → rows, in batches; nothing is acknowledged before it is safe.
 
 Webhooks that arrive while a transaction commits share the next one (there is no timer: an idle gateway commits
-at once), and each is answered after that commit. A batch that Postgres refuses is halved until the bad one is
-alone, and goes to the journal. Of a batch that meets a row somebody else holds, each is written by itself and
-beside the next batches: only the held one waits, is tried again for a while, and is then handed back to its
-sender, who retries.
+at once), and each is answered after that commit. What cannot be committed within PATIENCE_S goes to the spool,
+which is as safe, and is answered then; the replay brings it to Postgres later. While something of a session is
+held there, what follows it in the same lane (`domain.lanes`) goes the same way, so that the order is kept.
+
+A batch that Postgres refuses is halved until the bad one is alone, and goes to the journal. Of a batch that meets
+a row somebody else holds, each is written by itself and beside the next batches: only the held one waits.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, Protocol
 
-from gateway.domain.errors import RowLocked, RowRefused, StoreUnavailable, Unavailable
-from gateway.domain.message import Reading, SessionChange
+from gateway.domain.errors import (
+    ConfigError,
+    RowLocked,
+    RowRefused,
+    StoreUnavailable,
+    TableLocked,
+    Unavailable,
+)
+from gateway.domain.lanes import Cause, held_lanes, lanes_of
+from gateway.domain.message import SessionChange
+from gateway.services.apart import Apart
+from gateway.services.deliveries import Answer, Delivery, DeliveryStore, NoSpool, Outcome, Spool, Waiting
+from gateway.services.within import within
 
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 128
 MAX_WAITING = 4096
-GIVE_UP_S = 5.0
-"""How long a webhook is tried whose row somebody else holds, before its sender is asked to come back."""
+PATIENCE_S = 2.0
+"""How long a webhook is tried before it goes to the spool: upstream does not wait much longer for its answer."""
+
+PATIENCE_AWAY_S = 0.3
+"""The same, once Postgres is known to be away."""
+
+SPOOL_S = 1.0
+"""How long the spool's disk may take."""
 
 AT_ONCE = 3
 """Connections that webhooks written by themselves may use together: the others are for those who do not wait."""
 
-OUTAGE_S = 2.0
-"""How long a batch is tried while Postgres is away."""
-
-Outcome = Literal["stored", "duplicate", "ignored", "unknown", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One verified webhook, redacted and mended, with what it says."""
-
-    session_id: int
-    received_at: datetime
-    body: dict[str, Any]
-    reading: Reading
-
-
-class DeliveryStore(Protocol):
-    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
-        """Rows and journal of the whole batch in one transaction.
-
-        Raises RowRefused if Postgres refuses some of the data, RowLocked if a foreign transaction holds some
-        row, StoreUnavailable if Postgres is away; nothing of the batch is stored then.
-        """
-
-    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
-        """Keeps a delivery whose rows Postgres refuses."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    delivery: Delivery
-    done: asyncio.Future[Outcome]
+HANDOVER_LOOKS = 50
+"""How often, every 10 ms, the pump looks whether a replay that is about to empty the spool has done so."""
 
 
 class Ingest:
@@ -67,24 +53,30 @@ class Ingest:
         self,
         store: DeliveryStore,
         on_session_change: Callable[[int, SessionChange], None] = lambda session_id, change: None,
+        spool: Spool | None = None,
     ) -> None:
         self._store = store
+        self._spool: Spool = spool or NoSpool()
         self._on_session_change = on_session_change
-        self._queue: list[_Waiting] = []
-        self._unanswered: set[asyncio.Future[Outcome]] = set()
-        self._alone: set[asyncio.Task[None]] = set()
+        self._queue: list[Waiting] = []
+        self._unanswered: set[asyncio.Future[Answer]] = set()
+        self._spooling: set[asyncio.Task[None]] = set()
+        self._apart = Apart(self._try_alone)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._wake = asyncio.Event()
         self._is_open = True
+        self.is_away = False
+        """Whether the last attempt to commit anything failed for no fault of the data."""
 
-    async def submit(self, delivery: Delivery) -> Outcome:
-        """Returns once the delivery is committed. Raises Unavailable; then nothing is stored."""
+    async def submit(self, delivery: Delivery) -> Answer:
+        """Returns once the delivery is committed or spooled. Raises Unavailable; then it may be lost."""
         if not self._is_open or len(self._unanswered) >= MAX_WAITING:
             raise Unavailable("The gateway cannot take webhooks now. Send it again.", retry_after_s=1)
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Answer] = loop.create_future()
         self._unanswered.add(done)
         done.add_done_callback(self._unanswered.discard)
-        self._queue.append(_Waiting(delivery, done))
+        self._queue.append(Waiting(delivery, lanes_of(delivery.reading), loop.time() + PATIENCE_S, done))
         self._wake.set()
         return await done
 
@@ -95,105 +87,197 @@ class Ingest:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue:
-                    batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-                    await self._commit(batch)
+                    await self._take_batch()
         finally:
-            for task in self._alone:
-                task.cancel()
+            self._apart.cancel()
 
     async def close(self) -> None:
-        """Takes nothing new, and returns when everything taken has been answered."""
+        """Takes nothing new, and returns when everything taken has been answered: committed, or spooled."""
         self._is_open = False
         if self._unanswered:
             await asyncio.wait(list(self._unanswered))
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _take_batch(self) -> None:
+        await self._wait_for_handover()
+        batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+        direct, following = [], []
+        for waiting in batch:
+            if self._apart.is_ahead_of(waiting):
+                self._apart.add(waiting, "row")
+            elif behind := self._spool.held(waiting.session_id, waiting.lanes):
+                following.append((waiting, _held(waiting, "row") | behind))
+            else:
+                direct.append(waiting)
+        self._keep(following)
+        if direct:
+            await self._commit(direct)
+
+    async def _wait_for_handover(self) -> None:
+        # Otherwise a session with steady traffic would follow its own spooled webhooks for ever.
+        for _ in range(HANDOVER_LOOKS):
+            if not self._spool.is_handing_over():
+                return
+            await asyncio.sleep(0.01)
+
+    # ------------------------------------------------------------------------------------------ committing
+
+    async def _commit(self, batch: list[Waiting]) -> None:
         try:
             outcomes = await self._write(batch)
-        except RowLocked:
+        except RowLocked as error:
             for waiting in batch:
-                self._set_apart(waiting)
-        except StoreUnavailable as error:
-            for waiting in batch:
-                _answer(waiting, error)
+                self._apart.add(waiting, cause_of(error))
+        except (StoreUnavailable, ConfigError) as error:
+            # A right or a table that is missing is put right by the operator: until then it is an outage.
+            self._note_away(error)
+            self._keep([(waiting, _held(waiting, "away")) for waiting in batch])
         except Exception as error:
             # Whatever it is, it must not cost the others of the batch.
             if len(batch) > 1:
-                await self._halve(batch)
+                await self._commit(batch[: len(batch) // 2])
+                await self._commit(batch[len(batch) // 2 :])
             else:
                 await self._give_up(batch[0], error)
         else:
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 self._stored(waiting, outcome)
 
-    async def _write(self, batch: list[_Waiting]) -> list[Outcome]:
+    async def _write(self, batch: list[Waiting]) -> list[Outcome]:
         """One transaction, tried again for a moment while Postgres is away."""
-        deadline = asyncio.get_running_loop().time() + OUTAGE_S
+        loop = asyncio.get_running_loop()
+        deadline = batch[0].deadline
+        if self.is_away and deadline <= loop.time():
+            raise StoreUnavailable("Postgres is away, and this webhook has waited long enough.")
+        brief = loop.time() + PATIENCE_AWAY_S
+        deadline = min(deadline, brief) if self.is_away else max(deadline, brief)
         while True:
             try:
-                return await self._store.write([waiting.delivery for waiting in batch])
+                written = self._store.write([waiting.delivery for waiting in batch])
+                outcomes = await within(deadline - loop.time(), written)
             except RowLocked:
                 raise
             except StoreUnavailable:
-                if asyncio.get_running_loop().time() > deadline:
+                pause_s = random.uniform(0.1, 0.3)
+                if loop.time() + pause_s > deadline:
                     raise
-                await asyncio.sleep(random.uniform(0.1, 0.3))
-
-    async def _halve(self, batch: list[_Waiting]) -> None:
-        middle = len(batch) // 2
-        await self._commit(batch[:middle])
-        await self._commit(batch[middle:])
-
-    def _set_apart(self, waiting: _Waiting) -> None:
-        # In a task of its own: who else arrives must not wait for a row that a stranger holds.
-        task = asyncio.create_task(self._try_alone(waiting), name="ingest-alone")
-        self._alone.add(task)
-        task.add_done_callback(self._alone.discard)
-
-    async def _try_alone(self, waiting: _Waiting) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + GIVE_UP_S
-        while True:
-            try:
-                async with self._turns:
-                    outcomes = await self._store.write([waiting.delivery])
-            except StoreUnavailable as error:
-                if loop.time() > deadline:
-                    return _answer(waiting, error)
-            except Exception as error:
-                return await self._give_up(waiting, error)
+                await asyncio.sleep(pause_s)
             else:
-                return self._stored(waiting, outcomes[0])
-            await asyncio.sleep(random.uniform(0.05, 0.2))
+                self.note_committed()
+                return outcomes
 
-    async def _give_up(self, waiting: _Waiting, error: Exception) -> None:
-        """One webhook that cannot be written: into the journal if it is the data's fault, else back to its sender."""
+    async def _try_alone(self, waiting: Waiting, cause: Cause) -> None:
+        """One webhook by itself, until it is written or has waited long enough."""
+        loop = asyncio.get_running_loop()
+        while not (behind := self._spool.held(waiting.session_id, waiting.lanes)):
+            try:
+                (outcome,) = await within(waiting.deadline - loop.time(), self._write_in_turn(waiting))
+            except RowLocked as error:
+                cause = cause_of(error)
+            except (StoreUnavailable, ConfigError):
+                pass  # out of time, or it is the pump's to find out that Postgres is away
+            except Exception as error:
+                await self._give_up(waiting, error)
+                return
+            else:
+                self._stored(waiting, outcome)
+                return
+            if loop.time() >= waiting.deadline:
+                break
+            await asyncio.sleep(min(random.uniform(0.05, 0.2), max(0.0, waiting.deadline - loop.time())))
+        self._keep([(waiting, _held(waiting, cause) | behind)])
+
+    async def _write_in_turn(self, waiting: Waiting) -> list[Outcome]:
+        async with self._turns:
+            return await self._store.write([waiting.delivery])
+
+    async def _give_up(self, waiting: Waiting, error: Exception) -> None:
+        """One webhook that cannot be written for its own fault, or for one of ours: into the journal."""
         delivery = waiting.delivery
+        reason = log_refusal(delivery, error)
+        left_s = max(PATIENCE_AWAY_S, waiting.deadline - asyncio.get_running_loop().time())
         try:
-            if not isinstance(error, RowRefused):
-                raise error
-            logger.warning(
-                "ingest.refused session=%d event=%s reason=%s",
-                delivery.session_id, delivery.reading.event, error.message,
-            )  # fmt: skip
-            await self._store.journal_failure(delivery, error.message)
-        except StoreUnavailable as away:
-            _answer(waiting, away)
+            await within(left_s, self._store.journal_failure(delivery, reason))
         except Exception as fault:
-            # Also a bug of ours: the pump must outlive it, and the sender tries again.
-            logger.exception("ingest.failed session=%d event=%s", delivery.session_id, delivery.reading.event)
-            _answer(waiting, Unavailable(f"The webhook could not be stored ({type(fault).__name__})."))
+            # Also a bug of ours: the pump must outlive it, and the replay tries again.
+            logger.warning("ingest.not_journalled session=%d error=%r", delivery.session_id, fault)
+            self._keep([(waiting, _held(waiting, "row"))])
         else:
             _answer(waiting, "failed")
 
-    def _stored(self, waiting: _Waiting, outcome: Outcome) -> None:
+    # ------------------------------------------------------------------------------------------ answering
+
+    def note_committed(self) -> None:
+        """Something was committed just now, by the pump or by the replay."""
+        if self.is_away:
+            logger.warning("ingest.commits_again")
+        self.is_away = False
+
+    def _note_away(self, error: Exception) -> None:
+        if not self.is_away:
+            logger.warning("ingest.cannot_commit error=%s", error)
+        self.is_away = True
+
+    def _keep(self, batch: Sequence[tuple[Waiting, frozenset[str]]]) -> None:
+        """Hands webhooks to the spool, at once and in this order; they are answered when they are on the disk."""
+        if not batch:
+            return
+        taken = [waiting for waiting, _ in batch]
+        try:
+            kept = self._spool.append([(waiting.delivery, lanes) for waiting, lanes in batch])
+        except Exception:
+            logger.exception("ingest.not_spooled")
+            for waiting in taken:
+                _answer(waiting, Unavailable("The webhook cannot be stored now."))
+            return
+        task = asyncio.create_task(self._answer_kept(taken, kept), name="ingest-spooling")
+        self._spooling.add(task)
+        task.add_done_callback(self._spooling.discard)
+
+    async def _answer_kept(self, batch: Sequence[Waiting], kept: asyncio.Future[None]) -> None:
+        answer: Answer | BaseException = "spooled"
+        try:
+            async with asyncio.timeout(SPOOL_S):
+                await kept
+        except TimeoutError:
+            answer = Unavailable("Neither Postgres nor the disk answers. Send it again.", retry_after_s=2)
+        except Unavailable as refusal:
+            answer = refusal
+        except Exception:
+            logger.exception("ingest.not_spooled")
+            answer = Unavailable("The webhook cannot be stored now.")
+        for waiting in batch:
+            _answer(waiting, answer)
+
+    def _stored(self, waiting: Waiting, outcome: Outcome) -> None:
         _answer(waiting, outcome)
-        for change in waiting.delivery.reading.changes:
+        self.tell(waiting.delivery)
+
+    def tell(self, delivery: Delivery) -> None:
+        """Says what a committed delivery changed of its session."""
+        for change in delivery.reading.changes:
             if isinstance(change, SessionChange):
-                self._on_session_change(waiting.delivery.session_id, change)
+                self._on_session_change(delivery.session_id, change)
 
 
-def _answer(waiting: _Waiting, result: Outcome | BaseException) -> None:
+def _held(waiting: Waiting, cause: Cause) -> frozenset[str]:
+    return held_lanes(waiting.delivery.reading, cause)
+
+
+def cause_of(error: RowLocked) -> Cause:
+    return "table" if isinstance(error, TableLocked) else "row"
+
+
+def log_refusal(delivery: Delivery, error: Exception) -> str:
+    """Logs why a webhook cannot be written, and returns it in words for the journal."""
+    session_id, event = delivery.session_id, delivery.reading.event
+    if isinstance(error, RowRefused):
+        logger.warning("ingest.refused session=%d event=%s reason=%s", session_id, event, error.message)
+        return error.message
+    logger.error("ingest.failed session=%d event=%s", session_id, event, exc_info=error)
+    return f"A fault of the gateway itself ({type(error).__name__}): its log has the details."
+
+
+def _answer(waiting: Waiting, result: Answer | BaseException) -> None:
     if waiting.done.done():
         return  # the sender hung up
     if isinstance(result, BaseException):

@@ -13,10 +13,19 @@ from typing import Protocol
 
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
 from gateway.domain.session import SessionSecrets
+from gateway.services.within import within
 
 logger = logging.getLogger(__name__)
 
 REFRESH_EVERY_S = 10.0
+READ_S = 0.4
+"""How long a webhook waits for the table to be read; then it is checked against what was known before."""
+
+AWAY_S = 1.0
+"""For how long nobody reads again when nothing answered: webhooks must not queue up for that."""
+
+REFRESH_S = 2.5
+"""How long upstream may take to tell a session's secret: who sent the webhook does not wait much longer."""
 
 
 class SecretStore(Protocol):
@@ -40,8 +49,13 @@ class Senders:
         self._reads = 0
         self._reading = asyncio.Lock()
         self._is_fresh = False
+        self._away_until = float("-inf")
         self._refreshed_at: dict[int, float] = {}
-        self._turns: dict[int, asyncio.Lock] = {}
+        self._refreshing: dict[int, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        """Learns all secrets while Postgres is there: known ones are enough when it is not."""
+        await self._read()
 
     def forget(self) -> None:
         """Something about the sessions changed: read them again before the next webhook."""
@@ -99,15 +113,21 @@ class Senders:
         async with self._reading:
             if self._reads > begun:
                 return self._is_fresh
+            if self._clock() < self._away_until:
+                return False
             self._reads += 1
             # Noted before the read: a change that comes meanwhile is read with the next webhook.
             noted = self._changes
+            begun_at = self._clock()
             try:
-                self._known = {int(item.id): item for item in await self._store.all_secrets()}
+                found = await within(READ_S, self._store.all_secrets())
+                self._known = {int(item.id): item for item in found}
                 self._changes_read = noted
                 self._is_fresh = True
             except StoreUnavailable:
                 self._is_fresh = False
+                if self._clock() - begun_at >= READ_S:
+                    self._away_until = self._clock() + AWAY_S
             return self._is_fresh
 
     async def _after_refresh(
@@ -118,22 +138,31 @@ class Senders:
             return None
         session_id = int(candidate.id)
         # One at a time: who comes while the answer is on its way must not be refused for the sake of the limit.
-        async with self._turns.setdefault(session_id, asyncio.Lock()):
-            fresh = await self._refreshed(session_id)
+        refresh = self._refreshing.get(session_id)
+        if (
+            refresh is None
+            and self._clock() - self._refreshed_at.get(session_id, float("-inf")) >= REFRESH_EVERY_S
+        ):
+            self._refreshed_at[session_id] = self._clock()
+            refresh = asyncio.create_task(self._refresh(session_id), name=f"refresh-secrets-{session_id}")
+            self._refreshing[session_id] = refresh
+            refresh.add_done_callback(lambda _: self._refreshing.pop(session_id))
+        if refresh is not None:
+            await asyncio.wait([refresh], timeout=REFRESH_S)
+            if not refresh.done():
+                raise Unavailable(
+                    "The secret may have changed, and cannot be looked up now.", retry_after_s=2
+                )
+        fresh = self._known.get(session_id)
         return fresh if fresh is not None and _equal(fresh.webhook_secret, signature) else None
 
-    async def _refreshed(self, session_id: int) -> SessionSecrets | None:
-        """The session's secrets, fetched from upstream unless that was done a moment ago."""
-        now = self._clock()
-        if now - self._refreshed_at.get(session_id, float("-inf")) >= REFRESH_EVERY_S:
-            self._refreshed_at[session_id] = now
-            try:
-                fresh = await self._source.refresh_secrets(session_id)
-                if fresh is not None:
-                    self._known[session_id] = fresh
-            except GatewayError as error:
-                logger.warning("senders.refresh_failed session=%d error=%s", session_id, error)
-        return self._known.get(session_id)
+    async def _refresh(self, session_id: int) -> None:
+        try:
+            fresh = await self._source.refresh_secrets(session_id)
+            if fresh is not None:
+                self._known[session_id] = fresh
+        except GatewayError as error:
+            logger.warning("senders.refresh_failed session=%d error=%s", session_id, error)
 
 
 def _equal(secret: str | None, given: str) -> bool:

@@ -24,7 +24,7 @@ from gateway.domain.message import (
 )
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.pool import open_pool
-from gateway.services.ingest import Delivery
+from gateway.services.deliveries import Delivery
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,0 +1,43 @@
+"""Which webhooks of a session keep their order: each has lanes, and follows whatever is held in one of them.
+
+What is held because Postgres is away holds the whole session. What is held because a stranger's transaction has
+one row holds only what is said about the same message: a foreign lock delays nobody else.
+"""
+
+from typing import Literal
+
+from gateway.domain.message import CodeReported, Reading, StatusReported
+
+Cause = Literal["away", "table", "row"]
+"""Why a webhook cannot be committed: Postgres is away, a table is locked, or a row is."""
+
+ALL = "*"
+MESSAGES = "*messages"
+SESSION = "*session"
+"""Names of lanes; the others are key ids of messages, behind `=`."""
+
+
+def lanes_of(reading: Reading) -> frozenset[str]:
+    """All lanes of a webhook."""
+    return frozenset({ALL}) | _kinds(reading) | _subjects(reading)
+
+
+def held_lanes(reading: Reading, cause: Cause) -> frozenset[str]:
+    """The lanes in which later webhooks of the session must stay behind this one."""
+    if cause == "row":
+        return _subjects(reading)
+    return frozenset({ALL}) if cause == "away" else _kinds(reading) or frozenset({ALL})
+
+
+def _kinds(reading: Reading) -> frozenset[str]:
+    return frozenset(
+        SESSION if isinstance(change, StatusReported | CodeReported) else MESSAGES
+        for change in reading.changes
+    )
+
+
+def _subjects(reading: Reading) -> frozenset[str]:
+    return frozenset(
+        SESSION if isinstance(change, StatusReported | CodeReported) else f"={change.key_id}"
+        for change in reading.changes
+    )

@@ -1,0 +1,48 @@
+"""Webhooks whose rows somebody else holds: each by itself, and what follows in its lanes stands behind it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gateway.domain.lanes import Cause, held_lanes
+from gateway.services.deliveries import Waiting
+
+
+class Apart:
+    """`attempt` writes or spools one webhook; it returns when whoever stands behind it may go."""
+
+    def __init__(self, attempt: Callable[[Waiting, Cause], Awaitable[None]]) -> None:
+        self._attempt = attempt
+        self._last: dict[tuple[int, str], asyncio.Task[None]] = {}
+        """The last one in each lane of a session."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def is_ahead_of(self, waiting: Waiting) -> bool:
+        return bool(self._last) and any((waiting.session_id, lane) in self._last for lane in waiting.lanes)
+
+    def add(self, waiting: Waiting, cause: Cause) -> None:
+        """In a task of its own: who else arrives must not wait for a row that a stranger holds."""
+        behind = {lane for lane in waiting.lanes if (waiting.session_id, lane) in self._last}
+        ahead = {self._last[waiting.session_id, lane] for lane in behind}
+        task = asyncio.create_task(self._go(waiting, cause, ahead), name="ingest-alone")
+        lanes = behind | held_lanes(waiting.delivery.reading, cause)
+        for lane in lanes:
+            self._last[waiting.session_id, lane] = task
+        self._tasks.add(task)
+
+        def leave(_: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            for lane in lanes:
+                if self._last.get((waiting.session_id, lane)) is task:
+                    del self._last[waiting.session_id, lane]
+
+        task.add_done_callback(leave)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _go(self, waiting: Waiting, cause: Cause, ahead: set[asyncio.Task[None]]) -> None:
+        if ahead:
+            # Each of them ends by its own deadline, which is not later than ours.
+            await asyncio.wait(ahead)
+        await self._attempt(waiting, cause)

@@ -1,0 +1,86 @@
+"""One webhook on its way to Postgres, and what ingest and replay need of the places it goes to."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from gateway.domain.errors import Unavailable
+from gateway.domain.message import Reading
+
+Outcome = Literal["stored", "duplicate", "ignored", "unknown", "failed"]
+"""What became of a webhook, as the journal has it."""
+
+Answer = Outcome | Literal["spooled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One verified webhook, redacted and mended, with what it says."""
+
+    session_id: int
+    received_at: datetime
+    body: dict[str, Any]
+    reading: Reading
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A delivery whose sender waits for an answer."""
+
+    delivery: Delivery
+    lanes: frozenset[str]
+    deadline: float
+    """By the loop's clock: until then it is tried, then it goes to the spool."""
+    done: asyncio.Future[Answer]
+
+    @property
+    def session_id(self) -> int:
+        return self.delivery.session_id
+
+
+class DeliveryStore(Protocol):
+    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
+        """Rows and journal of the whole batch in one transaction.
+
+        Raises RowRefused if Postgres refuses some of the data, RowLocked if a foreign transaction holds some
+        row, TableLocked if it holds a table, StoreUnavailable if Postgres is away; nothing of the batch is stored
+        then. When it is cancelled, all of it may be stored, or nothing.
+        """
+
+    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
+        """Keeps a delivery whose rows Postgres refuses."""
+
+
+class Spool(Protocol):
+    """Keeps webhooks that cannot be committed now."""
+
+    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+        """Those of the lanes in which something waits, whoever put it there, or is on its way there."""
+
+    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
+        """Keeps them, in the order of the calls, with the lanes each of them holds.
+
+        The future is done when they are safe. It raises Unavailable when they cannot be kept; then none is.
+        """
+
+    def is_handing_over(self) -> bool:
+        """Whether a replay is about to empty it, so that it is better to wait a moment than to append."""
+
+
+class NoSpool:
+    """Where there is no disk: what cannot be committed goes back to its sender."""
+
+    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+        return frozenset()
+
+    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
+        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        refused.set_exception(
+            Unavailable("Postgres cannot take webhooks now. Send it again.", retry_after_s=2)
+        )
+        return refused
+
+    def is_handing_over(self) -> bool:
+        return False

@@ -1,0 +1,289 @@
+"""From the spool to Postgres: in order, as soon as Postgres takes it, by one process of the machine.
+
+What was committed just before a crash comes a second time, and falls to the unique keys. What Postgres refuses as
+data goes to the journal. What a stranger's lock keeps out stays, with what follows it in its lanes, and stops
+nobody else.
+
+Lifecycle: `run` lives as long as the gateway. It waits for the file lock that makes it the one; a lock that is
+free again, because its holder died, is taken within a second.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import orjson
+from prometheus_client import Counter
+
+from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
+from gateway.domain.lanes import MESSAGES, SESSION, Cause, held_lanes, lanes_of
+from gateway.domain.linking import CODE_LIFE_S
+from gateway.domain.message import CodeReported, Reading
+from gateway.services.deliveries import Delivery, DeliveryStore
+from gateway.services.ingest import Ingest, cause_of, log_refusal
+from gateway.services.within import within
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""Between two looks whether another process has spooled something, or whether the lock is free."""
+
+AGAIN_S = 0.5
+"""Between two tries of what is locked."""
+
+MAX_PAUSE_S = 2.0
+"""Between two tries while Postgres is away."""
+
+WRITE_S = 10.0
+FEW = 256
+"""So many webhooks are replayed while the pumps wait."""
+
+REPLAYED = Counter("gateway_replayed_webhooks", "Webhooks brought from the spool to Postgres.", ["outcome"])
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """One webhook as the spool keeps it: what it says is read again."""
+
+    id: int
+    session_id: int
+    received_at: datetime
+    raw: bytes
+
+
+class SpoolSource(Protocol):
+    refusal: str | None
+    has_news: asyncio.Event
+
+    def count(self) -> int: ...
+    def lead(self) -> bool: ...
+    def handing_over(self) -> AbstractContextManager[None]: ...
+    async def page(self, after: int) -> list[Spooled]: ...
+    async def remove(self, ids: Collection[int]) -> None: ...
+    async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None: ...
+    async def put_out(self, entry: Spooled, reason: str) -> None: ...
+    async def tidy(self) -> None: ...
+    async def probe(self) -> None: ...
+
+
+Item = tuple[Spooled, Delivery]
+
+
+class Replay:
+    def __init__(
+        self,
+        spool: SpoolSource,
+        store: DeliveryStore,
+        ingest: Ingest,
+        read: Callable[[dict[str, Any], datetime], Reading],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._spool = spool
+        self._store = store
+        self._ingest = ingest
+        self._read = read
+        self._now = now
+        self._done: set[int] = set()
+        """Committed, and not yet removed from the disk."""
+        self._blocked: set[tuple[int, str]] = set()
+        """Lanes in which a stranger's lock keeps something out, in this round."""
+        self._locked_tables: set[str] = set()
+        self._holding: dict[int, frozenset[str]] = {}
+        """Which lanes hold what could not be written, as the disk has it."""
+        self._to_hold: list[tuple[int, int, frozenset[str]]] = []
+        self._moved = 0
+
+    async def run(self) -> None:
+        tries = 0
+        while True:
+            if not self._spool.count() or not self._spool.lead():
+                tries = 0
+                await self._rest()
+                continue
+            try:
+                await self.round()
+            except (Unavailable, ConfigError) as error:
+                tries += 1
+                level = logging.WARNING if tries == 1 else logging.DEBUG
+                logger.log(level, "replay.waits waiting=%d error=%s", self._spool.count(), error)
+                await asyncio.sleep(min(MAX_PAUSE_S, 0.1 * 2**tries) * random.uniform(0.5, 1.0))
+            except Exception:
+                logger.exception("replay.failed")
+                await asyncio.sleep(MAX_PAUSE_S)
+            else:
+                tries = 0
+                await self._after_round()
+
+    async def _rest(self) -> None:
+        """Until something is spooled here; a tick finds out about other processes."""
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._spool.has_news.wait()
+        except TimeoutError:
+            pass
+        else:
+            self._spool.has_news.clear()
+            if not self._spool.lead():
+                await asyncio.sleep(TICK_S)
+        if self._spool.refusal is not None:
+            await self._spool.probe()
+
+    async def _after_round(self) -> None:
+        waiting = self._spool.count()
+        if self._moved:
+            logger.info("replay.done replayed=%d waiting=%d", self._moved, waiting)
+        if waiting:
+            await asyncio.sleep(AGAIN_S)
+        elif self._moved:
+            await self._spool.tidy()
+
+    async def round(self) -> None:
+        """Everything that can be committed now. Raises Unavailable or ConfigError where it could not go on."""
+        self._blocked.clear()
+        self._locked_tables.clear()
+        self._moved = 0
+        await self._forget_done()
+        last, left = await self._pass(0)
+        if self._moved and left < self._spool.count() <= left + FEW:
+            # What came meanwhile, and then nothing more: from then on webhooks go to Postgres by themselves.
+            with self._spool.handing_over():
+                await self._pass(last)
+
+    async def _pass(self, after: int) -> tuple[int, int]:
+        """All pages after that webhook. The last one seen, and how many of them stayed."""
+        left = 0
+        while page := await self._spool.page(after):
+            after = page[-1].id
+            items = [(entry, self._delivery(entry)) for entry in page if entry.id not in self._done]
+            moved = self._moved
+            await self._write([item for item in items if not self._stays_behind(item)])
+            left += len(items) - (self._moved - moved)
+            await self._keep_holding()
+        return after, left
+
+    def _stays_behind(self, item: Item) -> bool:
+        """Whether it follows something that a lock keeps out; then it keeps out what follows it."""
+        entry, delivery = item
+        lanes = lanes_of(delivery.reading)
+        if self._locked_tables & lanes:
+            self._stay(item, "table")
+        elif any((entry.session_id, lane) in self._blocked for lane in lanes):
+            self._stay(item, "row")
+        else:
+            return False
+        return True
+
+    def _stay(self, item: Item, cause: Cause) -> None:
+        entry, delivery = item
+        lanes = held_lanes(delivery.reading, cause)
+        self._blocked.update((entry.session_id, lane) for lane in lanes)
+        if self._holding.get(entry.id) != lanes:
+            self._holding[entry.id] = lanes
+            self._to_hold.append((entry.id, entry.session_id, lanes))
+
+    async def _keep_holding(self) -> None:
+        """What stayed holds no more than it must: a foreign lock on one row does not hold up a session."""
+        if self._to_hold:
+            await self._spool.hold(self._to_hold)
+            self._to_hold.clear()
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    async def _write(self, items: Sequence[Item]) -> None:
+        if not items:
+            return
+        try:
+            outcomes = await within(WRITE_S, self._store.write([delivery for _, delivery in items]))
+        except RowLocked as error:
+            await self._write_around(items, error)
+        except (StoreUnavailable, ConfigError):
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                await self._give_up(items[0], error)
+            else:
+                await self._write(items[: len(items) // 2])
+                await self._write(items[len(items) // 2 :])
+        else:
+            self._ingest.note_committed()
+            await self._finish(items, outcomes)
+
+    async def _write_around(self, items: Sequence[Item], error: RowLocked) -> None:
+        """Something is locked: what it keeps out stays, the rest is written."""
+        if isinstance(error, TableLocked):
+            about_sessions = [item for item in items if SESSION in lanes_of(item[1].reading)]
+            others = [item for item in items if item not in about_sessions]
+            if about_sessions and others:
+                await self._write(others)
+                await self._write(about_sessions)
+                return
+            self._locked_tables.add(SESSION if about_sessions else MESSAGES)
+        elif len(items) > 1:
+            for item in items:
+                if not self._stays_behind(item):
+                    await self._write([item])
+            return
+        for item in items:
+            self._stay(item, cause_of(error))
+
+    async def _finish(self, items: Sequence[Item], outcomes: Sequence[str]) -> None:
+        for (entry, delivery), outcome in zip(items, outcomes, strict=True):
+            REPLAYED.labels(outcome).inc()
+            self._done.add(entry.id)
+            self._ingest.tell(delivery)
+        self._moved += len(items)
+        await self._forget_done()
+
+    async def _forget_done(self) -> None:
+        """Takes from the disk what is committed. If the disk does not let us, it is not written a second time."""
+        if self._done:
+            await self._spool.remove(self._done)
+            for number in self._done:
+                self._holding.pop(number, None)
+            self._done.clear()
+
+    async def _give_up(self, item: Item, error: Exception) -> None:
+        entry, delivery = item
+        reason = log_refusal(delivery, error)
+        try:
+            await within(WRITE_S, self._store.journal_failure(delivery, reason))
+        except (StoreUnavailable, ConfigError):
+            raise
+        except Exception as fault:
+            logger.warning("replay.not_journalled session=%d error=%r", entry.session_id, fault)
+            await self._spool.put_out(entry, reason)
+        REPLAYED.labels("failed").inc()
+        self._done.add(entry.id)
+        self._moved += 1
+        await self._forget_done()
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def _delivery(self, entry: Spooled) -> Delivery:
+        try:
+            body = orjson.loads(entry.raw)
+            if not isinstance(body, dict):
+                raise ValueError("not an object")
+        except ValueError:
+            body = {"unreadable": entry.raw.decode("utf-8", "replace").replace("\x00", "")}
+            return Delivery(
+                entry.session_id, entry.received_at, body,
+                Reading(event="", known=False, reason="damaged in the spool"),
+            )  # fmt: skip
+        reading = without_expired_codes(self._read(body, entry.received_at), entry.received_at, self._now())
+        return Delivery(entry.session_id, entry.received_at, body, reading)
+
+
+def without_expired_codes(reading: Reading, received_at: datetime, now: datetime) -> Reading:
+    """What is still true of a webhook that waited: nobody can scan its QR code any more."""
+    if now - received_at < timedelta(seconds=CODE_LIFE_S):
+        return reading
+    changes = tuple(change for change in reading.changes if not isinstance(change, CodeReported))
+    if len(changes) == len(reading.changes):
+        return reading
+    return replace(reading, changes=changes, reason="the code had expired when it could be stored")

@@ -1,0 +1,1 @@
+"""Webhooks waiting for Postgres, kept on this machine's disk."""

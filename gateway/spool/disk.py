@@ -1,0 +1,323 @@
+"""Webhooks that cannot be committed now, kept on this disk: `services.deliveries.Spool`, and what the replay needs.
+
+One spool per data folder and database. Any process of the machine may append; one of them, by a file lock that
+dies with it, replays. Bounded in bytes and number: what does not fit is refused, and its sender comes again.
+
+Lifecycle: `open` starts the thread that writes, `close` ends it after what was appended. All that is appended
+while one transaction is on its way to the disk shares the next one, and its fsync.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from prometheus_client import Counter as Count
+from prometheus_client import Gauge
+
+from gateway.domain.errors import ConfigError, GatewayError
+from gateway.services.deliveries import Delivery
+from gateway.services.replay import Spooled
+from gateway.spool.file import Full, Job, Refused, Row, SpoolFile, insert, size_of
+from gateway.spool.reader import SpoolReader
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 1024**3
+MAX_COUNT = 1_000_000
+RESERVE_BYTES = 16 * 1024**2
+"""What the disk must have left: removing what was replayed needs some room, too."""
+
+PAGE_COUNT = 128
+PAGE_BYTES = 4 * 1024**2
+"""How much the replay reads at once; at least one webhook."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_JOBS_AT_ONCE = 256
+
+WAITING = Gauge("gateway_spool_webhooks", "Webhooks on this disk that wait for Postgres.")
+WAITING_BYTES = Gauge("gateway_spool_bytes", "What they take.")
+SPOOLED = Count(
+    "gateway_spooled_webhooks", "Webhooks that could not be committed and were kept on this disk."
+)
+REFUSED = Count("gateway_spool_refused_webhooks", "Webhooks that the spool could not take.")
+
+
+class DiskSpool:
+    def __init__(
+        self, folder: Path, name: str, *, max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
+    ) -> None:
+        self.path = folder / f"{name}.sqlite"
+        self.refusal: str | None = None
+        """Why the disk did not take what it was given last; None if it did."""
+        self.has_news = asyncio.Event()
+        """Something has been appended here."""
+        self._max_bytes = max_bytes
+        self._max_count = max_count
+        self._pending: Counter[tuple[int, str]] = Counter()
+        self._jobs: queue.SimpleQueue[tuple[Job, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, name="spool", daemon=True)
+        self._closers = contextlib.ExitStack()
+
+    @classmethod
+    async def open(cls, folder: Path, name: str, **limits: int) -> Self:
+        """Raises ConfigError with one sentence if the folder cannot be used."""
+        spool = cls(folder, name, **limits)
+        try:
+            await asyncio.to_thread(spool._prepare)
+        except OSError as error:
+            spool._closers.close()
+            raise ConfigError(
+                f"Webhooks cannot be kept in {folder} while Postgres is away ({error.strerror}). "
+                "Set GATEWAY_DATA_DIR to a folder on a disk that can be written to."
+            ) from None
+        spool._thread.start()
+        return spool
+
+    def _prepare(self) -> None:
+        folder = self.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self._file = SpoolFile(self.path)
+        self._closers.callback(self._file.close)
+        try:
+            waiting = self._file.check()
+        except Refused as error:
+            self.refusal = error.message  # the disk may come to its senses: each webhook asks again
+            logger.error("spool.unusable file=%s reason=%s", self.path, error.message)
+        else:
+            logger.log(
+                logging.WARNING if waiting else logging.INFO,
+                "spool.opened file=%s waiting=%d",
+                self.path,
+                waiting,
+            )
+        self._reader = SpoolReader(self.path)
+        self._closers.callback(self._reader.close)
+        self._leader, self._gate, self._closed_gate = [
+            self._closers.enter_context(_locked_file(self.path.with_suffix(suffix)))
+            for suffix in (".replayer", ".gate", ".gate")
+        ]
+        others = [item.name for item in folder.glob("*.sqlite") if item != self.path]
+        if others:
+            logger.info("spool.others folder=%s files=%s", folder, ",".join(sorted(others)))
+
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._closers.close()
+
+    # ------------------------------------------------------------------------------------------ for ingest
+
+    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+        pending = {lane for lane in lanes if (session_id, lane) in self._pending} if self._pending else set()
+        return self._reader.held(session_id, lanes) | pending
+
+    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
+        rows = [_row(item, lanes) for item, lanes in entries]
+        keys = Counter((row[0], lane) for row in rows for lane in row[3])
+        self._pending.update(keys)
+        done = self._put(lambda db: self._insert(db, rows))
+
+        def settle(done: asyncio.Future[None]) -> None:
+            self._pending.subtract(keys)
+            self._pending += Counter()  # without those that are zero
+            error = None if done.cancelled() else done.exception()
+            if not isinstance(error, Full):
+                self.refusal = str(error) if error else None
+            (REFUSED if error else SPOOLED).inc(len(rows))
+            if error:
+                logger.error("spool.refused webhooks=%d reason=%s", len(rows), error)
+            else:
+                self.has_news.set()
+
+        done.add_done_callback(settle)
+        return done
+
+    def complaint(self) -> str | None:
+        """Why it would not take a webhook now, in words; None if it would."""
+        count, size = self._reader.totals()
+        if count >= self._max_count or size >= self._max_bytes:
+            return f"The spool is full: {count} webhooks wait for Postgres."
+        return self.refusal
+
+    async def probe(self) -> None:
+        """Asks a disk that has refused whether it takes something again."""
+
+        def job(db: sqlite3.Connection) -> None:
+            self._look_at_disk()
+            db.execute("UPDATE totals SET entries = entries")
+
+        try:
+            await self._put(job)
+        except GatewayError as error:
+            self.refusal = error.message
+        else:
+            self.refusal = None
+
+    def is_handing_over(self) -> bool:
+        return not self._reader.is_empty() and not _try_lock(self._gate, fcntl.LOCK_SH, keep=False)
+
+    def _insert(self, db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        count, size = db.execute("SELECT entries, bytes FROM totals").fetchone()
+        if count + len(rows) > self._max_count or size + sum(map(size_of, rows)) > self._max_bytes:
+            raise Full(f"The spool is full: {count} webhooks wait for Postgres.", retry_after_s=5)
+        self._look_at_disk()
+        insert(db, rows)
+
+    def _look_at_disk(self) -> None:
+        disk = os.statvfs(self.path.parent)
+        if disk.f_bavail * disk.f_frsize < RESERVE_BYTES:
+            raise Refused("The spool refuses (its disk is full). Send it again.", retry_after_s=5)
+
+    # ------------------------------------------------------------------------------------------ for the replay
+
+    def count(self) -> int:
+        """How many webhooks wait, whoever put them there."""
+        count, size = self._reader.totals()
+        WAITING.set(count)
+        WAITING_BYTES.set(size)
+        return count
+
+    def lead(self) -> bool:
+        """Whether this process is the one that replays. It stays so until it ends."""
+        return _try_lock(self._leader, fcntl.LOCK_EX, keep=True)
+
+    @contextlib.contextmanager
+    def handing_over(self) -> Iterator[None]:
+        """Asks the pumps of all processes not to append for a moment: what they hold may soon be committed."""
+        _try_lock(self._closed_gate, fcntl.LOCK_EX, keep=True)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._closed_gate, fcntl.LOCK_UN)
+
+    async def page(self, after: int) -> list[Spooled]:
+        """The next webhooks in their order. Raises Unavailable if the disk does not give them."""
+        rows: list[tuple[int, int, int, bytes]] = await self._put(lambda db: _page(db, after))
+        return [
+            Spooled(number, session, _EPOCH + timedelta(microseconds=at), body)
+            for number, session, at, body in rows
+        ]
+
+    async def remove(self, ids: Collection[int]) -> None:
+        numbers = [(number,) for number in ids]
+        await self._put(lambda db: db.executemany("DELETE FROM entries WHERE id = ?", numbers) and None)
+
+    async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
+        """Lets webhooks (number, session) hold these lanes only."""
+        taken = [(number, session, tuple(lanes)) for number, session, lanes in entries]
+
+        def job(db: sqlite3.Connection) -> None:
+            for number, session, lanes in taken:
+                db.execute("DELETE FROM lanes WHERE entry = ?", (number,))
+                rows = [(session, lane, number) for lane in lanes]
+                db.executemany("INSERT INTO lanes (session, lane, entry) VALUES (?, ?, ?)", rows)
+
+        await self._put(job)
+
+    async def put_out(self, entry: Spooled, reason: str) -> None:
+        """Writes one that nobody takes into a file of its own, for a person to look at."""
+        file = self.path.with_name(f"refused-{self.path.stem}-{entry.id}.json")
+
+        def write() -> None:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                head = {"session_id": entry.session_id, "received_at": entry.received_at, "reason": reason}
+                out.write(orjson.dumps(head)[:-1] + b',"body":' + entry.raw + b"}\n")
+                out.flush()
+                os.fsync(out.fileno())
+
+        await asyncio.to_thread(write)
+        logger.error("spool.put_out file=%s session=%d reason=%s", file, entry.session_id, reason)
+
+    async def tidy(self) -> None:
+        await self._put(None)
+
+    # ------------------------------------------------------------------------------------------ the thread
+
+    def _put(self, job: Job | None) -> asyncio.Future[Any]:
+        done: asyncio.Future[Any] = self._loop.create_future()
+        self._jobs.put((job or _nothing, done))
+        return done
+
+    def _work(self) -> None:
+        goes_on = True
+        while goes_on:
+            taken = [self._jobs.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(taken) < _JOBS_AT_ONCE:
+                    taken.append(self._jobs.get_nowait())
+            batch = [item for item in taken if item is not None]
+            goes_on = len(batch) == len(taken)
+            try:
+                results = self._file.run([job for job, _ in batch])
+                if any(job is _nothing for job, _ in batch):
+                    self._file.tidy()
+            except Exception as error:
+                results = [error] * len(batch)
+            with contextlib.suppress(RuntimeError):  # the loop has ended before us
+                self._loop.call_soon_threadsafe(_settle, [done for _, done in batch], results)
+
+
+def _row(item: Delivery, lanes: Collection[str]) -> Row:
+    at = (item.received_at - _EPOCH) // timedelta(microseconds=1)
+    return item.session_id, at, orjson.dumps(item.body), lanes
+
+
+def _nothing(db: sqlite3.Connection) -> None:
+    """Stands for `tidy`, which is no part of a transaction."""
+
+
+def _settle(waiting: Sequence[asyncio.Future[Any]], results: Sequence[Any]) -> None:
+    for done, result in zip(waiting, results, strict=True):
+        if done.done():
+            continue
+        if isinstance(result, Exception):
+            done.set_exception(result)
+            done.exception()  # who waited may have gone
+        else:
+            done.set_result(result)
+
+
+def _page(db: sqlite3.Connection, after: int) -> list[Any]:
+    rows: list[Any] = []
+    size = 0
+    for row in db.execute(
+        "SELECT id, session, received_at, body FROM entries WHERE id > ? ORDER BY id LIMIT ?",
+        (after, PAGE_COUNT),
+    ):
+        size += len(row[3])
+        if rows and size > PAGE_BYTES:
+            break
+        rows.append(row)
+    return rows
+
+
+@contextlib.contextmanager
+def _locked_file(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, how: int, *, keep: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if not keep:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True

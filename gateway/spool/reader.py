@@ -1,0 +1,85 @@
+"""What waits in the spool, asked by the event loop itself: readers of a WAL file wait for nobody.
+
+An empty spool, which is life as it should be, costs a few microseconds: as long as nobody has committed anything
+to the file, it is not even read.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from gateway.spool.file import connect, inode_of
+
+logger = logging.getLogger(__name__)
+
+BUSY_S = 0.05
+MAX_LANES = 500
+"""A webhook in more lanes than this is taken to be in all of them."""
+
+COMPLAIN_EVERY_S = 60.0
+
+
+class SpoolReader:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._inode = 0
+        self._empty_at: int | None = None
+        """The file's version when it was last seen empty."""
+        self._complained_at = float("-inf")
+
+    def is_empty(self) -> bool:
+        return self.totals()[0] == 0
+
+    def totals(self) -> tuple[int, int]:
+        """Number and bytes of what waits."""
+        try:
+            db = self._connection()
+            version = db.execute("PRAGMA data_version").fetchone()[0]
+            if version == self._empty_at:
+                return 0, 0
+            count, size = db.execute("SELECT entries, bytes FROM totals").fetchone()
+        except sqlite3.Error as error:
+            self._complain(error)
+            return 0, 0
+        self._empty_at = None if count else version
+        return int(count), int(size)
+
+    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+        """Those of the lanes in which something waits."""
+        if self.is_empty():
+            return frozenset()
+        is_many = len(lanes) > MAX_LANES
+        places = ", ".join("?" * len(lanes))
+        query = "SELECT DISTINCT lane FROM lanes WHERE session = ?" + (
+            "" if is_many else f" AND lane IN ({places})"
+        )
+        try:
+            found = self._connection().execute(query, [session_id, *([] if is_many else lanes)])
+            return frozenset(row[0] for row in found)
+        except sqlite3.Error as error:
+            self._complain(error)
+            return frozenset()
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _connection(self) -> sqlite3.Connection:
+        # The writer replaces a damaged file.
+        if self._db is None or inode_of(self._path) != self._inode:
+            self.close()
+            self._empty_at = None
+            self._inode = inode_of(self._path)
+            self._db = connect(self._path, BUSY_S)
+            self._db.execute("PRAGMA query_only = ON")
+        return self._db
+
+    def _complain(self, error: sqlite3.Error) -> None:
+        now = time.monotonic()
+        if now - self._complained_at > COMPLAIN_EVERY_S:
+            self._complained_at = now
+            logger.error("spool.unreadable file=%s error=%s", self._path, error)

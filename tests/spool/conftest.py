@@ -1,0 +1,25 @@
+"""Spools on a real disk."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest_asyncio
+
+from gateway.spool.disk import DiskSpool
+
+Opener = Callable[..., Awaitable[DiskSpool]]
+
+
+@pytest_asyncio.fixture
+async def open_spool(tmp_path: Path) -> AsyncIterator[Opener]:
+    """Opens the spool of the test's folder, as each process of a machine does; closed at the end."""
+    opened: list[DiskSpool] = []
+
+    async def open_it(**limits: int) -> DiskSpool:
+        spool = await DiskSpool.open(tmp_path / "spool", "shop", **limits)
+        opened.append(spool)
+        return spool
+
+    yield open_it
+    for spool in opened:
+        await spool.close()
