@@ -13,7 +13,7 @@
     ├── Unavailable              we cannot do it now (starting, draining)
     │   └── StoreUnavailable     Postgres is away
     │       └── RowLocked        somebody else's transaction holds what we need; others need not wait for it
-    │           └── TableLocked  it holds a whole table
+    │           └── TableLocked  it holds a whole table or inbox
     ├── RowRefused               Postgres refuses the data itself; retrying cannot help
     └── UpstreamError            WasenderAPI did not do what we asked
         ├── UpstreamUnauthorized the account token or session key is not accepted (401)

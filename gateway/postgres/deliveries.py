@@ -28,6 +28,9 @@ LOCK_TIMEOUT = "400ms"
 LOCK_TIMEOUT_ALONE = "100ms"
 """For one webhook by itself, which is tried again: it should not hold a connection while it waits."""
 
+# Cut off in the middle, we cannot end the transaction, and its locks would keep out whoever writes the same again.
+_NOT_LEFT_OPEN = "SET LOCAL idle_in_transaction_session_timeout = '3s'"
+
 # What a trigger of the shop says with RAISE, also under a code of its own.
 _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 
@@ -46,7 +49,7 @@ class DeliveryTable:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
                     patience = LOCK_TIMEOUT if len(batch) > 1 else LOCK_TIMEOUT_ALONE
-                    await connection.execute(f"SET LOCAL lock_timeout = '{patience}'")
+                    await connection.execute(f"SET LOCAL lock_timeout = '{patience}'; {_NOT_LEFT_OPEN}")
                     written = Batch(connection, batch)
                     await written.write_changes()
                     outcomes = [written.outcome_of(number) for number in range(len(batch))]
@@ -99,7 +102,9 @@ class DeliveryTable:
 
 
 def _held(error: pg.PostgresError) -> RowLocked:
-    # Postgres names a context where it waits for a row ("while updating tuple …"); where it waits for a table, none.
-    if isinstance(error, pg.LockNotAvailableError) and not error.context:
-        return TableLocked("Another transaction has locked a table that this webhook needs.")
+    # Postgres names a context where it waits for a row ("while updating tuple …"), and none where it waits for a
+    # table. While its changes are numbered, a transaction holds the whole inbox.
+    context = error.context or ""
+    if isinstance(error, pg.LockNotAvailableError) and (not context or "number_changes" in context):
+        return TableLocked("Another transaction has locked a table or an inbox that this webhook needs.")
     return RowLocked("Another transaction holds a row that this webhook needs.")

@@ -12,6 +12,8 @@ import asyncpg
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import (
+    INCOMING_TABLE,
+    OUTGOING_TABLE,
     CodeReported,
     DeliveryMoved,
     DeliveryState,
@@ -139,7 +141,15 @@ class Batch:
         held = await self._sessions_of([key for key in first if key not in written])
         others += [item for key, item in first.items() if key in held and held[key] != item[1]]
         # Two linked numbers in one chat see the same key id: the second keeps it with its session behind it.
-        await self._insert_received({f"{item[2].key_id}@{item[1]}": item for item in others})
+        beside = {f"{item[2].key_id}@{item[1]}": item for item in others}
+        written |= await self._insert_received(beside)
+        came = {**first, **beside}
+        turns = sorted((number, key) for key, (number, _, _) in came.items() if key in written)
+        await self._in_arrival(INCOMING_TABLE, "message_id", [key for _, key in turns])
+
+    async def _in_arrival(self, table: str, column: str, keys: list[str]) -> None:
+        if len(keys) > 1:
+            await self._connection.execute(sql.IN_ARRIVAL, table, column, keys)
 
     async def _insert_received(self, rows: dict[str, tuple[int, int, MessageReceived]]) -> set[str]:
         if not rows:
@@ -187,10 +197,15 @@ class Batch:
             [item.sent_at for item in items],
             [item.raw for item in items],
         )
-        new = [(row["wasender_session_id"], row["wa_key_id"]) for row in written]
+        new = {(row["wasender_session_id"], row["wa_key_id"]) for row in written}
         if not new:
             return
         self._stored.update(sent[key][0] for key in new)
+        await self._in_arrival(
+            OUTGOING_TABLE,
+            "client_id",
+            [f"wa:{session_id}:{key}" for session_id, key in sent if (session_id, key) in new],
+        )
         await self._connection.execute(
             sql.MARK_REPLIED,
             [session_id for session_id, _ in new],

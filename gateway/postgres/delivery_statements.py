@@ -52,6 +52,19 @@ WHERE m.wasender_session_id IS NULL
 RETURNING m.message_id
 """
 
+# Rows are written in the order of their keys, lest two gateways wait for each other crosswise. Browsers see them in the
+# order in which they came: what has just been collected of them is collected once more.
+IN_ARRIVAL = """
+WITH taken AS (
+    DELETE FROM gateway.staged AS s
+    USING unnest($3::text[]) WITH ORDINALITY AS arrived(key, turn)
+    WHERE s.xid = pg_current_xact_id() AND s.tbl = $1 AND s.op = 'INSERT' AND s.record ->> $2 = arrived.key
+    RETURNING s.xid, s.inbox, s.tbl, s.op, s.record, s.old, arrived.turn
+)
+INSERT INTO gateway.staged (xid, inbox, tbl, op, record, old)
+SELECT xid, inbox, tbl, op, record, old FROM taken ORDER BY turn
+"""
+
 SENT = """
 INSERT INTO public.whatsapp_outgoing_messages AS m (
     client_id, wasender_session_id, chat, to_phone, message_text, message_type, media_url, status,

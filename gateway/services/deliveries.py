@@ -45,8 +45,8 @@ class DeliveryStore(Protocol):
         """Rows and journal of the whole batch in one transaction.
 
         Raises RowRefused if Postgres refuses some of the data, RowLocked if a foreign transaction holds some
-        row, TableLocked if it holds a table, StoreUnavailable if Postgres is away; nothing of the batch is stored
-        then. When it is cancelled, all of it may be stored, or nothing.
+        row, TableLocked if it holds a table or an inbox, StoreUnavailable if Postgres is away; nothing of the batch
+        is stored then. When it is cancelled, all of it may be stored, or nothing.
         """
 
     async def journal_failure(self, delivery: Delivery, reason: str) -> None:

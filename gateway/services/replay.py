@@ -13,19 +13,17 @@ import logging
 import random
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import orjson
 from prometheus_client import Counter
 
 from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
-from gateway.domain.lanes import MESSAGES, SESSION, Cause, held_lanes, lanes_of
-from gateway.domain.linking import CODE_LIFE_S
-from gateway.domain.message import CodeReported, Reading
-from gateway.services.deliveries import Delivery, DeliveryStore
+from gateway.domain.lanes import ALL, MESSAGES, SESSION, Cause, held_lanes, lanes_of
+from gateway.domain.message import Reading
+from gateway.services.deliveries import DeliveryStore
 from gateway.services.ingest import Ingest, cause_of, log_refusal
+from gateway.services.spooled import Item, Spooled, delivery_of, in_order
 from gateway.services.within import within
 
 logger = logging.getLogger(__name__)
@@ -39,21 +37,15 @@ AGAIN_S = 0.5
 MAX_PAUSE_S = 2.0
 """Between two tries while Postgres is away."""
 
+OWN_LOCKS_S = 5.0
+"""How long a locked row of a webhook that waited for Postgres holds its whole session, as before: it is likely one of
+our own transactions, which an outage cut off, and which Postgres will have ended by then."""
+
 WRITE_S = 10.0
 FEW = 256
 """So many webhooks are replayed while the pumps wait."""
 
 REPLAYED = Counter("gateway_replayed_webhooks", "Webhooks brought from the spool to Postgres.", ["outcome"])
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """One webhook as the spool keeps it: what it says is read again."""
-
-    id: int
-    session_id: int
-    received_at: datetime
-    raw: bytes
 
 
 class SpoolSource(Protocol):
@@ -69,9 +61,6 @@ class SpoolSource(Protocol):
     async def put_out(self, entry: Spooled, reason: str) -> None: ...
     async def tidy(self) -> None: ...
     async def probe(self) -> None: ...
-
-
-Item = tuple[Spooled, Delivery]
 
 
 class Replay:
@@ -95,6 +84,7 @@ class Replay:
         self._locked_tables: set[str] = set()
         self._holding: dict[int, frozenset[str]] = {}
         """Which lanes hold what could not be written, as the disk has it."""
+        self._locked_since: dict[int, float] = {}
         self._to_hold: list[tuple[int, int, frozenset[str]]] = []
         self._moved = 0
 
@@ -159,9 +149,14 @@ class Replay:
         left = 0
         while page := await self._spool.page(after):
             after = page[-1].id
-            items = [(entry, self._delivery(entry)) for entry in page if entry.id not in self._done]
+            items = [
+                (entry, delivery_of(entry, self._read, self._now()))
+                for entry in page
+                if entry.id not in self._done
+            ]
             moved = self._moved
-            await self._write([item for item in items if not self._stays_behind(item)])
+            for batch in in_order(items):
+                await self._write([item for item in batch if not self._stays_behind(item)])
             left += len(items) - (self._moved - moved)
             await self._keep_holding()
         return after, left
@@ -170,6 +165,8 @@ class Replay:
         """Whether it follows something that a lock keeps out; then it keeps out what follows it."""
         entry, delivery = item
         lanes = lanes_of(delivery.reading)
+        if (entry.session_id, ALL) in self._blocked:
+            return True
         if self._locked_tables & lanes:
             self._stay(item, "table")
         elif any((entry.session_id, lane) in self._blocked for lane in lanes):
@@ -180,6 +177,14 @@ class Replay:
 
     def _stay(self, item: Item, cause: Cause) -> None:
         entry, delivery = item
+        now = asyncio.get_running_loop().time()
+        if (
+            cause == "row"
+            and entry.holds_all
+            and now - self._locked_since.setdefault(entry.id, now) < OWN_LOCKS_S
+        ):
+            self._blocked.add((entry.session_id, ALL))
+            return
         lanes = held_lanes(delivery.reading, cause)
         self._blocked.update((entry.session_id, lane) for lane in lanes)
         if self._holding.get(entry.id) != lanes:
@@ -245,6 +250,7 @@ class Replay:
             await self._spool.remove(self._done)
             for number in self._done:
                 self._holding.pop(number, None)
+                self._locked_since.pop(number, None)
             self._done.clear()
 
     async def _give_up(self, item: Item, error: Exception) -> None:
@@ -261,29 +267,3 @@ class Replay:
         self._done.add(entry.id)
         self._moved += 1
         await self._forget_done()
-
-    # ------------------------------------------------------------------------------------------ reading
-
-    def _delivery(self, entry: Spooled) -> Delivery:
-        try:
-            body = orjson.loads(entry.raw)
-            if not isinstance(body, dict):
-                raise ValueError("not an object")
-        except ValueError:
-            body = {"unreadable": entry.raw.decode("utf-8", "replace").replace("\x00", "")}
-            return Delivery(
-                entry.session_id, entry.received_at, body,
-                Reading(event="", known=False, reason="damaged in the spool"),
-            )  # fmt: skip
-        reading = without_expired_codes(self._read(body, entry.received_at), entry.received_at, self._now())
-        return Delivery(entry.session_id, entry.received_at, body, reading)
-
-
-def without_expired_codes(reading: Reading, received_at: datetime, now: datetime) -> Reading:
-    """What is still true of a webhook that waited: nobody can scan its QR code any more."""
-    if now - received_at < timedelta(seconds=CODE_LIFE_S):
-        return reading
-    changes = tuple(change for change in reading.changes if not isinstance(change, CodeReported))
-    if len(changes) == len(reading.changes):
-        return reading
-    return replace(reading, changes=changes, reason="the code had expired when it could be stored")

@@ -3,8 +3,7 @@
 One spool per data folder and database. Any process of the machine may append; one of them, by a file lock that
 dies with it, replays. Bounded in bytes and number: what does not fit is refused, and its sender comes again.
 
-Lifecycle: `open` starts the thread that writes, `close` ends it after what was appended. All that is appended
-while one transaction is on its way to the disk shares the next one, and its fsync.
+Lifecycle: `open` starts the thread that writes, `close` ends it after what was appended.
 """
 
 import asyncio
@@ -12,9 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
-import queue
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,9 +24,10 @@ from prometheus_client import Gauge
 
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.services.deliveries import Delivery
-from gateway.services.replay import Spooled
-from gateway.spool.file import Full, Job, Refused, Row, SpoolFile, insert, size_of
+from gateway.services.spooled import Spooled
+from gateway.spool.file import Full, Refused, Row, SpoolFile, insert, size_of
 from gateway.spool.reader import SpoolReader
+from gateway.spool.writer import SpoolWriter
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +41,6 @@ PAGE_BYTES = 4 * 1024**2
 """How much the replay reads at once; at least one webhook."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_JOBS_AT_ONCE = 256
 
 WAITING = Gauge("gateway_spool_webhooks", "Webhooks on this disk that wait for Postgres.")
 WAITING_BYTES = Gauge("gateway_spool_bytes", "What they take.")
@@ -65,9 +62,9 @@ class DiskSpool:
         self._max_bytes = max_bytes
         self._max_count = max_count
         self._pending: Counter[tuple[int, str]] = Counter()
-        self._jobs: queue.SimpleQueue[tuple[Job, asyncio.Future[Any]] | None] = queue.SimpleQueue()
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, name="spool", daemon=True)
+        self._file: SpoolFile
+        self._reader: SpoolReader
+        self._writer: SpoolWriter
         self._closers = contextlib.ExitStack()
 
     @classmethod
@@ -82,7 +79,7 @@ class DiskSpool:
                 f"Webhooks cannot be kept in {folder} while Postgres is away ({error.strerror}). "
                 "Set GATEWAY_DATA_DIR to a folder on a disk that can be written to."
             ) from None
-        spool._thread.start()
+        spool._writer = SpoolWriter(spool._file)
         return spool
 
     def _prepare(self) -> None:
@@ -114,8 +111,7 @@ class DiskSpool:
             logger.info("spool.others folder=%s files=%s", folder, ",".join(sorted(others)))
 
     async def close(self) -> None:
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await self._writer.close()
         self._closers.close()
 
     # ------------------------------------------------------------------------------------------ for ingest
@@ -128,7 +124,7 @@ class DiskSpool:
         rows = [_row(item, lanes) for item, lanes in entries]
         keys = Counter((row[0], lane) for row in rows for lane in row[3])
         self._pending.update(keys)
-        done = self._put(lambda db: self._insert(db, rows))
+        done: asyncio.Future[None] = self._writer.put(lambda db: self._insert(db, rows))
 
         def settle(done: asyncio.Future[None]) -> None:
             self._pending.subtract(keys)
@@ -160,7 +156,7 @@ class DiskSpool:
             db.execute("UPDATE totals SET entries = entries")
 
         try:
-            await self._put(job)
+            await self._writer.put(job)
         except GatewayError as error:
             self.refusal = error.message
         else:
@@ -205,15 +201,17 @@ class DiskSpool:
 
     async def page(self, after: int) -> list[Spooled]:
         """The next webhooks in their order. Raises Unavailable if the disk does not give them."""
-        rows: list[tuple[int, int, int, bytes]] = await self._put(lambda db: _page(db, after))
+        rows: list[tuple[int, int, int, bytes, int]] = await self._writer.put(lambda db: _page(db, after))
         return [
-            Spooled(number, session, _EPOCH + timedelta(microseconds=at), body)
-            for number, session, at, body in rows
+            Spooled(number, session, _EPOCH + timedelta(microseconds=at), body, bool(is_general))
+            for number, session, at, body, is_general in rows
         ]
 
     async def remove(self, ids: Collection[int]) -> None:
         numbers = [(number,) for number in ids]
-        await self._put(lambda db: db.executemany("DELETE FROM entries WHERE id = ?", numbers) and None)
+        await self._writer.put(
+            lambda db: db.executemany("DELETE FROM entries WHERE id = ?", numbers) and None
+        )
 
     async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
         """Lets webhooks (number, session) hold these lanes only."""
@@ -225,7 +223,7 @@ class DiskSpool:
                 rows = [(session, lane, number) for lane in lanes]
                 db.executemany("INSERT INTO lanes (session, lane, entry) VALUES (?, ?, ?)", rows)
 
-        await self._put(job)
+        await self._writer.put(job)
 
     async def put_out(self, entry: Spooled, reason: str) -> None:
         """Writes one that nobody takes into a file of its own, for a person to look at."""
@@ -242,32 +240,7 @@ class DiskSpool:
         logger.error("spool.put_out file=%s session=%d reason=%s", file, entry.session_id, reason)
 
     async def tidy(self) -> None:
-        await self._put(None)
-
-    # ------------------------------------------------------------------------------------------ the thread
-
-    def _put(self, job: Job | None) -> asyncio.Future[Any]:
-        done: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put((job or _nothing, done))
-        return done
-
-    def _work(self) -> None:
-        goes_on = True
-        while goes_on:
-            taken = [self._jobs.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(taken) < _JOBS_AT_ONCE:
-                    taken.append(self._jobs.get_nowait())
-            batch = [item for item in taken if item is not None]
-            goes_on = len(batch) == len(taken)
-            try:
-                results = self._file.run([job for job, _ in batch])
-                if any(job is _nothing for job, _ in batch):
-                    self._file.tidy()
-            except Exception as error:
-                results = [error] * len(batch)
-            with contextlib.suppress(RuntimeError):  # the loop has ended before us
-                self._loop.call_soon_threadsafe(_settle, [done for _, done in batch], results)
+        await self._writer.tidy()
 
 
 def _row(item: Delivery, lanes: Collection[str]) -> Row:
@@ -275,28 +248,17 @@ def _row(item: Delivery, lanes: Collection[str]) -> Row:
     return item.session_id, at, orjson.dumps(item.body), lanes
 
 
-def _nothing(db: sqlite3.Connection) -> None:
-    """Stands for `tidy`, which is no part of a transaction."""
-
-
-def _settle(waiting: Sequence[asyncio.Future[Any]], results: Sequence[Any]) -> None:
-    for done, result in zip(waiting, results, strict=True):
-        if done.done():
-            continue
-        if isinstance(result, Exception):
-            done.set_exception(result)
-            done.exception()  # who waited may have gone
-        else:
-            done.set_result(result)
+_PAGE = """
+SELECT id, session, received_at, body,
+    EXISTS (SELECT 1 FROM lanes WHERE session = entries.session AND lane = '*' AND entry = entries.id)
+FROM entries WHERE id > ? ORDER BY id LIMIT ?
+"""
 
 
 def _page(db: sqlite3.Connection, after: int) -> list[Any]:
     rows: list[Any] = []
     size = 0
-    for row in db.execute(
-        "SELECT id, session, received_at, body FROM entries WHERE id > ? ORDER BY id LIMIT ?",
-        (after, PAGE_COUNT),
-    ):
+    for row in db.execute(_PAGE, (after, PAGE_COUNT)):
         size += len(row[3])
         if rows and size > PAGE_BYTES:
             break

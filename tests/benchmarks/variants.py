@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import app
 from gateway.cli import main
-from gateway.services.ingest import Delivery, DeliveryStore, Outcome
+from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
 
 
 class OneByOne:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.domain.errors import RowLocked, RowRefused
+from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import (
     Change,
     DeliveryMoved,
@@ -169,6 +169,42 @@ async def test_batches_with_the_same_rows_in_opposite_order_both_commit(
             await connection.execute(f"DELETE FROM {INCOMING}")
     finally:
         await pool.close()
+
+
+async def test_browsers_see_the_messages_of_a_batch_in_the_order_in_which_they_came(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    keys = [f"K{number}" for number in (9, 10, 2, 33, 1)]
+    batch = [delivery(received(key), session_id=session_id) for key in keys for session_id in (12, 13)]
+    await table.write([*batch, *(delivery(sent("S" + key)) for key in keys)])
+
+    for session_id, suffix in ((12, ""), (13, "@13")):
+        rows = await connection.fetch(
+            "SELECT record FROM gateway.stream WHERE inbox = $1 AND tbl = $2 AND op = 'INSERT' ORDER BY off",
+            session_id, INCOMING,
+        )  # fmt: skip
+        assert [row["record"]["message_id"] for row in rows] == [key + suffix for key in keys]
+    rows = await connection.fetch("SELECT record FROM gateway.stream WHERE tbl = $1 ORDER BY off", OUTGOING)
+    assert [row["record"]["wa_key_id"] for row in rows] == ["S" + key for key in keys]
+
+
+async def test_a_locked_table_and_a_held_inbox_are_told_from_a_held_row(
+    table: DeliveryTable, connection: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    await table.write([delivery(received("A"))])
+    async with other.transaction():
+        await other.execute("SELECT FROM gateway.inboxes FOR UPDATE")
+        with pytest.raises(TableLocked):
+            await table.write([delivery(received("B"))])
+    async with other.transaction():
+        await other.execute(f"LOCK TABLE {INCOMING} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TableLocked):
+            await table.write([delivery(received("B"))])
+    async with other.transaction():
+        await insert_message(other, 12, message_id="B")
+        with pytest.raises(RowLocked) as raised:
+            await table.write([delivery(received("B"))])
+        assert not isinstance(raised.value, TableLocked)
 
 
 async def test_the_journal_says_what_became_of_each_and_by_whom(

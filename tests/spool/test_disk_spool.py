@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.domain.errors import ConfigError, Unavailable
-from gateway.services.replay import Spooled
+from gateway.services.spooled import Spooled
 from gateway.spool.disk import DiskSpool
 from gateway.spool.file import SpoolFile
 from tests.spool.conftest import Opener
@@ -160,7 +160,7 @@ async def test_a_write_that_the_disk_refuses_loses_nothing_that_was_there(open_s
     def shrink(db: object) -> None:
         db.execute("PRAGMA max_page_count = 20")  # type: ignore[attr-defined]
 
-    await spool._put(shrink)
+    await spool._writer.put(shrink)
     with pytest.raises(Unavailable, match="its disk is full"):
         await spool.append([(delivery("big", text="x" * 500_000), ALL)])
 
