@@ -13,16 +13,18 @@ INCOMING = """public.whatsapp_incoming_messages m
 OUTGOING = """public.whatsapp_outgoing_messages m
          WHERE coalesce(m.wasender_session_id, 0) = k.session AND gateway.chat_of(m.chat, m.to_phone) = k.chat"""
 
-# A few indexed probes for each chat, whatever its length. `last_at` is NULL where there is no message any more.
+# A few indexed probes for each chat, whatever its length. `last_at` is NULL where there is no message any more. Each
+# LIMIT has the order of the index: without one Postgres may read the whole table, hoping to meet a row soon.
 MADE_OF_MESSAGES = f"""
 SELECT k.session, k.chat, greatest(came.at, went.at) AS last_at, unread.n AS unread,
-       EXISTS (
-         SELECT FROM {INCOMING} AND NOT coalesce(m.replied, false)
-             AND m.received_at > coalesce(went.at, '-infinity'))
-       OR EXISTS (
-         SELECT FROM {INCOMING} AND NOT coalesce(m.replied, false) AND m.received_at IS NULL
+       coalesce((
+         SELECT true FROM {INCOMING} AND NOT coalesce(m.replied, false)
+             AND m.received_at > coalesce(went.at, '-infinity')
+         ORDER BY m.received_at DESC LIMIT 1), false)
+       OR coalesce((
+         SELECT true FROM {INCOMING} AND NOT coalesce(m.replied, false) AND m.received_at IS NULL
              AND coalesce(m.created_at, 'epoch')::timestamptz > coalesce(went.at, '-infinity')
-       ) AS is_unreplied,
+         ORDER BY m.received_at DESC LIMIT 1), false) AS is_unreplied,
        named.push_name
 FROM unnest($1::bigint[], $2::text[]) AS k (session, chat)
 CROSS JOIN LATERAL (

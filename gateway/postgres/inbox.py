@@ -30,12 +30,12 @@ _GAP = timedelta(hours=3)
 
 # Where the inboxes stand, and how far the list of conversations has followed them; NULL where it is of no use.
 _STANDING = """
+WITH zone AS MATERIALIZED (SELECT gateway.message_zone_v1() AS name)
 SELECT i.inbox, i.off, i.epoch::text AS epoch,
        CASE WHEN p.epoch = i.epoch AND p.next_chat IS NULL AND p.zone = zone.name AND p.off BETWEEN i.floor AND i.off
-           THEN p.off END AS listed,
-       zone.name AS zone
+           THEN p.off END AS listed
 FROM gateway.inboxes AS i
-CROSS JOIN (SELECT gateway.message_zone_v1() AS name) AS zone
+CROSS JOIN zone
 LEFT JOIN gateway.projections AS p ON p.inbox = i.inbox
 WHERE i.inbox >= 0 AND ($1::bigint[] IS NULL OR i.inbox = ANY ($1))
 """
@@ -70,7 +70,8 @@ class InboxTable:
     async def messages(
         self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
     ) -> Page:
-        at, direction, number = before or (None, None, None)
+        moment, direction, number = before or (None, None, None)
+        at = datetime.fromisoformat(moment) if moment else None
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
                 standing = await connection.fetch(_STANDING, [session_id])
@@ -78,11 +79,11 @@ class InboxTable:
                     thread_statements.MESSAGES,
                     session_id,
                     chat,
-                    datetime.fromisoformat(at) if at else None,
+                    at,
                     direction,
                     number,
                     limit + 1,
-                    timedelta(0) if all(row["zone"] == "any" for row in standing) else _GAP,
+                    _gap_around(at, self._zone),
                 )
         data = [{**self._data(row), "at": iso_utc(row["at"])} for row in reversed(rows[:limit])]
         return Page(data, len(rows) > limit, _positions(standing))
@@ -147,6 +148,17 @@ class InboxTable:
             last_at=iso_utc(row["last_at"]) or "",
             last_message=newest.get((row["session"], row["chat"])),
         )
+
+
+def _gap_around(at: datetime | None, zone: tzinfo) -> timedelta:
+    """How far naive times may be out of order around this moment: not at all, unless clocks change."""
+    if at is None:
+        return timedelta(0)
+    try:
+        before, after = ((at + shift).astimezone(zone).utcoffset() for shift in (-_GAP, _GAP))
+    except OverflowError:  # the ends of time
+        return timedelta(0)
+    return timedelta(0) if before == after else _GAP
 
 
 def _positions(standing: list[asyncpg.Record]) -> dict[int, Position]:

@@ -25,10 +25,11 @@ _LOCK = (0x57A6 << 44) + 0xC0
 """Beside the leases, far above any session's id."""
 
 _DUE = """
+WITH zone AS MATERIALIZED (SELECT gateway.message_zone_v1() AS name)
 SELECT i.inbox, i.off AS top, i.epoch, p.off, p.next_session, p.next_chat,
        coalesce(p.epoch = i.epoch AND p.off BETWEEN i.floor AND i.off AND p.zone = zone.name, false) AS is_valid
 FROM gateway.inboxes AS i
-CROSS JOIN (SELECT gateway.message_zone_v1() AS name) AS zone
+CROSS JOIN zone
 LEFT JOIN gateway.projections AS p ON p.inbox = i.inbox
 WHERE i.inbox >= 0
   AND (p.inbox IS NULL OR p.off <> i.off OR p.epoch <> i.epoch OR p.zone <> zone.name OR p.next_chat IS NOT NULL)

@@ -2,23 +2,31 @@
 
 from gateway.postgres.conversation_statements import INCOMING, OUTGOING
 
-# Of each table as many of the newest rows as a page holds, found by index, and all those of the same moment; where
-# moments are read from naive columns also those a little older ($7: an hour that does not exist is out of order).
-# Rows without a moment of their own are few.
+# Of each table as many of the newest rows as a page holds, found by index, and all those of the same moment. Moments
+# read from naive columns are out of order where clocks are put forward (an hour that does not exist): around that
+# also those a little older, and a little newer than the cursor ($7). Rows without a moment of their own are few.
 _HALVES = """
     SELECT {names}
     FROM {rows}
       AND m.{moment} <= coalesce($3::timestamptz, 'infinity') + $7::interval
       AND m.{moment} >= (
-          SELECT min(newest.moment) - $7::interval
+          SELECT CASE
+              WHEN isfinite(oldest.moment) AND oldest.moment::timestamptz
+                  - (oldest.moment - interval '3 hours')::timestamptz <> interval '3 hours'
+                  THEN oldest.moment - interval '3 hours'
+              ELSE oldest.moment
+          END
           FROM (
-              SELECT m.{moment} AS moment FROM {rows}
-                AND m.{moment} <= coalesce($3::timestamptz, 'infinity') + $7::interval
-                AND ($3::timestamptz IS NULL
-                    OR (m.{moment}::timestamptz, '{way}', lpad(m.id::text, 40, '0'))
-                        < ($3, $4::text, lpad($5::text, 40, '0')))
-              ORDER BY m.{moment} DESC LIMIT $6
-          ) AS newest)
+              SELECT min(newest.moment) AS moment
+              FROM (
+                  SELECT m.{moment} AS moment FROM {rows}
+                    AND m.{moment} <= coalesce($3::timestamptz, 'infinity') + $7::interval
+                    AND ($3::timestamptz IS NULL
+                        OR (m.{moment}::timestamptz, '{way}', lpad(m.id::text, 40, '0'))
+                            < ($3, $4::text, lpad($5::text, 40, '0')))
+                  ORDER BY m.{moment} DESC LIMIT $6
+              ) AS newest
+          ) AS oldest)
     UNION ALL
     SELECT {names}
     FROM {rows} AND m.{moment} IS NULL
@@ -73,7 +81,9 @@ CROSS JOIN LATERAL (
 ) AS last
 """
 
-# A session has this chat if it is listed, or if its inbox is not listed to the end yet; the messages decide.
+# A session has this chat if it is listed, or if its inbox is not listed to the end yet; the messages decide. Not by
+# EXISTS: two of them with OR become a hash of all messages. The order is the index's; without it Postgres may read the
+# table, hoping to meet the chat soon.
 SESSIONS_OF_CHAT = f"""
 SELECT k.session
 FROM (
@@ -84,7 +94,12 @@ FROM (
     LEFT JOIN gateway.projections AS p ON p.inbox = i.inbox
     WHERE i.inbox >= 0 AND (p.epoch = i.epoch AND p.off = i.off AND p.next_chat IS NULL) IS NOT TRUE
 ) AS k
-WHERE EXISTS (SELECT FROM {INCOMING}) OR EXISTS (SELECT FROM {OUTGOING})
+CROSS JOIN LATERAL (
+    (SELECT 1 FROM {INCOMING} ORDER BY m.received_at DESC LIMIT 1)
+    UNION ALL
+    (SELECT 1 FROM {OUTGOING} ORDER BY m.sent_at DESC LIMIT 1)
+    LIMIT 1
+) AS message
 """
 
 MARK_READ = """

@@ -121,8 +121,17 @@ async def writer(connection: asyncpg.Connection) -> ChanceWriter:
     return ChanceWriter(connection, seed=1)
 
 
-@pytest.mark.parametrize("template", ["migrated", "shop", "shop_uuid"])
-@pytest.mark.parametrize("pump", ["stopped", "behind", "caught up"])
+@pytest.mark.parametrize(
+    ("template", "pump"),
+    [
+        ("migrated", "stopped"),
+        ("migrated", "behind"),
+        ("migrated", "caught up"),
+        ("shop", "behind"),
+        ("shop", "caught up"),
+        ("shop_uuid", "stopped"),
+    ],
+)
 async def test_the_list_says_what_the_messages_say(
     postgres: EmbeddedPostgres, template: str, pump: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +212,22 @@ async def test_another_zone_for_naive_times_is_another_list(uuid_shop_database: 
             await bench.catch_up()
             await bench.compare(random.Random(1))
             assert await bench.listed() > 0
+
+
+async def test_a_thread_loses_nothing_where_clocks_are_put_forward(shop_database: str) -> None:
+    """The shop's naive times between 2 and 3 do not exist that night: read as Berlin's, they come after 3."""
+    await migrate(shop_database, report=lambda _: None)
+    async with opened(shop_database, "Europe/Berlin") as bench:
+        for number, time in enumerate(
+            ("00:30", "02:10", "02:50", "03:00", "03:05", "03:55", "04:10", "06:30")
+        ):
+            await bench.pool.execute(
+                "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, received_at)"
+                f" VALUES ('night{number}', '49777', '2025-03-30 {time}')"
+            )
+        for limit in (1, 2, 3):
+            thread = await bench.thread(0, "49777@s.whatsapp.net", limit)
+            assert thread == await bench.oracle.messages(0, "49777@s.whatsapp.net")
 
 
 async def test_one_gateway_follows_at_a_time_and_the_other_goes_on_when_it_ends(
