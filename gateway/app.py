@@ -66,6 +66,7 @@ from gateway.services.replay import Replay
 from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
+from gateway.services.slumber import Slumber
 from gateway.services.states import States
 from gateway.services.supabase_keys import SupabaseKeys
 from gateway.services.trail import Trail
@@ -168,8 +169,9 @@ class Gateway:
         )
 
         hub = Hub(protocol.event_encoder(settings.zone))
-        self._feed = Feed(streams, hub)
-        self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed)
+        awake = asyncio.Event()
+        self._feed = Feed(streams, hub, awake=awake)
+        self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake)
         self.sessions = Sessions(
             upstream.with_patience(PATIENT),
             table,
@@ -192,7 +194,16 @@ class Gateway:
             on_session_bell=self._states.ring,
             on_up=self._hears_again,
             on_down=self._hears_nothing,
+            awake=awake,
         )
+        self._slumber = Slumber(
+            self._listener,
+            awake,
+            is_needed=lambda: bool(self._roster.open) or self._linking.is_busy,
+            look=self._look,
+            on_deaf=self._hears_nothing,
+        )
+        self._roster = Roster(settings.max_connections, rouse=self._slumber.hear)
         self._linking = Linking(
             attempts,
             upstream,
@@ -200,6 +211,7 @@ class Gateway:
             on_connected=self.sessions.refresh_connected,
             log=trail.log,
             limits=Limits(settings.link_poll_s, settings.link_idle_s, settings.link_max_s),
+            awake=awake,
         )
         self.sessions.linker = self._linking
         self.upkeep_table = UpkeepTable(pool, table)
@@ -209,10 +221,10 @@ class Gateway:
             upstream.with_patience(BACKGROUND),
             self._listener,
             public_url=self._public_url(),
+            awake=awake,
         )
-        self._retention = Retention(RetentionTable(pool, streams), self._listener)
+        self._retention = Retention(RetentionTable(pool, streams), self._listener, awake=awake)
         origins = Origins(settings.allowed_origins)
-        self._roster = Roster(settings.max_connections)
         self._realtime = Realtime(
             hub=hub,
             feed=self._feed,
@@ -241,7 +253,7 @@ class Gateway:
         }
         self.asgi = application(
             [
-                *WebhookRoutes(webhook, self._senders, self._ingest).routes(),
+                *WebhookRoutes(webhook, self._senders, self._ingest, self._slumber.touch).routes(),
                 *AuthRoutes(
                     gate, self.login, UI, about, is_https=(settings.public_url or "").startswith("https:")
                 ).routes(),
@@ -281,6 +293,8 @@ class Gateway:
             pumps.create_task(self.upkeep.run(), name="upkeep"),
         ]
         self._upkeep_task = running[-1]
+        if not self.settings.probe_s:
+            running.append(pumps.create_task(self._slumber.run(), name="slumber"))
 
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
@@ -331,7 +345,7 @@ class Gateway:
         """`fresh` promises that nothing is missing: first what came meanwhile, then the word."""
         while self._listener.is_up:
             try:
-                await self._feed.look()
+                await self._look()
             except StoreUnavailable:
                 await asyncio.sleep(0.2)
             else:
@@ -341,8 +355,13 @@ class Gateway:
                     self._supabase.tell_fresh()
                 return
 
+    async def _look(self) -> None:
+        await self._feed.look()
+        await self._states.look()
+
     def _hears_nothing(self) -> None:
-        self._stale_since = datetime.now(UTC)
+        # A second fall before we were fresh again: what was missed since the first is missing still.
+        self._stale_since = self._stale_since or datetime.now(UTC)
         self._linking.on_leases_lost()
         self._realtime.tell_stale(self.stale_since or "")
         self._supabase.tell_stale()

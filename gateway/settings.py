@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     """Reads naive timestamps of the shop's tables, draws day lines."""
 
     probe_s: float = Field(5.0, ge=0, le=60, validation_alias="GATEWAY_PROBE_S")
-    """Seconds between two probes of the listening connection; 0 lets a scale-to-zero database sleep."""
+    """Seconds between two probes of the listening connection. 0 lets a scale-to-zero database sleep: three minutes
+    after the last socket, webhook or linking nothing asks it any more, until the next one; meanwhile as with 5."""
 
     link_poll_s: float = Field(2.0, gt=0, le=60, validation_alias="GATEWAY_LINK_POLL_S")
     link_idle_s: float = Field(75.0, gt=0, le=3600, validation_alias="GATEWAY_LINK_IDLE_S")

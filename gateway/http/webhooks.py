@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -31,8 +31,16 @@ class WebhookReader(Protocol):
 
 
 class WebhookRoutes:
-    def __init__(self, reader: WebhookReader, senders: Senders, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        reader: WebhookReader,
+        senders: Senders,
+        ingest: Ingest,
+        on_webhook: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_webhook` is told of each whose sender is known, before it is stored."""
         self._reader = reader
+        self._on_webhook = on_webhook
         self._senders = senders
         self._ingest = ingest
 
@@ -54,6 +62,7 @@ class WebhookRoutes:
         sender = await self._senders.authenticate(
             path_id, claimed, request.headers.get("x-webhook-signature")
         )
+        self._on_webhook()
         secrets = [
             item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8
         ]

@@ -7,10 +7,11 @@ nobody announces is noticed within BEAT_S + STATEMENT_S. A lease is an advisory 
 that lost its ears has lost its leases, too.
 
 Lifecycle: `open` connects and hears its own bell once (raises ConfigError if it does not come back); `run`
-keeps the connection up until cancelled; `close` lets go.
+keeps the connection up until cancelled, but closed between `sleep` and `wake`; `close` lets go.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.postgres import listener_statements as sql
 from gateway.postgres.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.watchdog import Watchdog
 
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 MESSAGES_CHANNEL = "whatsapp_incoming_messages"
 SESSIONS_CHANNEL = "whatsapp_sessions"
 
+PROBE_S = 5.0
 STATEMENT_S = 5.0
 """Deadline of any statement here; a blocked one would make us deaf."""
 
@@ -40,27 +43,6 @@ FROZEN_AFTER_S = 8.0
 BACK_OFF_S = 0.25
 MAX_BACK_OFF_S = 5.0
 """Before connecting anew, doubled each time it fails again."""
-
-_BEAT = """
-INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
-VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
-ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()
-"""
-
-# Only backends that are still listeners of ours: pids are used again by others.
-_END_FROZEN = """
-WITH frozen AS (
-    DELETE FROM gateway.gateways
-    WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2)
-    RETURNING backend_pid
-)
-SELECT pg_terminate_backend(a.pid)
-FROM frozen JOIN pg_stat_activity a ON a.pid = frozen.backend_pid
-WHERE a.application_name = $3 AND a.usename = current_user
-"""
-
-# Advisory locks share one space with the shop's; the high bits make ours unlikely to meet theirs.
-_LEASE_SPACE = 0x57A6 << 44
 
 APPLICATION = "whatsapp-gateway-listener"
 
@@ -83,12 +65,14 @@ class Listener:
         on_session_bell: Callable[[str], None],
         on_up: Callable[[], None],
         on_down: Callable[[], None],
+        awake: asyncio.Event | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
         self._dsn = dsn
         self._gateway_id = gateway_id
         self._timezone = timezone
-        self._probe_s = probe_s
+        # 0 lets the database sleep while nobody needs it; somebody who does must not be deaf.
+        self._probe_s = probe_s or PROBE_S
         self._on_message_bell = on_message_bell
         self._on_session_bell = on_session_bell
         self._on_up = on_up
@@ -100,7 +84,9 @@ class Listener:
         self._watchdog = watchdog or Watchdog()
         self._connection: asyncpg.Connection | None = None
         self._failures = 0
-        self.is_up = False
+        self._awake = awake or asyncio.Event()
+        self._awake.set()
+        self._is_up = asyncio.Event()
         self.heard_at = 0.0
 
     # ------------------------------------------------------------------------------------------ lifecycle
@@ -130,18 +116,45 @@ class Listener:
                     self._up()
                 await self._watch()
             except (GatewayError, *CONNECT_ERRORS) as error:
-                logger.warning("listener.lost error=%s", type(error).__name__)
+                if self._awake.is_set():
+                    logger.warning("listener.lost error=%s", type(error).__name__)
             self._down()
-            await self._back_off()
+            if self._awake.is_set():
+                await self._back_off()
+            await self._awake.wait()
+
+    @property
+    def is_up(self) -> bool:
+        return self._is_up.is_set()
+
+    async def sleep(self) -> None:
+        """Lets go of the connection, and of every lease, until `wake`. Idempotent."""
+        if self._awake.is_set():
+            self._awake.clear()
+            self._is_up.clear()
+            logger.info("listener.asleep")
+            await self._let_go()
+            self._lost.set()
+
+    def wake(self) -> None:
+        """Connects again if it sleeps. Never waits."""
+        self._awake.set()
+
+    async def wait_until_up(self) -> None:
+        await self._is_up.wait()
 
     async def close(self) -> None:
         self._watchdog.close()
+        self._is_up.clear()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         connection, self._connection = self._connection, None
-        self.is_up = False
+        self._watchdog.guard(None)
         if connection is not None:
             try:
-                async with asyncio.timeout(1.0):
-                    await connection.execute("DELETE FROM gateway.gateways WHERE id = $1", self._gateway_id)
+                async with asyncio.timeout(1.0), self._one_at_a_time:
+                    await connection.execute(sql.FORGET, self._gateway_id)
                     await connection.close()
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 connection.terminate()
@@ -158,8 +171,7 @@ class Listener:
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
-                if self._probe_s:  # without beats a row would only make peers think us frozen
-                    await connection.execute(_BEAT, self._gateway_id, socket.gethostname())
+                await connection.execute(sql.BEAT, self._gateway_id, socket.gethostname())
         except BaseException:
             connection.terminate()
             raise
@@ -172,7 +184,7 @@ class Listener:
         failures = 0
         while not self._lost.is_set():
             try:
-                async with asyncio.timeout(min(self._probe_s, BEAT_S) or None):
+                async with asyncio.timeout(min(self._probe_s, BEAT_S)):
                     await self._lost.wait()
                 return
             except TimeoutError:
@@ -181,12 +193,12 @@ class Listener:
             if _now() - self.heard_at > self._probe_s / 2:
                 await self._probe()
                 self.heard_at = _now()
-            await self.statement(_BEAT, self._gateway_id, socket.gethostname())
+            await self.statement(sql.BEAT, self._gateway_id, socket.gethostname())
             self._failures = (
                 0  # not sooner: one that is cut again and again should come back ever more slowly
             )
             try:
-                await self.statement(_END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)
+                await self.statement(sql.END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)
             except asyncpg.InsufficientPrivilegeError:
                 failures += 1
                 if failures == 1:
@@ -195,12 +207,12 @@ class Listener:
     async def _probe(self) -> None:
         """A NOTIFY to ourselves. Raises TimeoutError if it does not come back in time."""
         self._echo.clear()
-        await self.statement("SELECT pg_notify($1, '')", self._probe_channel)
+        await self.statement(sql.PROBE, self._probe_channel)
         async with asyncio.timeout(STATEMENT_S):
             await self._echo.wait()
 
     def _up(self) -> None:
-        self.is_up = True
+        self._is_up.set()
         logger.info("listener.up")
         self._on_up()
 
@@ -210,8 +222,9 @@ class Listener:
         if connection is not None and not connection.is_closed():
             connection.terminate()
         if self.is_up:
-            self.is_up = False
-            self._on_down()
+            self._is_up.clear()
+            if self._awake.is_set():  # whoever sleeps is not cut off
+                self._on_down()
 
     async def _back_off(self) -> None:
         self._failures += 1
@@ -226,7 +239,7 @@ class Listener:
 
     # ------------------------------------------------------------------------------------------ statements
 
-    async def statement(self, sql: str, *arguments: object) -> Any:
+    async def statement(self, statement: str, *arguments: object) -> Any:
         """First value of one statement on the listening connection. Raises StoreUnavailable or TimeoutError."""
         async with self._one_at_a_time:
             connection = self._connection
@@ -234,7 +247,7 @@ class Listener:
                 raise StoreUnavailable("The listening connection is down.")
             try:
                 async with asyncio.timeout(STATEMENT_S):
-                    return await connection.fetchval(sql, *arguments)
+                    return await connection.fetchval(statement, *arguments)
             except TimeoutError:
                 # The statement may still run there: this connection cannot be trusted any more.
                 self._lost.set()
@@ -245,28 +258,24 @@ class Listener:
 
     async def acquire(self, session_id: int) -> bool:
         """The right to run the poller of a session, in the whole cluster; False if another gateway has it."""
+        await self._rouse()
         with mapped_errors():
             try:
-                # Advisory locks of one connection stack up; ask only if this one has none yet.
-                return bool(
-                    await self.statement(
-                        """
-                        SELECT CASE WHEN EXISTS (
-                            SELECT FROM pg_locks
-                            WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
-                              AND ((classid::bigint << 32) | objid::bigint) = $1)
-                        THEN true ELSE pg_try_advisory_lock($1) END
-                        """,
-                        _LEASE_SPACE + session_id,
-                    )
-                )
+                return bool(await self.statement(sql.ACQUIRE, sql.LEASE_SPACE + session_id))
             except TimeoutError:
                 return False
+
+    async def _rouse(self) -> None:
+        if not self._awake.is_set():
+            self.wake()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATEMENT_S):
+                    await self.wait_until_up()
 
     async def release(self, session_id: int) -> None:
         with mapped_errors():
             try:
-                await self.statement("SELECT pg_advisory_unlock($1)", _LEASE_SPACE + session_id)
+                await self.statement(sql.RELEASE, sql.LEASE_SPACE + session_id)
             except (TimeoutError, StoreUnavailable):
                 pass  # the connection is gone, and the lock with it
 

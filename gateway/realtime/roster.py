@@ -57,7 +57,9 @@ async def outlet_of(socket: WebSocket) -> AsyncIterator[Outlet]:
 
 
 class Roster:
-    def __init__(self, max_connections: int) -> None:
+    def __init__(self, max_connections: int, rouse: Callable[[], Awaitable[None]]) -> None:
+        """`rouse` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
+        self._rouse = rouse
         self.open: set[Member] = set()
         self._max_connections = max_connections
         self._beats: list[set[Member]] = [set() for _ in range(protocol.HEARTBEAT_S)]
@@ -81,6 +83,7 @@ class Roster:
         slot.add(member)
         code = 1006
         try:
+            await self._rouse()
             greet()
             while True:
                 message = await socket.receive()

@@ -61,10 +61,13 @@ class Outlet(Protocol):
 
 
 class Feed:
-    def __init__(self, streams: Streams, hub: Outlet, *, tick_s: float = TICK_S) -> None:
+    def __init__(
+        self, streams: Streams, hub: Outlet, *, tick_s: float = TICK_S, awake: asyncio.Event | None = None
+    ) -> None:
         self._streams = streams
         self._hub = hub
         self._tick_s = tick_s
+        self._awake = awake
         self._dirty: set[int] = set()
         self._all_dirty = True
         self._wake = asyncio.Event()
@@ -99,6 +102,8 @@ class Feed:
                 async with asyncio.timeout(self._tick_s):
                     await self._wake.wait()
             except TimeoutError:
+                if self._awake is not None and not self._awake.is_set():
+                    continue
                 self._all_dirty = True
             try:
                 await self._read()

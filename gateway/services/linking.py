@@ -53,7 +53,9 @@ class Linking:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
+        awake: asyncio.Event | None = None,
     ) -> None:
+        self._awake = awake
         self._wiring = Wiring(store, upstream, log, limits or Limits(), clock, roll)
         self._ends = Ends(self._wiring, on_connected)
         self._store = store
@@ -106,6 +108,11 @@ class Linking:
             sentence = f"Linking was cancelled: {why.rstrip('.')}."
             await self._wiring.note(session_id, "link_cancelled", sentence, actor=actor.name)
         return is_ended
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an attempt is followed here, or being ended."""
+        return bool(self._posts or self._side_tasks)
 
     # -------------------------------------------------------------------------------------- told by others
 
@@ -163,7 +170,8 @@ class Linking:
         try:
             if loop.time() >= self._look_at:
                 self._look_at = loop.time() + LOOK_S * (0.8 + 0.4 * self._wiring.roll())
-                await self._look()
+                if self._awake is None or self._awake.is_set():
+                    await self._look()
             rung, self._rung = self._rung, set()
             for session_id in rung & self._posts.keys():
                 await self._judge(session_id)

@@ -35,16 +35,24 @@ class RetentionStore(Protocol):
 
 class Retention:
     def __init__(
-        self, store: RetentionStore, leases: Leases, *, roll: Callable[[], float] = random.random
+        self,
+        store: RetentionStore,
+        leases: Leases,
+        *,
+        roll: Callable[[], float] = random.random,
+        awake: asyncio.Event | None = None,
     ) -> None:
         self._store = store
         self._leases = leases
         self._roll = roll
+        self._awake = awake
 
     async def run(self) -> None:
         # Not in the first moments of a gateway, and not with all others.
         await asyncio.sleep(30.0 + 60.0 * self._roll())
         while True:
+            if self._awake is not None:
+                await self._awake.wait()
             is_done = True
             try:
                 if await self._leases.acquire(LEASE):

@@ -75,11 +75,13 @@ class States:
         outlet: StateOutlet,
         picture: Callable[[str], str],
         on_change: Callable[[Sequence[int]], None] = lambda ids: None,
+        awake: asyncio.Event | None = None,
     ) -> None:
         self._store = store
         self._outlet = outlet
         self._picture = picture
         self._on_change = on_change
+        self._awake = awake
         self._rows: dict[int, StateRow] = {}
         self._pictures: dict[int, tuple[str, str | None]] = {}
         self._dirty: set[int] = set()
@@ -97,6 +99,10 @@ class States:
     async def open(self) -> None:
         self._rows = {row.session_id: row for row in await self._store.read_states(None)}
 
+    async def look(self) -> None:
+        """Returns when everything committed before has been published. Raises StoreUnavailable."""
+        await self._refresh(None)
+
     async def run(self) -> None:
         failures = 0
         while True:
@@ -104,6 +110,8 @@ class States:
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
             except TimeoutError:
+                if self._awake is not None and not self._awake.is_set():
+                    continue
                 self._all_dirty = True
             self._wake.clear()
             everything, self._all_dirty = self._all_dirty, False

@@ -83,6 +83,7 @@ class Upkeep:
         public_url: str | None,
         clock: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
+        awake: asyncio.Event | None = None,
     ) -> None:
         self._store = store
         self._sessions = sessions
@@ -91,6 +92,7 @@ class Upkeep:
         self._public_url = public_url
         self._clock = clock
         self._roll = roll
+        self._awake = awake
         self._has_moved = False
 
     async def run(self) -> None:
@@ -99,6 +101,8 @@ class Upkeep:
         await asyncio.sleep(self._roll() * 5.0)
         next_sync = loop.time()
         while True:
+            if self._awake is not None:
+                await self._awake.wait()
             try:
                 if await self._leases.acquire(LEASE):
                     if loop.time() >= next_sync:

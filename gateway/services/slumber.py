@@ -1,0 +1,82 @@
+"""Lets a database that scales to zero sleep while nobody needs it.
+
+While it sleeps nothing here asks Postgres by itself: the listening connection is closed, and feed, states, linking,
+upkeep and retention make no looks of their own. The first socket, webhook or attempt to link wakes it. A socket is
+let in when everything written meanwhile has been read.
+
+Lifecycle: `run` lives as long as the gateway; without it nothing ever sleeps.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from gateway.domain.errors import StoreUnavailable
+
+IDLE_S = 180.0
+"""So long nobody must have needed anything."""
+
+LOOK_S = 5.0
+WAKE_S = 10.0
+"""Such a database takes a moment to come up."""
+
+
+class Ears(Protocol):
+    async def sleep(self) -> None: ...
+    def wake(self) -> None: ...
+    async def wait_until_up(self) -> None: ...
+
+
+class Slumber:
+    """`is_needed` says whether somebody is there at this moment; `look` returns when everything written so far has
+    been read; `on_deaf` tells those who are there that we cannot hear, as after any loss of the ears."""
+
+    def __init__(
+        self,
+        ears: Ears,
+        awake: asyncio.Event,
+        *,
+        is_needed: Callable[[], bool],
+        look: Callable[[], Awaitable[None]],
+        on_deaf: Callable[[], None],
+    ) -> None:
+        self._ears = ears
+        self._awake = awake
+        self._is_needed = is_needed
+        self._look = look
+        self._on_deaf = on_deaf
+        self._needed_at = 0.0
+        self._has_slept = False
+        self._waking = asyncio.Lock()
+
+    def touch(self) -> None:
+        """Something needs Postgres now. Never waits."""
+        self._needed_at = asyncio.get_running_loop().time()
+        self._ears.wake()
+
+    async def hear(self) -> None:
+        """For somebody who comes: returns once we hear Postgres again after a sleep, or it is clear that we cannot."""
+        self.touch()
+        if not self._has_slept:
+            return
+        async with self._waking:
+            if not self._has_slept:
+                return
+            try:
+                async with asyncio.timeout(WAKE_S):
+                    await self._ears.wait_until_up()
+                    await self._look()
+            except (TimeoutError, StoreUnavailable):
+                self._on_deaf()
+            self._has_slept = False
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._needed_at = loop.time()
+        while True:
+            await asyncio.sleep(min(LOOK_S, IDLE_S))
+            if self._is_needed():
+                self._needed_at = loop.time()
+            elif self._awake.is_set() and loop.time() - self._needed_at >= IDLE_S:
+                self._has_slept = True
+                await self._ears.sleep()

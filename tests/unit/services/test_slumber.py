@@ -1,0 +1,139 @@
+"""Letting a scale-to-zero database sleep, on a clock that jumps."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway.domain.errors import StoreUnavailable
+from gateway.services.slumber import IDLE_S, LOOK_S, WAKE_S, Slumber
+from tests.clock import virtual_time
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.awake = asyncio.Event()
+        self.awake.set()
+        self.up = asyncio.Event()
+        self.up.set()
+        self.is_away = False
+        self.sleeps = 0
+
+    async def sleep(self) -> None:
+        self.sleeps += 1
+        self.awake.clear()
+        self.up.clear()
+
+    def wake(self) -> None:
+        self.awake.set()
+        if not self.is_away:
+            asyncio.get_running_loop().call_later(2.0, self.up.set)  # so long it takes to come up
+
+    async def wait_until_up(self) -> None:
+        await self.up.wait()
+
+
+class House:
+    """Somebody may be in it; what has been looked at and told is written down."""
+
+    def __init__(self) -> None:
+        self.ears = Ears()
+        self.is_needed = False
+        self.log: list[str] = []
+        self.slumber = Slumber(
+            self.ears,
+            self.ears.awake,
+            is_needed=lambda: self.is_needed,
+            look=self._look,
+            on_deaf=lambda: self.log.append("deaf"),
+        )
+
+    async def _look(self) -> None:
+        assert self.ears.up.is_set(), "looked before it could hear"
+        self.log.append("look")
+
+
+@contextlib.asynccontextmanager
+async def running(house: House) -> AsyncIterator[None]:
+    task = asyncio.create_task(house.slumber.run(), name="slumber")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@virtual_time
+async def test_it_sleeps_once_nobody_has_been_there_for_a_while() -> None:
+    house = House()
+    house.is_needed = True
+    async with running(house):
+        await asyncio.sleep(3 * IDLE_S)
+        assert house.ears.sleeps == 0
+        house.is_needed = False
+        await asyncio.sleep(IDLE_S - 2 * LOOK_S)
+        assert house.ears.sleeps == 0
+        await asyncio.sleep(4 * LOOK_S)
+        assert house.ears.sleeps == 1
+        await asyncio.sleep(3 * IDLE_S)
+        assert house.ears.sleeps == 1
+
+
+@virtual_time
+async def test_a_webhook_now_and_then_keeps_it_awake_and_one_wakes_it() -> None:
+    house = House()
+    async with running(house):
+        for _ in range(10):
+            await asyncio.sleep(IDLE_S / 2)
+            house.slumber.touch()
+        assert house.ears.sleeps == 0
+        await asyncio.sleep(2 * IDLE_S)
+        house.slumber.touch()
+        assert house.ears.awake.is_set()
+
+
+@virtual_time
+async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() -> None:
+    house = House()
+    async with running(house):
+        await asyncio.sleep(2 * IDLE_S)
+        await asyncio.gather(*(house.slumber.hear() for _ in range(5)))
+        assert house.log == ["look"]
+        assert house.ears.up.is_set()
+        await house.slumber.hear()
+        assert house.log == ["look"]
+
+
+@virtual_time
+async def test_whoever_comes_while_nothing_sleeps_does_not_wait() -> None:
+    house = House()
+    house.ears.up.clear()  # cut off: then everybody has been told, and the truth is in other hands
+    await house.slumber.hear()
+
+    assert house.log == []
+
+
+@virtual_time
+async def test_if_it_does_not_come_up_everybody_is_told_and_nobody_waits_for_ever() -> None:
+    house = House()
+    async with running(house):
+        await asyncio.sleep(2 * IDLE_S)
+        house.ears.is_away = True
+        async with asyncio.timeout(WAKE_S + 1):
+            await house.slumber.hear()
+        assert house.log == ["deaf"]
+
+
+@virtual_time
+async def test_if_it_cannot_be_read_after_all_everybody_is_told() -> None:
+    house = House()
+
+    async def look() -> None:
+        raise StoreUnavailable("gone again")
+
+    house.slumber._look = look
+    async with running(house):
+        await asyncio.sleep(2 * IDLE_S)
+        await house.slumber.hear()
+
+    assert house.log == ["deaf"]
