@@ -13,9 +13,11 @@ from collections.abc import Iterable
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.stream import Position, ResetReason, Standing
 from gateway.realtime import protocol
+from gateway.realtime.cursors import Cursor
 from gateway.realtime.framing import Burst, Frame
-from gateway.realtime.hub import Cursor, Hub, burst_of
-from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet, wait_until_read
+from gateway.realtime.hub import Hub
+from gateway.realtime.news import burst_of
+from gateway.realtime.outlet import Outlet, wait_until_read
 from gateway.realtime.pages import Lost, next_page
 from gateway.services.feed import StreamReader
 
@@ -60,10 +62,7 @@ class Follower(ABC):
     # ------------------------------------------------------------------------------------------ the hub's
 
     def send(self, burst: Burst) -> bool:
-        if self.outlet.buffered() > WRITE_LIMIT_BYTES:
-            return False
-        self.outlet.write(burst)
-        return True
+        return self.outlet.offer(burst)
 
     def catch_up(self) -> None:
         if self._is_open and self._catcher is None:

@@ -7,91 +7,35 @@ the stream. A cursor turns LIVE only in a step without `await`, so nothing falls
 Dialects differ in one thing only: what they make of an event. Each cursor has an encoder; cursors that share one
 get the same frames, made once. An encoder may make no frame of an event (a filter leaves it out): the cursor goes
 on all the same.
+
+Many subscribers are written to in slices. An inbox may move again meanwhile: whoever has not been reached yet gets
+the older and the newer events in one write.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
 from gateway.realtime import protocol
-from gateway.realtime.framing import Burst, Frame
+from gateway.realtime.cursors import Cursor, Listener, Stream, Watcher
+from gateway.realtime.framing import Frame
+from gateway.realtime.news import News
+from gateway.realtime.slices import Slices, each, steps
 from gateway.realtime.tail import Encoder, Frames, Page, Tails
 from gateway.services.states import StateValue
 
-
-class Listener(Protocol):
-    """What the hub asks of whoever follows streams."""
-
-    def send(self, burst: Burst) -> bool:
-        """Writes, or says False: over its write limit (the cursor then falls back to CATCHING_UP)."""
-
-    def catch_up(self) -> None:
-        """Some cursor of this connection is CATCHING_UP now."""
-
-    def appear(self, inbox: Inbox, start: Position) -> None:
-        """An inbox came into being after this connection said that it wants to know of new ones."""
-
-    def covers(self, inbox: int) -> bool: ...
-
-
-class Watcher(Listener, Protocol):
-    """What it asks of whoever watches states, too."""
-
-    def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
-    def sees_link(self) -> bool: ...
-
-
-class Cursor:
-    """How far one connection has come in one inbox. An inbox covered by two topics of ours has one cursor."""
-
-    __slots__ = ("connection", "encode", "epoch", "inbox", "off", "since", "standing", "topics")
-
-    def __init__(self, connection: Listener, inbox: Inbox, start: Position, encode: Encoder) -> None:
-        self.connection = connection
-        self.encode = encode
-        self.inbox = inbox
-        self.standing = Standing.CATCHING_UP
-        self.topics: set[str] = set()
-        self.start_from(start)
-
-    def start_from(self, start: Position) -> None:
-        """Everything after `since` up to `off` has been sent."""
-        self.since = self.off = start.off
-        self.epoch = start.epoch
-
-
-class _Stream:
-    """What the hub knows of an inbox: what has been published, and who follows, in which encoding."""
-
-    __slots__ = ("cursors", "epoch", "off")
-
-    def __init__(self, off: int, epoch: str) -> None:
-        self.off = off
-        self.epoch = epoch
-        self.cursors: dict[Encoder, set[Cursor]] = {}
-
-    def add(self, cursor: Cursor) -> None:
-        self.cursors.setdefault(cursor.encode, set()).add(cursor)
-
-    def discard(self, cursor: Cursor) -> None:
-        same = self.cursors.get(cursor.encode)
-        if same is not None:
-            same.discard(cursor)
-            if not same:
-                del self.cursors[cursor.encode]
-
-    def all_cursors(self) -> list[Cursor]:
-        return [cursor for same in self.cursors.values() for cursor in same]
+_LIVE = Standing.LIVE
 
 
 class Hub:
     def __init__(self, encode: Encoder) -> None:
         """`encode` is our own dialect's; its frames are kept ready in the tail."""
         self._encode = encode
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._wild: set[Listener] = set()
         self._states: dict[str, set[Watcher]] = {}
         self._tails = Tails(encode)
+        self._slices = Slices()
         self.connections: set[Watcher] = set()
 
     # ------------------------------------------------------------------------------------------ streams
@@ -110,35 +54,57 @@ class Hub:
         return bool(stream and stream.cursors) or any(wild.covers(inbox) for wild in self._wild)
 
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
-        """Events right after the published position, in order, to everybody who is LIVE."""
+        """Events right after the published position, in order, to everybody who is LIVE: now, or within a few turns
+        of the loop if they are many."""
         stream = self._streams[inbox]
-        stream.off = events[-1].off
+        first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
-        # A connection that fails may leave while we walk over it.
-        for encode, cursors in tuple(stream.cursors.items()):
+        for encode in stream.cursors:
             frames = [encode(event) for event in events]
             if encode is self._encode:
                 own = frames
-            self._deliver(stream, tuple(cursors), events, frames)
+            news = stream.news.get(encode)
+            if news is None or news.end != first:  # nobody asked for this encoding a moment ago
+                news = stream.news[encode] = News(first)
+            news.add(frames)
         self._tails.keep(inbox, events, own, with_events=len(stream.cursors) > 1)
+        if not stream.is_walking:
+            stream.is_walking = True
+            self._slices.start(self._walk(stream))
 
-    def _deliver(
-        self,
-        stream: _Stream,
-        cursors: Sequence[Cursor],
-        events: Sequence[Event],
-        frames: list[Frames],
-    ) -> None:
-        first, last = events[0].off, events[-1].off
-        whole = burst_of(frames)
+    def _walk(self, stream: Stream) -> Iterator[None]:
+        try:
+            reached = -1
+            while stream.news and stream.off != reached:
+                reached = stream.off
+                for encode in tuple(stream.news):
+                    # A connection that fails may leave while we walk over them.
+                    for some in steps(tuple(stream.cursors.get(encode, ()))):
+                        news = stream.news.get(encode)
+                        if news is None:  # another history has begun meanwhile
+                            break
+                        self._deliver(stream, some, news)
+                        yield
+                for news in stream.news.values():
+                    news.drop(reached)
+        finally:
+            stream.news = {}
+            stream.is_walking = False
+
+    def _deliver(self, stream: Stream, cursors: Sequence[Cursor], news: News) -> None:
+        off = stream.off
+        begin, burst = -1, None
         for cursor in cursors:
-            if cursor.standing is not Standing.LIVE or cursor.off >= last:
+            after = cursor.off
+            if cursor.standing is not _LIVE or after >= off:
                 continue
-            burst = whole
-            if cursor.off >= first:  # read ahead of the feed: it has seen a part of these already
-                burst = burst_of(frames[cursor.off - first + 1 :])
+            if after != begin:
+                if after + 1 < news.first or cursor.epoch != stream.epoch:
+                    self._fall_back(cursor)  # it was passed over: the catch-up knows what it needs
+                    continue
+                begin, burst = after, news.after(after)
             if burst is None or cursor.connection.send(burst):
-                cursor.off = last
+                cursor.off = off
             else:
                 self._fall_back(cursor)
 
@@ -146,13 +112,14 @@ class Hub:
         """Takes note of an inbox's top without frames: it is new, nobody here follows it, or its epoch is new."""
         stream = self._streams.get(inbox)
         if stream is None:
-            self._streams[inbox] = _Stream(extent.top, extent.epoch)
+            self._streams[inbox] = Stream(extent.top, extent.epoch)
             for connection in tuple(self._wild):
                 if connection.covers(inbox):
                     # Created after the subscription: its history from the beginning is news to this client.
                     connection.appear(inbox, Position(extent.floor, extent.epoch))
             return
         stream.off, stream.epoch = extent.top, extent.epoch
+        stream.news.clear()  # whoever has not been reached falls back
         self._tails.drop(inbox)
         for cursor in stream.all_cursors():
             if cursor.epoch != extent.epoch or cursor.off < extent.top:
@@ -187,15 +154,19 @@ class Hub:
         cursor.topics.discard(topic)
         if cursor.topics:
             return False
-        self._streams[cursor.inbox].discard(cursor)
+        self._let_go(cursor)
         return True
+
+    def _let_go(self, cursor: Cursor) -> None:
+        cursor.standing = Standing.CATCHING_UP  # a walk under way passes it over
+        self._streams[cursor.inbox].discard(cursor)
 
     def go_live(self, cursor: Cursor) -> bool:
         """LIVE if the cursor has reached what is published; False if there is more to read."""
         stream = self._streams[cursor.inbox]
         if cursor.epoch != stream.epoch or cursor.off < stream.off:
             return False
-        cursor.standing = Standing.LIVE
+        cursor.standing = _LIVE
         return True
 
     def from_tail(self, cursor: Cursor, max_bytes: int) -> Page | None:
@@ -239,31 +210,34 @@ class Hub:
             watchers = self._states.get(topic)
             if not watchers:
                 continue
-            ready = protocol.state_frame(topic, value)
-            for connection in tuple(watchers):
-                if connection.covers(value.session_id) and (value.part != "link" or connection.sees_link()):
-                    connection.send_state((topic, value.session_id, value.part), ready, value.expires_at)
+            send = partial(self._send_state, topic, value, protocol.state_frame(topic, value))
+            self._slices.start(each(tuple(watchers), send))
+
+    def _send_state(self, topic: str, value: StateValue, ready: Frame, connection: Watcher) -> None:
+        # It may have left since; who has come since has got the newest value with its answer.
+        if connection not in self._states.get(topic, ()) or not connection.covers(value.session_id):
+            return
+        if value.part != "link" or connection.sees_link():
+            connection.send_state((topic, value.session_id, value.part), ready, value.expires_at)
 
     # ------------------------------------------------------------------------------------------ everybody
 
     def broadcast(self, kind: str, ready: Frame) -> None:
         """A word to all; whoever cannot take it now gets the newest of its kind later."""
-        for connection in tuple(self.connections):
-            connection.send_state((kind, 0, ""), ready, None)
+
+        def send(connection: Watcher) -> None:
+            if connection in self.connections:
+                connection.send_state((kind, 0, ""), ready, None)
+
+        self._slices.start(each(tuple(self.connections), send))
 
     def forget(self, connection: Listener, cursors: Iterable[Cursor]) -> None:
         """A connection has ended."""
         self._wild.discard(connection)
         for cursor in cursors:
-            self._streams[cursor.inbox].discard(cursor)
+            self._let_go(cursor)
 
     def forget_watcher(self, connection: Watcher, topics: Iterable[str]) -> None:
         self.connections.discard(connection)
         for topic in topics:
             self.unwatch_state(connection, topic)
-
-
-def burst_of(frames: Iterable[Frames]) -> Burst | None:
-    """The frames of some events as one burst; None if there are none."""
-    flat = [frame for made in frames for frame in made]
-    return Burst(flat) if flat else None

@@ -36,6 +36,9 @@ class Outlet(Protocol):
         """Bytes written and not yet taken by the kernel."""
 
     def write(self, burst: Burst) -> None: ...
+    def offer(self, burst: Burst) -> bool:
+        """Writes, or says False: what waits already is over the write limit."""
+
     def ping(self) -> None: ...
     async def drained(self) -> None:
         """Returns when the buffer has fallen below its low mark. Raises ConnectionError if the client is gone."""
@@ -104,6 +107,12 @@ class AsgiOutlet:
             self._bytes += len(ready.text)
         self._drained.clear()
         self._ready.set()
+
+    def offer(self, burst: Burst) -> bool:
+        if self._bytes > WRITE_LIMIT_BYTES:
+            return False
+        self.write(burst)
+        return True
 
     def ping(self) -> None:
         pass  # ASGI has no ping; the server sends its own

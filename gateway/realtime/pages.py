@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from gateway.domain.stream import Position, ResetReason, check_position
-from gateway.realtime.hub import Cursor, Hub
+from gateway.realtime.cursors import Cursor
+from gateway.realtime.hub import Hub
 from gateway.realtime.tail import Page
 from gateway.services.feed import StreamReader
 

@@ -12,6 +12,7 @@ from gateway.domain.stream import Event, Extent, Inbox, Position
 from gateway.realtime.connection import Connection
 from gateway.realtime.framing import Burst, Frame, frame
 from gateway.realtime.hub import Hub
+from gateway.realtime.outlet import WRITE_LIMIT_BYTES
 
 BOX = Inbox(12)
 
@@ -35,6 +36,12 @@ class Outlet:
     def write(self, burst: Burst) -> None:
         self.frames.extend(orjson.loads(item.text) for item in burst.frames)
         self.wrote.set()
+
+    def offer(self, burst: Burst) -> bool:
+        if self.load > WRITE_LIMIT_BYTES:
+            return False
+        self.write(burst)
+        return True
 
     def ping(self) -> None: ...
     async def drained(self) -> None:

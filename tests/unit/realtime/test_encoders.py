@@ -7,9 +7,10 @@ import pytest
 from gateway.domain.stream import Event, Extent, Inbox, Position, ResetReason, Standing
 from gateway.realtime import follower
 from gateway.realtime.connection import Connection
+from gateway.realtime.cursors import Cursor
 from gateway.realtime.follower import Follower
 from gateway.realtime.framing import Frame, frame
-from gateway.realtime.hub import Cursor, Hub
+from gateway.realtime.hub import Hub
 from gateway.realtime.tail import TAIL_EVENTS, Encoder
 from tests.unit.realtime.connection_fakes import ADMIN, BOX, Outlet, Streams, encode, events
 

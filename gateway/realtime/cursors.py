@@ -1,0 +1,76 @@
+"""Who follows an inbox, how far each has come, and what is on its way to them."""
+
+from typing import Protocol
+
+from gateway.domain.stream import Inbox, Position, Standing
+from gateway.realtime.framing import Burst, Frame
+from gateway.realtime.news import News
+from gateway.realtime.tail import Encoder
+
+
+class Listener(Protocol):
+    """What the hub asks of whoever follows streams."""
+
+    def send(self, burst: Burst) -> bool:
+        """Writes, or says False: over its write limit (the cursor then falls back to CATCHING_UP)."""
+
+    def catch_up(self) -> None:
+        """Some cursor of this connection is CATCHING_UP now."""
+
+    def appear(self, inbox: Inbox, start: Position) -> None:
+        """An inbox came into being after this connection said that it wants to know of new ones."""
+
+    def covers(self, inbox: int) -> bool: ...
+
+
+class Watcher(Listener, Protocol):
+    """What it asks of whoever watches states, too."""
+
+    def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
+    def sees_link(self) -> bool: ...
+
+
+class Cursor:
+    """How far one connection has come in one inbox. An inbox covered by two topics of ours has one cursor."""
+
+    __slots__ = ("connection", "encode", "epoch", "inbox", "off", "since", "standing", "topics")
+
+    def __init__(self, connection: Listener, inbox: Inbox, start: Position, encode: Encoder) -> None:
+        self.connection = connection
+        self.encode = encode
+        self.inbox = inbox
+        self.standing = Standing.CATCHING_UP
+        self.topics: set[str] = set()
+        self.start_from(start)
+
+    def start_from(self, start: Position) -> None:
+        """Everything after `since` up to `off` has been sent."""
+        self.since = self.off = start.off
+        self.epoch = start.epoch
+
+
+class Stream:
+    """What the hub knows of an inbox: what has been published, what is on its way, and who follows, in which
+    encoding."""
+
+    __slots__ = ("cursors", "epoch", "is_walking", "news", "off")
+
+    def __init__(self, off: int, epoch: str) -> None:
+        self.off = off
+        self.epoch = epoch
+        self.cursors: dict[Encoder, set[Cursor]] = {}
+        self.news: dict[Encoder, News] = {}
+        self.is_walking = False
+
+    def add(self, cursor: Cursor) -> None:
+        self.cursors.setdefault(cursor.encode, set()).add(cursor)
+
+    def discard(self, cursor: Cursor) -> None:
+        same = self.cursors.get(cursor.encode)
+        if same is not None:
+            same.discard(cursor)
+            if not same:
+                del self.cursors[cursor.encode]
+
+    def all_cursors(self) -> list[Cursor]:
+        return [cursor for same in self.cursors.values() for cursor in same]
