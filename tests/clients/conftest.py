@@ -52,12 +52,12 @@ class Sdk:
         return response["data"]
 
 
-def require_node_modules() -> str:
+def require_node_modules(package: str = "wasenderapi") -> str:
     """Where node is; skips the test, naming what is missing, if it or the packages are not there."""
     if NODE is None:
         pytest.skip("node is missing: install the package `nodejs`")
-    if not (HERE / "node_modules" / "wasenderapi").is_dir():
-        pytest.skip("the npm package `wasenderapi` is missing: run `npm ci` in tests/clients")
+    if not (HERE / "node_modules" / package).is_dir():
+        pytest.skip(f"the npm package `{package}` is missing: run `npm ci` in tests/clients")
     return NODE
 
 
