@@ -6,6 +6,7 @@ How it catches up is in `follower`. Over its write limit, of its states only the
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gateway.domain.access import Act, Principal
 from gateway.domain.stream import Inbox, Position, ResetReason, Standing
@@ -20,18 +21,25 @@ from gateway.services.feed import StreamReader
 MAX_VALUES_BYTES = 200 * 1024
 """Of the values inside one `subscribed`; the rest follows as frames of their own."""
 
+MAX_TOPS = 1000
+"""Inboxes in one frame: 100 bytes each at the most, and a frame holds 256 KiB. A client merges the frames."""
+
 StateKey = tuple[str, int, str]
 """Topic, session, part: a newer value replaces an unsent older one of the same key."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """A stream topic of this connection; `is_announced` once `subscribed` has been sent for where it stands."""
+    """A stream topic of this connection; `is_announced` once `subscribed` has been sent for where it stands.
+
+    `untold` are inboxes that further frames of the same `subscribed` are still to name.
+    """
 
     ref: str | None
     name: str
     cursors: dict[int, Cursor] = field(default_factory=dict)
     is_announced: bool = False
+    untold: list[int] = field(default_factory=list)
 
 
 class Connection(Follower):
@@ -128,7 +136,10 @@ class Connection(Follower):
     def beat(self) -> None:
         """The heartbeat: how far each inbox that moved since the last one has been sent, and a ping."""
         # Not the hub's top: a client that is catching up would take what is still to come for lost.
-        tops = {inbox: item.off for inbox, item in self._cursors.items() if self._told.get(inbox) != item.off}
+        moved = (
+            (inbox, item.off) for inbox, item in self._cursors.items() if self._told.get(inbox) != item.off
+        )
+        tops = dict(islice(moved, MAX_TOPS))  # the others come with the next one
         if self.send(Burst([protocol.heartbeat(tops)])):
             self._told.update(tops)
             self.outlet.ping()
@@ -196,7 +207,10 @@ class Connection(Follower):
             frame, expires_at = self._pending.pop(key)
             if expires_at is None or expires_at > now:
                 self.outlet.write(Burst([frame]))
-        return bool(self._pending)
+        everything = self._subscriptions.get("inbox:*")
+        while everything and everything.untold and self.outlet.buffered() <= WRITE_LIMIT_BYTES:
+            self._tell_tops(everything)
+        return bool(self._pending) or bool(everything and everything.untold)
 
     def _on_reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
         self.reset(cursor.inbox, reason, position)
@@ -214,10 +228,21 @@ class Connection(Follower):
             if subscription.is_announced or any(item.standing is not Standing.LIVE for item in cursors):
                 continue
             subscription.is_announced = True
-            tops = {item.inbox: Position(item.off, item.epoch) for item in cursors}
-            self._told.update({inbox: top.off for inbox, top in tops.items()})
             if subscription.name == "inbox:*":
-                self.reply(protocol.subscribed_all(subscription.ref, tops))
+                subscription.untold = sorted(subscription.cursors, reverse=True)
+                self._tell_tops(subscription)
+                if subscription.untold:
+                    self.catch_up()
             else:
-                (top,) = tops.values()
+                (item,) = cursors
+                self._told[item.inbox] = item.off
+                top = Position(item.off, item.epoch)
                 self.reply(protocol.subscribed(subscription.ref, subscription.name, top))
+
+    def _tell_tops(self, subscription: Subscription) -> None:
+        """The next frame of `subscribed`: each top as it is at this moment, which is what has been sent."""
+        names, subscription.untold = subscription.untold[-MAX_TOPS:], subscription.untold[:-MAX_TOPS]
+        told = [subscription.cursors[name] for name in reversed(names) if name in subscription.cursors]
+        self._told.update({item.inbox: item.off for item in told})
+        tops = {item.inbox: Position(item.off, item.epoch) for item in told}
+        self.reply(protocol.subscribed_all(subscription.ref, tops, has_more=bool(subscription.untold)))

@@ -107,8 +107,8 @@ class Follower(ABC):
                 is_pending = self._send_pending()
                 behind = [item for item in self._all_cursors() if item.standing is Standing.CATCHING_UP]
                 if not behind and not is_pending:
+                    self._catcher = None  # before: what is announced may leave something to be sent
                     self._announce()
-                    self._catcher = None
                     return
                 for cursor in behind:
                     await self._advance(cursor)

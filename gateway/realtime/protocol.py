@@ -80,9 +80,11 @@ def subscribed(ref: str | None, topic: str, position: Position) -> Frame:
     )
 
 
-def subscribed_all(ref: str | None, tops: Mapping[Inbox, Position]) -> Frame:
+def subscribed_all(ref: str | None, tops: Mapping[Inbox, Position], *, has_more: bool = False) -> Frame:
+    """`has_more`: another frame names further inboxes."""
     named = {str(inbox): {"off": top.off, "epoch": top.epoch} for inbox, top in sorted(tops.items())}
-    return frame({"type": "subscribed", "ref": ref, "topic": "inbox:*", "tops": named})
+    more = {"more": True} if has_more else {}
+    return frame({"type": "subscribed", "ref": ref, "topic": "inbox:*", "tops": named, **more})
 
 
 def subscribed_state(ref: str | None, topic: str, values: Iterable[Frame]) -> Frame:
