@@ -41,7 +41,8 @@ class Manners:
     path: str = "/ws"
     headers: str = ""
     steps: Sequence[tuple[str, str]] = ()
-    """What to wait for after the handshake, and what to say then ("" = nothing); TOPIC is the client's own."""
+    """What to wait for after the handshake ("" = nothing), and what to say then ("" = nothing); TOPIC is the client's
+    own."""
 
 
 class Crowd:
@@ -139,6 +140,8 @@ class Crowd:
 
 
 def _read_past(each: socket.socket, rest: bytes, wanted: bytes) -> bytes:
+    if not wanted:
+        return rest
     while wanted not in rest:
         data = each.recv(65536)
         if not data:

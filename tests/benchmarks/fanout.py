@@ -4,7 +4,7 @@ import time
 
 from tests.benchmarks.crowd import PAYLOAD_BYTES, Crowd
 from tests.benchmarks.figures import Run
-from tests.benchmarks.gateways import crowd_of
+from tests.benchmarks.gateways import SUPABASE, crowd_of
 from tests.benchmarks.machine import median
 from tests.benchmarks.peers.listed import FLOOR, PEERS, Peer
 from tests.benchmarks.publishing import AsRows, OverHttp, Publisher
@@ -104,6 +104,8 @@ def run_part(run: Run) -> None:
             measure.warm_up()
             single = measure.per_delivery_us(size.rounds, size.messages)
             joined = measure.per_delivery_us(size.rounds, max(1, size.messages // 3), JOINED)
+            crowd.close()
+            supabase = _supabase_us(run, process, port, publisher)
         finally:
             publisher.close()
             crowd.close()
@@ -112,7 +114,27 @@ def run_part(run: Run) -> None:
         if name in peers:
             limits[f"{single / peers[name]:.2f} × {name} (≤ {share:.2g})"] = single <= share * peers[name]
     run.add(PART, "gateway", single, "µs", "; ".join(limits), is_met=all(limits.values()))
+    run.add(
+        PART,
+        "gateway, Supabase frames",
+        supabase,
+        "µs",
+        f"{supabase / single:.2f} × gateway (≤ 1.2)",
+        is_met=supabase <= 1.2 * single,
+    )
     target = f"≤ 2 µs or {0.3 * floor:.2f} µs (0.3 × floor)"
     run.add(
         PART, "gateway, ten messages at once", joined, "µs", target, is_met=joined <= max(2.0, 0.3 * floor)
     )
+
+
+def _supabase_us(run: Run, process: Served, port: int, publisher: Publisher) -> float:
+    """The same rows to as many of Supabase's clients, by the same gateway."""
+    crowd = Crowd(port, SUPABASE)
+    try:
+        crowd.grow_to(run.size.connections)
+        measure = Measure(process, crowd, publisher)
+        measure.warm_up()
+        return measure.per_delivery_us(run.size.rounds, run.size.messages)
+    finally:
+        crowd.close()

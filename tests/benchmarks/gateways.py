@@ -29,6 +29,16 @@ MANNERS = Manners(
     steps=[('"welcome"', _SUBSCRIBE), ('"subscribed"', "")],
 )
 
+_JOIN = (
+    '["1","1","realtime:bench","phx_join",{"config":{"postgres_changes":'
+    '[{"event":"*","schema":"public","table":"whatsapp_incoming_messages"}]}}]'
+)
+SUPABASE = Manners(
+    path=f"/realtime/v1/websocket?apikey={BEARER}&vsn=2.0.0",
+    steps=[("", _JOIN), ("Subscribed to PostgreSQL", "")],
+)
+"""As Supabase's clients speak to it."""
+
 
 def name_of(dsn: str) -> str:
     """The database's name."""
@@ -44,7 +54,8 @@ class Ground:
 
     runner: asyncio.Runner
     server: EmbeddedPostgres
-    folder: Path
+    data_dir: Path
+    """Of gateways; on a disk, since they refuse to keep webhooks in memory."""
 
     @contextmanager
     def database(self, template: str = "migrated") -> Iterator[str]:
@@ -76,7 +87,7 @@ class Ground:
             **(more or {}),
             "DATABASE_URL": dsn,
             "GATEWAY_SECRET": SECRET,
-            "GATEWAY_DATA_DIR": str(self.folder / "gateway"),
+            "GATEWAY_DATA_DIR": str(self.data_dir),
             # Nobody answers there: what the sessions' table says stays.
             "WASENDER_BASE_URL": "http://127.0.0.1:9",
             "WASENDER_TOKEN": "none",
@@ -91,10 +102,10 @@ def ground(*, is_durable: bool) -> Iterator[Ground]:
     folder = Path(tempfile.mkdtemp(prefix="gateway-bench-")) if is_durable else make_folder()
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder, settings=None if is_durable else FAST)
-    with asyncio.Runner() as runner:
+    with asyncio.Runner() as runner, tempfile.TemporaryDirectory(prefix="gateway-bench-data-") as data_dir:
         server.start_now()
         try:
-            made = Ground(runner, server, folder)
+            made = Ground(runner, server, Path(data_dir))
             made.execute("postgres", "CREATE DATABASE migrated")
             runner.run(migrate(server.dsn_of("migrated"), report=lambda _: None))
             yield made
