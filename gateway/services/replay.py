@@ -43,7 +43,8 @@ our own transactions, which an outage cut off, and which Postgres will have ende
 
 WRITE_S = 10.0
 FEW = 256
-"""So many webhooks are replayed while the pumps wait."""
+HANDOVER_PAGES = 8
+"""At most so many webhooks, and pages of them, are replayed while the pumps wait."""
 
 REPLAYED = Counter("gateway_replayed_webhooks", "Webhooks brought from the spool to Postgres.", ["outcome"])
 
@@ -87,6 +88,8 @@ class Replay:
         self._locked_since: dict[int, float] = {}
         self._to_hold: list[tuple[int, int, frozenset[str]]] = []
         self._moved = 0
+        self._left = 0
+        """How many of this round's webhooks were replayed, and how many had to stay."""
 
     async def run(self) -> None:
         tries = 0
@@ -136,30 +139,34 @@ class Replay:
         """Everything that can be committed now. Raises Unavailable or ConfigError where it could not go on."""
         self._blocked.clear()
         self._locked_tables.clear()
-        self._moved = 0
+        self._moved = self._left = 0
         await self._forget_done()
-        last, left = await self._pass(0)
-        if self._moved and left < self._spool.count() <= left + FEW:
-            # What came meanwhile, and then nothing more: from then on webhooks go to Postgres by themselves.
-            with self._spool.handing_over():
-                await self._pass(last)
+        last = 0
+        while page := await self._spool.page(last):
+            last = page[-1].id
+            await self._take(page)
+            if self._moved and 0 < self._spool.count() - self._left <= FEW:
+                await self._hand_over(last)
+                return
 
-    async def _pass(self, after: int) -> tuple[int, int]:
-        """All pages after that webhook. The last one seen, and how many of them stayed."""
-        left = 0
-        while page := await self._spool.page(after):
-            after = page[-1].id
-            items = [
-                (entry, delivery_of(entry, self._read, self._now()))
-                for entry in page
-                if entry.id not in self._done
-            ]
-            moved = self._moved
-            for batch in in_order(items):
-                await self._write([item for item in batch if not self._stays_behind(item)])
-            left += len(items) - (self._moved - moved)
-            await self._keep_holding()
-        return after, left
+    async def _hand_over(self, last: int) -> None:
+        """The rest, and then nothing more: while pumps wait, they append nothing that later ones would follow."""
+        with self._spool.handing_over():
+            for _ in range(HANDOVER_PAGES):
+                page = await self._spool.page(last)
+                if not page:
+                    return
+                last = page[-1].id
+                await self._take(page)
+
+    async def _take(self, page: Sequence[Spooled]) -> None:
+        fresh = [entry for entry in page if entry.id not in self._done]
+        items = [(entry, delivery_of(entry, self._read, self._now())) for entry in fresh]
+        moved = self._moved
+        for batch in in_order(items):
+            await self._write([item for item in batch if not self._stays_behind(item)])
+        self._left += len(items) - (self._moved - moved)
+        await self._keep_holding()
 
     def _stays_behind(self, item: Item) -> bool:
         """Whether it follows something that a lock keeps out; then it keeps out what follows it."""

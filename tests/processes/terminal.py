@@ -125,6 +125,8 @@ class Terminal:
         self.env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
+            # Root's own would be a folder of the machine.
+            "GATEWAY_DATA_DIR": str(folder / "data"),
             "PYTHONPATH": str(CHECKOUT),
             "PYTHONDONTWRITEBYTECODE": "1",
             # Makes a command say everything at once, as it does to a real terminal.

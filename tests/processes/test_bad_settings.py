@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,21 @@ async def test_a_mistyped_command_line_shows_its_usage(terminal: Terminal, argum
     assert "Usage:" in ended.err
     assert "Traceback" not in ended.err
     assert ended.out == ""
+
+
+async def test_serve_refuses_a_data_folder_in_memory(terminal: Terminal, database: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        env = {"DATABASE_URL": database, "GATEWAY_SECRET": SECRET, "GATEWAY_DATA_DIR": f"{folder}/new/data"}
+        complaint = (await terminal.run("serve", "--port", "0", env=env)).complaint()
+
+    assert "is in memory (tmpfs)" in complaint
+    assert "Set GATEWAY_DATA_DIR to a folder on a disk" in complaint
+
+
+async def test_a_data_folder_that_takes_nothing_is_one_sentence(terminal: Terminal, database: str) -> None:
+    (terminal.folder / "file").write_text("")
+    folder = str(terminal.folder / "file" / "data")
+    env = {"DATABASE_URL": database, "GATEWAY_SECRET": SECRET, "GATEWAY_DATA_DIR": folder}
+    complaint = (await terminal.run("serve", "--port", "0", env=env)).complaint()
+
+    assert complaint.startswith(f"Webhooks cannot be kept in {folder}/spool while Postgres is away")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from gateway.spool.disk import DiskSpool
+from tests.spool.house import House
 
 Opener = Callable[..., Awaitable[DiskSpool]]
 
@@ -23,3 +24,8 @@ async def open_spool(tmp_path: Path) -> AsyncIterator[Opener]:
     yield open_it
     for spool in opened:
         await spool.close()
+
+
+@pytest_asyncio.fixture
+async def house(open_spool: Opener) -> House:
+    return House(await open_spool())

@@ -1,0 +1,99 @@
+"""A disk that is really full: what was taken stays, nothing is taken in vain, and there is a way back."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.errors import Unavailable
+from gateway.spool import disk
+from gateway.spool.disk import DiskSpool
+from tests.spool.support import ALL, delivery, keep, names, remove_all
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 40 MiB."""
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(40 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(MIB))
+        except OSError:
+            pass
+        try:
+            while True:
+                file.write(bytes(512))
+        except OSError:
+            pass
+
+
+async def until_refused(spool: DiskSpool) -> int:
+    """How many webhooks of 1 MiB it takes, and nothing more than there is room for."""
+    taken: list[int] = []
+
+    async def take() -> None:
+        for number in range(200):
+            await spool.append([(delivery(f"{number}", text="x" * MIB), ALL)])
+            taken.append(number)
+
+    with pytest.raises(Unavailable, match="its disk is full"):
+        await take()
+    return len(taken)
+
+
+@pytest.mark.root_only
+async def test_a_disk_is_left_some_room_and_what_was_taken_can_be_removed(small_disk: Path) -> None:
+    spool = await DiskSpool.open(small_disk / "spool", "shop")
+    try:
+        taken = await until_refused(spool)
+        assert taken > 3
+        left = os.statvfs(small_disk)
+        assert left.f_bavail * left.f_frsize > disk.RESERVE_BYTES - 2 * MIB
+        assert await names(spool) == [str(number) for number in range(taken)]
+        while await spool.page(0):
+            await remove_all(spool)
+        await spool.tidy()
+
+        assert await until_refused(spool) >= taken
+    finally:
+        await spool.close()
+
+
+@pytest.mark.root_only
+async def test_a_disk_that_somebody_else_fills_refuses_and_keeps_what_it_has(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "RESERVE_BYTES", 0)
+    spool = await DiskSpool.open(small_disk / "spool", "shop")
+    try:
+        await keep(spool, "before")
+        fill(small_disk)
+        assert await until_refused(spool) < 5
+        assert "its disk is full" in (spool.complaint() or "")
+        taken = await names(spool)
+        assert taken[0] == "before"
+        (small_disk / "filler").unlink()
+        await spool.probe()
+        assert spool.complaint() is None
+        await keep(spool, "after")
+
+        assert await names(spool) == [*taken, "after"]
+    finally:
+        await spool.close()
