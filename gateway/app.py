@@ -25,6 +25,7 @@ from gateway.ground import (
     open_vault,
     read_secret,
 )
+from gateway.http import openapi
 from gateway.http.application import application
 from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
@@ -48,7 +49,7 @@ from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.trail import TrailTable
 from gateway.postgres.upkeep import UpkeepTable
-from gateway.realtime import protocol
+from gateway.realtime import asyncapi, protocol
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub import Hub
 from gateway.realtime.roster import Roster
@@ -261,7 +262,7 @@ class Gateway:
                 *TrailRoutes(gate, Trail(trail, upstream.with_patience(PATIENT))).routes(),
                 *InboxRoutes(gate, inbox).routes(),
                 *HealthRoutes(self._readiness).routes(),
-                *DocsRoutes(UI).routes(),
+                *DocsRoutes(UI, asyncapi.document(openapi.schemas(), COOKIE)).routes(),
                 WebSocketRoute("/ws", self._realtime.serve),
                 WebSocketRoute("/realtime/v1/websocket", self._supabase.serve),
                 *self._simulator_routes(),

@@ -17,6 +17,7 @@ from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
 from gateway.serving import address_of, bind, serving
 from gateway.settings import Settings
+from tests.frames import check_frame
 
 DEADLINE_S = 20.0
 SECRET = "test-secret-of-at-least-32-characters!"
@@ -75,7 +76,7 @@ class Running:
 
 
 class Socket:
-    """A bare WebSocket client that remembers every frame."""
+    """A bare WebSocket client that remembers every frame, and holds each against its description."""
 
     def __init__(self, raw: ClientConnection) -> None:
         self.raw = raw
@@ -87,6 +88,7 @@ class Socket:
     async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(DEADLINE_S):
             frame: dict[str, Any] = json.loads(await self.raw.recv())
+        check_frame(frame)
         self.frames.append(frame)
         return frame
 

@@ -8,7 +8,7 @@ so that events already on their way are not taken for the replay. REFUSED lasts 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Protocol
 
@@ -27,6 +27,8 @@ from gateway.client.items import (
 
 Frame = Mapping[str, Any]
 PREFIX = "inbox:"
+AFTER_BYTES = 200 * 1024
+"""Of the positions in one subscribe: no frame may be over 256 KiB."""
 
 
 class Phase(Enum):
@@ -98,7 +100,8 @@ class Topic(ABC):
         match frame.get("type"):
             case "subscribed" if self._is_ours(frame) and self.phase in (Phase.JOINING, Phase.LIVE):
                 # LIVE: after a reset, or when a new login widened the topic.
-                self.phase = Phase.LIVE
+                if not frame.get("more"):
+                    self.phase = Phase.LIVE
                 self._on_subscribed(frame)
             case "unsubscribed" if self._is_ours(frame) and self.phase is Phase.LEAVING:
                 self.join()
@@ -158,7 +161,7 @@ class StreamTopic(Topic):
     def _wish(self) -> dict[str, Any]:
         # An inbox whose epoch we were never told is left out. The server then replays it from its beginning (in
         # inbox:*), and what we have already is dropped by offset.
-        known = {inbox: here for inbox, here in self._at.items() if here["epoch"] is not None}
+        known = dict(self._known())
         self._has_asked_back = self._resumes
         if not self._resumes:
             return {}
@@ -166,6 +169,16 @@ class StreamTopic(Topic):
             return {"after": known}
         own = known.get(self.name.removeprefix(PREFIX))
         return {} if own is None else {"after": own}
+
+    def _known(self) -> Iterator[tuple[str, Position]]:
+        """As many as a frame can hold; what comes again of the others is dropped by its offset."""
+        size = 0
+        for inbox, here in self._at.items():
+            if here["epoch"] is not None:
+                size += len(f'"{inbox}":{here},')
+                if size > AFTER_BYTES:
+                    return
+                yield inbox, here
 
     def _covers(self, topic: object) -> bool:
         return topic == self.name or (self.name == "inbox:*" and str(topic).startswith(PREFIX))
@@ -202,8 +215,9 @@ class StreamTopic(Topic):
         tops = frame["tops"] if "tops" in frame else {own: {"off": frame["off"], "epoch": frame["epoch"]}}
         for inbox, top in tops.items():
             self._settle(inbox, top["off"], top["epoch"])
-        self._resumes = True
-        self._emit(Live(self.position))
+        if not frame.get("more"):  # with thousands of inboxes it comes in several frames
+            self._resumes = True
+            self._emit(Live(self.position))
 
     def _settle(self, inbox: str, off: int, epoch: str) -> None:
         """The replay is over: where it ended must be where we stand."""

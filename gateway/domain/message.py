@@ -165,7 +165,8 @@ def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, 
     address = data.get("to_phone" if outgoing else "from_phone")
     data["id"] = str(data["id"])
     data["direction"] = "out" if outgoing else "in"
-    data["session_id"] = data.get("wasender_session_id") or 0
+    # Another writer's placeholder below zero names no session either; its row is in inbox 0.
+    data["session_id"] = max(0, data.get("wasender_session_id") or 0)
     data["chat"] = chat_of(data.get("chat"), address)
     data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
     return data

@@ -16,6 +16,7 @@ SESSIONS_INBOX = Inbox(-1)
 """Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
 
 ResetReason = Literal["offset_expired", "epoch_changed", "offset_unknown"]
+EventName = Literal["message.created", "message.updated", "message.status", "message.deleted"]
 Operation = Literal["INSERT", "UPDATE", "DELETE"]
 
 
@@ -82,7 +83,7 @@ def check_position(after: Position, extent: Extent) -> ResetReason | None:
 _STATUS_COLUMNS = frozenset({"status", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"})
 
 
-def event_name(event: Event) -> str:
+def event_name(event: Event) -> EventName:
     """The name of a message event: one change is one event."""
     if event.operation == "INSERT":
         return "message.created"

@@ -1,6 +1,7 @@
-"""The description of the API: for programs at /openapi.json, for people at /docs. Open to everybody."""
+"""What the API is: for programs at /openapi.json and /asyncapi.json, for people at /docs. Open to everybody."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -17,19 +18,29 @@ _CSP = (
 
 
 class DocsRoutes:
-    def __init__(self, ui: Path) -> None:
+    def __init__(self, ui: Path, asyncapi: dict[str, Any]) -> None:
+        """`asyncapi` describes the WebSockets."""
         self._ui = ui
-        self._document = orjson.dumps(document())
+        self._rest = orjson.dumps(document())
+        self._sockets = orjson.dumps(asyncapi)
 
     def routes(self) -> list[Route]:
         return [
             Route("/openapi.json", self._openapi, methods=["GET"]),
+            Route("/asyncapi.json", self._asyncapi, methods=["GET"]),
             Route("/docs", self._docs, methods=["GET"]),
         ]
 
     async def _openapi(self, request: Request) -> Response:
-        return Response(self._document, media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return _json(self._rest)
+
+    async def _asyncapi(self, request: Request) -> Response:
+        return _json(self._sockets)
 
     async def _docs(self, request: Request) -> Response:
         page = (self._ui / "docs.html").read_text(encoding="utf-8")
         return HTMLResponse(page, headers={"Cache-Control": "no-cache", "Content-Security-Policy": _CSP})
+
+
+def _json(text: bytes) -> Response:
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-cache"})

@@ -69,7 +69,7 @@ _PATH_PARAMETERS: dict[str, Json] = {
 
 def document() -> Json:
     """The whole document, as JSON values."""
-    components = _components()
+    components = schemas()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -244,7 +244,7 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def _components() -> Json:
+def schemas() -> Json:
     """All models, by name, with what they are made of."""
     models: dict[type[BaseModel], JsonSchemaMode] = {ErrorReply: "serialization"}
     for operation in OPERATIONS:

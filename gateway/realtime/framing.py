@@ -4,7 +4,7 @@ A server's text frame without extensions is the same bytes for every client (RFC
 mask any frames that it sends"), so one event becomes one `Frame`, whoever receives it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -50,7 +50,7 @@ def _header(size: int) -> bytes:
     return bytes((_FIN_TEXT, 127)) + size.to_bytes(8, "big")
 
 
-def frame(message: dict[str, Any]) -> Frame:
+def frame(message: Mapping[str, Any]) -> Frame:
     """The frame of a message. If it would be too long, the longest values of `data` are left out (null) and named
     in `truncated`."""
     text = orjson.dumps(message)
@@ -59,7 +59,7 @@ def frame(message: dict[str, Any]) -> Frame:
     return Frame(text)
 
 
-def _shortened(message: dict[str, Any], size: int) -> dict[str, Any]:
+def _shortened(message: Mapping[str, Any], size: int) -> dict[str, Any]:
     data = message["data"]
     sizes = {key: len(orjson.dumps(value)) for key, value in data.items()}
     dropped: list[str] = []

@@ -1,13 +1,13 @@
 """Our own WebSocket protocol: the frames that go out, and the ones that come in.
 
-Server frames are built here and nowhere else. Client frames are read into small values; whatever cannot be read
-becomes a `BadFrame` with one sentence.
+Server frames are built here and nowhere else, in the shapes of frames.py. Client frames are read into small values;
+whatever cannot be read becomes a `BadFrame` with one sentence.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -15,10 +15,11 @@ from gateway import __version__
 from gateway.domain.message import message_data, utc_text
 from gateway.domain.session import iso_utc
 from gateway.domain.stream import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
+from gateway.realtime import frames
 from gateway.realtime.framing import Frame, frame
 from gateway.services.states import StateValue
 
-PROTOCOL = 1
+PROTOCOL: Literal[1] = 1
 HEARTBEAT_S = 25
 
 # Close codes. Up to 4499: come back and resume. From 4500: do not.
@@ -49,7 +50,7 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
         else:
             key = {name: value for name, value in event.old.items() if name != "changed"}
             data = {**message_data(event.table, key, zone), "session_id": event.inbox}
-        message = {
+        message: frames.EventFrame = {
             "type": "event",
             "topic": f"inbox:{event.inbox}",
             "off": event.off,
@@ -63,28 +64,36 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
 
 
 def welcome(connection: str) -> Frame:
-    return frame(
-        {
-            "type": "welcome",
-            "connection": connection,
-            "heartbeat_s": HEARTBEAT_S,
-            "version": __version__,
-            "protocol": PROTOCOL,
-        }
-    )
+    message: frames.WelcomeFrame = {
+        "type": "welcome",
+        "connection": connection,
+        "heartbeat_s": HEARTBEAT_S,
+        "version": __version__,
+        "protocol": PROTOCOL,
+    }
+    return frame(message)
 
 
 def subscribed(ref: str | None, topic: str, position: Position) -> Frame:
-    return frame(
-        {"type": "subscribed", "ref": ref, "topic": topic, "off": position.off, "epoch": position.epoch}
-    )
+    message: frames.SubscribedFrame = {
+        "type": "subscribed",
+        "ref": ref,
+        "topic": topic,
+        "off": position.off,
+        "epoch": position.epoch,
+    }
+    return frame(message)
 
 
 def subscribed_all(ref: str | None, tops: Mapping[Inbox, Position], *, has_more: bool = False) -> Frame:
     """`has_more`: another frame names further inboxes."""
-    named = {str(inbox): {"off": top.off, "epoch": top.epoch} for inbox, top in sorted(tops.items())}
-    more = {"more": True} if has_more else {}
-    return frame({"type": "subscribed", "ref": ref, "topic": "inbox:*", "tops": named, **more})
+    named: dict[str, frames.PositionShape] = {
+        str(inbox): {"off": top.off, "epoch": top.epoch} for inbox, top in sorted(tops.items())
+    }
+    message: frames.SubscribedAllFrame = {"type": "subscribed", "ref": ref, "topic": "inbox:*", "tops": named}
+    if has_more:
+        message["more"] = True
+    return frame(message)
 
 
 def subscribed_state(ref: str | None, topic: str, values: Iterable[Frame]) -> Frame:
@@ -111,48 +120,63 @@ def state_frame(topic: str, value: StateValue) -> Frame:
 
 
 def reset(inbox: int, reason: ResetReason, position: Position) -> Frame:
-    return frame(
-        {
-            "type": "reset",
-            "topic": f"inbox:{inbox}",
-            "reason": reason,
-            "off": position.off,
-            "epoch": position.epoch,
-        }
-    )
+    message: frames.ResetFrame = {
+        "type": "reset",
+        "topic": f"inbox:{inbox}",
+        "reason": reason,
+        "off": position.off,
+        "epoch": position.epoch,
+    }
+    return frame(message)
 
 
 def heartbeat(tops: Mapping[int, int]) -> Frame:
-    return frame({"type": "heartbeat", "tops": {f"inbox:{inbox}": off for inbox, off in tops.items()}})
+    message: frames.HeartbeatFrame = {
+        "type": "heartbeat",
+        "tops": {f"inbox:{inbox}": off for inbox, off in tops.items()},
+    }
+    return frame(message)
 
 
 def stale(since: str) -> Frame:
-    return frame({"type": "stale", "since": since})
+    message: frames.StaleFrame = {"type": "stale", "since": since}
+    return frame(message)
 
 
 def fresh() -> Frame:
-    return frame({"type": "fresh"})
+    message: frames.FreshFrame = {"type": "fresh"}
+    return frame(message)
 
 
 def unsubscribed(ref: str | None, topic: str) -> Frame:
-    return frame({"type": "unsubscribed", "ref": ref, "topic": topic})
+    message: frames.UnsubscribedFrame = {"type": "unsubscribed", "ref": ref, "topic": topic}
+    return frame(message)
 
 
 def pong(ref: str | None) -> Frame:
-    return frame({"type": "pong", "ref": ref})
+    message: frames.PongFrame = {"type": "pong", "ref": ref}
+    return frame(message)
 
 
 def drain(reconnect_after_ms: int) -> Frame:
-    return frame({"type": "drain", "reconnect_after_ms": reconnect_after_ms})
+    message: frames.DrainFrame = {"type": "drain", "reconnect_after_ms": reconnect_after_ms}
+    return frame(message)
 
 
-def error(ref: str | None, code: str, message: str) -> Frame:
-    # Some messages name what the client sent, and that may be long.
-    return frame({"type": "error", "ref": ref, "code": code, "message": message[:_MAX_ERROR_CHARS]})
+def error(ref: str | None, code: str, text: str) -> Frame:
+    # Some sentences name what the client sent, and that may be long.
+    message: frames.ErrorFrame = {
+        "type": "error",
+        "ref": ref,
+        "code": code,
+        "message": text[:_MAX_ERROR_CHARS],
+    }
+    return frame(message)
 
 
 def auth_renewed(ref: str | None) -> Frame:
-    return frame({"type": "authenticated", "ref": ref})
+    message: frames.AuthenticatedFrame = {"type": "authenticated", "ref": ref}
+    return frame(message)
 
 
 # ------------------------------------------------------------------------------------------------ in

@@ -6,6 +6,9 @@
 
 /** @import { Position, PositionMap } from "./types.js" */
 
+/** No frame may be over 256 KiB. */
+const AFTER_BYTES = 200 * 1024;
+
 export class Positions {
   /** @type {Map<string, Position>} */
   #at = new Map();
@@ -45,15 +48,21 @@ export class Positions {
   }
 
   /**
-   * What `after` says on the wire. An inbox whose epoch we were never told is left out: the server then replays
-   * it from its beginning, and what we have already is dropped by offset.
+   * What `after` says on the wire: as many as one frame can hold. An inbox that is left out, because it did not fit
+   * or because we were never told its epoch, is replayed from its beginning, and what we have is dropped by offset.
    *
    * @returns {Record<string, {off: number, epoch: string}>}
    */
   wire() {
     /** @type {Record<string, {off: number, epoch: string}>} */
     const after = {};
-    for (const [inbox, { off, epoch }] of this.#at) if (epoch !== null) after[inbox] = { off, epoch };
+    let size = 0;
+    for (const [inbox, { off, epoch }] of this.#at) {
+      if (epoch === null) continue;
+      size += `"${inbox}":{"off":${off},"epoch":"${epoch}"},`.length;
+      if (size > AFTER_BYTES) break;
+      after[inbox] = { off, epoch };
+    }
     return after;
   }
 }

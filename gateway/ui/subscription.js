@@ -64,7 +64,7 @@ export class Topic {
     if (frame.type === "subscribed") {
       // Two of one client may want the same topic: the server answers the newer wish, and that holds for both.
       if (frame.topic !== this.name || !isJoined || Number(frame.ref) < Number(this.#ref)) return;
-      this.phase = "live";
+      if (!frame.more) this.phase = "live";
       this.onSubscribed(frame);
     } else if (frame.type === "unsubscribed") {
       if (isOurs && this.phase === "leaving") this.join();
@@ -180,6 +180,7 @@ export class StreamTopic extends Topic {
     const own = this.name.slice("inbox:".length);
     const tops = frame.tops ?? { [own]: { off: frame.off, epoch: frame.epoch } };
     for (const [inbox, top] of Object.entries(tops)) this.#settle(inbox, top);
+    if (frame.more) return; // with thousands of inboxes it comes in several frames
     this.#resumes = true;
     this.#handlers.onLive?.();
   }

@@ -1,6 +1,7 @@
-"""The examples of docs/clients.md do what they say."""
+"""The examples of the documentation do what they say."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -48,3 +49,12 @@ async def test_the_python_example_prints_what_arrives(gateway: Running, writer: 
         await insert_message(writer, 12, message_text="hello from the shop")
 
         assert await says.readline() == b"message.created 12 hello from the shop\n"
+
+
+async def test_the_bare_example_prints_the_frames(gateway: Running, writer: asyncpg.Connection) -> None:
+    async with started(gateway, sys.executable, "-c", example("protocol.md", "python")) as says:
+        kinds = [json.loads(await says.readline())["type"] for _ in range(2)]
+        await insert_message(writer, 12)
+
+        assert kinds == ["welcome", "subscribed"]
+        assert json.loads(await says.readline())["event"] == "message.created"

@@ -20,7 +20,11 @@ NOT_THE_API = {
     "/favicon.ico": "the page's icon",
     "/docs": "this description, for people",
     "/openapi.json": "this description, for programs",
-    "/rest/v1/{rest:path}": "a sentence for those who look for Supabase's tables here",
+    "/asyncapi.json": "the description of the WebSockets",
+    "/ui/client.d.ts": "the types of the JavaScript client",
+    "/rest/v1": "a sentence for those who look for Supabase's tables here",
+    "/rest/v1/{rest:path}": "the same",
+    "/realtime/v1/api/{rest:path}": "a sentence for those who broadcast by REST",
 }
 CHAT = "15550002222"
 

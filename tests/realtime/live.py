@@ -17,6 +17,7 @@ from websockets.uri import parse_uri
 from gateway.realtime.connection import Connection
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.roster import Roster
+from tests.frames import check_frame
 from tests.running import DEADLINE_S, Running, Socket
 
 
@@ -127,6 +128,7 @@ class Sluggish:
         for event in self.protocol.events_received():
             if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                 self.frames.append(json.loads(bytes(event.data)))
+                check_frame(self.frames[-1])
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
                 self.closed = int.from_bytes(event.data[:2], "big")
         return True

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import jwt
@@ -22,8 +22,11 @@ from gateway.client import (
     State,
     Status,
     connect,
+    visit,
 )
 from gateway.client import subscription as subscriptions
+from gateway.client.client import socket_url
+from gateway.client.login import Login
 from gateway.domain.access import Role
 from gateway.serving import address_of, bind
 from tests.postgres.writers import insert_many, insert_message, insert_session
@@ -51,18 +54,6 @@ async def live(inbox: Inbox) -> Live:
     while not isinstance(item := await soon(anext(inbox)), Live):
         pass
     return item
-
-
-def watched(gateway: Running, **more: Any) -> tuple[Client, Callable[[Status], Awaitable[None]]]:
-    """A client, and a way to wait until it has been in a status since the last call."""
-    said: asyncio.Queue[Status] = asyncio.Queue()
-    client = connect(gateway.url, on_status=said.put_nowait, **{"token": gateway.token(), **more})
-
-    async def became(status: Status) -> None:
-        while await soon(said.get()) != status:
-            pass
-
-    return client, became
 
 
 async def test_from_where_rest_stands_nothing_is_missed_and_nothing_comes_twice(
@@ -174,40 +165,53 @@ async def test_a_token_nobody_knows_ends_the_client(gateway: Running) -> None:
             await soon(anext(client.inbox("*")))
 
 
-async def test_a_login_is_renewed_in_place(gateway: Running, writer: asyncpg.Connection) -> None:
-    asked = asyncio.Semaphore(0)
+class LaterClock:
+    """A client's clock that can be put forward."""
+
+    ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_s
+
+
+def renewing(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, *tokens: str
+) -> tuple[Client, list[Status], LaterClock]:
+    """A client that is given these tokens, one after the other, and the log of its status."""
+    left, said, clock = list(tokens), list[Status](), LaterClock()
 
     async def token() -> str:
-        asked.release()
-        return gateway.token(life_s=2)
+        return left.pop(0)
 
-    client, became = watched(gateway, token=token)
+    monkeypatch.setattr(visit, "CHECK_EVERY_S", 0.02)
+    return Client(socket_url(gateway.url), Login(token, clock), said.append), said, clock
+
+
+async def test_a_login_is_renewed_in_place(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = gateway.token(Role.VIEWER, {12}), gateway.token(life_s=1200)
+    client, said, clock = renewing(gateway, monkeypatch, *tokens)
     async with client:
-        inbox = client.inbox(12)
-        await live(inbox)
-        await became("online")
-        for _ in range(4):  # the first login is over long before the last of these
-            await soon(asked.acquire())
-        await insert_message(writer, 12)
-        await events(inbox, 1)
+        inbox = client.inbox("*")
+        before = await live(inbox)
+        clock.ahead_s = 550
+        after = await live(inbox)
 
-        assert client.status == "online"
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await became("reconnecting")
+        assert "0" not in before.position
+        assert "0" in after.position
+        assert said == ["online"]
 
 
-async def test_a_narrower_login_ends_what_it_does_not_cover(gateway: Running) -> None:
-    logins = [gateway.token(life_s=2), gateway.token(Role.VIEWER, {12})]
-
-    async def token() -> str:
-        return logins.pop(0)
-
-    client, _ = watched(gateway, token=token)
+async def test_a_narrower_login_ends_what_it_does_not_cover(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = gateway.token(), gateway.token(Role.VIEWER, {12}, life_s=1200)
+    client, said, clock = renewing(gateway, monkeypatch, *tokens)
     async with client:
         covered, other = client.inbox(12), client.inbox(13)
         await live(covered)
         await live(other)
+        clock.ahead_s = 550
         with pytest.raises(Refused, match="inbox:13"):
             await soon(anext(other))
-        assert client.status == "online"
+
+        assert said == ["online"]

@@ -259,7 +259,9 @@ async def test_rows_without_a_session_are_for_those_who_may_see_all(
         await insert_message(writer, None)
         await insert_message(writer, -5)  # another writer's placeholder
 
-        assert [(await socket.event("message.created"))["topic"] for _ in range(2)] == ["inbox:0", "inbox:0"]
+        events = [await socket.event("message.created") for _ in range(2)]
+        assert [event["topic"] for event in events] == ["inbox:0", "inbox:0"]
+        assert [event["data"]["session_id"] for event in events] == [0, 0]
 
 
 # ---------------------------------------------------------------------------------------------- leaving

@@ -69,6 +69,28 @@ test("an inbox that the loaded position does not know is loaded again if its beg
   assert.deepEqual(heard, ["reset 2 gap", 41, 42, "reset 3 gap", "live"]);
 });
 
+test("with thousands of inboxes the answer comes in several frames, and events between them are no gaps", () => {
+  const { socket, follow } = online();
+  const { heard, subscription } = follow("*");
+  socket().confirm({ tops: { 1: { off: 5, epoch: "a" } }, more: true });
+  socket().push(event(2, 42), event(1, 6));
+  assert.deepEqual(heard, [42, 6]);
+  socket().confirm({ tops: { 2: { off: 42, epoch: "b" } } });
+
+  assert.deepEqual(heard, [42, 6, "live"]);
+  assert.deepEqual(subscription.position, { 1: { off: 6, epoch: "a" }, 2: { off: 42, epoch: "b" } });
+});
+
+test("positions of thousands of inboxes are named as far as a frame can hold them", () => {
+  const { socket, follow } = online();
+  const epoch = "5b0f6b0e-6d8c-4c57-9f43-1d2a3b4c5d6e";
+  follow("*", Object.fromEntries(Array.from({ length: 5000 }, (_, inbox) => [inbox, { off: 1, epoch }])));
+  const asked = socket().last("subscribe");
+
+  assert.ok(JSON.stringify(asked).length < 256 * 1024);
+  assert.ok(Object.keys(asked.after).length > 2000);
+});
+
 test("a stream that starts from now asks for nothing older", () => {
   const { socket, follow } = online();
   const { heard } = follow("*");

@@ -1,8 +1,9 @@
 """What a topic does with single frames; the property test next door covers their mixtures."""
 
+import json
 from typing import Any
 
-from gateway.client.items import Event, Live, Reset, Snapshot, State
+from gateway.client.items import Event, Live, Position, Reset, Snapshot, State
 from gateway.client.topics import Phase, StateTopic, StreamTopic
 from tests.unit.client.model import Bench, Json, event_frame
 
@@ -119,6 +120,30 @@ def test_a_reset_names_the_position_from_which_events_go_on() -> None:
         Live({"1": {"off": 3, "epoch": "1-0"}}),
         Event("1", 4, "1-0", "message.created", "2026-01-01T00:00:00Z", {"id": "1/1-0/4"}),
     ]
+
+
+def test_with_thousands_of_inboxes_the_answer_comes_in_several_frames() -> None:
+    items: list[Any] = []
+    topic = StreamTopic("inbox:*", Wire(), items.append)
+    topic.join()
+    answer = {"type": "subscribed", "ref": "1", "topic": "inbox:*"}
+    topic.receive({**answer, "tops": {"1": {"off": 5, "epoch": "a"}}, "more": True})
+    topic.receive(event_frame("2", 42, "b"))
+    topic.receive(event_frame("1", 6, "a"))
+    topic.receive({**answer, "tops": {"2": {"off": 42, "epoch": "b"}}})
+
+    assert [type(item) for item in items] == [Event, Event, Live]
+    assert items[-1].position == {"1": {"off": 6, "epoch": "a"}, "2": {"off": 42, "epoch": "b"}}
+
+
+def test_positions_of_thousands_of_inboxes_are_named_as_far_as_a_frame_can_hold_them() -> None:
+    epoch = "5b0f6b0e-6d8c-4c57-9f43-1d2a3b4c5d6e"
+    wire = Wire()
+    after = {str(inbox): Position(off=1, epoch=epoch) for inbox in range(5000)}
+    StreamTopic("inbox:*", wire, lambda item: None, after).join()
+
+    assert len(json.dumps(wire.sent[0])) < 256 * 1024
+    assert len(wire.sent[0]["after"]) > 2000
 
 
 # ------------------------------------------------------------------------------------------------ states
