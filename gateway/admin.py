@@ -4,18 +4,26 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
+import asyncpg
 import typer
 from rich.progress import Progress
 
-from gateway import app, ground
+from gateway import ground
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.postgres import migrate as migrations
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.pool import open_pool
+from gateway.postgres.sessions import SessionTable
+from gateway.postgres.trail import TrailTable
+from gateway.postgres.vault import Vault
+from gateway.services.account import AccountToken
 from gateway.services.login import Login
+from gateway.services.reconcile import Reconciler
 from gateway.settings import Settings, read_settings
 from gateway.terminal import DataDir, Embedded, err, out, run
+from gateway.wasender.client import WasenderClient
+from gateway.wasender.orders import BACKGROUND
 
 commands = typer.Typer()
 integrations = typer.Typer(no_args_is_help=True, help="Credentials of the services behind the gateway.")
@@ -71,7 +79,8 @@ def set_integration(
 
 async def _store_token(settings: Settings, token: str) -> None:
     async with AsyncExitStack() as stack:
-        await (await _credentials(settings, stack)).set_account_token(token)
+        pool, vault = await _open_tables(settings, stack)
+        await CredentialTable(pool, vault).set_account_token(token)
     out.print("Stored. Running gateways use it within a minute.")
 
 
@@ -83,20 +92,21 @@ def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None
 
 async def _encrypt_secrets(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        count = await (await _credentials(settings, stack)).encrypt_secrets()
+        pool, vault = await _open_tables(settings, stack)
+        count = await CredentialTable(pool, vault).encrypt_secrets()
     out.print(
         f"{count} secrets encrypted. Keep GATEWAY_SECRET: nothing else opens them. "
         "Restart running gateways: until then they store new secrets as before."
     )
 
 
-async def _credentials(settings: Settings, stack: AsyncExitStack) -> CredentialTable:
-    """The credentials of a database that is brought up to date first."""
+async def _open_tables(settings: Settings, stack: AsyncExitStack) -> tuple[asyncpg.Pool, Vault]:
+    """The database, up to date, and what opens its secrets; both end with the stack."""
     dsn = await ground.open_database(settings, stack)
     await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
     pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
     stack.push_async_callback(ground.close_pool, pool)
-    return CredentialTable(pool, await ground.open_vault(pool, ground.read_secret(settings)))
+    return pool, await ground.open_vault(pool, ground.read_secret(settings))
 
 
 @commands.command()
@@ -107,11 +117,20 @@ def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
 
 
 async def _sync(settings: Settings) -> None:
-    async with app.Gateway(settings, "http://127.0.0.1") as gateway:
-        await gateway.drain()  # it is here for this one thing, and upkeep would sync at the same time
+    if settings.simulator:
+        raise ConfigError(
+            "The simulator lives inside its gateway, so it cannot be asked from here. Reconcile on the page instead."
+        )
+    async with AsyncExitStack() as stack:
+        pool, vault = await _open_tables(settings, stack)
+        token = AccountToken(settings.wasender_token, CredentialTable(pool, vault))
+        upstream = await stack.enter_async_context(WasenderClient(settings.wasender_base_url, token))
+        reconciler = Reconciler(
+            upstream.with_patience(BACKGROUND), SessionTable(pool, vault), log=TrailTable(pool).log
+        )
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             line = bar.add_task("Sessions", total=None)
-            report = await gateway.sessions.sync(
+            report = await reconciler.sync(
                 progress=lambda done, total: bar.update(line, completed=done, total=total)
             )
     out.print(

@@ -36,6 +36,7 @@ from gateway.http.sessions import SessionRoutes
 from gateway.http.trail import TrailRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.attempts import AttemptTable
+from gateway.postgres.clock import DatabaseClock
 from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
@@ -63,6 +64,7 @@ from gateway.services.login import Login
 from gateway.services.origins import Origins
 from gateway.services.projection import Projection
 from gateway.services.readiness import readiness
+from gateway.services.reconcile import Reconciler
 from gateway.services.replay import Replay
 from gateway.services.retention import Retention
 from gateway.services.senders import Senders
@@ -160,7 +162,8 @@ class Gateway:
 
         credentials = CredentialTable(pool, vault)
         self.login = Login(secret, credentials)
-        table, attempts = SessionTable(pool, vault), AttemptTable(pool)
+        clock = DatabaseClock()
+        table, attempts = SessionTable(pool, vault, clock), AttemptTable(pool, clock)
         trail = TrailTable(pool)
         self._projection = Projection(ProjectionTable(pool))
         streams = StreamStore(pool)
@@ -173,16 +176,16 @@ class Gateway:
         awake = asyncio.Event()
         self._feed = Feed(streams, hub, awake=awake)
         self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake)
+        self.reconciler = Reconciler(upstream.with_patience(BACKGROUND), table, log=trail.log)
         self.sessions = Sessions(
             upstream.with_patience(PATIENT),
             table,
-            background=upstream.with_patience(BACKGROUND),
             log=trail.log,
             public_url=self._public_url(),
             validate=_validate_session_fields,
         )
         self._senders = Senders(table, self.sessions)
-        deliveries = DeliveryTable(pool, self.id)
+        deliveries = DeliveryTable(pool, self.id, clock)
         self._spool = await open_spool(settings, pool, stack)
         self._ingest = Ingest(deliveries, self._session_reported, self._spool)
         self._replay = Replay(self._spool, deliveries, self._ingest, webhook.read)
@@ -219,6 +222,7 @@ class Gateway:
         self.upkeep = Upkeep(
             self.upkeep_table,
             self.sessions,
+            self.reconciler,
             upstream.with_patience(BACKGROUND),
             self._listener,
             public_url=self._public_url(),
@@ -258,7 +262,9 @@ class Gateway:
                 *AuthRoutes(
                     gate, self.login, UI, about, is_https=(settings.public_url or "").startswith("https:")
                 ).routes(),
-                *SessionRoutes(gate, self.sessions, self._linking, attempts, Pictures(self._states)).routes(),
+                *SessionRoutes(
+                    gate, self.sessions, self.reconciler, self._linking, attempts, Pictures(self._states)
+                ).routes(),
                 *TrailRoutes(gate, Trail(trail, upstream.with_patience(PATIENT))).routes(),
                 *InboxRoutes(gate, inbox).routes(),
                 *HealthRoutes(self._readiness).routes(),
@@ -376,8 +382,7 @@ class Gateway:
         match change:
             case StatusReported():
                 self._linking.on_status(session_id, change.status)
-                known = self._states.session(session_id)
-                self.sessions.reported(session_id, change, known.status if known else None)
+                self.sessions.reported(session_id, change.status)
             case CodeReported():
                 self._linking.wake([session_id])
 

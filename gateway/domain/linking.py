@@ -284,8 +284,8 @@ def _says_scanned(answer: Answered) -> bool:
 def _on_failure(failed: Failed, now: float, limits: Limits, roll: float) -> list[Effect]:
     error = failed.error
     if _is_final(failed):
-        # The status was answered a moment ago, so a missing code does not mean a missing session.
-        gone = isinstance(error, SessionNotFound) and failed.during != "code"
+        # Also when only the code was asked for: the session may have been deleted since its status was read.
+        gone = isinstance(error, SessionNotFound)
         status: list[Effect] = [StoreStatus(SessionStatus.GONE)] if gone else []
         return [*status, End("error", described(error))]
     if error.retry_after_s is not None and error.retry_after_s > 0:

@@ -20,6 +20,15 @@ UNASSIGNED = SessionId(0)
 StatusSource = Literal["webhook", "poll", "probe", "api"]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a status that we were told."""
+
+    is_changed: bool
+    is_old: bool
+    """Something newer was known, so nothing was written."""
+
+
 class SessionStatus(StrEnum):
     """The statuses we know. A status is kept as `str`, because others must pass through unharmed."""
 
@@ -41,6 +50,20 @@ def normalise_status(raw: object) -> str:
     """A status in our casing. Unknown words are kept (lower-case); None and empty mean disconnected."""
     word = str(raw if raw is not None else "").strip().lower()
     return str(_ALIASES.get(word, word))
+
+
+_TURNS: dict[str, tuple[str, str]] = {
+    SessionStatus.DISCONNECTED: ("disconnected", "The session is disconnected."),
+    SessionStatus.LOGGED_OUT: ("disconnected", "The session was unlinked on the phone."),
+    SessionStatus.EXPIRED: ("disconnected", "The link has expired."),
+    SessionStatus.CONNECTED: ("connected", "The phone is linked."),
+    SessionStatus.GONE: ("session_gone", "WasenderAPI has no such session any more."),
+}
+
+
+def turn_to(status: str) -> tuple[str, str] | None:
+    """Event and sentence of the trail when a session comes to this status; None where nobody needs to know."""
+    return _TURNS.get(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +130,10 @@ class Actor:
 
     name: str
     sub: str
+
+    def described(self) -> dict[str, Any]:
+        """As the trail's metadata name whoever did it."""
+        return {"actor": self.name, "sub": self.sub}
 
 
 SYSTEM = Actor(name="gateway", sub="gateway")

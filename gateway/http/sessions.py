@@ -23,7 +23,9 @@ from gateway.http.replies import (
     success,
     text_of,
 )
-from gateway.services.sessions import Linker, SessionQuery, Sessions
+from gateway.services.reconcile import Reconciler
+from gateway.services.session_cache import SessionKey, SessionQuery
+from gateway.services.sessions import Linker, Sessions
 
 _SORTABLE = ("name", "created_at", "updated_at", "status", "phone_number", "last_connected_at", "id")
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -46,12 +48,14 @@ class SessionRoutes:
         self,
         gate: Gate,
         sessions: Sessions,
+        reconciler: Reconciler,
         linking: Linker,
         attempts: Attempts,
         pictures: Pictures,
     ) -> None:
         self._gate = gate
         self._sessions = sessions
+        self._reconciler = reconciler
         self._linking = linking
         self._attempts = attempts
         self._pictures = pictures
@@ -85,20 +89,20 @@ class SessionRoutes:
         principal.require(Act.READ)
         if flag_of(request, "refresh"):
             principal.require(Act.MANAGE)
-            await self._sessions.sync(principal.actor)
-        offset = (parse_cursor(request.query_params.get("cursor"), int) or (0,))[0]
+            await self._reconciler.sync(principal.actor)
+        sort = request.query_params.get("sort") or "name"
         query = SessionQuery(
             only=principal.sessions,
             status=text_of(request, "status"),
             search=text_of(request, "search"),
-            sort=_parse_sort(request.query_params.get("sort")),
+            sort=_parse_sort(sort),
             limit=limit_of(request),
-            offset=offset,
+            after=_parse_after(request.query_params.get("cursor"), sort),
             include_gone=request.query_params.get("include") == "gone",
         )
-        sessions, has_more = await self._sessions.page(query)
-        cursor = make_cursor(offset + query.limit) if has_more else None
-        return success([_data(session) for session in sessions], next_cursor=cursor)
+        page = await self._sessions.page(query)
+        cursor = make_cursor(sort, page.next.values, page.next.id) if page.next else None
+        return success([_data(session) for session in page.sessions], next_cursor=cursor)
 
     async def _get(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)
@@ -168,7 +172,7 @@ class SessionRoutes:
 
     async def _sync(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
-        report = await self._sessions.sync(principal.actor)
+        report = await self._reconciler.sync(principal.actor)
         data = {
             "created": report.created,
             "updated": report.updated,
@@ -234,8 +238,20 @@ def _data(session: Session) -> dict[str, Any]:
     return session_data(session, datetime.now(UTC))
 
 
-def _parse_sort(text: str | None) -> tuple[tuple[str, bool], ...]:
-    fields = [part.strip() for part in (text or "name").split(",") if part.strip()]
+def _parse_after(cursor: str | None, sort: str) -> SessionKey | None:
+    """The end of the page before. Raises Invalid for a cursor of a list in another order."""
+    found = parse_cursor(cursor, str, list, int)
+    if found is None:
+        return None
+    order, values, session_id = found
+    is_whole = len(values) == len(_parse_sort(sort))
+    if order != sort or not is_whole or not all(value is None or isinstance(value, str) for value in values):
+        raise Invalid("This cursor belongs to a list in another order. Begin at the first page.")
+    return SessionKey(tuple(values), session_id)
+
+
+def _parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
+    fields = [part.strip() for part in text.split(",") if part.strip()]
     names = [field.removeprefix("-") for field in fields]
     if not names or any(name not in _SORTABLE for name in names) or len(set(names)) < len(names):
         raise Invalid(

@@ -11,9 +11,10 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.linking import Attempt
-from gateway.domain.session import StatusSource
+from gateway.domain.session import Heard, StatusSource
+from gateway.postgres.clock import DatabaseClock
 from gateway.postgres.pool import mapped_errors
-from gateway.postgres.statuses import write_status
+from gateway.postgres.statuses import Said, write_statuses
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -30,11 +31,14 @@ LIMIT 1
 # statement: when many phones are linked at once, one after the other held their rows, and the pollers, for seconds.
 _RECORD_CODES = """
 WITH running AS (
-    SELECT a.id, a.wasender_session_id AS session, brought.code
+    SELECT a.id, a.wasender_session_id AS session, brought.code, brought.as_of
     FROM gateway.whatsapp_link_attempts a
-    JOIN unnest($1::bigint[], $2::text[]) AS brought (session, code) ON brought.session = a.wasender_session_id
+    JOIN unnest($1::bigint[], $2::text[], $5::timestamptz[]) AS brought (session, code, as_of)
+      ON brought.session = a.wasender_session_id
     WHERE a.ended_at IS NULL
       AND a.code IS DISTINCT FROM brought.code
+      -- Whoever comes later with what is older: a webhook that waited for a row, an answer that was overtaken.
+      AND (a.code_at IS NULL OR a.code_at <= brought.as_of)
       AND CASE
           -- A webhook may come late: one that brings a former code again is old news. A poller has just asked.
           WHEN $4::uuid IS NULL THEN md5(brought.code) <> ALL (a.seen)
@@ -50,6 +54,7 @@ WITH running AS (
 )
 UPDATE gateway.whatsapp_link_attempts a
 SET code = running.code,
+    code_at = running.as_of,
     seen = a.seen || md5(running.code),
     seq = numbered.code_seq,
     attempt = a.attempt + 1,
@@ -63,8 +68,9 @@ WHERE a.id = running.id
 
 
 class AttemptTable:
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
+        self._clock = clock or DatabaseClock()
 
     async def begin(self, session_id: int, holder: str, actor: str) -> tuple[Attempt, bool]:
         """The running attempt, and whether it was begun just now: the unique index lets one caller win."""
@@ -114,12 +120,13 @@ class AttemptTable:
         )
 
     async def record_code(
-        self, session_id: int, code: str, life_s: float, holder: str | None
+        self, session_id: int, code: str, life_s: float, holder: str | None, *, as_of: float | None = None
     ) -> Attempt | None:
-        """The attempt with this code; None if none runs, or if it is no longer `holder`'s."""
+        """The attempt with this code, or with a newer one; None if none runs, or if it is no longer `holder`'s."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await write_code(connection, session_id, code, life_s, holder)
+                brought = (code, await self._clock.when(connection, as_of))
+                await write_codes(connection, {session_id: brought}, life_s, holder)
                 row = await connection.fetchrow(_NEWEST, session_id)
         attempt = attempt_of(row["attempt"]) if row else None
         if attempt is None or attempt.ended_at is not None or (holder and attempt.holder != holder):
@@ -168,10 +175,20 @@ class AttemptTable:
         )
         return ended is not None
 
-    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
+    async def record_status(
+        self,
+        session_id: int,
+        status: str,
+        source: StatusSource,
+        holder: str | None = None,
+        *,
+        as_of: float | None = None,
+    ) -> Heard | None:
         with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await write_status(connection, session_id, status, source)
+            async with self._pool.acquire() as connection:
+                said = Said(session_id, status, await self._clock.when(connection, as_of))
+                heard = await write_statuses(connection, [said], source, holder=holder)
+        return heard.get(session_id)
 
     async def _update(self, sql: str, *arguments: object) -> Attempt | None:
         with mapped_errors():
@@ -182,18 +199,19 @@ class AttemptTable:
         return attempt_of(row["attempt"]) if row else None
 
 
-async def write_code(
-    connection: Connection, session_id: int, code: str, life_s: float, holder: str | None = None
-) -> None:
-    """Gives the running attempt this code, with the next seq if it is another one than before."""
-    await write_codes(connection, {session_id: code}, life_s, holder)
-
-
 async def write_codes(
-    connection: Connection, codes: Mapping[int, str], life_s: float, holder: str | None = None
+    connection: Connection,
+    codes: Mapping[int, tuple[str, datetime]],
+    life_s: float,
+    holder: str | None = None,
 ) -> None:
-    """As `write_code`, for many sessions at once; their rows are locked in the order of their ids."""
-    await connection.execute(_RECORD_CODES, list(codes), list(codes.values()), life_s, holder)
+    """Gives running attempts these codes, with the next seq where it is another one than before.
+
+    A code comes with the time it is the truth of: one that is older than the one on show is not written. The rows
+    are locked in the order of their ids.
+    """
+    words, times = [code for code, _ in codes.values()], [as_of for _, as_of in codes.values()]
+    await connection.execute(_RECORD_CODES, list(codes), words, life_s, holder, times)
 
 
 def attempt_of(row: dict[str, Any]) -> Attempt:

@@ -13,6 +13,7 @@ from asyncpg import exceptions as pg
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.postgres import delivery_statements as sql
+from gateway.postgres.clock import DatabaseClock
 from gateway.postgres.delivery_batch import Batch, Connection
 from gateway.postgres.pool import mapped_errors
 from gateway.services.deliveries import Delivery, Outcome
@@ -38,8 +39,9 @@ _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 class DeliveryTable:
     """`services.ingest.DeliveryStore` in Postgres."""
 
-    def __init__(self, pool: Pool, gateway_id: str) -> None:
+    def __init__(self, pool: Pool, gateway_id: str, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
+        self._clock = clock or DatabaseClock()
         self._gateway_id = gateway_id
         self._seen_at: dict[int, float] = {}
         """When we last noted that a session's webhooks come, by our own clock."""
@@ -50,7 +52,7 @@ class DeliveryTable:
                 async with self._pool.acquire() as connection, connection.transaction():
                     patience = LOCK_TIMEOUT if len(batch) > 1 else LOCK_TIMEOUT_ALONE
                     await connection.execute(f"SET LOCAL lock_timeout = '{patience}'; {_NOT_LEFT_OPEN}")
-                    written = Batch(connection, batch)
+                    written = Batch(connection, batch, self._clock)
                     await written.write_changes()
                     outcomes = [written.outcome_of(number) for number in range(len(batch))]
                     await self._write_journal(

@@ -4,7 +4,6 @@ Rows are written in the order of their keys, so that two gateways never wait for
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -23,12 +22,13 @@ from gateway.domain.message import (
     MessageSent,
     StatusReported,
     is_lid,
-    jid_of_phone,
     overwritten_by,
 )
 from gateway.postgres import delivery_statements as sql
 from gateway.postgres.attempts import write_codes
-from gateway.postgres.statuses import write_statuses
+from gateway.postgres.clock import DatabaseClock
+from gateway.postgres.delivery_addresses import received_from, sent_to
+from gateway.postgres.statuses import Said, write_statuses
 from gateway.services.deliveries import Delivery, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -39,8 +39,9 @@ T = TypeVar("T")
 class Batch:
     """Writes the changes, and remembers which deliveries changed anything."""
 
-    def __init__(self, connection: Connection, batch: Sequence[Delivery]) -> None:
+    def __init__(self, connection: Connection, batch: Sequence[Delivery], clock: DatabaseClock) -> None:
         self._connection = connection
+        self._clock = clock
         self._batch = batch
         self._stored: set[int] = set()
         self._idle: dict[int, str] = {}
@@ -82,14 +83,30 @@ class Batch:
 
     async def _write_session_changes(self) -> None:
         # One statement for all sessions. What the same session says twice is written twice, in its order.
-        for said in _rounds(self._each(StatusReported)):
-            statuses = {session_id: report.status for _, session_id, report in said}
-            await write_statuses(self._connection, statuses, "webhook")
-            self._stored.update(number for number, _, _ in said)
+        for reports in _rounds(self._each(StatusReported)):
+            said = [
+                Said(session_id, report.status, await self._came(number), report.reason)
+                for number, session_id, report in reports
+            ]
+            heard = await write_statuses(self._connection, said, "webhook")
+            for number, session_id, _ in reports:
+                self._note_age(number, heard[session_id].is_old)
         for brought in _rounds(self._each(CodeReported)):
-            codes = {session_id: report.code for _, session_id, report in brought}
+            codes = {
+                session_id: (report.code, await self._came(number)) for number, session_id, report in brought
+            }
             await write_codes(self._connection, codes, CODE_LIFE_S)
             self._stored.update(number for number, _, _ in brought)
+
+    async def _came(self, number: int) -> datetime:
+        """When the webhook came, by Postgres' clock: it may have waited since, for a row or for Postgres."""
+        return await self._clock.when(self._connection, self._batch[number].received_at.timestamp())
+
+    def _note_age(self, number: int, is_old: bool) -> None:
+        if is_old:
+            self._idle[number] = "something newer was known"
+        else:
+            self._stored.add(number)
 
     # ------------------------------------------------------------------------------------------ messages
 
@@ -118,7 +135,7 @@ class Batch:
         found = self._each(MessageReceived)
         known = await self._phones_behind(item.from_phone for _, _, item in found)
         return [
-            (number, session_id, _received_from(item, known.get(item.from_phone)))
+            (number, session_id, received_from(item, known.get(item.from_phone)))
             for number, session_id, item in found
         ]
 
@@ -126,7 +143,7 @@ class Batch:
         found = self._each(MessageSent)
         known = await self._phones_behind(item.to_phone for _, _, item in found)
         return [
-            (number, session_id, _sent_to(item, known.get(item.to_phone)))
+            (number, session_id, sent_to(item, known.get(item.to_phone)))
             for number, session_id, item in found
         ]
 
@@ -245,7 +262,9 @@ class Batch:
             if await self._move(session_id, move.key_id, move.state, move.at, move.error):
                 self._stored.add(number)
                 continue
-            early = (move.key_id, session_id, int(move.state), move.at, move.error)
+            weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
+            failed = int(DeliveryState.FAILED)
+            early = (move.key_id, session_id, int(move.state), move.at, move.error, weaker, failed)
             if _count(await self._connection.execute(sql.EARLY, *early)):
                 self._stored.add(number)
 
@@ -268,21 +287,6 @@ def _rounds(changes: list[tuple[int, int, T]]) -> list[list[tuple[int, int, T]]]
             rounds.append([])
         rounds[turn].append(change)
     return rounds
-
-
-def _received_from(item: MessageReceived, phone: str | None) -> MessageReceived:
-    if phone is None:
-        return item
-    chat = jid_of_phone(phone) if item.chat == item.from_phone else item.chat
-    return replace(item, from_phone=phone, chat=chat, sender_lid=item.from_phone)
-
-
-def _sent_to(item: MessageSent, phone: str | None) -> MessageSent:
-    if phone is None:
-        return item
-    return replace(
-        item, to_phone=phone, chat=jid_of_phone(phone) if item.chat == item.to_phone else item.chat
-    )
 
 
 def _count(status: str) -> int:

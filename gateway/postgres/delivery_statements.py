@@ -108,13 +108,16 @@ WHERE wa_key_id = $1 AND wasender_session_id = $2 AND deleted_at IS NULL
 DELETE_OUTGOING = DELETE_INCOMING.replace("incoming", "outgoing")
 
 # The order of delivery states lives in the domain; here it is a parameter: the words that may be overwritten.
+# Ticks only move up, so they need no time; between `failed` and the others, the one that was told later counts.
 MOVE = """
 UPDATE public.whatsapp_outgoing_messages
 SET status = $3,
+    status_at = greatest(status_at, $4),
     error = coalesce($5, error),
     delivered_at = CASE WHEN $3 IN ('delivered', 'read') THEN coalesce(delivered_at, $4) ELSE delivered_at END,
     read_at = CASE WHEN $3 = 'read' THEN coalesce(read_at, $4) ELSE read_at END
 WHERE wa_key_id = $1 AND wasender_session_id = $2 AND coalesce(status, 'unknown') = ANY($6::text[])
+  AND ('failed' NOT IN ($3, coalesce(status, 'unknown')) OR status_at IS NULL OR status_at <= $4)
 """
 
 EARLY = """
@@ -124,7 +127,7 @@ WHERE NOT EXISTS (
     SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
 ON CONFLICT (wasender_session_id, wa_key_id) DO UPDATE
 SET state = excluded.state, at = excluded.at, error = excluded.error
-WHERE early.state < excluded.state
+WHERE early.state = ANY($6::int[]) AND ($7 NOT IN (early.state, excluded.state) OR early.at <= excluded.at)
 """
 
 TAKE_EARLY = """

@@ -1,17 +1,17 @@
-"""Sessions, their secrets and their log, in the shop's own tables.
+"""Sessions and their secrets, in the shop's own tables.
 
-The tables may be the shop's: its casing of statuses, its naive timestamps (`::timestamptz` reads and writes them
-in the connection's time zone, GATEWAY_TIMEZONE) and its rows are left as they are.
+The tables may be the shop's: its casing of statuses, its naive timestamps and its rows are left as they are. Every
+write that comes from upstream says as of when it is the truth (unix seconds), and yields to what is newer.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-import orjson
 
 from gateway.domain.session import (
     Actor,
+    Heard,
     Session,
     SessionId,
     SessionSecrets,
@@ -20,33 +20,23 @@ from gateway.domain.session import (
     normalise_status,
 )
 from gateway.postgres.attempts import attempt_of
+from gateway.postgres.clock import DatabaseClock
 from gateway.postgres.pool import mapped_errors
-from gateway.postgres.search import like, number_part
-from gateway.postgres.statuses import mark_checked, same_statuses, write_status
+from gateway.postgres.session_lists import list_sessions
+from gateway.postgres.session_rows import SELECT_SESSION, SESSION, session_of
+from gateway.postgres.statuses import Said, write_statuses
+from gateway.postgres.trail import write_row
 from gateway.postgres.vault import Vault
-from gateway.services.sessions import SessionQuery
+from gateway.services.session_cache import SessionPage, SessionQuery
 from gateway.services.states import StateRow
+from gateway.services.trail import TrailNote
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-_SESSION = """
-    s.wasender_session_id::bigint AS session_id, s.name, s.phone_number, s.status, s.account_protection,
-    s.log_messages, s.webhook_url, s.webhook_enabled, s.webhook_events, s.user_info,
-    s.last_connected_at::timestamptz AS last_connected_at, s.created_at::timestamptz AS created_at,
-    s.updated_at::timestamptz AS updated_at, st.checked_at, st.source, coalesce(st.version, 0) AS version,
-    st.webhook_state, st.webhook_note
-"""
-
-_SELECT = f"""
-SELECT {_SESSION}
-FROM public.whatsapp_sessions s
-LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
-"""
-
 # One snapshot of the row, its version and its newest attempt, for every session asked for.
 _STATES = f"""
-SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {_SESSION}, to_jsonb(a) AS attempt
+SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {SESSION}, to_jsonb(a) AS attempt
 FROM unnest($1::bigint[]) AS ids(session_id)
 LEFT JOIN public.whatsapp_sessions s ON s.wasender_session_id = ids.session_id
 LEFT JOIN gateway.session_state st ON st.wasender_session_id = ids.session_id
@@ -58,16 +48,6 @@ LEFT JOIN LATERAL (
 ) a ON true
 """
 
-_SORTS = {
-    "name": "lower(s.name)",
-    "created_at": "s.created_at",
-    "updated_at": "s.updated_at",
-    "status": "s.status",
-    "phone_number": "s.phone_number",
-    "last_connected_at": "s.last_connected_at",
-    "id": "s.wasender_session_id",
-}
-
 # Columns of WasenderAPI's session object that the shop's table has, under the same names.
 _MUTABLE = (
     "name", "phone_number", "account_protection", "log_messages", "webhook_url", "webhook_enabled",
@@ -75,16 +55,33 @@ _MUTABLE = (
 )  # fmt: skip
 
 
+_LOCK = """
+SELECT s.*, coalesce(st.saved_at > $2::timestamptz, false) AS is_overtaken
+FROM public.whatsapp_sessions s
+LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
+WHERE s.wasender_session_id = $1::bigint
+FOR UPDATE OF s
+"""
+
+_SAVED = """
+INSERT INTO gateway.session_state AS st (wasender_session_id, saved_at) VALUES ($1, clock_timestamp())
+ON CONFLICT (wasender_session_id) DO UPDATE SET saved_at = clock_timestamp()
+"""
+
+
 class SessionTable:
-    def __init__(self, pool: Pool, vault: Vault) -> None:
+    def __init__(self, pool: Pool, vault: Vault, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
+        self._clock = clock or DatabaseClock()
         self._vault = vault
 
     # ------------------------------------------------------------------------------------------ reading
 
     async def get_session(self, session_id: int) -> Session | None:
         with mapped_errors():
-            row = await self._pool.fetchrow(_SELECT + "WHERE s.wasender_session_id = $1::bigint", session_id)
+            row = await self._pool.fetchrow(
+                SELECT_SESSION + "WHERE s.wasender_session_id = $1::bigint", session_id
+            )
         return session_of(row) if row else None
 
     async def known_ids(self) -> set[int]:
@@ -104,30 +101,8 @@ class SessionTable:
             )
         return found
 
-    async def list_sessions(self, query: SessionQuery) -> tuple[list[Session], bool]:
-        digits = number_part(query.search)
-        # Column names come from the table above, never from outside.
-        order = ", ".join(
-            f"{_SORTS[name]} {'DESC' if down else 'ASC'} NULLS LAST" for name, down in query.sort
-        )
-        sql = f"""{_SELECT}
-            WHERE ($1::bigint[] IS NULL OR s.wasender_session_id = ANY($1))
-              AND ($2::text[] IS NULL OR lower(coalesce(s.status, '')) = ANY($2))
-              AND ($3::text IS NULL
-                   OR s.name ILIKE '%' || $3 || '%'
-                   OR ($4 <> '' AND regexp_replace(s.phone_number, '\\D', '', 'g') LIKE '%' || $4 || '%'))
-              AND ($5 OR lower(coalesce(s.status, '')) <> 'gone')
-            ORDER BY {order}, s.wasender_session_id
-            LIMIT $6 OFFSET $7"""
-        only = None if query.only is None else sorted(query.only)
-        status = None if query.status is None else same_statuses(query.status)
-        search = like(query.search) if query.search else None
-        is_gone_wanted = query.include_gone or query.status == "gone"
-        with mapped_errors():
-            rows = await self._pool.fetch(
-                sql, only, status, search, digits, is_gone_wanted, query.limit + 1, query.offset
-            )
-        return [session_of(row) for row in rows[: query.limit]], len(rows) > query.limit
+    async def list_sessions(self, query: SessionQuery) -> SessionPage:
+        return await list_sessions(self._pool, query)
 
     async def read_states(self, session_ids: Sequence[int] | None) -> list[StateRow]:
         with mapped_errors():
@@ -169,23 +144,37 @@ class SessionTable:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    async def save_session(self, upstream: UpstreamSession, source: StatusSource) -> tuple[Session, str]:
+    async def save_session(
+        self, upstream: UpstreamSession, source: StatusSource, as_of: float
+    ) -> tuple[Session, str]:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                before = await connection.fetchrow(
-                    "SELECT * FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint FOR UPDATE",
-                    upstream.id,
-                )
-                if before is None:
-                    word = await self._insert(connection, upstream)
-                else:
-                    word = await self._update(connection, upstream, before)
-                await mark_checked(connection, [upstream.id], source)
+                word = await self._save(connection, upstream, source, as_of)
                 row = await connection.fetchrow(
-                    _SELECT + "WHERE s.wasender_session_id = $1::bigint", upstream.id
+                    SELECT_SESSION + "WHERE s.wasender_session_id = $1::bigint", upstream.id
                 )
         assert row is not None
         return session_of(row), word
+
+    async def _save(
+        self, connection: Connection, upstream: UpstreamSession, source: StatusSource, as_of: float
+    ) -> str:
+        session_id, moment = int(upstream.id), await self._clock.when(connection, as_of)
+        before = await connection.fetchrow(_LOCK, session_id, moment)
+        if before is None:
+            word = await self._insert(connection, upstream)
+        elif before["is_overtaken"]:
+            word = "overtaken"
+        else:
+            word = await self._update(connection, upstream, before)
+        if word != "overtaken":
+            await connection.execute(_SAVED, session_id)
+        if upstream.status is not None:
+            said = Said(session_id, upstream.status, moment)
+            heard = await write_statuses(connection, [said], source)
+            if heard[session_id].is_changed and word == "unchanged":
+                word = "updated"
+        return word
 
     async def _insert(self, connection: Connection, upstream: UpstreamSession) -> str:
         is_new = await connection.fetchval(
@@ -220,10 +209,6 @@ class SessionTable:
             is_secret = column in ("api_key", "webhook_secret")
             if value is not None and value != (self._vault.open(old) if is_secret else old):
                 changes[column] = self._vault.seal(value) if is_secret else value
-        if upstream.status is not None and normalise_status(before["status"]) != normalise_status(
-            upstream.status
-        ):
-            changes["status"] = normalise_status(upstream.status)
         if not changes:
             return "unchanged"
         # Column names come from the tuple above, never from outside.
@@ -235,35 +220,50 @@ class SessionTable:
         )
         return "updated"
 
-    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
+    async def record_status(
+        self,
+        session_id: int,
+        status: str,
+        source: StatusSource,
+        as_of: float,
+        note: TrailNote | None = None,
+    ) -> Heard:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await write_status(connection, session_id, status, source)
+                said = Said(session_id, status, await self._clock.when(connection, as_of))
+                heard = await write_statuses(connection, [said], source, is_told=note is None)
+                if note is not None:
+                    await write_row(connection, session_id, note)
+        return heard[session_id]
 
-    async def record_connected(
-        self, session_id: int, api_key: str | None, user_info: dict[str, Any] | None
-    ) -> None:
+    async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None:
         with mapped_errors():
             await self._pool.execute(
                 """
                 UPDATE public.whatsapp_sessions
-                SET last_connected_at = now(),
-                    api_key = coalesce($2, api_key),
-                    user_info = coalesce($3, user_info)
+                SET last_connected_at = now(), user_info = coalesce($2, user_info)
                 WHERE wasender_session_id = $1::bigint
                 """,
                 session_id,
-                self._vault.seal(api_key),
                 user_info,
             )
 
-    async def record_key(self, session_id: int, api_key: str) -> None:
+    async def record_key(self, session_id: int, api_key: str, as_of: float) -> bool:
         with mapped_errors():
-            await self._pool.execute(
-                "UPDATE public.whatsapp_sessions SET api_key = $2 WHERE wasender_session_id = $1::bigint",
-                session_id,
-                self._vault.seal(api_key),
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                moment = await self._clock.when(connection, as_of)
+                before = await connection.fetchrow(_LOCK, session_id, moment)
+                if before is None or before["is_overtaken"]:
+                    return False
+                if self._vault.open(before["api_key"]) == api_key:
+                    return True
+                await connection.execute(
+                    "UPDATE public.whatsapp_sessions SET api_key = $2 WHERE wasender_session_id = $1::bigint",
+                    session_id,
+                    self._vault.seal(api_key),
+                )
+                await connection.execute(_SAVED, session_id)
+        return True
 
     async def delete_session(self, session_id: int, actor: Actor) -> None:
         """The row goes and its logs with it; its messages stay, and one log row says who did it."""
@@ -290,36 +290,3 @@ class SessionTable:
                     f"{actor.name} deleted the session {row['name']}.",
                     metadata,
                 )
-
-
-def session_of(row: asyncpg.Record) -> Session:
-    return Session(
-        id=SessionId(row["session_id"]),
-        name=row["name"],
-        phone_number=row["phone_number"],
-        status=normalise_status(row["status"]),
-        account_protection=row["account_protection"],
-        log_messages=row["log_messages"],
-        webhook_url=row["webhook_url"],
-        webhook_enabled=row["webhook_enabled"],
-        webhook_events=events_of(row["webhook_events"]),
-        user_info=row["user_info"] if isinstance(row["user_info"], dict) else None,
-        last_connected_at=row["last_connected_at"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        checked_at=row["checked_at"],
-        source=row["source"],
-        version=row["version"],
-        webhook_state=row["webhook_state"],
-        webhook_note=row["webhook_note"],
-    )
-
-
-def events_of(value: object) -> list[str] | None:
-    """A list of event names; some writers store it as a JSON string inside the JSON column."""
-    if isinstance(value, str):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return [str(value)]
-    return [str(item) for item in value] if isinstance(value, list) else None

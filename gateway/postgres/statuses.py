@@ -1,66 +1,124 @@
-"""Statuses of sessions, written into rows that may be somebody else's. For use inside a transaction."""
+"""Statuses of sessions, written into rows that may be somebody else's. For use inside a transaction.
 
-from collections.abc import Collection, Mapping
+Every status has the time it is the truth of: the older of two never replaces the newer one, in whatever order
+they are written. A turn worth telling of is a row of the trail in the same transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
-from gateway.domain.session import StatusSource, normalise_status
+from gateway.domain.session import Heard, StatusSource, normalise_status, turn_to
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-_CHANGE = """
-WITH stale AS (
-    SELECT s.wasender_session_id AS session, said.status
-    FROM public.whatsapp_sessions s
-    JOIN unnest($1::bigint[], $2::text[]) AS said (session, status) ON said.session = s.wasender_session_id
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A status that somebody told us of."""
+
+    session_id: int
+    status: str
+    as_of: datetime
+    """When the webhook came, or the question was begun that upstream answered; by Postgres' clock."""
+    reason: str | None = None
+
+
+# The session's row is locked before its state, as everywhere. Which turns are told is `turn_to`'s to say, and here:
+# a link that is lost, one that comes while nobody links, and a session that is gone.
+_SAY = """
+WITH said AS MATERIALIZED (
+    SELECT *
+    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
+        AS said (session, status, as_of, reason, event, sentence)
+    WHERE $8::uuid IS NULL OR EXISTS (
+        SELECT FROM gateway.whatsapp_link_attempts a
+        WHERE a.wasender_session_id = said.session AND a.ended_at IS NULL AND a.holder = $8)
+), changing AS (
+    SELECT s.id, said.*, lower(coalesce(s.status, '')) AS before
+    FROM said
+    JOIN public.whatsapp_sessions s ON s.wasender_session_id = said.session
+    JOIN gateway.session_state st ON st.wasender_session_id = said.session
     WHERE CASE lower(coalesce(s.status, ''))
-        WHEN 'qr_ready' THEN 'need_scan' WHEN '' THEN 'disconnected' ELSE lower(s.status)
-    END <> said.status
-    ORDER BY s.wasender_session_id
-    FOR UPDATE OF s
+            WHEN 'qr_ready' THEN 'need_scan' WHEN '' THEN 'disconnected' ELSE lower(s.status)
+        END <> said.status
+      AND (st.checked_at IS NULL OR st.checked_at <= said.as_of)
+    ORDER BY said.session
+    FOR UPDATE OF s, st
+), changed AS (
+    UPDATE public.whatsapp_sessions s SET status = changing.status
+    FROM changing WHERE s.id = changing.id
+    RETURNING changing.session
+), told AS (
+    INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at, written_by)
+    SELECT id, event, sentence,
+           jsonb_build_object('status', status, 'before', before, 'reason', reason, 'source', $7::text), now(),
+           'gateway'
+    FROM changing
+    WHERE event IS NOT NULL AND $9 AND CASE status
+        WHEN 'gone' THEN true
+        WHEN 'connected' THEN NOT EXISTS (
+            SELECT FROM gateway.whatsapp_link_attempts a
+            WHERE a.wasender_session_id = changing.session AND a.ended_at IS NULL)
+        WHEN 'disconnected' THEN before = 'connected'
+        ELSE before IN ('connected', 'connecting')
+    END
+), noted AS (
+    INSERT INTO gateway.session_state AS st (wasender_session_id, checked_at, source, webhook_missed_at)
+    SELECT said.session, said.as_of, $7,
+           -- Found by asking: a webhook should tell of it within moments, or none arrives here at all.
+           CASE WHEN changed.session IS NOT NULL AND $7 IN ('poll', 'probe') THEN now() END
+    FROM said LEFT JOIN changed ON changed.session = said.session
+    WHERE EXISTS (SELECT FROM public.whatsapp_sessions s WHERE s.wasender_session_id = said.session)
+    ORDER BY said.session
+    ON CONFLICT (wasender_session_id) DO UPDATE
+    SET checked_at = excluded.checked_at,
+        source = excluded.source,
+        webhook_missed_at = coalesce(excluded.webhook_missed_at, st.webhook_missed_at)
+    WHERE st.checked_at IS NULL OR (
+        st.checked_at <= excluded.checked_at
+        -- A poller asks every two seconds: an unchanged status is noted once a minute.
+        AND ($7 <> 'poll' OR st.source IS DISTINCT FROM $7
+             OR st.checked_at < excluded.checked_at - interval '1 minute'
+             OR EXISTS (SELECT FROM changed WHERE changed.session = excluded.wasender_session_id)))
 )
-UPDATE public.whatsapp_sessions s SET status = stale.status
-FROM stale WHERE s.wasender_session_id = stale.session
-RETURNING s.wasender_session_id::bigint AS session_id
-"""
-
-_CHECKED = """
-INSERT INTO gateway.session_state AS st (wasender_session_id, checked_at, source)
-SELECT session, now(), $2 FROM unnest($1::bigint[]) AS session ORDER BY session
-ON CONFLICT (wasender_session_id) DO UPDATE SET checked_at = now(), source = $2
-WHERE st.checked_at IS NULL OR st.checked_at < now() - interval '1 minute' OR st.source IS DISTINCT FROM $2
-   OR st.wasender_session_id = ANY($3::bigint[])
-"""
-
-_MISSED = """
-UPDATE gateway.session_state SET webhook_missed_at = now() WHERE wasender_session_id = ANY($1::bigint[])
+SELECT said.session, changed.session IS NOT NULL AS is_changed, coalesce(st.checked_at > said.as_of, false) AS is_old
+FROM said
+LEFT JOIN changed ON changed.session = said.session
+LEFT JOIN gateway.session_state st ON st.wasender_session_id = said.session
 """
 
 
-async def write_status(connection: Connection, session_id: int, status: str, source: StatusSource) -> None:
-    """A status, unless the row says the same already in whatever casing; and when it was learned."""
-    await write_statuses(connection, {session_id: status}, source)
-
-
-async def write_statuses(connection: Connection, statuses: Mapping[int, str], source: StatusSource) -> None:
-    """As `write_status`, for many sessions at once; their rows are locked in the order of their ids."""
-    words = [normalise_status(status) for status in statuses.values()]
-    changed = [row["session_id"] for row in await connection.fetch(_CHANGE, list(statuses), words)]
-    await mark_checked(connection, statuses, source, changed=changed)
-    if changed and source in ("poll", "probe"):
-        # Found by asking: a webhook should tell of it within moments, or none arrives here at all.
-        await connection.execute(_MISSED, changed)
-
-
-async def mark_checked(
+async def write_statuses(
     connection: Connection,
-    session_ids: Collection[int],
+    said: Sequence[Said],
     source: StatusSource,
     *,
-    changed: Collection[int] = (),
-) -> None:
-    """Notes that the statuses were confirmed now: once a minute and source, `changed` ones always. Rings nothing."""
-    await connection.execute(_CHECKED, list(session_ids), source, list(changed))
+    holder: str | None = None,
+    is_told: bool = True,
+) -> dict[int, Heard]:
+    """Statuses of different sessions; a row that says the same already, in whatever casing, is left as it is.
+
+    `holder` fences: what a poller says of an attempt that is no longer its own is missing from the answer.
+    `is_told` is False where the caller writes the row of the trail itself.
+    """
+    words = [normalise_status(item.status) for item in said]
+    turns = [turn_to(word) or (None, None) for word in words]
+    rows = await connection.fetch(
+        _SAY,
+        [item.session_id for item in said],
+        words,
+        [item.as_of for item in said],
+        [item.reason for item in said],
+        [event for event, _ in turns],
+        [sentence for _, sentence in turns],
+        source,
+        holder,
+        is_told,
+    )
+    return {row["session"]: Heard(row["is_changed"], row["is_old"]) for row in rows}
 
 
 def same_statuses(status: str) -> list[str]:

@@ -6,9 +6,10 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.pool import mapped_errors
-from gateway.services.trail import TrailRow
+from gateway.services.trail import TrailNote, TrailRow
 
 Pool = asyncpg.Pool
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 # What remains of a deleted session names it in its metadata: its rows went with it.
 _READ = """
@@ -24,6 +25,17 @@ LIMIT $5
 """
 
 
+_WRITE = """
+INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at, written_by)
+SELECT id, $2, $3, $4, now(), 'gateway' FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint
+"""
+
+
+async def write_row(connection: Connection | Pool, session_id: int, note: TrailNote) -> None:
+    """One row, also as part of a transaction; nothing when the session is not known here."""
+    await connection.execute(_WRITE, session_id, note.event, note.sentence, note.metadata)
+
+
 class TrailTable:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -31,19 +43,7 @@ class TrailTable:
     async def log(self, session_id: int, event_type: str, message: str, metadata: dict[str, Any]) -> None:
         """One row; nothing when the session is not known here."""
         with mapped_errors():
-            await self._pool.execute(
-                """
-                INSERT INTO public.whatsapp_session_logs
-                    (session_id, event_type, message, metadata, created_at, written_by)
-                SELECT id, $2, $3, $4, now(), 'gateway'
-                FROM public.whatsapp_sessions
-                WHERE wasender_session_id = $1::bigint
-                """,
-                session_id,
-                event_type,
-                message,
-                metadata,
-            )
+            await write_row(self._pool, session_id, TrailNote(event_type, message, metadata))
 
     async def read(
         self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None

@@ -2,10 +2,11 @@
 
 import asyncpg
 
-from gateway.domain.session import SessionSecrets, StatusSource
+from gateway.domain.session import Heard, SessionSecrets, StatusSource
 from gateway.domain.upkeep import WebhookFacts, WebhookState
 from gateway.postgres.pool import mapped_errors
-from gateway.postgres.sessions import SessionTable, events_of
+from gateway.postgres.session_rows import events_of
+from gateway.postgres.sessions import SessionTable
 from gateway.services.upkeep import SessionFacts
 
 Pool = asyncpg.Pool
@@ -34,12 +35,19 @@ LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_sessio
 WHERE lower(coalesce(s.status, '')) <> 'gone'
 """
 
-_REMEMBER_URL = """
-WITH before AS (SELECT value FROM gateway.settings WHERE key = 'public_url'),
-     now AS (
-         INSERT INTO gateway.settings (key, value) VALUES ('public_url', $1)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value)
-SELECT value FROM before
+# The addresses under which webhooks may be registered, this one included: noted before the first is moved, so that
+# a second move finds the sessions of the first one, too.
+_NOTE_URL = """
+INSERT INTO gateway.settings AS known (key, value) VALUES ('public_url', jsonb_build_array($1::text))
+ON CONFLICT (key) DO UPDATE
+SET value = CASE jsonb_typeof(known.value) WHEN 'array' THEN known.value ELSE jsonb_build_array(known.value) END
+            - $1::text || excluded.value
+RETURNING value - $1::text AS former
+"""
+
+_FORGET_URLS = """
+INSERT INTO gateway.settings (key, value) VALUES ('public_url', jsonb_build_array($1::text))
+ON CONFLICT (key) DO UPDATE SET value = excluded.value
 """
 
 
@@ -93,13 +101,17 @@ class UpkeepTable:
                 )
                 await connection.execute("SELECT gateway.touch_sessions_v1(ARRAY[$1::bigint])", session_id)
 
-    async def public_url_before(self, now: str) -> str | None:
+    async def former_urls(self, now: str) -> list[str]:
         with mapped_errors():
-            before: str | None = await self._pool.fetchval(_REMEMBER_URL, now)
-        return before
+            former: list[str] = await self._pool.fetchval(_NOTE_URL, now)
+        return former
+
+    async def forget_former_urls(self, now: str) -> None:
+        with mapped_errors():
+            await self._pool.execute(_FORGET_URLS, now)
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
         return await self._sessions.secrets(session_id)
 
-    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
-        await self._sessions.record_status(session_id, status, source)
+    async def record_status(self, session_id: int, status: str, source: StatusSource, as_of: float) -> Heard:
+        return await self._sessions.record_status(session_id, status, source, as_of)

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamTimeout
 from gateway.domain.linking import Attempt, Limits
-from gateway.domain.session import ConnectReply, SessionId, StatusSource, UpstreamSession
+from gateway.domain.session import ConnectReply, Heard, SessionId, StatusSource, UpstreamSession
+from gateway.services.trail import Log
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,9 @@ class AttemptStore(Protocol):
     """The attempts' rows. A session has at most one running attempt.
 
     `holder` (text) fences a write: if the running attempt is not held by it, or there is none, nothing is
-    written and the answer is None or False. A `holder` of None means whoever holds it. Every call raises
-    StoreUnavailable.
+    written and the answer is None or False. A `holder` of None means whoever holds it. `as_of`, in unix
+    seconds, is when the question was begun that brought the news (None: now): what is older than what is known is
+    not written. Every call raises StoreUnavailable.
     """
 
     async def begin(self, session_id: int, holder: str, actor: str) -> tuple[Attempt, bool]:
@@ -51,12 +53,20 @@ class AttemptStore(Protocol):
         """Makes `holder` the holder of the running attempt. None if none runs."""
 
     async def record_code(
-        self, session_id: int, code: str, life_s: float, holder: str | None
+        self, session_id: int, code: str, life_s: float, holder: str | None, *, as_of: float | None = None
     ) -> Attempt | None:
         """Another code than the present one gets the next seq and number, and takes back `scanned_at`."""
 
-    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None:
-        """Writes the status of the session's own row; an unchanged one rings nothing."""
+    async def record_status(
+        self,
+        session_id: int,
+        status: str,
+        source: StatusSource,
+        holder: str | None = None,
+        *,
+        as_of: float | None = None,
+    ) -> Heard | None:
+        """Writes the status of the session's own row; an unchanged one rings nothing. None if fenced off."""
 
     async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None: ...
 
@@ -78,8 +88,6 @@ class Leases(Protocol):
     async def release(self, session_id: int) -> None: ...
 
 
-Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
-"""(session id, event type, sentence, metadata) → one row of the audit trail."""
 OnConnected = Callable[[int], Awaitable[None]]
 """Called once in the cluster when an attempt ended with a link: refreshes key, user and last_connected_at."""
 

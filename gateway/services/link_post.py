@@ -27,6 +27,7 @@ class Post:
         self.task: asyncio.Task[None] | None = None
         self.poller: Poller | None = None
         self.has_lease = False
+        """Or may have it: it was asked for, and the answer was not no."""
         self._id = session_id
         self._wiring = wiring
         self._leases = leases
@@ -79,6 +80,8 @@ class Post:
     async def _acquire(self, tries_s: Sequence[float]) -> bool:
         for wait_s in tries_s:
             await asyncio.sleep(wait_s)
+            # Noted before: if this post is stopped while Postgres answers, the lease has to be given back, too.
+            self.has_lease = True
             self.has_lease = await within(STORE_S, self._leases.acquire(self._id), store_late())
             if self.has_lease:
                 return True

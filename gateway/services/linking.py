@@ -23,7 +23,6 @@ from gateway.services.link_needs import (
     STORE_S,
     AttemptStore,
     Leases,
-    Log,
     OnConnected,
     Upstream,
     Wiring,
@@ -31,6 +30,7 @@ from gateway.services.link_needs import (
     within,
 )
 from gateway.services.link_post import Post
+from gateway.services.trail import Log
 
 logger = logging.getLogger(__name__)
 

@@ -220,7 +220,9 @@ class Poller:
                 await self._record_status(status)
             case linking.StoreCode(code):
                 life_s = linking.CODE_LIFE_S
-                await self._write(store.record_code(self._id, code, life_s, self._token))
+                await self._write(
+                    store.record_code(self._id, code, life_s, self._token, as_of=self._asked_at)
+                )
             case linking.StoreScanned():
                 await self._write(store.mark_scanned(self._id, self._token))
                 await self._wiring.note(self._id, "scanned", "A phone has scanned the code.")
@@ -237,7 +239,12 @@ class Poller:
         is_new = status != self._written
         if not is_new and now - self._written_at < STATUS_FRESH_S:
             return
-        await within(STORE_S, self._wiring.store.record_status(self._id, status, "poll"), store_late())
+        record = self._wiring.store.record_status(self._id, status, "poll", self._token, as_of=self._asked_at)
+        heard = await within(STORE_S, record, store_late())
+        if heard is None:
+            raise NotOurs
+        if heard.is_old:
+            return  # overtaken by a webhook, which may have been late itself: the next answer is written again
         self._written, self._written_at = status, now
         if is_new:  # an unchanged one rings nothing
             self._wrote_at = self._wiring.clock()

@@ -1,5 +1,6 @@
 """The audit trail of a session, merged with upstream's own log on request."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -8,6 +9,19 @@ UPSTREAM_PAGE = 100
 MAX_UPSTREAM_PAGES = 10
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TrailNote:
+    """A row of the audit trail, to be written together with what it tells of."""
+
+    event: str
+    sentence: str
+    metadata: dict[str, Any]
+
+
+Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
+"""(session id, event type, sentence, metadata) → one row of the audit trail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamUnauthorized
-from gateway.domain.session import SYSTEM, Actor, SessionSecrets, StatusSource, normalise_status
+from gateway.domain.session import SYSTEM, Actor, Heard, SessionSecrets, StatusSource, normalise_status
 from gateway.domain.upkeep import WebhookFacts, WebhookState, is_ours, judge_webhook
-from gateway.services.sessions import SyncReport
+from gateway.services.reconcile import SyncReport
 
 logger = logging.getLogger(__name__)
 
@@ -48,21 +48,29 @@ class UpkeepStore(Protocol):
     async def note_probe(self, session_id: int) -> None: ...
     async def facts(self) -> list[SessionFacts]: ...
     async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None: ...
-    async def public_url_before(self, now: str) -> str | None:
-        """The public URL of the last start, and remembers this one."""
+    async def former_urls(self, now: str) -> list[str]:
+        """The public URLs under which some webhook may still be registered, besides this one, which is noted."""
+
+    async def forget_former_urls(self, now: str) -> None:
+        """All webhooks have come along to this URL."""
 
     async def secrets(self, session_id: int) -> SessionSecrets | None: ...
-    async def record_status(self, session_id: int, status: str, source: StatusSource) -> None: ...
+    async def record_status(
+        self, session_id: int, status: str, source: StatusSource, as_of: float
+    ) -> Heard: ...
 
 
 class StatusSourceOfTruth(Protocol):
     async def get_status(self, api_key: str) -> str: ...
 
 
+class Syncer(Protocol):
+    async def sync(self, actor: Actor = SYSTEM) -> SyncReport: ...
+
+
 class Keeper(Protocol):
     """The sessions service."""
 
-    async def sync(self, actor: Actor = SYSTEM) -> SyncReport: ...
     async def refresh_secrets(self, session_id: int) -> SessionSecrets | None: ...
     async def mark_gone(self, session_id: int) -> bool: ...
     async def repair_webhook(self, session_id: int, actor: Actor) -> object: ...
@@ -77,6 +85,7 @@ class Upkeep:
         self,
         store: UpkeepStore,
         sessions: Keeper,
+        reconciler: Syncer,
         upstream: StatusSourceOfTruth,
         leases: Leases,
         *,
@@ -87,6 +96,7 @@ class Upkeep:
     ) -> None:
         self._store = store
         self._sessions = sessions
+        self._reconciler = reconciler
         self._upstream = upstream
         self._leases = leases
         self._public_url = public_url
@@ -116,7 +126,7 @@ class Upkeep:
             await asyncio.sleep(ROUND_S * (0.8 + 0.4 * self._roll()))
 
     async def _sync(self) -> None:
-        report = await self._sessions.sync()
+        report = await self._reconciler.sync()
         logger.info(
             "upkeep.synced total=%d created=%d updated=%d gone=%d errors=%d",
             report.total, report.created, report.updated, report.gone, len(report.errors),
@@ -131,17 +141,24 @@ class Upkeep:
             await self.probe(session_id)
 
     async def follow_public_url(self) -> None:
-        """If the gateway has moved since its last start, its webhooks go to the new address. Once is enough."""
+        """If the gateway has moved, its webhooks go to the new address.
+
+        A repaired session names the new one, so each is done once; the former addresses are forgotten only when
+        none is left that names them. What could not be repaired is tried again with the next round.
+        """
         public_url = self._public_url
         if public_url is None or self._has_moved:
             return
-        before = await self._store.public_url_before(public_url)
-        self._has_moved = True
-        if before is None or before == public_url:
-            return
-        for facts in await self._store.facts():
-            if is_ours(facts.webhook.url, before):
-                await self._repair(facts.session_id)
+        former = await self._store.former_urls(public_url)
+        behind = [
+            facts.session_id
+            for facts in await self._store.facts()
+            if any(is_ours(facts.webhook.url, url) for url in former)
+        ]
+        repaired = [await self._repair(session_id) for session_id in behind]
+        if all(repaired):
+            await self._store.forget_former_urls(public_url)
+            self._has_moved = True
 
     async def _look_at_webhooks(self, public_url: str) -> None:
         for facts in await self._store.facts():
@@ -156,6 +173,7 @@ class Upkeep:
     async def probe(self, session_id: int) -> None:
         """Asks upstream with the session's own key, which tells a real link from a ghost."""
         await self._store.note_probe(session_id)
+        as_of = self._clock()
         try:
             status = await self._ask(session_id)
         except SessionNotFound:
@@ -164,7 +182,7 @@ class Upkeep:
             logger.warning("upkeep.probe_failed session=%d error=%s", session_id, error)
         else:
             if status is not None:
-                await self._store.record_status(session_id, normalise_status(status), "probe")
+                await self._store.record_status(session_id, normalise_status(status), "probe", as_of)
 
     async def _ask(self, session_id: int) -> str | None:
         secrets = await self._store.secrets(session_id)
@@ -178,8 +196,13 @@ class Upkeep:
             return None
         return await self._upstream.get_status(fresh.api_key)
 
-    async def _repair(self, session_id: int) -> None:
+    async def _repair(self, session_id: int) -> bool:
+        """False if it has to be tried again."""
         try:
             await self._sessions.repair_webhook(session_id, SYSTEM)
+        except SessionNotFound:
+            pass  # gone: there is nothing left to repair
         except GatewayError as error:
             logger.warning("upkeep.repair_failed session=%d error=%s", session_id, error)
+            return False
+        return True

@@ -118,6 +118,7 @@ async def test_a_scan_after_the_end_still_counts(serve: Serve, upstream: Upstrea
             number,
         )
     assert [row["reason"] for row in await rows.attempts(number)] == ["timeout"]
+    assert (await rows.log(number)).count("connected") == 1
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,23 @@ async def test_a_session_deleted_upstream_in_the_middle_is_gone(a: Running, upst
 
         assert (await end_on(socket))["error"]["code"] == "session_not_found"
     assert await status_of(a, number) == "gone"
+
+
+async def test_a_session_whose_code_alone_is_not_found_is_gone_and_its_attempt_ends(
+    a: Running, upstream: Upstream, rows: Rows
+) -> None:
+    number = await new_session(a)
+    async with watching(a, number) as socket:
+        await connect(a, number)
+        await code_on(socket)
+        await upstream.fault(f"/whatsapp-sessions/{number}/qrcode", status=404)
+        end = await end_on(socket)
+
+    assert (end["reason"], end["error"]["code"]) == ("error", "session_not_found")
+    assert end["error"]["action"] == "refresh_sessions"
+    assert await status_of(a, number) == "gone"
+    await rows.until_logged(number, "error")
+    assert (await rows.log(number)).count("session_gone") == 1
 
 
 @pytest.mark.parametrize(

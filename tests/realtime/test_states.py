@@ -1,5 +1,7 @@
 """States over a socket: the newest value at once, then each change of it, to whom it may concern."""
 
+import time
+
 import asyncpg
 
 from gateway.domain.access import Role
@@ -120,7 +122,7 @@ async def test_having_been_checked_is_no_news(live: Running, writer: asyncpg.Con
         await pong(socket)
         before = len(states_of(socket.frames))
         sessions = live.gateway.sessions
-        await sessions._store.record_status(12, "connected", "probe")
+        await sessions._store.record_status(12, "connected", "probe", time.time())
         await writer.execute("UPDATE whatsapp_sessions SET status = 'CONNECTED', updated_at = now()")
         await writer.execute("UPDATE whatsapp_sessions SET api_key = 'another', webhook_secret = 'another'")
         await insert_session(writer, 13)

@@ -8,6 +8,8 @@ import pytest
 from gateway.domain.access import Role
 from tests.running import Running, running, settings_for
 
+SESSIONS = "/api/whatsapp-sessions"
+
 
 async def linked(gateway: Running) -> int:
     """A connected session."""
@@ -126,3 +128,55 @@ async def test_webhooks_move_with_the_public_url_and_others_are_left_alone(
         url = (await second.data("GET", path))["webhook_url"]
 
     assert url == (f"{new}/api/whatsapp/webhook" if moved else "https://other.example/hook")
+
+
+async def test_a_webhook_that_could_not_be_moved_is_moved_by_a_later_round(
+    database: str, tmp_path: Path
+) -> None:
+    old, new, newest = ("https://old.example", "https://new.example", "https://newest.example")
+    async with running(settings_for(database, tmp_path, public_url=old)) as first:
+        await first.gateway.upkeep.round()
+        numbers = [
+            (await first.data("POST", SESSIONS, {"name": "Shop", "phone_number": "+15550001111"}))["id"]
+            for _ in range(2)
+        ]
+    async with running(settings_for(database, tmp_path, public_url=new)) as second:
+        refused = {"path": f"/whatsapp-sessions/{numbers[1]}", "method": "PUT", "status": 500, "times": None}
+        await second.data("POST", "/_simulator/faults", refused, token="")
+        await second.gateway.upkeep.round()
+        assert await urls_of(second, numbers) == [new, old]
+        await second.data("DELETE", "/_simulator/faults", token="")
+        await second.data("POST", "/_simulator/faults", refused, token="")
+    # It moves once more before it was done: nobody is left behind under either of the former addresses.
+    async with running(settings_for(database, tmp_path, public_url=newest)) as third:
+        await third.data("DELETE", "/_simulator/faults", token="")
+        await third.gateway.upkeep.round()
+        assert await urls_of(third, numbers) == [newest, newest]
+
+
+async def urls_of(gateway: Running, numbers: list[int]) -> list[str]:
+    found = [(await gateway.data("GET", f"{SESSIONS}/{number}"))["webhook_url"] for number in numbers]
+    return [url.removesuffix("/api/whatsapp/webhook") for url in found]
+
+
+async def test_a_round_after_a_failed_move_tries_again_and_then_leaves_it_at_that(
+    database: str, tmp_path: Path
+) -> None:
+    old, new = "https://old.example", "https://new.example"
+    async with running(settings_for(database, tmp_path, public_url=old)) as first:
+        await first.gateway.upkeep.round()
+        wish = {"name": "Shop", "phone_number": "+15550001111"}
+        number = (await first.data("POST", SESSIONS, wish))["id"]
+    async with running(settings_for(database, tmp_path, public_url=new)) as second:
+        refused = {"path": f"/whatsapp-sessions/{number}", "method": "PUT", "status": 500, "times": None}
+        await second.data("POST", "/_simulator/faults", refused, token="")
+        await second.gateway.upkeep.round()
+        assert await urls_of(second, [number]) == [old]
+        await second.data("DELETE", "/_simulator/faults", token="")
+        await second.gateway.upkeep.round()
+        assert await urls_of(second, [number]) == [new]
+
+        # Done: an address that somebody sets on purpose afterwards is his.
+        await second.data("PUT", f"{SESSIONS}/{number}", {"webhook_url": f"{old}/api/whatsapp/webhook"})
+        await second.gateway.upkeep.round()
+        assert await urls_of(second, [number]) == [old]

@@ -26,6 +26,8 @@ class LeaseBoard:
         self.owners: dict[int, str] = {}
         self.releases = 0
         self.release_s = 0.001
+        self.answer_s = 0.0
+        """How long after a lease was given the answer arrives."""
 
     def of(self, name: str) -> "GatewayLeases":
         return GatewayLeases(self, name)
@@ -43,6 +45,7 @@ class GatewayLeases:
     async def acquire(self, session_id: int) -> bool:
         await asyncio.sleep(0.001)
         owner = self.board.owners.setdefault(session_id, self.name)
+        await asyncio.sleep(self.board.answer_s)
         return owner == self.name
 
     async def release(self, session_id: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt
+from gateway.domain.session import Heard
 from tests.clock import now
 
 
@@ -22,6 +23,7 @@ class MemoryStore:
         self.answer_s = 0.0
         """How long after its bell the answer to `end` arrives."""
         self._seq: dict[int, int] = defaultdict(int)
+        self._code_at: dict[int, float] = {}
 
     async def _call(self, name: str) -> None:
         await asyncio.sleep(0.001)
@@ -69,12 +71,14 @@ class MemoryStore:
         return self._write(row, holder=holder) if row else None
 
     async def record_code(
-        self, session_id: int, code: str, life_s: float, holder: str | None
+        self, session_id: int, code: str, life_s: float, holder: str | None, *, as_of: float | None = None
     ) -> Attempt | None:
+        asked_at = now() if as_of is None else as_of
         await self._call("record_code")
         row = self._fenced(session_id, holder)
-        if row is None or row.code == code:
+        if row is None or row.code == code or self._code_at.get(row.id, 0.0) > asked_at:
             return row
+        self._code_at[row.id] = asked_at
         self._seq[session_id] += 1
         return self._write(
             row,
@@ -87,12 +91,24 @@ class MemoryStore:
             scanned_at=None,
         )
 
-    async def record_status(self, session_id: int, status: str, source: str) -> None:
+    async def record_status(
+        self,
+        session_id: int,
+        status: str,
+        source: str,
+        holder: str | None = None,
+        *,
+        as_of: float | None = None,
+    ) -> Heard | None:
         await self._call("record_status")
+        if holder is not None and self._fenced(session_id, holder) is None:
+            return None
         known = self.statuses[session_id]
-        if not known or known[-1][0] != status:
+        is_news = not known or known[-1][0] != status
+        if is_news:
             known.append((status, source))
             self._ring(session_id)
+        return Heard(is_changed=is_news, is_old=False)
 
     async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
         await self._call("mark_scanned")

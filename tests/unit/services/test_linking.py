@@ -196,9 +196,7 @@ async def test_a_refusal_ends_the_attempt_at_once(error: GatewayError, call: str
     assert w.attempt().reason == "error"
     assert w.attempt().error == {"code": error.code, "message": error.message, "action": error.action}
     assert w.events() == ["link_started", "error"]
-    assert (("gone", "poll") in w.store.statuses[12]) is (
-        error.code == "session_not_found" and call != "code"
-    )
+    assert (("gone", "poll") in w.store.statuses[12]) is (error.code == "session_not_found")
 
 
 SLOW = [UpstreamFailed("500"), UpstreamTimeout("none"), UpstreamRateLimited("429", retry_after_s=7)]

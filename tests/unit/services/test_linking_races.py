@@ -281,3 +281,16 @@ async def test_a_bell_that_is_faster_than_the_answer_to_an_end_loses_nothing(has
 
     assert w.events()[-1] == ("error" if has_bug else "connected")
     assert w.linked == ([] if has_bug else [12])
+
+
+@virtual_time
+async def test_a_poller_that_is_stopped_while_it_asks_for_the_lease_gives_it_back() -> None:
+    w = world(codes(A))
+    w.leases.answer_s = 1.0
+    async with w.gateway() as gateway:
+        await gateway.connect()
+        await w.until(lambda: 12 in w.leases.owners)
+        await gateway.linking.cancel(12, ANN, "the session was disconnected")
+
+        assert w.leases.owners == {}
+    assert w.upstream.calls == []
