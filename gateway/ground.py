@@ -11,7 +11,7 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
-from gateway.postgres.pool import is_pooled_dsn
+from gateway.postgres.pool import is_pooled_dsn, mapped_errors
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
@@ -104,8 +104,9 @@ def is_pooled(settings: Settings, dsn: str) -> bool:
 
 
 async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
-    """The vault, in the way the operator has chosen for this database."""
-    return Vault(secret, is_sealing=bool(await pool.fetchval(_IS_SEALING)))
+    """The vault, in the way the operator has chosen for this database. Raises StoreUnavailable."""
+    with mapped_errors():
+        return Vault(secret, is_sealing=bool(await pool.fetchval(_IS_SEALING)))
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:

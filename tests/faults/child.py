@@ -21,7 +21,7 @@ import uvloop
 
 from gateway import cli, serving
 from gateway.app import Gateway
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import GatewayError
 from gateway.settings import Settings
 from tests.processes.remote import Remote
 
@@ -57,9 +57,13 @@ def _main(
 
     try:
         uvloop.run(serving.run(Settings(_env_file=None, **values), on_ready))  # type: ignore[call-arg]
-    except ConfigError as error:
-        ready.send(error)
+    except GatewayError as error:
+        ready.send(Refusal(error.message))
         sys.exit(2)
+
+
+class Refusal(Exception):
+    """Why a gateway could not start: one sentence."""
 
 
 class Child:
@@ -99,7 +103,7 @@ class Child:
         return "127.0.0.1", int(self._values["port"])
 
     async def start(self) -> None:
-        """Returns when it serves. Raises ConfigError with its sentence if it cannot."""
+        """Returns when it serves. Raises Refusal with its sentence if it cannot."""
         assert not self.runs
         theirs, ours = _forks.Pipe()
         # The fork server forks off a thread here: its own start takes a moment.
@@ -119,7 +123,7 @@ class Child:
                 raise AssertionError(f"the gateway ended at its start:\n{self.said()}") from None
         finally:
             theirs.close()
-        if isinstance(said, ConfigError):
+        if isinstance(said, Refusal):
             await self._ended()
             raise said
         self.url = str(said)
@@ -131,7 +135,7 @@ class Child:
             while True:
                 try:
                     return await self.start()
-                except ConfigError:
+                except Refusal:
                     await asyncio.sleep(0.2)
 
     async def kill(self) -> None:

@@ -20,6 +20,13 @@ _AT_ONCE_GONE = struct.pack("ii", 1, 0)
 Target = Callable[[], str | tuple[str, int]]
 """Where to go to, asked for each connection: a Unix socket's path, or host and port."""
 
+OnPiece = Callable[[int, bool, bytes], None]
+"""Which connection, whether it goes to the target, and what it is."""
+
+
+def ignore(link: int, is_forth: bool, piece: bytes) -> None:
+    pass
+
 
 @dataclass(eq=False)
 class _Link:
@@ -47,8 +54,8 @@ class Proxy:
         self.bytes_per_s: float | None = None
         self.is_refusing = False
         """New connections are reset at once."""
-        self.on_piece: Callable[[bool, bytes], None] = lambda is_forth, piece: None
-        """Told of each piece before it is passed on; whether it goes to the target, and what it is."""
+        self.on_piece: OnPiece = ignore
+        """Told of each piece just before it is passed on."""
         self.accepted = 0
 
     # ------------------------------------------------------------------------------------------ faults
@@ -153,7 +160,7 @@ class Proxy:
         await self._flows.wait()
         if link.is_deaf:
             return
-        self.on_piece(is_forth, piece)
+        self.on_piece(id(link), is_forth, piece)
         writer.write(piece)
         await writer.drain()
 

@@ -59,7 +59,7 @@ async def test_bytes_come_late_and_in_pieces_and_are_the_same(fault: str) -> Non
     data = random.Random(2).randbytes(20_000)
     async with wired() as (_, proxy, ends):
         pieces: list[bytes] = []
-        proxy.on_piece = lambda is_forth, piece: pieces.append(piece)
+        proxy.on_piece = lambda link, is_forth, piece: pieces.append(piece)
         setattr(proxy, fault, {"delay_s": 0.01, "slice_bytes": 500, "bytes_per_s": 1e6}[fault])
         await said_back(ends, data)
 
