@@ -53,6 +53,7 @@ from gateway.postgres.upkeep import UpkeepTable
 from gateway.realtime import asyncapi, protocol
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub import Hub
+from gateway.realtime.pages import SharedReads
 from gateway.realtime.roster import Roster
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
@@ -230,11 +231,12 @@ class Gateway:
         )
         self._retention = Retention(RetentionTable(pool, streams), self._listener, awake=awake)
         origins = Origins(settings.allowed_origins)
+        reads = SharedReads(streams)
         self._realtime = Realtime(
             hub=hub,
             feed=self._feed,
             states=self._states,
-            streams=streams,
+            streams=reads,
             login=self.login,
             origins=origins,
             cookie=COOKIE,
@@ -243,7 +245,7 @@ class Gateway:
         )
         self._supabase = SupabaseRealtime(
             hub=hub,
-            streams=streams,
+            streams=reads,
             keys=SupabaseKeys(secret, settings.supabase_jwt_secret),
             origins=origins,
             tables=Tables(ColumnTable(pool)),

@@ -80,6 +80,14 @@ def check_position(after: Position, extent: Extent) -> ResetReason | None:
     return None
 
 
+def is_within(after: Position, known: Position) -> bool:
+    """Whether `after` lies in the history that is known. Whether it is kept still, catching up finds out.
+
+    When thousands come back at once, this is what spares the store a question for each of them.
+    """
+    return after.epoch == known.epoch and 0 <= after.off <= known.off
+
+
 _STATUS_COLUMNS = frozenset({"status", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"})
 
 

@@ -15,6 +15,7 @@ from gateway.domain.stream import (
     SessionsTopic,
     SessionTopic,
     check_position,
+    is_within,
 )
 from gateway.realtime import protocol
 from gateway.realtime.admission import Admission, Refused, refuse
@@ -188,9 +189,12 @@ class Realtime:
             await self._feed.position_at_least(inbox, wish.after)
             self._strange_inboxes.add(inbox)
         start = await self._feed.position_at_least(inbox, wish.after)
-        if wish.after is not None and wish.after != start:
-            extents = await self._streams.extents([inbox])
-            start = await self._start(connection, inbox, wish.after, extents.get(inbox))
+        if wish.after is not None:
+            if is_within(wish.after, start):
+                start = wish.after
+            else:
+                extents = await self._streams.extents([inbox])
+                start = await self._start(connection, inbox, wish.after, extents.get(inbox))
         connection.follow(wish.ref, wish.name, {inbox: start})
 
     async def _follow_all(self, connection: Connection, wish: protocol.Subscribe) -> None:
@@ -198,6 +202,9 @@ class Realtime:
         after = {Inbox(key): value for key, value in (wish.after_all or {}).items() if connection.covers(key)}
         await self._feed.see(after)
         # Inboxes may come into being while we look; this connection is told of new ones only once it follows.
+        for inbox, known in self._covered(connection).items():
+            if inbox in after and is_within(after[inbox], known):
+                starts[inbox] = after[inbox]
         while new := [inbox for inbox in self._covered(connection) if inbox not in starts]:
             extents = await self._streams.extents(new)
             for inbox in new:

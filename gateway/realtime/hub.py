@@ -173,6 +173,13 @@ class Hub:
         """What was published right after the cursor, at least one event; None if it is not in memory."""
         return self._tails.after(cursor.inbox, cursor.off, cursor.encode, max_bytes)
 
+    def remember(self, cursor: Cursor, events: Sequence[Event]) -> None:
+        """Keeps in memory what has been read for this cursor from the stream: others will come for the same."""
+        stream = self._streams[cursor.inbox]
+        if cursor.epoch == stream.epoch:
+            foreign = any(encode is not self._encode for encode in stream.cursors)
+            self._tails.put_before(cursor.inbox, events, stream.off, with_events=foreign)
+
     def _fall_back(self, cursor: Cursor) -> None:
         cursor.standing = Standing.CATCHING_UP
         cursor.connection.catch_up()

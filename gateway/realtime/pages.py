@@ -1,9 +1,11 @@
 """Where a cursor that is catching up gets its next frames from: the tail in memory, else the stream in Postgres."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from gateway.domain.stream import Position, ResetReason, check_position
+from gateway.domain.stream import Event, Extent, Position, ResetReason, check_position
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.hub import Hub
 from gateway.realtime.tail import Page
@@ -11,6 +13,39 @@ from gateway.services.feed import StreamReader
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 64 * 1024
+
+
+class SharedReads:
+    """The store, as those who catch up see it: who asks for a page that is being read already waits for that.
+
+    Nobody asks before the hub knows of an event past the offset, so a read under way brings at least that one.
+    """
+
+    def __init__(self, streams: StreamReader) -> None:
+        self._streams = streams
+        self._under_way: dict[tuple[object, ...], asyncio.Task[list[Event]]] = {}
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        return await self._streams.extents(inboxes)
+
+    async def ensure(self, inbox: int) -> Extent:
+        return await self._streams.ensure(inbox)
+
+    async def read_after(
+        self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
+    ) -> list[Event]:
+        key = (tuple(offsets.items()), limit, max_bytes)
+        task = self._under_way.get(key)
+        if task is None:
+            work = self._streams.read_after(offsets, limit, max_bytes)
+            task = self._under_way[key] = asyncio.ensure_future(work)
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)  # one who leaves must not take it away from the others
+
+    def _forget(self, key: tuple[object, ...], done: asyncio.Task[list[Event]]) -> None:
+        del self._under_way[key]
+        if not done.cancelled():
+            done.exception()  # all who wanted it may have left
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +66,14 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
         return page
     after = Position(cursor.off, cursor.epoch)
     events = await streams.read_after({cursor.inbox: after.off}, PAGE_EVENTS, PAGE_BYTES)
+    page = hub.from_tail(cursor, PAGE_BYTES)
+    if page is not None:  # somebody else has waited for the same events, and was first
+        return page
     numbered = enumerate(events, start=after.off + 1)
     whole = [event for _, event in takewhile(lambda item: item[0] == item[1].off, numbered)]
     if whole:
+        if Position(cursor.off, cursor.epoch) == after:
+            hub.remember(cursor, whole)
         return [(event.off, cursor.encode(event)) for event in whole]
     extent = (await streams.extents([cursor.inbox])).get(cursor.inbox)
     known = hub.position(cursor.inbox)

@@ -67,6 +67,27 @@ class Tails:
             self._count(tail, kept.size)
         while len(tail.kept) > TAIL_EVENTS:
             self._count(tail, -tail.kept.popleft().size)
+        self._stay_within_budget()
+
+    def put_before(self, inbox: int, events: Sequence[Event], top: int, *, with_events: bool) -> None:
+        """Adds what has been read from the stream, if it reaches up to what is kept, or to `top` if nothing is.
+
+        Nothing was kept while nobody followed; when all come back at once, the first one reads for the others.
+        """
+        tail = self._tails.setdefault(inbox, Tail())
+        end = tail.kept[0].off - 1 if tail.kept else top
+        if not events or events[-1].off < end:
+            return
+        for event in reversed(events):
+            if len(tail.kept) == TAIL_EVENTS:
+                break
+            if event.off <= end:
+                kept = _Kept(event.off, event if with_events else None, self._own(event))
+                tail.kept.appendleft(kept)
+                self._count(tail, kept.size)
+        self._stay_within_budget()
+
+    def _stay_within_budget(self) -> None:
         if self._bytes > TAIL_BYTES:
             self.drop(max(self._tails, key=lambda number: self._tails[number].bytes))
 

@@ -71,10 +71,9 @@ async def test_an_inbox_that_appears_during_a_subscribe_is_not_missed(
         return found
 
     async with live.socket() as socket:
-        tops = (await socket.subscribe("inbox:*"))["tops"]
-        await socket.send(type="unsubscribe", topic="inbox:*")
         monkeypatch.setattr(streams, "extents", appears_meanwhile)
-        again = await socket.subscribe("inbox:*", after=tops)
+        # Where an inbox begins that `after` does not name, only the store can say.
+        again = await socket.subscribe("inbox:*", after={})
 
         assert again["tops"]["77"]["off"] == 1
         assert moves(socket) == {"inbox:77": [1]}
