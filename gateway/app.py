@@ -185,7 +185,8 @@ class Gateway:
             public_url=self._public_url(),
             validate=_validate_session_fields,
         )
-        self._senders = Senders(table, self.sessions)
+        self._senders = Senders(table, self.sessions, is_deaf=lambda: self._stale_since is not None)
+        table.on_keys = self._senders.forget
         deliveries = DeliveryTable(pool, self.id, clock)
         self._spool = await open_spool(settings, pool, stack)
         self._ingest = Ingest(deliveries, self._session_reported, self._spool)
@@ -197,6 +198,7 @@ class Gateway:
             probe_s=settings.probe_s,
             on_message_bell=self._message_bell,
             on_session_bell=self._states.ring,
+            on_key_bell=self._senders.ring,
             on_up=self._hears_again,
             on_down=self._hears_nothing,
             awake=awake,
@@ -346,6 +348,7 @@ class Gateway:
     def _hears_again(self) -> None:
         self._message_bell("*")
         self._states.ring("*")
+        self._senders.ring("*")
         self._linking.wake(())
         if self._stale_since is not None:
             self._pumps.create_task(self._freshen(), name="freshen")
@@ -376,7 +379,6 @@ class Gateway:
         self._supabase.tell_stale()
 
     def _sessions_changed(self, session_ids: Any) -> None:
-        self._senders.forget()
         self._linking.wake(session_ids)
 
     def _session_reported(self, session_id: int, change: SessionChange) -> None:

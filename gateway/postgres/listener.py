@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 MESSAGES_CHANNEL = "whatsapp_incoming_messages"
 SESSIONS_CHANNEL = "whatsapp_sessions"
+KEYS_CHANNEL = "whatsapp_session_keys"
 
 PROBE_S = 5.0
 STATEMENT_S = 5.0
@@ -63,6 +64,7 @@ class Listener:
         probe_s: float,
         on_message_bell: Callable[[str], None],
         on_session_bell: Callable[[str], None],
+        on_key_bell: Callable[[str], None] = lambda payload: None,
         on_up: Callable[[], None],
         on_down: Callable[[], None],
         awake: asyncio.Event | None = None,
@@ -75,6 +77,7 @@ class Listener:
         self._probe_s = probe_s or PROBE_S
         self._on_message_bell = on_message_bell
         self._on_session_bell = on_session_bell
+        self._on_key_bell = on_key_bell
         self._on_up = on_up
         self._on_down = on_down
         self._probe_channel = f"gateway_probe_{gateway_id.replace('-', '')}"
@@ -168,6 +171,7 @@ class Listener:
                 # dropped by the driver; that is why everybody looks once after `on_up`.
                 await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_bell))
                 await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_bell))
+                await connection.add_listener(KEYS_CHANNEL, self._heard(self._on_key_bell))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )

@@ -4,7 +4,7 @@ The tables may be the shop's: its casing of statuses, its naive timestamps and i
 write that comes from upstream says as of when it is the truth (unix seconds), and yields to what is newer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -73,6 +73,8 @@ class SessionTable:
     def __init__(self, pool: Pool, vault: Vault, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
         self._clock = clock or DatabaseClock()
+        self.on_keys: Callable[[Sequence[int]], None] = lambda session_ids: None
+        """Told of keys that may have changed by our own hand, as soon as that is committed: sooner than by the bell."""
         self._vault = vault
 
     # ------------------------------------------------------------------------------------------ reading
@@ -119,19 +121,19 @@ class SessionTable:
         ]
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
-        found = await self.all_secrets(session_id)
+        found = await self.all_secrets([session_id])
         return found[0] if found else None
 
-    async def all_secrets(self, session_id: int | None = None) -> list[SessionSecrets]:
-        """Key and webhook secret of one session, or of all."""
+    async def all_secrets(self, session_ids: Sequence[int] | None = None) -> list[SessionSecrets]:
+        """Key and webhook secret of these sessions, or of all."""
         with mapped_errors():
             rows = await self._pool.fetch(
                 """
                 SELECT wasender_session_id::bigint AS id, api_key, webhook_secret
                 FROM public.whatsapp_sessions
-                WHERE $1::bigint IS NULL OR wasender_session_id = $1::bigint
+                WHERE $1::bigint[] IS NULL OR wasender_session_id = ANY($1::bigint[])
                 """,
-                session_id,
+                session_ids,
             )
         return [
             SessionSecrets(
@@ -153,6 +155,8 @@ class SessionTable:
                 row = await connection.fetchrow(
                     SELECT_SESSION + "WHERE s.wasender_session_id = $1::bigint", upstream.id
                 )
+        if word not in ("unchanged", "overtaken"):
+            self.on_keys([int(upstream.id)])
         assert row is not None
         return session_of(row), word
 
@@ -263,6 +267,7 @@ class SessionTable:
                     self._vault.seal(api_key),
                 )
                 await connection.execute(_SAVED, session_id)
+        self.on_keys([session_id])
         return True
 
     async def delete_session(self, session_id: int, actor: Actor) -> None:
@@ -290,3 +295,4 @@ class SessionTable:
                     f"{actor.name} deleted the session {row['name']}.",
                     metadata,
                 )
+        self.on_keys([session_id])

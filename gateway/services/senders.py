@@ -7,8 +7,9 @@ rotated one, so that session is fetched from upstream once (at most every 10 s) 
 import asyncio
 import hmac
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
@@ -16,6 +17,9 @@ from gateway.domain.session import SessionSecrets
 from gateway.services.within import within
 
 logger = logging.getLogger(__name__)
+
+# Any role may NOTIFY. A number that bigint cannot hold would be refused by every later read.
+_BELL = re.compile(r"[0-9]{1,18}(,[0-9]{1,18})*")
 
 REFRESH_EVERY_S = 10.0
 READ_S = 0.4
@@ -29,7 +33,8 @@ REFRESH_S = 2.5
 
 
 class SecretStore(Protocol):
-    async def all_secrets(self, session_id: int | None = None) -> list[SessionSecrets]: ...
+    async def all_secrets(self, session_ids: Sequence[int] | None = None) -> list[SessionSecrets]:
+        """Of these sessions, as far as there are any; or of all."""
 
 
 class SecretSource(Protocol):
@@ -38,14 +43,21 @@ class SecretSource(Protocol):
 
 class Senders:
     def __init__(
-        self, store: SecretStore, source: SecretSource, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: SecretStore,
+        source: SecretSource,
+        *,
+        is_deaf: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`is_deaf` says whether the bell of the keys may ring unheard."""
         self._store = store
         self._source = source
+        self._is_deaf = is_deaf
         self._clock = clock
         self._known: dict[int, SessionSecrets] = {}
-        self._changes = 1
-        self._changes_read = 0
+        self._dirty: set[int] = set()
+        self._all_dirty = True
         self._reads = 0
         self._reading = asyncio.Lock()
         self._is_fresh = False
@@ -57,9 +69,19 @@ class Senders:
         """Learns all secrets while Postgres is there: known ones are enough when it is not."""
         await self._read()
 
-    def forget(self) -> None:
-        """Something about the sessions changed: read them again before the next webhook."""
-        self._changes += 1
+    def ring(self, payload: str) -> None:
+        """A bell: whose key or secret changed. Never waits; a payload we cannot read counts as `*`."""
+        if _BELL.fullmatch(payload):
+            self.forget([int(name) for name in payload.split(",")])
+        else:
+            self.forget(None)
+
+    def forget(self, session_ids: Iterable[int] | None) -> None:
+        """Keys of these sessions, or of any, changed: they are read again before the next webhook."""
+        if session_ids is None:
+            self._all_dirty = True
+        else:
+            self._dirty.update(session_ids)
 
     async def authenticate(
         self, path_id: int | None, key: str | None, signature: str | None
@@ -70,12 +92,15 @@ class Senders:
         """
         if not signature:
             raise Unauthenticated("The webhook has no X-Webhook-Signature.")
-        if self._changes_read != self._changes:
+        if self._is_deaf():
+            self.forget(None)
+        if self._dirty or self._all_dirty:
             # Also before a match: a secret that was changed because it leaked must not open the door once more.
             await self._read()
         sender = self._matching(path_id, key, signature)
         if sender is None:
             # The session may be so new that its bell has not rung here yet.
+            self.forget(None if path_id is None else [path_id])
             is_fresh = await self._read()
             sender = self._matching(path_id, key, signature)
             if sender is None and not is_fresh and self._named(path_id, key) is None:
@@ -108,7 +133,7 @@ class Senders:
         return next((item for item in self._known.values() if _equal(item.api_key, key)), None)
 
     async def _read(self) -> bool:
-        """Reads the table, or waits for a read that began after this call; False when Postgres is away."""
+        """Reads what changed, or waits for a read that began after this call; False when Postgres is away."""
         begun = self._reads
         async with self._reading:
             if self._reads > begun:
@@ -116,18 +141,23 @@ class Senders:
             if self._clock() < self._away_until:
                 return False
             self._reads += 1
-            # Noted before the read: a change that comes meanwhile is read with the next webhook.
-            noted = self._changes
+            # Taken before the read: a change that comes meanwhile is read with the next webhook.
+            everything, self._all_dirty = self._all_dirty, False
+            dirty, self._dirty = self._dirty, set()
             begun_at = self._clock()
+            self._is_fresh = False
             try:
-                found = await within(READ_S, self._store.all_secrets())
-                self._known = {int(item.id): item for item in found}
-                self._changes_read = noted
+                found = await within(READ_S, self._store.all_secrets(None if everything else sorted(dirty)))
+                kept = {} if everything else {k: v for k, v in self._known.items() if k not in dirty}
+                self._known = kept | {int(item.id): item for item in found}
                 self._is_fresh = True
             except StoreUnavailable:
-                self._is_fresh = False
                 if self._clock() - begun_at >= READ_S:
                     self._away_until = self._clock() + AWAY_S
+            finally:
+                if not self._is_fresh:
+                    self._all_dirty = self._all_dirty or everything
+                    self._dirty |= dirty
             return self._is_fresh
 
     async def _after_refresh(

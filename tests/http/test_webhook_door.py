@@ -253,3 +253,18 @@ async def test_numbers_too_long_for_an_integer_harm_nothing_even_beside_a_broken
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_only_post_brings_webhooks(shop: Shop, method: str) -> None:
     assert (await shop.gateway.call(method, HOOK, token=""))[0] == 405
+
+
+async def test_a_secret_that_was_replaced_opens_the_door_no_more(shop: Shop) -> None:
+    await shop.take(received())
+    await shop.db.execute(
+        "UPDATE whatsapp_sessions SET webhook_secret = 'another one' WHERE wasender_session_id = 12"
+    )
+    await eventually(lambda: changed(shop), what="the bell of the keys")
+
+    assert (await shop.post(received(), secret=secret_of(12), path=f"{HOOK}/12"))[0] == 401
+    assert (await shop.post(received(), secret="another one", path=f"{HOOK}/12"))[0] == 200
+
+
+async def changed(shop: Shop) -> set[int]:
+    return shop.gateway.gateway._senders._dirty

@@ -198,3 +198,24 @@ async def test_deleting_a_session_deletes_its_logs_and_keeps_its_messages(
         "session_deleted"
     ]
     assert await connection.fetchval("SELECT count(*) FROM whatsapp_incoming_messages") == 1
+
+
+async def test_the_bell_of_the_keys_rings_for_keys_alone_and_names_their_sessions(
+    connection: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    rung: list[str] = []
+    await other.add_listener("whatsapp_session_keys", lambda *heard: rung.append(str(heard[3])))
+    await insert_session(connection, 12)
+    await insert_session(connection, 13)
+    for nothing in ("status = 'need_scan'", "name = 'x'", "api_key = api_key", "updated_at = now()"):
+        await connection.execute(f"UPDATE whatsapp_sessions SET {nothing}")
+    await connection.execute("UPDATE whatsapp_sessions SET api_key = 'k' WHERE wasender_session_id = 13")
+    await connection.execute("UPDATE whatsapp_sessions SET webhook_secret = 's'")
+    await connection.execute("UPDATE whatsapp_sessions SET wasender_session_id = 14 WHERE api_key = 'k'")
+    await connection.execute("DELETE FROM whatsapp_sessions WHERE wasender_session_id = 14")
+    await connection.execute("TRUNCATE whatsapp_sessions CASCADE")
+    async with asyncio.timeout(20):
+        while "*" not in rung:
+            await other.execute("SELECT 1")
+
+    assert rung == ["12", "13", "13", "12,13", "13,14", "14", "*"]

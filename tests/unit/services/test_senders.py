@@ -1,6 +1,7 @@
 """Whose webhook it is: by path, key or secret; and a rotated secret is asked for once."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,17 +18,19 @@ class Store:
     def __init__(self, *rows: SessionSecrets) -> None:
         self.rows = list(rows)
         self.reads = 0
+        self.asked: list[Sequence[int] | None] = []
         self.away = False
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def all_secrets(self, session_id: int | None = None) -> list[SessionSecrets]:
+    async def all_secrets(self, session_ids: Sequence[int] | None = None) -> list[SessionSecrets]:
         self.reads += 1
+        self.asked.append(session_ids)
         await asyncio.sleep(0)
         await self.gate.wait()
         if self.away:
             raise StoreUnavailable("away")
-        return list(self.rows)
+        return [row for row in self.rows if session_ids is None or row.id in session_ids]
 
 
 class Upstream:
@@ -83,7 +86,7 @@ async def test_the_table_is_read_again_only_after_a_change() -> None:
     house = House(secrets_of(12))
     for _ in range(3):
         await house.who(12, None, "secret-12")
-    house.senders.forget()
+    house.senders.forget(None)
     for _ in range(3):
         await house.who(12, None, "secret-12")
 
@@ -112,7 +115,7 @@ async def test_a_change_that_comes_during_the_read_is_read_too() -> None:
     house.store.gate.clear()
     first = asyncio.create_task(house.who(12, None, "secret-12"), name="first")
     await asyncio.sleep(0)
-    house.senders.forget()
+    house.senders.forget(None)
     house.store.gate.set()
     await first
     house.store.rows = [secrets_of(12, "new")]
@@ -125,7 +128,7 @@ async def test_a_changed_secret_no_longer_opens_the_door() -> None:
     house = House(secrets_of(12), upstream=secrets_of(12, "new"))
     await house.who(12, None, "secret-12")
     house.store.rows = [secrets_of(12, "new")]
-    house.senders.forget()
+    house.senders.forget(None)
 
     with pytest.raises(Unauthenticated):
         await house.who(12, None, "secret-12")
@@ -208,7 +211,7 @@ async def test_a_database_that_is_away_is_no_reason_to_refuse_whom_we_know() -> 
     house = House(secrets_of(12))
     await house.who(12, None, "secret-12")
     house.store.away = True
-    house.senders.forget()
+    house.senders.forget(None)
 
     assert await house.who(12, None, "secret-12") == 12
 
@@ -232,3 +235,49 @@ async def test_a_session_that_is_not_cached_is_503_while_the_database_is_away() 
         await house.who(13, None, "secret-13")
     with pytest.raises(Unauthenticated):
         await house.who(12, None, "wrong")
+
+
+async def test_only_the_sessions_that_a_bell_names_are_read_again() -> None:
+    house = House(secrets_of(12), secrets_of(13), secrets_of(14))
+    await house.who(12, None, "secret-12")
+    house.store.rows = [secrets_of(12, "new"), secrets_of(13)]
+    house.senders.ring("12")
+    house.senders.ring("14,15")
+
+    assert await house.who(12, None, "new") == 12
+    assert house.store.asked[1:] == [[12, 14, 15]]
+    with pytest.raises(Unauthenticated):
+        await house.who(14, None, "secret-14")
+
+
+@pytest.mark.parametrize("payload", ["*", "", "12,", "x", "9" * 19])
+async def test_a_bell_that_names_nobody_means_everybody(payload: str) -> None:
+    house = House(secrets_of(12))
+    await house.who(12, None, "secret-12")
+    house.senders.ring(payload)
+    await house.who(12, None, "secret-12")
+
+    assert house.store.asked == [None, None]
+
+
+async def test_while_bells_may_ring_unheard_the_table_is_asked_each_time() -> None:
+    house = House(secrets_of(12), upstream=secrets_of(12, "new"))
+    house.senders = Senders(house.store, house.upstream, is_deaf=lambda: True, clock=house.clock)
+    await house.who(12, None, "secret-12")
+    house.store.rows = [secrets_of(12, "new")]
+
+    with pytest.raises(Unauthenticated):
+        await house.who(12, None, "secret-12")
+
+
+async def test_what_could_not_be_read_is_read_when_the_database_is_back() -> None:
+    house = House(secrets_of(12), secrets_of(13))
+    await house.who(12, None, "secret-12")
+    house.store.rows[0] = secrets_of(12, "new")
+    house.senders.ring("12")
+    house.store.away = True
+    await house.who(13, None, "secret-13")
+    house.store.away = False
+
+    assert await house.who(12, None, "new") == 12
+    assert house.store.asked[-1] == [12]
