@@ -135,7 +135,9 @@ async def writer(connection: asyncpg.Connection) -> ChanceWriter:
 async def test_the_list_says_what_the_messages_say(
     postgres: EmbeddedPostgres, template: str, pump: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So small that every way to go on is taken.
     monkeypatch.setattr(projection_module, "CHATS_PER_STEP", 3)
+    monkeypatch.setattr(projection_module, "ROWS_PER_STEP", 12)
     monkeypatch.setattr(projection_module, "EVENTS_PER_STEP", 5)
     zone = "UTC" if template == "migrated" else "Europe/Berlin"
     chance = random.Random(f"{template} {pump}")
