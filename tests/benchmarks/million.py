@@ -9,7 +9,9 @@ from collections.abc import Callable
 from gateway.postgres.conversation_statements import ALL_OF_SESSIONS
 
 CHATS = 200
-"""In every inbox."""
+"""In every inbox; a quarter of its messages is in the first."""
+
+FIRST_PHONE = "49170"
 
 # Three of four messages came, one was sent; the newest are of this moment.
 _MESSAGES = """
@@ -20,7 +22,8 @@ INSERT INTO public.whatsapp_incoming_messages
 SELECT 'OLD' || i, 'OLD' || i, phone, phone || '@s.whatsapp.net', 'Customer', 'An older message, number ' || i,
     i % {inboxes} + 1, now() - make_interval(secs => ({rows} - i) * 2), i % 50 <> 0, i % 3 <> 0, '{{"old": true}}'
 FROM (
-    SELECT i, '4917' || (i / {inboxes} % {chats} * 7919) AS phone FROM generate_series(1, {rows}) AS i
+    SELECT i, '4917' || (CASE i / {inboxes} % 4 WHEN 0 THEN 0 ELSE i / {inboxes} % {chats} END * 7919) AS phone
+    FROM generate_series(1, {rows}) AS i
     WHERE i / {inboxes} % 4 <> 3
 ) AS made;
 INSERT INTO public.whatsapp_outgoing_messages
@@ -35,6 +38,7 @@ SET session_replication_role = origin;
 """
 
 _STREAMS = """
+INSERT INTO gateway.inboxes (inbox) SELECT generate_series(1, {counters}) ON CONFLICT DO NOTHING;
 INSERT INTO gateway.inboxes (inbox, off)
 SELECT box, {streamed} / {inboxes} FROM generate_series(1, {inboxes}) AS box
 ON CONFLICT (inbox) DO UPDATE SET off = excluded.off;
@@ -60,8 +64,11 @@ ANALYZE public.whatsapp_incoming_messages, public.whatsapp_outgoing_messages, ga
 """
 
 
-def fill(execute: Callable[[str], None], rows: int, inboxes: int) -> None:
-    """Fills a migrated, empty database. `execute` runs statements of one session."""
-    sizes = {"rows": rows, "inboxes": inboxes, "streamed": rows // 5, "chats": CHATS}
+def fill(execute: Callable[[str], None], rows: int, inboxes: int, counters: int) -> None:
+    """Fills a migrated, empty database. `execute` runs statements in a session of their own.
+
+    The messages are in the inboxes 1 to `inboxes`; there are `counters` inboxes in all.
+    """
+    sizes = {"rows": rows, "inboxes": inboxes, "counters": counters, "streamed": rows // 5, "chats": CHATS}
     for part in (_MESSAGES, _STREAMS, _CONVERSATIONS, _SETTLE, "CHECKPOINT"):
         execute(part.format(**sizes) if part in (_MESSAGES, _STREAMS) else part)

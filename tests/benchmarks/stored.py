@@ -4,6 +4,11 @@ import http.client
 import time
 from dataclasses import dataclass
 
+import asyncpg
+from websockets.sync.client import connect
+
+from tests.benchmarks import million
+from tests.benchmarks.crowd import PATIENCE_S
 from tests.benchmarks.fanout import TEXT_BYTES, Measure
 from tests.benchmarks.figures import Run
 from tests.benchmarks.gateways import BEARER, crowd_of, name_of
@@ -13,37 +18,24 @@ from tests.benchmarks.senders import Senders, session_row, webhook
 
 PART = "stored"
 SESSIONS = 20
-PAGES = 20
+TIMES = 40
 
-# As they would stand there after months: rows, their chats, and the streams of the last days.
-_FILL = """
-ALTER TABLE public.whatsapp_incoming_messages DISABLE TRIGGER USER;
-INSERT INTO public.whatsapp_incoming_messages
-    (message_id, wa_key_id, from_phone, chat, push_name, message_text, wasender_session_id, received_at, is_read,
-    raw_data)
-SELECT 'OLD' || i, 'OLD' || i, phone, phone || '@s.whatsapp.net', 'Customer', 'An older message, number ' || i,
-    i % {inboxes} + 1, now() - make_interval(secs => ({rows} - i) * 2), i % 50 <> 0, '{{"old": true}}'
-FROM (SELECT i, '4917' || (i / {inboxes} % 200 * 7919) AS phone FROM generate_series(1, {rows}) AS i) AS made;
-ALTER TABLE public.whatsapp_incoming_messages ENABLE TRIGGER USER;
-INSERT INTO gateway.inboxes (inbox, off)
-SELECT box, {streamed} / {inboxes} FROM generate_series(1, {inboxes}) AS box
-ON CONFLICT (inbox) DO UPDATE SET off = excluded.off;
-INSERT INTO gateway.stream (inbox, off, at, tbl, op, record, old)
-SELECT box, off, now() - interval '1 day', 'whatsapp_incoming_messages', 'INSERT',
-    jsonb_build_object('id', off, 'message_text', 'An older message', 'from_phone', '4917'),
-    jsonb_build_object('id', off)
-FROM generate_series(1, {inboxes}) AS box, generate_series(1, {streamed} / {inboxes}) AS off;
-ANALYZE public.whatsapp_incoming_messages, gateway.stream, gateway.inboxes;
-"""
+PAGES = {
+    "first page of an inbox": "/api/conversations?session={inbox}",
+    "first page of all inboxes": "/api/conversations",
+    "first page of unread chats": "/api/conversations?filter=unread",
+    "first page of a thread": "/api/conversations/{phone}/messages?session={inbox}",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All in µs of server CPU, or ms for the page, which is Postgres' work for the most part."""
+    """µs of server CPU for a delivery, of the clock for a webhook; ms of the clock for the rest."""
 
     ingest_us: float
     delivery_us: float
-    page_ms: float
+    frame_ms: float
+    pages_ms: dict[str, float]
 
 
 def _measure(run: Run, dsn: str) -> Found:
@@ -57,7 +49,8 @@ def _measure(run: Run, dsn: str) -> Found:
         try:
             measure.warm_up()
             delivery = measure.per_delivery_us(size.rounds, size.messages)
-            pages = _pages_ms(port)
+            pages = {what: _page_ms(port, path) for what, path in PAGES.items()}
+            frame = _frame_ms(run, dsn, port)
             rates = []
             for _ in range(size.rounds + 1):
                 # Not to the inbox that the crowd watches.
@@ -67,41 +60,77 @@ def _measure(run: Run, dsn: str) -> Found:
             publisher.close()
             senders.close()
             crowd.close()
-    return Found(median(rates[1:]), delivery, pages)
+    return Found(median(rates[1:]), delivery, frame, pages)
 
 
-def _pages_ms(port: int) -> float:
+def _page_ms(port: int, path: str) -> float:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     took = []
-    for number in range(PAGES + 3):
+    for number in range(TIMES):
+        place = path.format(inbox=number % SESSIONS + 1, phone=million.FIRST_PHONE)
         began = time.monotonic()
-        path = f"/api/conversations?session={number % SESSIONS + 1}"
-        connection.request("GET", path, headers={"Authorization": f"Bearer {BEARER}"})
+        connection.request("GET", place, headers={"Authorization": f"Bearer {BEARER}"})
         answer = connection.getresponse()
         answer.read()
-        assert answer.status == 200
+        assert answer.status == 200, (place, answer.status)
         took.append(1000 * (time.monotonic() - began))
     connection.close()
+    return median(took[3:])
+
+
+def _frame_ms(run: Run, dsn: str, port: int) -> float:
+    """From the beginning of a stranger's INSERT to its frame at a client."""
+    took = []
+    loop = run.ground.runner
+    insert = (
+        "INSERT INTO public.whatsapp_incoming_messages (message_id, from_phone, wasender_session_id)"
+        " VALUES ($1, '49151', 2)"
+    )
+    url = f"ws://127.0.0.1:{port}/ws"
+    stranger = loop.run(asyncpg.connect(dsn))
+    try:
+        with connect(url, additional_headers={"Authorization": f"Bearer {BEARER}"}) as socket:
+            socket.send('{"type":"subscribe","ref":"1","topic":"inbox:2"}')
+            while "subscribed" not in str(socket.recv(timeout=PATIENCE_S)):
+                pass
+            for number in range(TIMES):
+                began = time.monotonic()
+                loop.run(stranger.execute(insert, f"FRAME{number}"))
+                while "message.created" not in str(socket.recv(timeout=PATIENCE_S)):
+                    pass
+                took.append(1000 * (time.monotonic() - began))
+    finally:
+        loop.run(stranger.close())
     return median(took[3:])
 
 
 def run_part(run: Run) -> None:
     size = run.size
     found: dict[str, Found] = {}
-    for name, rows in (("a small database", size.stored // 1000), (f"{size.stored:,} messages", size.stored)):
+    # The small one has as many inboxes, too, but messages only in those that are looked at: a page of each.
+    small_size = (SESSIONS * 240, SESSIONS)
+    for name, (rows, inboxes) in (
+        ("a small database", small_size),
+        (f"{size.stored:,} messages", (size.stored, max(SESSIONS, size.stored_inboxes))),
+    ):
         with run.ground.database() as dsn:
             began = time.monotonic()
-            inboxes = max(SESSIONS, size.stored_inboxes * rows // size.stored)
-            fill = _FILL.format(rows=rows, inboxes=inboxes, streamed=rows // 5)
-            run.ground.execute(name_of(dsn), fill, "CHECKPOINT")
+            million.fill(
+                lambda statements, dsn=dsn: run.ground.execute(name_of(dsn), statements),  # type: ignore[misc]
+                rows,
+                inboxes,
+                size.stored_inboxes,
+            )
             run.say(f"  {name} made in {time.monotonic() - began:.0f} s")
             found[name] = _measure(run, dsn)
     small, large = found.values()
-    for what, unit, before, after in (
+    figures = [
         ("webhook", "µs", small.ingest_us, large.ingest_us),
         ("delivery", "µs", small.delivery_us, large.delivery_us),
-        ("first page of an inbox", "ms", small.page_ms, large.page_ms),
-    ):
+        ("commit to frame", "ms", small.frame_ms, large.frame_ms),
+        *((what, "ms", small.pages_ms[what], large.pages_ms[what]) for what in PAGES),
+    ]
+    for what, unit, before, after in figures:
         share = after / before
         run.add(
             PART, f"{what}, {size.stored:,} messages in {size.stored_inboxes:,} inboxes", after, unit,
