@@ -4,7 +4,7 @@ The triggers are off while it is filled (a flood of this size would end all stre
 kept is made afterwards: the streams of the last days, and the list of conversations.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from gateway.postgres.conversation_statements import ALL_OF_SESSIONS
 
@@ -64,11 +64,12 @@ ANALYZE public.whatsapp_incoming_messages, public.whatsapp_outgoing_messages, ga
 """
 
 
-def fill(execute: Callable[[str], None], rows: int, inboxes: int, counters: int) -> None:
-    """Fills a migrated, empty database. `execute` runs statements in a session of their own.
+def statements(rows: int, inboxes: int, counters: int) -> Iterator[str]:
+    """What fills a migrated, empty database; to be executed one after the other.
 
     The messages are in the inboxes 1 to `inboxes`; there are `counters` inboxes in all.
     """
     sizes = {"rows": rows, "inboxes": inboxes, "counters": counters, "streamed": rows // 5, "chats": CHATS}
-    for part in (_MESSAGES, _STREAMS, _CONVERSATIONS, _SETTLE, "CHECKPOINT"):
-        execute(part.format(**sizes) if part in (_MESSAGES, _STREAMS) else part)
+    yield _MESSAGES.format(**sizes)
+    yield _STREAMS.format(**sizes)
+    yield from (_CONVERSATIONS, _SETTLE, "CHECKPOINT")
