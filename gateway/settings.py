@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Seconds between polls of a linking session, until it ends without news, and in all."""
 
     supabase_jwt_secret: str | None = Field(None, validation_alias="GATEWAY_SUPABASE_JWT_SECRET", repr=False)
+    """Of the shop's Supabase project (HS256): its tokens are taken at /realtime/v1/websocket, too."""
+
     wasender_base_url: str = Field("https://www.wasenderapi.com", validation_alias="WASENDER_BASE_URL")
     wasender_token: str | None = Field(None, validation_alias="WASENDER_TOKEN", repr=False)
     """Account token; without it, the one in the table `integrations`."""

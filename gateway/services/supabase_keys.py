@@ -45,9 +45,9 @@ class SupabaseKeys:
         for secret, read in self._readers:
             try:
                 claims = jwt.decode(token, secret, algorithms=[ALGORITHM], options=_RULES)
-            except jwt.InvalidSignatureError:
+            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
                 continue
-            except jwt.InvalidTokenError:
+            except (jwt.InvalidTokenError, ValueError):
                 break
             return _checked(claims, read)
         else:

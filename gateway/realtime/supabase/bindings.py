@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from gateway.realtime.supabase.filters import Condition, FilterRefused, parse_filter
+from gateway.realtime.supabase.patterns import Predicate
 from gateway.realtime.supabase.tables import KEY, SCHEMA, Table
-from gateway.realtime.supabase.values import Predicate, ValueRefused, predicate_of
+from gateway.realtime.supabase.values import ValueRefused, predicate_of
 
 _EVENTS = frozenset({"INSERT", "UPDATE", "DELETE"})
 _CASTING = (ValueError, TypeError, ArithmeticError)

@@ -1,7 +1,7 @@
 """What a filter's value means for a column of some Postgres type, and whether a row's value fits it.
 
 As in SQL, a comparison with NULL is neither true nor false, and then the row does not match; only `is` and
-`isdistinct` say something about NULL. Patterns run in RE2: time grows with the text alone, whatever a client sends.
+`isdistinct` say something about NULL.
 """
 
 import operator
@@ -12,16 +12,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
-import re2
 
 from gateway.realtime.supabase.filters import Condition
-
-Predicate = Callable[[Any], bool | None]
-"""Of a value as it stands in a record; None is SQL's unknown."""
+from gateway.realtime.supabase.patterns import PATTERNS, PatternRefused, Predicate, pattern_predicate
 
 Cast = Callable[[Any], Any]
-
-_MAX_PATTERN_BYTES = 1 << 20
 
 
 class ValueRefused(Exception):
@@ -113,7 +108,7 @@ def _plain_test(condition: Condition, type_name: str) -> Predicate:
     op, text = condition.op, next(iter(condition.values), "")
     if op == "is":
         return _is_test(text.strip().lower(), type_name)
-    if op in ("like", "ilike", "match", "imatch"):
+    if op in PATTERNS:
         return _pattern_test(op, text, type_name)
     cast = _CASTS.get(type_name, str)
     if op == "isdistinct":
@@ -153,27 +148,7 @@ def _pattern_test(op: str, text: str, type_name: str) -> Predicate:
         raise ValueRefused(
             f"ERROR 42883 (undefined_function) {op} needs a column of text, not of {type_name}"
         )
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = _MAX_PATTERN_BYTES
-    options.case_sensitive = op in ("like", "match")
-    options.dot_nl = True  # a line break is a character like others, for LIKE and for Postgres' own patterns
     try:
-        pattern = re2.compile(_like_pattern(text) if op in ("like", "ilike") else text, options)
-    except re2.error:
-        raise ValueRefused(
-            "ERROR 2201B (invalid_regular_expression) this pattern cannot be used here; "
-            "back references and look-around are not supported"
-        ) from None
-    return lambda value: None if value is None else pattern.search(str(value)) is not None
-
-
-def _like_pattern(text: str) -> str:
-    parts: list[str] = []
-    chars = iter(text)
-    for char in chars:
-        if char == "\\":
-            parts.append(re2.escape(next(chars, "\\")))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(char) or re2.escape(char))
-    return rf"\A(?:{''.join(parts)})\z"
+        return pattern_predicate(op, text)
+    except PatternRefused as refused:
+        raise ValueRefused(f"ERROR 2201B (invalid_regular_expression) {refused}") from None
