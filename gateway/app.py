@@ -176,6 +176,7 @@ class Gateway:
         hub = Hub(protocol.event_encoder(settings.zone))
         awake = asyncio.Event()
         self._feed = Feed(streams, hub, awake=awake)
+        hub.on_followed = self._feed.attend
         self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake)
         self.reconciler = Reconciler(upstream.with_patience(BACKGROUND), table, log=trail.log)
         self.sessions = Sessions(

@@ -12,6 +12,8 @@ import asyncpg
 from gateway.domain.stream import Event, Extent, Inbox
 from gateway.postgres.pool import borrowed, mapped_errors
 
+_MIN_SHARE_BYTES = 16 * 1024
+
 _EXTENTS_SQL = """
 SELECT inbox, off, floor, epoch::text AS epoch
 FROM gateway.inboxes
@@ -48,6 +50,31 @@ FROM (
 ) AS sized
 WHERE before < $4
 ORDER BY inbox, off
+"""
+
+# Counters and events of one moment. Of an inbox without an offset only the counter is asked for.
+_NEWS_SQL = """
+SELECT i.inbox, i.off AS top, i.floor, i.epoch::text AS epoch, p.off, p.tbl, p.op, p.record, p.old,
+    to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
+FROM unnest($1::bigint[], $2::bigint[]) AS o (inbox, off)
+JOIN gateway.inboxes AS i ON i.inbox = o.inbox
+LEFT JOIN LATERAL (
+    SELECT sized.*
+    FROM (
+        SELECT s.off, s.at, s.tbl, s.op, s.record, s.old,
+            sum(coalesce(octet_length(s.record::text), 0)) OVER (ORDER BY s.off)
+                - coalesce(octet_length(s.record::text), 0) AS before
+        FROM (
+            SELECT *
+            FROM gateway.stream
+            WHERE inbox = o.inbox AND off > greatest(o.off, i.floor)
+            ORDER BY off
+            LIMIT $3
+        ) AS s
+    ) AS sized
+    WHERE sized.before < $4
+) AS p ON o.off IS NOT NULL
+ORDER BY i.inbox, p.off
 """
 
 # `at` grows with `off` within an inbox, so the oldest rows of the whole table are the lowest of their
@@ -117,18 +144,24 @@ class StreamStore:
         with mapped_errors():
             async with borrowed(self._pool) as connection:
                 rows = await connection.fetch(statement, *arguments)
-        return [
-            Event(
-                inbox=Inbox(row["inbox"]),
-                off=row["off"],
-                table=row["tbl"],
-                operation=row["op"],
-                at=row["at"],
-                record=row["record"],
-                old=row["old"],
-            )
-            for row in rows
-        ]
+        return [_event(row) for row in rows]
+
+    async def read_news(
+        self, offsets: Mapping[int, int | None], limit: int, max_bytes: int
+    ) -> tuple[dict[int, Extent], list[Event]]:
+        """`extents` and `read_after` in one question, of one moment; no events where the offset is None.
+
+        `max_bytes` (of the records) is shared out among the inboxes; the first of each always comes.
+        """
+        if not offsets:
+            return {}, []
+        share = max(_MIN_SHARE_BYTES, max_bytes // len(offsets))
+        with mapped_errors():
+            async with borrowed(self._pool) as connection:
+                arguments = (list(offsets), list(offsets.values()), limit, share)
+                rows = await connection.fetch(_NEWS_SQL, *arguments)
+        extents = {row["inbox"]: Extent(row["top"], row["floor"], row["epoch"]) for row in rows}
+        return extents, [_event(row) for row in rows if row["off"] is not None]
 
     async def check_history(self) -> bool:
         """Begins all streams anew if the database was restored or another server took over; True if so."""
@@ -153,3 +186,15 @@ class StreamStore:
                 await self._pool.execute(_RAISE_FLOOR_SQL, row["inbox"], row["off"])
             status = await self._pool.execute(_SWEEP_SQL, batch)
         return int(status.rpartition(" ")[2])
+
+
+def _event(row: asyncpg.Record) -> Event:
+    return Event(
+        inbox=Inbox(row["inbox"]),
+        off=row["off"],
+        table=row["tbl"],
+        operation=row["op"],
+        at=row["at"],
+        record=row["record"],
+        old=row["old"],
+    )

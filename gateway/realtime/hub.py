@@ -12,7 +12,7 @@ Many subscribers are written to in slices. An inbox may move again meanwhile: wh
 the older and the newer events in one write.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
@@ -36,6 +36,9 @@ class Hub:
         self._states: dict[str, set[Watcher]] = {}
         self._tails = Tails(encode)
         self._slices = Slices()
+        self.on_followed: Callable[[int | None], None] = lambda inbox: None
+        """Told of an inbox that gets a follower; None when somebody wants to know of all."""
+
         self.connections: set[Watcher] = set()
 
     # ------------------------------------------------------------------------------------------ streams
@@ -143,6 +146,7 @@ class Hub:
         if cursor is None:
             cursor = Cursor(connection, inbox, start, encode or self._encode)
             self._streams[inbox].add(cursor)
+            self.on_followed(inbox)
         elif cursor.topics == {topic} or (start.epoch == cursor.epoch and start.off < cursor.since):
             cursor.start_from(start)
         cursor.topics.add(topic)
@@ -189,6 +193,7 @@ class Hub:
     def watch_all(self, connection: Listener) -> None:
         """`inbox:*`: also inboxes that appear later."""
         self._wild.add(connection)
+        self.on_followed(None)
 
     def unwatch_all(self, connection: Listener) -> None:
         self._wild.discard(connection)

@@ -1,7 +1,8 @@
 """Bell or tick → read what the streams hold past our offsets → hub.
 
 The bell only says which inboxes moved (`"3,7"`, or `"*"`); the truth is what the streams hold. Lost, doubled
-and late bells are harmless, and a slow tick rings too.
+and late bells are harmless, and a slow tick rings too. One bell, or all that ring while we read, is one question to
+the store; inboxes that nobody follows here are only noted, and read when somebody comes.
 
 Lifecycle: `run` lives as long as the gateway. It starts with a full look, goes on with each bell, and after a
 failure of the store tries again with a back-off; nothing is skipped, because the offsets move only when
@@ -12,7 +13,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain.errors import StoreUnavailable
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 PAGE_EVENTS = 500
 PAGE_BYTES = 1024 * 1024
 TICK_S = 10.0
+UNREAD_S = 1.0
+"""How long bells may ring for inboxes that nobody follows here, until the hub is told where they stand."""
 
 # Any role may NOTIFY. A number that bigint cannot hold would be refused by every later read.
 _BELL = re.compile(r"-?[0-9]{1,18}(,-?[0-9]{1,18})*")
@@ -36,7 +39,13 @@ class StreamReader(Protocol):
     ) -> list[Event]: ...
 
 
+NewsOf = tuple[dict[int, Extent], list[Event]]
+
+
 class Streams(StreamReader, Protocol):
+    async def read_news(self, offsets: Mapping[int, int | None], limit: int, max_bytes: int) -> NewsOf:
+        """`extents` and `read_after` of these inboxes in one question; no events where the offset is None."""
+
     async def check_history(self) -> bool:
         """Begins all streams anew if the database is not the one it was (a backup, a standby); True if so."""
 
@@ -69,6 +78,9 @@ class Feed:
         self._tick_s = tick_s
         self._awake = awake
         self._dirty: set[int] = set()
+        self._unread: set[int] = set()
+        """They have moved, and nobody here follows them: read when somebody comes, or after UNREAD_S."""
+        self._unread_at = 0.0
         self._all_dirty = True
         self._wake = asyncio.Event()
         self._reading = asyncio.Lock()
@@ -80,6 +92,11 @@ class Feed:
         else:
             self._all_dirty = True
         self._wake.set()
+
+    def attend(self, inbox: int | None) -> None:
+        """Somebody follows this inbox from now on (None: every inbox): what was only noted has to be read."""
+        if inbox in self._unread or (inbox is None and self._unread):
+            self._wake.set()
 
     async def open(self) -> None:
         """Learns where every inbox stands. Raises StoreUnavailable."""
@@ -99,14 +116,14 @@ class Feed:
         failures = 0
         while True:
             try:
-                async with asyncio.timeout(self._tick_s):
+                async with asyncio.timeout(min(self._tick_s, UNREAD_S) if self._unread else self._tick_s):
                     await self._wake.wait()
             except TimeoutError:
                 if self._awake is not None and not self._awake.is_set():
                     continue
-                self._all_dirty = True
+                self._all_dirty = not self._unread
             try:
-                await self._read()
+                await self._read(self._overdue())
                 failures = 0
             except StoreUnavailable as error:
                 failures += 1
@@ -125,57 +142,87 @@ class Feed:
                 extent = await self._streams.ensure(inbox)
                 if self._hub.position(inbox) is None:
                     self._hub.advance(inbox, extent)
-        elif after is not None:
-            await self.see({inbox: after})
+        elif after is not None or inbox in self._unread:
+            await self.see({} if after is None else {inbox: after})
         position = self._hub.position(inbox)
         assert position is not None
         return position
 
     async def see(self, wanted: Mapping[Inbox, Position]) -> None:
-        """One look at the store if any of these is beyond what the hub has. Raises StoreUnavailable."""
+        """One look at the store if any of these is beyond what the hub has, or anything has moved unread.
+
+        Raises StoreUnavailable.
+        """
         # The client may have read its position in a newer snapshot than our last look.
-        news = [inbox for inbox, position in wanted.items() if self._is_news(inbox, position)]
+        news = {inbox for inbox, position in wanted.items() if self._is_news(inbox, position)} | self._unread
         if news:
-            self._dirty.update(news)
-            await self._read()
+            await self._read(news)
 
     def _is_news(self, inbox: Inbox, position: Position) -> bool:
         known = self._hub.position(inbox)
         return known is None or position.off > known.off or position.epoch != known.epoch
 
-    async def _read(self) -> None:
+    async def _read(self, asked: Collection[int] = ()) -> None:
+        """What the bells have named, if somebody here waits for any of it, and what is asked for."""
         async with self._reading:
             self._wake.clear()
             everything, self._all_dirty = self._all_dirty, False
-            dirty, self._dirty = self._dirty, set()
+            unread, self._unread = self._unread, set()
+            dirty, self._dirty = self._dirty | unread | set(asked), set()
             try:
-                await self._read_inboxes(None if everything else sorted(dirty))
+                if everything:
+                    await self._look_at(await self._extents(), [])
+                elif asked or any(map(self._is_wanted, dirty)):
+                    await self._read_inboxes(sorted(dirty))
+                elif dirty:
+                    if not unread:
+                        self._unread_at = asyncio.get_running_loop().time()
+                    self._unread = dirty
             except BaseException:
                 self._all_dirty = self._all_dirty or everything
                 self._dirty |= dirty
                 self._wake.set()
                 raise
 
+    def _overdue(self) -> Collection[int]:
+        is_due = asyncio.get_running_loop().time() >= self._unread_at + UNREAD_S
+        return tuple(self._unread) if is_due else ()
+
+    def _is_wanted(self, inbox: int) -> bool:
+        # One we have never seen is looked at in any case: whoever follows all must not take its past for news.
+        return self._hub.is_followed(inbox) or self._hub.position(inbox) is None
+
     async def _check_history(self) -> None:
         if await self._streams.check_history():
             logger.warning("feed.history_changed meaning=everybody_loads_anew")
 
-    async def _extents(self, inboxes: list[int] | None) -> dict[int, Extent]:
-        extents = await self._streams.extents(inboxes)
+    async def _extents(self) -> dict[int, Extent]:
+        extents = await self._streams.extents()
+        return await self._streams.extents() if await self._went_back(extents) else extents
+
+    async def _went_back(self, extents: Mapping[int, Extent]) -> bool:
         for number, extent in extents.items():
             known = self._hub.position(number)
             # Offsets only grow: this database is an older one, brought back while we ran.
             if known is not None and known.epoch == extent.epoch and known.off > extent.top:
                 logger.warning("feed.went_back inbox=%d from=%d to=%d", number, known.off, extent.top)
                 await self._streams.begin_anew(number, extent.epoch)
-                return await self._streams.extents()
-        return extents
+                return True
+        return False
 
-    async def _read_inboxes(self, inboxes: list[int] | None) -> None:
-        if inboxes == []:
-            return
+    async def _read_inboxes(self, inboxes: list[int]) -> None:
+        offsets: dict[int, int | None] = {}
+        for inbox in inboxes:
+            known = self._hub.position(inbox)
+            offsets[inbox] = known.off if known is not None and self._hub.is_followed(inbox) else None
+        extents, events = await self._streams.read_news(offsets, PAGE_EVENTS, PAGE_BYTES)
+        if await self._went_back(extents):
+            extents, events = await self._streams.extents(), []
+        await self._look_at(extents, events)
+
+    async def _look_at(self, extents: Mapping[int, Extent], events: list[Event]) -> None:
+        """Brings the hub to these extents; `events` are what has been read already of what it lacks."""
         behind: dict[int, int] = {}
-        extents = await self._extents(inboxes)
         for number, extent in extents.items():
             inbox = Inbox(number)
             known = self._hub.position(inbox)
@@ -186,9 +233,11 @@ class Feed:
                 self._hub.advance(inbox, extent)
             else:
                 behind[inbox] = known.off
+        if events:
+            behind = self._publish([event for event in events if event.inbox in behind], behind, extents)
         while behind:
             page = await self._streams.read_after(behind, PAGE_EVENTS, PAGE_BYTES)
-            behind = self._publish(page, behind, extents)
+            behind = self._publish(page, behind, extents) if page else {}
 
     def _publish(
         self, events: list[Event], behind: dict[int, int], extents: Mapping[int, Extent]
@@ -197,8 +246,6 @@ class Feed:
 
         A page ends at its size, so inboxes may be missing from it: they come with the next one.
         """
-        if not events:
-            return {}
         by_inbox: dict[Inbox, list[Event]] = {}
         for event in events:
             by_inbox.setdefault(event.inbox, []).append(event)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.domain.stream import Position, check_position
+from gateway.domain.stream import Event, Position, check_position
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, insert_many, insert_message
 
@@ -59,6 +59,36 @@ async def test_page_limited_by_size_is_a_beginning_and_always_goes_on(
 
     assert offsets == [1, 2, 3, 4, 5, 6]
     assert len(await store.read_after({12: 0}, 100, max_bytes=1)) == 1
+
+
+async def test_news_are_counters_and_events_of_one_moment(
+    connection: asyncpg.Connection, store: StreamStore
+) -> None:
+    for inbox in (12, 7, 5):
+        await insert_many(connection, inbox, 4)
+    extents, news = await store.read_news({12: 2, 7: None, 5: 4, 99: 0}, 100, 10**6)
+
+    assert extents == await store.extents([12, 7, 5])
+    assert [(event.inbox, event.off) for event in news] == [(12, 3), (12, 4)]
+    assert news == await store.read_after({12: 2}, 100)
+    assert await store.read_news({}, 100, 1) == ({}, [])
+
+
+async def test_news_limited_by_size_or_number_begin_right_after_the_offset(
+    connection: asyncpg.Connection, store: StreamStore
+) -> None:
+    for inbox in (12, 7):
+        for _ in range(6):
+            await insert_message(connection, inbox, message_text="x" * 10_000)
+
+    def offs(news: list[Event]) -> list[tuple[int, int]]:
+        return [(event.inbox, event.off) for event in news]
+
+    assert offs((await store.read_news({12: 1, 7: 0}, 2, 10**6))[1]) == [(7, 1), (7, 2), (12, 2), (12, 3)]
+    assert offs((await store.read_news({12: 1, 7: 0}, 100, 50_000))[1]) == [
+        (7, 1), (7, 2), (7, 3), (12, 2), (12, 3), (12, 4),
+    ]  # fmt: skip
+    assert offs((await store.read_news({12: 5}, 100, 1))[1]) == [(12, 6)]
 
 
 async def test_prune_forgets_old_events_and_tells_by_the_floor(

@@ -45,6 +45,9 @@ class Store:
     ) -> list[Event]:
         self.before_reading()
         self._ask(f"read {','.join(f'{inbox}>{off}' for inbox, off in sorted(offsets.items()))}")
+        return self._after(offsets)
+
+    def _after(self, offsets: Mapping[int, int]) -> list[Event]:
         found = [
             event
             for inbox, off in sorted(offsets.items())
@@ -52,6 +55,17 @@ class Store:
             if event.off > max(off, self.floors.get(inbox, 0))
         ]
         return found[: self.page_events]
+
+    async def read_news(
+        self, offsets: Mapping[int, int | None], limit: int, max_bytes: int
+    ) -> tuple[dict[int, Extent], list[Event]]:
+        self._ask(f"news {','.join(f'{inbox}>{off}' for inbox, off in sorted(offsets.items()))}")
+        known = {inbox: off for inbox, off in offsets.items() if inbox in self.events}
+        extents = {inbox: self._extent(inbox) for inbox in known}
+        events = self._after({inbox: off for inbox, off in known.items() if off is not None})
+        if self.gate is not None:
+            await self.gate.wait()
+        return extents, events
 
     async def check_history(self) -> bool:
         return False

@@ -63,7 +63,7 @@ async def test_a_bell_brings_the_events_of_the_inboxes_it_names(feed: Feed, stor
         await hub.reaches(3, 3)
 
     assert hub.published == {1: [2, 3], 3: [2, 3]}
-    assert store.asked == ["extents 1,3", "read 1>1,3>1"], "two questions for a bell, no more"
+    assert store.asked == ["news 1>1,3>1"], "one question for a bell, no more"
 
 
 async def test_bells_that_ring_while_it_reads_are_one_look(feed: Feed, store: Store, hub: Hub) -> None:
@@ -87,10 +87,7 @@ async def test_bells_that_ring_while_it_reads_are_one_look(feed: Feed, store: St
         await hub.reaches(1, 3)
         await hub.reaches(2, 2)
 
-    assert [question for question in store.asked if question.startswith("extents")] == [
-        "extents 1",
-        "extents 1,2",
-    ]
+    assert store.asked == ["news 1>1", "news 1>2,2>1"]
     assert hub.published == {1: [2, 3], 2: [2]}
 
 
@@ -108,7 +105,66 @@ async def test_a_bell_that_cannot_be_read_means_all(feed: Feed, store: Store, hu
     assert store.asked[0] == "extents *"
 
 
-async def test_an_inbox_that_nobody_follows_is_not_read(feed: Feed, store: Store, hub: Hub) -> None:
+async def test_an_inbox_that_nobody_follows_is_not_read_until_somebody_comes(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    store.append(2)
+    hub.followed = {2}
+    await feed.open()
+    async with running(feed):
+        store.append(1, 10)
+        store.asked.clear()
+        for _ in range(3):
+            feed.ring("1")
+            await asyncio.sleep(0.01)
+        assert store.asked == []
+
+        assert await feed.position_at_least(Inbox(1), None) == Position(11, EPOCH)
+    assert store.asked == ["news 1>None"]
+
+
+async def test_who_follows_while_a_bell_is_only_noted_gets_what_it_rang_for(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    await feed.open()
+    async with running(feed):
+        store.append(1)
+        feed.ring("1")
+        await asyncio.sleep(0.01)
+        hub.followed = {1}
+        feed.attend(1)
+        await hub.reaches(1, 2)
+
+    assert hub.published == {1: [2]}
+
+
+async def test_who_follows_while_its_inbox_is_being_read_for_nobody_gets_the_events(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    store.append(2)
+    hub.followed = {2}
+    await feed.open()
+    store.gate = asyncio.Event()
+    async with running(feed):
+        store.append(1)
+        store.was_asked.clear()
+        feed.ring("1,2")
+        await store.hears_a_question()
+        hub.followed = {1, 2}
+        feed.attend(1)
+        store.gate.set()
+        await hub.reaches(1, 2)
+
+    assert hub.published == {1: [2]}
+
+
+async def test_the_hub_is_told_after_a_moment_where_unread_inboxes_stand(
+    feed: Feed, store: Store, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.services.feed.UNREAD_S", 0.01)
     store.append(1)
     await feed.open()
     async with running(feed):
@@ -117,8 +173,20 @@ async def test_an_inbox_that_nobody_follows_is_not_read(feed: Feed, store: Store
         feed.ring("1")
         await hub.reaches(1, 11)
 
-    assert store.asked == ["extents 1"]
-    assert hub.advanced[-1] == (1, 11)
+    assert store.asked == ["news 1>None"]
+    assert hub.published == {}
+
+
+async def test_an_inbox_that_was_never_seen_is_looked_at_whoever_follows(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    await feed.open()
+    async with running(feed):
+        store.append(5, 3)
+        feed.ring("5")
+        await hub.reaches(5, 3)
+
+    assert hub.advanced == [(5, 3)]
 
 
 async def test_after_a_failure_nothing_is_skipped(feed: Feed, store: Store, hub: Hub) -> None:
@@ -209,7 +277,7 @@ async def test_what_was_pruned_before_it_was_read_is_announced_as_a_jump(
     store.before_reading = prune
     async with running(feed):
         store.append(1, 4)
-        feed.ring("1")
+        feed.ring("*")
         await hub.reaches(1, 5)
 
     assert hub.published == {}
