@@ -1,5 +1,6 @@
 """Two dialects over one hub: who shares an encoder shares frames, and what a filter leaves out holds nobody up."""
 
+import asyncio
 from collections.abc import Iterable
 
 import pytest
@@ -89,9 +90,15 @@ class House:
         await outlet.has("subscribed")
         return outlet
 
-    def commit(self, first: int, last: int) -> None:
+    async def commit(self, first: int, last: int) -> None:
         self.streams.extent = Extent(last, 0, "e1")
+        await self.publish(first, last)
+
+    async def publish(self, first: int, last: int) -> None:
+        """Returns when everybody who is live has been reached: on a busy machine that takes several slices."""
         self.hub.publish(BOX, events(first, last))
+        while self.hub._streams[BOX].is_walking:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0)
 
 
 async def test_whoever_shares_an_encoder_gets_the_same_bytes_made_once() -> None:
@@ -99,7 +106,7 @@ async def test_whoever_shares_an_encoder_gets_the_same_bytes_made_once() -> None
     first, second = [await house.stranger(encoder) for _ in range(2)]
     other = Even()
     third = await house.stranger(other)
-    house.commit(1, 4)
+    await house.commit(1, 4)
 
     assert first.evens() == second.evens() == third.evens() == [2, 4]
     assert encoder.made == other.made == [1, 2, 3, 4]
@@ -108,7 +115,7 @@ async def test_whoever_shares_an_encoder_gets_the_same_bytes_made_once() -> None
 async def test_each_dialect_gets_its_own_frames_of_the_same_events() -> None:
     house = House()
     own, stranger = await house.own(), await house.stranger(Even())
-    house.commit(1, 3)
+    await house.commit(1, 3)
 
     assert own.seen() == ["subscribed", 1, 2, 3]
     assert stranger.evens() == [2]
@@ -117,7 +124,7 @@ async def test_each_dialect_gets_its_own_frames_of_the_same_events() -> None:
 async def test_what_is_left_out_moves_the_cursor_and_keeps_it_live() -> None:
     house = House()
     stranger = await house.stranger(Even())
-    house.commit(1, 1)
+    await house.commit(1, 1)
     assert stranger.cursor is not None
 
     assert (stranger.cursor.off, stranger.cursor.standing) == (1, Standing.LIVE)
@@ -129,11 +136,11 @@ async def test_a_slow_reader_of_another_dialect_catches_up_from_memory() -> None
     stranger = await house.stranger(encoder)
     stranger.out.load = 10**6
     for off in range(1, 11):
-        house.commit(off, off)
+        await house.commit(off, off)
     assert stranger.evens() == []
     stranger.out.read_all()
     await stranger.out.has("even", 5)
-    house.commit(11, 12)
+    await house.commit(11, 12)
 
     assert stranger.evens() == [2, 4, 6, 8, 10, 12]
     assert not house.streams.asked.is_set()
@@ -145,7 +152,7 @@ async def test_a_slow_reader_of_another_dialect_catches_up_from_the_stream_where
     stranger.out.load = 10**6
     last = 3 * TAIL_EVENTS
     for off in range(1, last + 1):
-        house.commit(off, off)
+        await house.commit(off, off)
     stranger.out.read_all()
     await stranger.out.has("even", last // 2)
 
@@ -156,7 +163,7 @@ async def test_a_slow_reader_of_another_dialect_catches_up_from_the_stream_where
 async def test_an_own_reader_is_served_from_memory_what_was_published_to_strangers_only() -> None:
     house = House()
     await house.stranger(Even())
-    house.commit(1, 5)
+    await house.commit(1, 5)
     own = await house.own()
 
     assert own.seen() == [1, 2, 3, 4, 5, "subscribed"]
@@ -166,12 +173,12 @@ async def test_an_own_reader_is_served_from_memory_what_was_published_to_strange
 async def test_events_are_kept_beside_their_frames_only_while_strangers_follow() -> None:
     house = House()
     await house.own()
-    house.commit(1, 2)
+    await house.commit(1, 2)
     stranger = await house.stranger(Even(), Position(2, "e1"))
-    house.commit(3, 4)
+    await house.commit(3, 4)
     assert stranger.cursor is not None
     house.hub.unfollow(stranger.cursor, "theirs")
-    house.commit(5, 6)
+    await house.commit(5, 6)
 
     kept = house.hub._tails._tails[BOX].kept
     assert [(item.off, item.event is not None) for item in kept] == [
@@ -182,10 +189,10 @@ async def test_events_are_kept_beside_their_frames_only_while_strangers_follow()
 async def test_a_stranger_further_behind_than_kept_events_reads_the_stream_and_misses_nothing() -> None:
     house = House()
     await house.own()
-    house.commit(1, 4)  # in memory as frames of our own dialect only
+    await house.commit(1, 4)  # in memory as frames of our own dialect only
     encoder = Even()
     stranger = await house.stranger(encoder)
-    house.commit(5, 6)
+    await house.commit(5, 6)
 
     assert stranger.evens() == [2, 4, 6]
     assert house.streams.asked.is_set()
@@ -198,7 +205,7 @@ async def test_a_history_begun_anew_is_a_reset_in_every_dialect() -> None:
     house.hub.advance(BOX, house.streams.extent)
     await stranger.out.has("announced", 2)
     await own.has("subscribed", 2)
-    house.hub.publish(BOX, events(2, 2))
+    await house.publish(2, 2)
 
     assert stranger.resets == ["epoch_changed"]
     assert stranger.evens() == [2]
@@ -209,6 +216,6 @@ async def test_a_page_that_was_read_ahead_of_the_feed_is_not_sent_twice_in_any_d
     house = House(1)
     house.streams.extent = Extent(3, 0, "e1")  # committed; the feed has not read it yet
     stranger = await house.stranger(Even())
-    house.hub.publish(BOX, events(2, 6))
+    await house.publish(2, 6)
 
     assert stranger.evens() == [2, 4, 6]
