@@ -270,7 +270,9 @@ class Gateway:
                 *SessionRoutes(
                     gate, self.sessions, self.reconciler, self._linking, attempts, Pictures(self._states)
                 ).routes(),
-                *TrailRoutes(gate, Trail(trail, upstream.with_patience(PATIENT))).routes(),
+                *TrailRoutes(
+                    gate, Trail(trail, upstream.with_patience(PATIENT), self.sessions.mark_gone)
+                ).routes(),
                 *InboxRoutes(gate, inbox).routes(),
                 *HealthRoutes(self._readiness).routes(),
                 *DocsRoutes(UI, asyncapi.document(openapi.schemas(), COOKIE)).routes(),

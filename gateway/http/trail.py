@@ -15,7 +15,7 @@ from gateway.domain.session import iso_utc
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.replies import choice_of, flag_of, limit_of, session_id_of, success, text_of
-from gateway.services.trail import Trail, TrailPage, TrailRow
+from gateway.services.trail import Trail, TrailKey, TrailPage, TrailRow
 
 _COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata")
 
@@ -41,13 +41,13 @@ class TrailRoutes:
         )
         if wanted == "csv":
             return _csv(session_id, page)
-        cursor = make_cursor(page.next[0].isoformat(), page.next[1]) if page.next else None
+        cursor = make_cursor(page.next[0].isoformat(), *page.next[1:]) if page.next else None
         return success([_data(row) for row in page.rows], next_cursor=cursor)
 
 
-def _parse_before(text: str | None) -> tuple[datetime, int] | None:
-    values = parse_cursor(text, datetime, int)
-    return None if values is None else (datetime.fromisoformat(values[0]), values[1])
+def _parse_before(text: str | None) -> TrailKey | None:
+    values = parse_cursor(text, datetime, int, int)
+    return None if values is None else (datetime.fromisoformat(values[0]), values[1], values[2])
 
 
 def _data(row: TrailRow) -> dict[str, Any]:

@@ -19,8 +19,8 @@ LEFT JOIN public.whatsapp_sessions s ON s.id = l.session_id
 WHERE (s.wasender_session_id = $1::bigint
        OR (l.session_id IS NULL AND l.metadata ->> 'session_id' = $1::bigint::text))
   AND ($2::text IS NULL OR l.event_type = $2)
-  AND ($3::timestamptz IS NULL OR (l.created_at::timestamptz, l.id) < ($3, $4::bigint))
-ORDER BY l.created_at::timestamptz DESC, l.id DESC
+  AND ($3::timestamptz IS NULL OR (coalesce(l.created_at::timestamptz, 'epoch'), l.id) < ($3, $4::bigint))
+ORDER BY coalesce(l.created_at::timestamptz, 'epoch') DESC, l.id DESC
 LIMIT $5
 """
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.domain.errors import SessionNotFound
+
 UPSTREAM_PAGE = 100
 MAX_UPSTREAM_PAGES = 10
 
-_FOREVER = datetime.max.replace(tzinfo=UTC)
+UNDATED = datetime.fromtimestamp(0, UTC)
+"""Where a row without a time stands: at the very end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +37,23 @@ class TrailRow:
     source: Literal["gateway", "upstream"]
 
 
+TrailKey = tuple[datetime, int, int]
+"""Where a row stands: its time, whether it is ours (1) or upstream's (0), and its number there. Newest is greatest."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrailPage:
     rows: list[TrailRow]
     """Newest first."""
-    next: tuple[datetime, int] | None
-    """Where the next page begins; None on the last one."""
+    next: TrailKey | None
+    """The last row of the page; None on the last one."""
 
 
 class TrailStore(Protocol):
     async def read(
         self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None
-    ) -> list[TrailRow]: ...
+    ) -> list[TrailRow]:
+        """Our own rows, newest first; those before this time and number."""
 
 
 class UpstreamLogs(Protocol):
@@ -54,9 +62,13 @@ class UpstreamLogs(Protocol):
 
 
 class Trail:
-    def __init__(self, store: TrailStore, upstream: UpstreamLogs) -> None:
+    def __init__(
+        self, store: TrailStore, upstream: UpstreamLogs, on_gone: Callable[[int], Awaitable[object]]
+    ) -> None:
+        """`on_gone` is told of a session that upstream does not have."""
         self._store = store
         self._upstream = upstream
+        self._on_gone = on_gone
 
     async def page(
         self,
@@ -64,37 +76,49 @@ class Trail:
         *,
         event_type: str | None,
         limit: int,
-        before: tuple[datetime, int] | None,
+        before: TrailKey | None,
         with_upstream: bool,
     ) -> TrailPage:
-        """One page of our own rows, and with them upstream's of the same span of time."""
-        found = await self._store.read(session_id, event_type, limit + 1, before)
-        rows, has_more = found[:limit], len(found) > limit
-        last = rows[-1] if rows else None
-        following = (last.created_at or _FOREVER, last.id) if has_more and last else None
+        """The next `limit` rows behind `before`, of our own trail or of both merged."""
+        rows = await self._store.read(session_id, event_type, limit + 1, _before_of_ours(before))
         if with_upstream:
-            oldest = following[0] if following else None
-            newest = before[0] if before else None
-            rows += await self._of_upstream(session_id, event_type, newest, oldest)
-            rows.sort(key=lambda row: row.created_at or datetime.min.replace(tzinfo=UTC), reverse=True)
-        return TrailPage(rows, following)
+            rows += await self._of_upstream(session_id, event_type, limit + 1, before)
+            rows.sort(key=_key, reverse=True)
+        shown = rows[:limit]
+        return TrailPage(shown, _key(shown[-1]) if len(rows) > limit else None)
 
     async def _of_upstream(
-        self, session_id: int, event_type: str | None, newest: datetime | None, oldest: datetime | None
+        self, session_id: int, event_type: str | None, limit: int, before: TrailKey | None
     ) -> list[TrailRow]:
-        """Upstream's rows older than `newest` and not older than `oldest`; None = no bound."""
         rows: list[TrailRow] = []
         for number in range(1, MAX_UPSTREAM_PAGES + 1):
-            answer = await self._upstream.get_session_logs(session_id, number, UPSTREAM_PAGE)
+            try:
+                answer = await self._upstream.get_session_logs(session_id, number, UPSTREAM_PAGE)
+            except SessionNotFound:
+                await self._on_gone(session_id)
+                raise
             page = [row for item in answer.get("data") or [] if (row := _row(item)) is not None]
-            for row in page:
-                is_in = (newest is None or _at(row) < newest) and (oldest is None or _at(row) >= oldest)
-                if is_in and (event_type is None or row.event_type == event_type):
-                    rows.append(row)
-            is_past = oldest is not None and bool(page) and _at(page[-1]) < oldest
-            if is_past or not page or number >= int(answer.get("last_page") or 1):
+            rows += [
+                row
+                for row in page
+                if (before is None or _key(row) < before)
+                and (event_type is None or row.event_type == event_type)
+            ]
+            if len(rows) >= limit or not page or number >= int(answer.get("last_page") or 1):
                 break
-        return rows
+        return sorted(rows, key=_key, reverse=True)[:limit]
+
+
+def _key(row: TrailRow) -> TrailKey:
+    return (row.created_at or UNDATED, int(row.source == "gateway"), row.id)
+
+
+def _before_of_ours(before: TrailKey | None) -> tuple[datetime, int] | None:
+    """As a place among our own rows, which come before upstream's of the same moment."""
+    if before is None:
+        return None
+    at, is_ours, number = before
+    return (at, number if is_ours else 0)
 
 
 def _row(item: object) -> TrailRow | None:
@@ -114,7 +138,3 @@ def _row(item: object) -> TrailRow | None:
         created_at=at if at.tzinfo else at.replace(tzinfo=UTC),
         source="upstream",
     )
-
-
-def _at(row: TrailRow) -> datetime:
-    return row.created_at or _FOREVER
