@@ -268,7 +268,13 @@ class Gateway:
                     gate, self.login, UI, about, is_https=(settings.public_url or "").startswith("https:")
                 ).routes(),
                 *SessionRoutes(
-                    gate, self.sessions, self.reconciler, self._linking, attempts, Pictures(self._states)
+                    gate,
+                    self.sessions,
+                    # A person waits for the answer, and would rather hear of a fault than of nothing.
+                    Reconciler(upstream.with_patience(PATIENT), table, log=trail.log),
+                    self._linking,
+                    attempts,
+                    Pictures(self._states),
                 ).routes(),
                 *TrailRoutes(
                     gate, Trail(trail, upstream.with_patience(PATIENT), self.sessions.mark_gone)

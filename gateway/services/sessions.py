@@ -15,7 +15,6 @@ from gateway.domain.errors import (
     NotFound,
     SessionNotFound,
     UpstreamError,
-    UpstreamUnauthorized,
 )
 from gateway.domain.linking import Attempt
 from gateway.domain.session import (
@@ -172,12 +171,10 @@ class Sessions:
             try:
                 await self._or_gone(session_id, self._upstream.restart_session(session_id))
                 return str(SessionStatus.CONNECTED)
-            except SessionNotFound:
-                raise
             except UpstreamError as error:
-                if error.retryable or isinstance(error, UpstreamUnauthorized):
+                if (error.details or {}).get("reason") != "not_connected":
                     raise
-                # "Not connected. Cannot restart.": our status was a ghost.
+                # Our status was a ghost's.
         await self.disconnect(session_id, actor)
         assert self.linker is not None
         await self.linker.connect(session_id, actor)

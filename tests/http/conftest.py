@@ -1,14 +1,18 @@
 """What the tests of this room share."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from gateway import app
 from gateway.services.upkeep import Upkeep
+from gateway.wasender.client import WasenderClient
 from tests.http.support import Shop, opened
-from tests.running import Running
+from tests.running import Running, running, settings_for
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +38,11 @@ async def shop(empty_shop: Shop) -> Shop:
     await empty_shop.add_session(12)
     await empty_shop.add_session(13)
     return empty_shop
+
+
+@pytest_asyncio.fixture
+async def hasty_shop(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    """A gateway that waits for upstream no longer than a test can."""
+    monkeypatch.setattr(app, "WasenderClient", functools.partial(WasenderClient, timeout_s=1.0))
+    async with running(settings_for(database, tmp_path)) as gateway, opened(gateway, database) as shop:
+        yield shop

@@ -1,25 +1,12 @@
 """What callers are told when WasenderAPI refuses, breaks, or keeps silent."""
 
-import functools
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from gateway import app
-from gateway.wasender.client import WasenderClient
-from tests.http.support import SESSIONS, Shop, opened
+from tests.http.support import SESSIONS, Shop
 from tests.running import running, settings_for
-
-
-@pytest_asyncio.fixture
-async def hasty_shop(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
-    """A gateway that waits for upstream no longer than a test can."""
-    monkeypatch.setattr(app, "WasenderClient", functools.partial(WasenderClient, timeout_s=0.5))
-    async with running(settings_for(database, tmp_path)) as gateway, opened(gateway, database) as shop:
-        yield shop
 
 
 async def fault(shop: Shop, **switch: Any) -> None:
