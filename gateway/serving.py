@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from gateway.app import Gateway
 from gateway.domain.errors import ConfigError
+from gateway.postgres.pool import quieten_lost_connections
 from gateway.realtime.server import GatewayWebSocketProtocol
 from gateway.settings import Settings
 
@@ -146,6 +147,7 @@ async def run(
         ending.on_signal()
 
     loop = asyncio.get_running_loop()
+    quieten_lost_connections(loop)
     for number in ending_signals():
         loop.add_signal_handler(number, on_signal)
     sock = sock or bind(settings.host, settings.port)

@@ -12,6 +12,7 @@
     ├── RateLimited              come back after `retry_after_s`
     ├── Unavailable              we cannot do it now (starting, draining)
     │   └── StoreUnavailable     Postgres is away
+    │       ├── StoreUnprepared  a right or a table is missing: the operator's mistake, and one that may pass
     │       └── RowLocked        somebody else's transaction holds what we need; others need not wait for it
     │           └── TableLocked  it holds a whole table or inbox
     ├── RowRefused               Postgres refuses the data itself; retrying cannot help
@@ -96,6 +97,10 @@ class Unavailable(GatewayError):
 
 class StoreUnavailable(Unavailable):
     pass
+
+
+class StoreUnprepared(StoreUnavailable, ConfigError):
+    """At the start it ends the gateway with its sentence; later (a backup is being brought back) it is an outage."""
 
 
 class RowLocked(StoreUnavailable):

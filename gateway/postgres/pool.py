@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import asyncpg
 import orjson
 
-from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable
+from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable, StoreUnprepared
 
 log = logging.getLogger(__name__)
 
@@ -211,6 +211,7 @@ CONNECT_ERRORS = (
 
 _PASSING_CLASSES = {
     "08": "the connection broke",
+    "28": "it does not let us in",
     "40": "another transaction was in the way",
     "53": "it is out of resources",
     "57": "it is restarting or ended the connection",
@@ -218,6 +219,9 @@ _PASSING_CLASSES = {
 }
 _PASSING_STATES = {
     "25006": "it is read-only",
+    # While a backup is brought back: no database, or one that takes nobody in.
+    "3D000": "the database is not there",
+    "55000": "it is not ready for that",
     "25P03": "the connection was idle for too long",
     "55P03": "a lock was not to be had in time",
 }
@@ -229,7 +233,7 @@ _DATA_STATES = {"54000", "P0001"}  # too large for an index; refused by a trigge
 def mapped_errors() -> Iterator[None]:
     """Turns what asyncpg raises into the errors of the domain.
 
-    StoreUnavailable: later it may work. RowRefused: the data itself. ConfigError: rights or schema are
+    StoreUnavailable: later it may work. RowRefused: the data itself. StoreUnprepared: rights or schema are
     missing. Anything else is a bug and passes through.
     """
     try:
@@ -250,10 +254,26 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
     if state[:2] in _DATA_CLASSES or state in _DATA_STATES:
         return RowRefused(f"Postgres refuses this row: {error}", details={"sqlstate": state})
     if state == "42501":
-        return ConfigError(f"The database user lacks a right: {error}. Grant it, then start again.")
+        return StoreUnprepared(f"The database user lacks a right: {error}. Grant it, then start again.")
     if state in ("42P01", "42703", "42883", "3F000"):
-        return ConfigError(f"The database is not prepared for this version ({error}): run `gateway migrate`.")
+        return StoreUnprepared(
+            f"The database is not prepared for this version ({error}): run `gateway migrate`."
+        )
     return error
+
+
+def quieten_lost_connections(loop: asyncio.AbstractEventLoop) -> None:
+    """asyncpg gives a connection back in a task of its own; if that breaks when its caller has left, nobody is there
+    to look at the error, and asyncio would print it with a traceback. It is only a connection less."""
+
+    def on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
+            log.info("pool.connection_lost error=%s", type(error).__name__)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(on_exception)
 
 
 def explain_connect(dsn: str, error: BaseException) -> str:

@@ -136,8 +136,11 @@ class Connection(Follower):
     def beat(self) -> None:
         """The heartbeat: how far each inbox that moved since the last one has been sent, and a ping."""
         # Not the hub's top: a client that is catching up would take what is still to come for lost.
+        # Nor a start that `subscribed` has still to name: a client that begins now would take it for a gap.
         moved = (
-            (inbox, item.off) for inbox, item in self._cursors.items() if self._told.get(inbox) != item.off
+            (inbox, item.off)
+            for inbox, item in self._cursors.items()
+            if self._told.get(inbox) != item.off and (inbox in self._told or item.off != item.since)
         )
         tops = dict(islice(moved, MAX_TOPS))  # the others come with the next one
         if self.send(Burst([protocol.heartbeat(tops)])):

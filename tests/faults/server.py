@@ -96,6 +96,28 @@ class Server:
         finally:
             await self._say(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextlib.asynccontextmanager
+    async def backup_of(self, database: str) -> AsyncIterator[str]:
+        """Name of a copy. Whoever is connected loses the connection."""
+        name = f"{database}_backup"
+        # Nobody may be connected to what is copied, and who comes back at once would be in the way again.
+        await self._say(
+            f"ALTER DATABASE {database} ALLOW_CONNECTIONS false",
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'",
+            f"CREATE DATABASE {name} TEMPLATE {database}",
+            f"ALTER DATABASE {database} ALLOW_CONNECTIONS true",
+        )
+        try:
+            yield name
+        finally:
+            await self._say(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def restore(self, database: str, backup: str) -> None:
+        """The database is what the backup is; nobody is asked."""
+        await self._say(
+            f"DROP DATABASE {database} WITH (FORCE)", f"CREATE DATABASE {database} TEMPLATE {backup}"
+        )
+
     async def _say(self, *statements: str) -> None:
         # A connection of its own each time: none survives what is done here.
         admin = await asyncpg.connect(self.dsn_of("postgres"))

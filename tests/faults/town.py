@@ -56,6 +56,7 @@ async def town(
     ways: tuple[str, ...] = (READY_FRAMES,),
     constants: Mapping[str, Any] | None = None,
     dice: random.Random | None = None,
+    starts_second: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Town]:
     """A fresh database and one gateway per way, all up."""
@@ -69,8 +70,9 @@ async def town(
                 way=way, constants=constants, **settings,
             )  # fmt: skip
             stack.push_async_callback(child.stop)
-            await child.start()
-            # The port is known only now, and stays the same in every life.
+            if starts_second or not number:
+                await child.start()
+            # The port is known once it has started, and stays the same in every life.
             to_clients = await stack.enter_async_context(Proxy(lambda c=child: c.address, dice).running())  # type: ignore[misc]
             houses.append(House(child, to_postgres, to_clients))
         yield Town(server, name, houses)
