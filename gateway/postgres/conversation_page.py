@@ -6,9 +6,11 @@ The text holds only the conditions a page has, so that Postgres plans little and
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+from asyncpg import Record
 
 from gateway.postgres import conversation_statements as sql
 from gateway.services.inbox import ConversationQuery
@@ -17,7 +19,11 @@ _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
 
 _FILTERS = {"all": "true", "unread": "unread > 0", "unreplied": "is_unreplied"}
 
-# Text search has no index: it reads the messages of the sessions it is about, and only a search pays for it.
+PROBED_CHATS = 200
+PROBED_MESSAGES = 30
+"""Of each table and chat. A search looks there first; what people look for is often found among the newest."""
+
+# Text search has no index. What the newest messages do not answer reads all messages of the sessions it is about.
 _FOUND = """
 SELECT coalesce(wasender_session_id, 0)::bigint AS session, gateway.chat_of(chat, from_phone) AS chat
 FROM public.whatsapp_incoming_messages
@@ -27,6 +33,20 @@ SELECT coalesce(wasender_session_id, 0), gateway.chat_of(chat, to_phone)
 FROM public.whatsapp_outgoing_messages
 WHERE message_text ILIKE {pattern}{own}
 """
+
+_PROBE = f"""
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(newest.is_found), false) AS is_found,
+           count(*) FILTER (WHERE newest.came) < {{most}} AND count(*) FILTER (WHERE NOT newest.came) < {{most}}
+               AS is_whole
+    FROM (
+        (SELECT m.message_text ILIKE {{pattern}} OR m.push_name ILIKE {{pattern}} AS is_found, true AS came
+         FROM {sql.INCOMING} ORDER BY m.received_at DESC LIMIT {{most}})
+        UNION ALL
+        (SELECT m.message_text ILIKE {{pattern}}, false
+         FROM {sql.OUTGOING} ORDER BY m.sent_at DESC LIMIT {{most}})
+    ) AS newest
+) AS probe"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,28 @@ def page_statement(
     return _Page(query, overlay, search).statement()
 
 
+def probe_statement(query: ConversationQuery, overlay: Overlay, search: Search) -> tuple[str, list[Any]]:
+    """The newest conversations, whatever is in them, and what their newest messages say about the search.
+
+    `is_found`: it is one. `is_whole`: no older message could make it one.
+    """
+    page = _Page(replace(query, limit=PROBED_CHATS - 1, search=None), overlay, None)
+    return page.probed(search)
+
+
+def found_among(rows: Sequence[Record], limit: int) -> list[Record] | None:
+    """The conversations that a search finds, up to `limit`; None where the probes do not tell."""
+    found: list[Record] = []
+    for row in rows:
+        if row["is_found"]:
+            found.append(row)
+        elif not row["is_whole"]:
+            return None
+        if len(found) == limit:
+            return found
+    return found if len(rows) < PROBED_CHATS else None
+
+
 class _Page:
     def __init__(self, query: ConversationQuery, overlay: Overlay, search: Search | None) -> None:
         self._query = query
@@ -84,6 +126,15 @@ class _Page:
         union = "\nUNION ALL\n".join(legs)
         return f"{self._found}SELECT * FROM ({union}) AS page\n{_ORDER} LIMIT {self._limit}", self._arguments
 
+    def probed(self, search: Search) -> tuple[str, list[Any]]:
+        text, _ = self.statement()
+        pattern = f"'%' || {self._bind(search.pattern, 'text')} || '%'"
+        most = self._bind(PROBED_MESSAGES, "bigint")
+        ways = " OR ".join(["probe.is_found", *self._known_matches(search)])
+        probe = _PROBE.format(pattern=pattern, most=most)
+        text = f"SELECT k.*, {ways} AS is_found, probe.is_whole\nFROM ({text}) AS k\n{probe}\n{_ORDER}"
+        return text, self._arguments
+
     def _bind(self, value: object, kind: str) -> str:
         self._arguments.append(value)
         return f"${len(self._arguments)}::{kind}"
@@ -106,11 +157,16 @@ class _Page:
 
     def _matches(self, search: Search) -> str:
         ways = ["(session, chat) IN (SELECT session, chat FROM found WHERE chat IS NOT NULL)"]
+        return f"({' OR '.join([*ways, *self._known_matches(search)])})"
+
+    def _known_matches(self, search: Search) -> list[str]:
+        """Conditions that the chat alone decides."""
+        ways = []
         if search.digits:
             ways.append(f"chat LIKE '%' || {self._bind(search.digits, 'text')} || '%'")
         if search.chats:
             ways.append(f"chat = ANY ({self._bind(search.chats, 'text[]')})")
-        return f"({' OR '.join(ways)})"
+        return ways
 
     def _found_chats(self, search: Search) -> str:
         own = ""

@@ -11,7 +11,7 @@ from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, message_data,
 from gateway.domain.session import iso_utc
 from gateway.domain.stream import Position
 from gateway.postgres import conversation_statements, thread_statements
-from gateway.postgres.conversation_page import Overlay, Search, page_statement
+from gateway.postgres.conversation_page import Overlay, Search, found_among, page_statement, probe_statement
 from gateway.postgres.customers import Customers
 from gateway.postgres.pool import mapped_errors
 from gateway.postgres.projection import columns_of, touched_keys
@@ -56,8 +56,7 @@ class InboxTable:
                 customers = await Customers.of(connection)
                 overlay = await self._overlay(connection, standing, is_every=query.sessions is None)
                 search = await _search(connection, query.search, customers)
-                text, arguments = page_statement(query, overlay, search)
-                rows = await connection.fetch(text, *arguments)
+                rows = await _rows(connection, query, overlay, search)
                 page = rows[: query.limit]
                 keys = [row["session"] for row in page], [row["chat"] for row in page]
                 last = await connection.fetch(thread_statements.LAST, *keys)
@@ -174,6 +173,20 @@ def _too_far(behind: dict[int, int]) -> set[int]:
         if events > EVENTS_PER_INBOX or left < 0:
             too_far.add(inbox)
     return too_far
+
+
+async def _rows(
+    connection: Connection, query: ConversationQuery, overlay: Overlay, search: Search | None
+) -> list[asyncpg.Record]:
+    """The conversations of a page, and one more if there is one."""
+    if search is not None and not overlay.unlisted_sessions:
+        text, arguments = probe_statement(query, overlay, search)
+        found = found_among(await connection.fetch(text, *arguments), query.limit + 1)
+        if found is not None:
+            return found
+    text, arguments = page_statement(query, overlay, search)
+    rows: list[asyncpg.Record] = await connection.fetch(text, *arguments)
+    return rows
 
 
 async def _search(connection: Connection, text: str | None, customers: Customers) -> Search | None:

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.postgres import conversation_page as page_module
 from gateway.postgres import projection as projection_module
 from gateway.postgres.embedded import EmbeddedPostgres
 from gateway.postgres.inbox import InboxTable
@@ -138,6 +139,8 @@ async def test_the_list_says_what_the_messages_say(
     # So small that every way to go on is taken.
     monkeypatch.setattr(projection_module, "CHATS_PER_STEP", 3)
     monkeypatch.setattr(projection_module, "ROWS_PER_STEP", 12)
+    monkeypatch.setattr(page_module, "PROBED_CHATS", 8)
+    monkeypatch.setattr(page_module, "PROBED_MESSAGES", 3)
     monkeypatch.setattr(projection_module, "EVENTS_PER_STEP", 5)
     zone = "UTC" if template == "migrated" else "Europe/Berlin"
     chance = random.Random(f"{template} {pump}")

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.postgres.conversation_page import PROBED_CHATS, PROBED_MESSAGES
 from gateway.postgres.inbox import InboxTable
 from gateway.postgres.pool import open_pool
 from gateway.postgres.projection import ProjectionTable
@@ -143,3 +144,17 @@ async def test_a_chat_is_found_and_marked_read_without_going_through_it(counted:
     assert await counted.inbox.mark_read(1, "49000@s.whatsapp.net") > 0
 
     assert await counted.rows_read() - before <= 40
+
+
+async def test_a_search_that_the_newest_messages_answer_reads_no_others(counted: Counted) -> None:
+    before = await counted.rows_read()
+    page = await counted.inbox.conversations(ConversationQuery(None, search="text"))
+
+    assert len(page.items) == 50
+    assert await counted.rows_read() - before <= PROBED_CHATS * (2 * PROBED_MESSAGES + 5)
+
+
+async def test_a_search_for_what_nobody_wrote_finds_nothing(counted: Counted) -> None:
+    page = await counted.inbox.conversations(ConversationQuery(None, search="never written"))
+
+    assert page.items == []
