@@ -24,6 +24,8 @@ from gateway.services.feed import StreamReader
 logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+MAX_BURST_BYTES = 192 * 1024
+"""More at once is left to the catch-up, which goes on only as the client reads."""
 
 
 class Follower(ABC):
@@ -62,7 +64,7 @@ class Follower(ABC):
     # ------------------------------------------------------------------------------------------ the hub's
 
     def send(self, burst: Burst) -> bool:
-        return self.outlet.offer(burst)
+        return len(burst) <= MAX_BURST_BYTES and self.outlet.offer(burst)
 
     def catch_up(self) -> None:
         if self._is_open and self._catcher is None:

@@ -6,6 +6,7 @@ inbox in another dialect, and then those frames are made when they are asked for
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from gateway.domain.stream import Event
 from gateway.realtime.framing import Frame
@@ -98,19 +99,17 @@ class Tails:
             return None
         page: Page = []
         size = 0
-        for kept in tail.kept:
-            if kept.off <= off:
-                continue
+        for kept in islice(tail.kept, off + 1 - tail.kept[0].off, None):
             if encode is self._own and kept.frames is not None:
                 frames = kept.frames
             elif kept.event is not None:
                 frames = encode(kept.event)
             else:  # published before anybody spoke this dialect here
                 break
-            page.append((kept.off, frames))
             size += sum(map(len, frames))
-            if size >= max_bytes:
+            if page and size > max_bytes:
                 break
+            page.append((kept.off, frames))
         return page or None
 
     def drop(self, inbox: int) -> None:

@@ -21,8 +21,10 @@ from gateway.domain.stream import Event, Extent, Inbox, Position
 
 logger = logging.getLogger(__name__)
 
-PAGE_EVENTS = 500
-PAGE_BYTES = 1024 * 1024
+PAGE_EVENTS = 200
+PAGE_BYTES = 96 * 1024
+"""A page is written at once to everybody who is LIVE: whoever reads nothing has it in memory."""
+
 TICK_S = 10.0
 UNREAD_S = 1.0
 """How long bells may ring for inboxes that nobody follows here, until the hub is told where they stand."""

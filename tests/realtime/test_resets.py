@@ -113,12 +113,33 @@ async def test_a_client_that_was_away_for_it_is_told_when_it_comes_back(
     await heard(live, 12, 1)
     position = await position_of(live, 12)
     await writer.execute(WIPE)
+    await heard(live, 12, 2)
     async with live.socket() as socket:
-        # Whether the bell has been heard by now or not: one reset, to the new history.
         await socket.subscribe("inbox:12", after=position)
         await socket.subscribe("inbox:*", after={"12": position})
 
         assert resets_of(socket) == [("inbox:12", "epoch_changed", 2)] * 2
+
+
+@pytest.mark.parametrize("topic", ["inbox:12", "inbox:*"])
+async def test_a_client_that_comes_back_before_the_bell_is_told_with_the_bell(
+    live: Running, writer: asyncpg.Connection, topic: str
+) -> None:
+    await insert_message(writer, 12)
+    await heard(live, 12, 1)
+    position = await position_of(live, 12)
+    everywhere = {"12": position, "0": await position_of(live, 0)}
+    async with live.socket() as socket:
+        async with live.gateway._feed._reading:  # nothing is read before this block ends
+            await writer.execute(WIPE)
+            await socket.subscribe(topic, after=position if topic == "inbox:12" else everywhere)
+        reset = await socket.next("reset", lambda frame: frame["topic"] == "inbox:12")
+        await socket.next("subscribed")
+        await insert_message(writer, 12)
+
+        assert (await socket.event("message.created"))["off"] == 3
+        assert (reset["reason"], reset["off"]) == ("epoch_changed", 2)
+        assert len([frame for frame in resets_of(socket) if frame[0] == "inbox:12"]) == 1
 
 
 async def test_a_wiped_inbox_that_nobody_followed_goes_on_for_the_next_one(
