@@ -248,6 +248,7 @@ class Gateway:
         )
         self._supabase = SupabaseRealtime(
             hub=hub,
+            feed=self._feed,
             streams=reads,
             keys=SupabaseKeys(secret, settings.supabase_jwt_secret),
             origins=origins,

@@ -32,6 +32,26 @@ async def test_whoever_reloads_at_the_reply_misses_nothing(live: Running, writer
             assert loaded == 2 * number + 1
 
 
+async def test_what_was_committed_before_the_join_is_not_told(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    # Nobody follows the inbox: its bell was heard, and that is all.
+    await insert_message(writer, 12)
+    await heard(live, 12, 1)
+    await insert_message(writer, 12, message_text="before")
+    await until(lambda: 12 in live.gateway._feed._unread or has_read(live, 12, 2), "the bell has been heard")
+    async with phoenix(live) as client:
+        await client.join("shop", ALL_INCOMING)
+        await insert_message(writer, 12, message_text="after")
+
+        assert (await client.change())["record"]["message_text"] == "after"
+
+
+def has_read(gateway: Running, inbox: int, off: int) -> bool:
+    position = gateway.gateway._supabase._hub.position(inbox)
+    return position is not None and position.off >= off
+
+
 async def test_a_join_while_postgres_cannot_be_heard_is_refused_until_it_can(
     live: Running, writer: asyncpg.Connection
 ) -> None:

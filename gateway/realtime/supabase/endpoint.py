@@ -35,7 +35,7 @@ from gateway.realtime.supabase.joins import (
     wants_presence,
 )
 from gateway.realtime.supabase.tables import Tables
-from gateway.services.feed import StreamReader, Truth
+from gateway.services.feed import Feed, StreamReader, Truth
 from gateway.services.origins import Origins
 from gateway.services.supabase_keys import KeyRefused, SupabaseKeys
 
@@ -58,6 +58,7 @@ class SupabaseRealtime:
         self,
         *,
         hub: Hub,
+        feed: Feed,
         streams: StreamReader,
         keys: SupabaseKeys,
         origins: Origins,
@@ -66,6 +67,7 @@ class SupabaseRealtime:
         roster: Roster,
     ) -> None:
         self._hub = hub
+        self._feed = feed
         self._streams = streams
         self._keys = keys
         self._origins = origins
@@ -160,7 +162,7 @@ class SupabaseRealtime:
             case "phx_leave":
                 connection.leave(message)
             case _:
-                self._hear_in_channel(connection, message)
+                await self._hear_in_channel(connection, message)
         return None
 
     async def _join(self, connection: SupabaseConnection, message: Message) -> None:
@@ -171,6 +173,7 @@ class SupabaseRealtime:
             own = token if says_something(token) and token != connection.key else None
             principal = self._keys.verify(own or connection.key)
             tables = await self._tables.look()
+            await self._feed.see({})  # what has happened before is no news
         except KeyRefused as refused:
             return connection.reply(connection.writer.refuse(message, refused.reason))
         except JoinRefused as refused:
@@ -181,7 +184,7 @@ class SupabaseRealtime:
         connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
         return None
 
-    def _hear_in_channel(self, connection: SupabaseConnection, message: Message) -> None:
+    async def _hear_in_channel(self, connection: SupabaseConnection, message: Message) -> None:
         channel = connection.channels.get(message.topic)
         if channel is None:
             return connection.reply(connection.writer.refuse(message, "unmatched topic"))
@@ -189,20 +192,27 @@ class SupabaseRealtime:
             return None  # meant for a join before this one
         match message.event:
             case "access_token":
-                self._renew(connection, channel, message.payload.get("access_token"))
+                await self._renew(connection, channel, message.payload.get("access_token"))
             case "broadcast":
                 connection.refuse(channel, message, "broadcast", NO_BROADCAST)
             case "presence":
                 connection.refuse(channel, message, "presence", NO_PRESENCE)
         return None
 
-    def _renew(self, connection: SupabaseConnection, channel: Channel, token: object) -> None:
+    async def _renew(self, connection: SupabaseConnection, channel: Channel, token: object) -> None:
         if not says_something(token) or token == (channel.token or connection.key):
-            return
+            return None
         try:
-            connection.renew(channel, self._keys.verify(token), token)
+            principal = self._keys.verify(token)
         except KeyRefused as refused:
-            connection.end_for_token(channel, refused)
+            return connection.end_for_token(channel, refused)
+        try:
+            await self._feed.see({})
+        except StoreUnavailable:
+            pass  # then it is told a little more than the news
+        if connection.channels.get(channel.topic) is channel:
+            connection.renew(channel, principal, token)
+        return None
 
     # ------------------------------------------------------------------------------------------ all sockets
 
