@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from gateway.http.errors import HANDLERS
 from gateway.http.pages import SecurityHeaders
@@ -17,9 +19,22 @@ _OF_SUPABASE = (
 """What Supabase's clients add to `.from()`: let through, so that the page's console shows why it is answered 404."""
 
 
+class Application(Starlette):
+    """Sockets go straight to their endpoints. What stands around the routes is for requests; on the stack of a
+    socket it would stay as long as that is open, 6 kB of it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            for route in self.routes:
+                if isinstance(route, WebSocketRoute) and route.path == scope["path"]:
+                    await route.endpoint(WebSocket(scope, receive, send))
+                    return
+        await super().__call__(scope, receive, send)
+
+
 def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]) -> Starlette:
     """`allowed_origins` are foreign pages that may call us and may show our page in a frame."""
-    return Starlette(
+    return Application(
         routes=list(routes),
         exception_handlers=HANDLERS,
         middleware=[

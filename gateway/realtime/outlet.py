@@ -32,6 +32,9 @@ class Outlet(Protocol):
         """Loop time of the last byte (or, without our server class, the last frame) from the client."""
 
     def heard(self) -> None: ...
+    def settle(self) -> None:
+        """The client is admitted: lets go of what only the handshake needed."""
+
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""
 
@@ -95,6 +98,9 @@ class AsgiOutlet:
 
     def heard(self) -> None:
         self.heard_at = asyncio.get_running_loop().time()
+
+    def settle(self) -> None:
+        pass  # what there is is the server's
 
     def buffered(self) -> int:
         return self._bytes

@@ -1,10 +1,10 @@
 """Every open socket of this process, whatever its dialect, and the one timer for all of them."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import Protocol
 
 from starlette.types import Message
@@ -39,21 +39,36 @@ class Member(Protocol):
     def end(self) -> None: ...
 
 
-@contextlib.asynccontextmanager
-async def outlet_of(socket: WebSocket) -> AsyncIterator[Outlet]:
-    """The way out of a socket while the block runs, which ends quietly when the client is gone."""
-    try:
-        async with asyncio.timeout(None) as life:
+class outlet_of:
+    """`async with outlet_of(socket) as outlet`: the way out of a socket while the block runs, which ends quietly when
+    the client is gone."""
+
+    __slots__ = ("_life", "_outlet", "_socket")
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._life: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> Outlet:
+        ours: Outlet | None = self._socket.scope.get("extensions", {}).get(EXTENSION)
+        if ours is None:
             # A server without our extension can abort nothing; the end of this task closes the socket there.
-            outlet: Outlet = socket.scope.get("extensions", {}).get(EXTENSION) or AsgiOutlet(
-                socket.send, on_abort=lambda: life.reschedule(0)
-            )
+            life = self._life = asyncio.timeout(None)
+            await life.__aenter__()
+            ours = AsgiOutlet(self._socket.send, on_abort=lambda: life.reschedule(0))
+        self._outlet = ours
+        return ours
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._outlet.release()
+        if self._life is not None:
             try:
-                yield outlet
-            finally:
-                outlet.release()
-    except (WebSocketDisconnect, TimeoutError):
-        pass
+                await self._life.__aexit__(kind, error, trace)
+            except TimeoutError:
+                return True
+        return isinstance(error, WebSocketDisconnect | TimeoutError)
 
 
 class Roster:
@@ -78,6 +93,7 @@ class Roster:
         hear: Callable[[Message], Awaitable[None]],
     ) -> None:
         """From the greeting to the end of the socket: each message is heard before the next is taken."""
+        member.outlet.settle()
         slot = min(self._beats, key=len)
         self.open.add(member)
         slot.add(member)

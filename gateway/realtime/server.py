@@ -16,6 +16,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from gateway.realtime.framing import Burst
+from gateway.realtime.mailbox import Gate, Mailbox
 from gateway.realtime.outlet import ABORT_AFTER_S, EXTENSION, WRITE_LIMIT_BYTES
 
 _quiet = logging.getLogger("gateway.realtime.server")
@@ -28,6 +29,13 @@ _OPEN = State.OPEN
 
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     outlet: "TransportOutlet | None" = None
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # asyncio's own have five deques between them, 3.8 kB for each connection.
+        self.queue = Mailbox()  # type: ignore[assignment]
+        self.writable = Gate()  # type: ignore[assignment]
+        self.writable.set()
 
     def handle_connect(self, event: Request) -> None:
         self.logger = _quiet
@@ -64,6 +72,13 @@ class TransportOutlet:
 
     def heard(self) -> None:
         self.heard_at = self._protocol.loop.time()
+
+    def settle(self) -> None:
+        # A browser's handshake is 2 kB and more, kept three times: as request, as scope, and our answer to it.
+        protocol: Any = self._protocol
+        protocol.request = protocol.response = None
+        protocol.scope["headers"].clear()
+        protocol.scope.clear()
 
     def buffered(self) -> int:
         return self._protocol.transport.get_write_buffer_size()

@@ -30,6 +30,7 @@ class Outlet:
         self.empty = asyncio.Event()
 
     def heard(self) -> None: ...
+    def settle(self) -> None: ...
     def buffered(self) -> int:
         return self.load
 
