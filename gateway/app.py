@@ -31,6 +31,7 @@ from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
 from gateway.http.health import HealthRoutes
 from gateway.http.inbox import InboxRoutes
+from gateway.http.journal import JournalRoutes
 from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.trail import TrailRoutes
@@ -41,6 +42,7 @@ from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.inbox import InboxTable
+from gateway.postgres.journal import JournalTable
 from gateway.postgres.listener import Listener
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import open_pool
@@ -60,6 +62,7 @@ from gateway.realtime.supabase.tables import Tables
 from gateway.services.account import AccountToken
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
+from gateway.services.journal import Journal
 from gateway.services.linking import Linking
 from gateway.services.login import Login
 from gateway.services.origins import Origins
@@ -192,6 +195,7 @@ class Gateway:
         self._spool = await open_spool(settings, pool, stack)
         self._ingest = Ingest(deliveries, self._session_reported, self._spool)
         self._replay = Replay(self._spool, deliveries, self._ingest, webhook.read)
+        journal = Journal(JournalTable(pool, deliveries), webhook.read, trail.log, self._ingest.tell)
         self._listener = Listener(
             direct,
             gateway_id=self.id,
@@ -280,6 +284,7 @@ class Gateway:
                 *TrailRoutes(
                     gate, Trail(trail, upstream.with_patience(PATIENT), self.sessions.mark_gone)
                 ).routes(),
+                *JournalRoutes(gate, journal).routes(),
                 *InboxRoutes(gate, inbox).routes(),
                 *HealthRoutes(self._readiness).routes(),
                 *DocsRoutes(UI, asyncapi.document(openapi.schemas(), COOKIE)).routes(),

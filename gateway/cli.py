@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import __version__, admin, app, doctor, ground, serving
+from gateway import __version__, admin, app, doctor, ground, journal, serving
 from gateway import workers as several
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.settings import read_settings
@@ -27,6 +27,7 @@ cli = typer.Typer(
     help="Realtime gateway between WasenderAPI, Postgres and browsers.",
 )
 cli.add_typer(admin.commands)
+cli.add_typer(journal.journal, name="journal")
 cli.add_typer(doctor.commands)
 
 logger = logging.getLogger(__name__)

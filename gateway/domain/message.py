@@ -260,3 +260,5 @@ class Reading:
     known: bool = True
     reason: str | None = None
     """Why nothing, or not everything, became a change; in words, for the journal."""
+    is_noise: bool = False
+    """An event that we know and do not show: calls, contacts and the like."""

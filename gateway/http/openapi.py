@@ -59,6 +59,11 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
         "example": 12,
     },
+    "entry": {
+        "description": "Number of the journal's entry.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "example": 4711,
+    },
     "chat": {
         "description": "Digits of a phone number, or a JID.",
         "schema": {"type": "string", "pattern": "^[^/]*[0-9@][^/]*$"},

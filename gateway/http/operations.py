@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from gateway.domain.access import RoleName
 from gateway.http import inbox_schemas as inbox
+from gateway.http import journal_schemas as journal
 from gateway.http import schemas
 from gateway.http import session_schemas as sessions
 
-Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "Webhooks", "Health"]
+Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "Webhooks", "Journal", "Health"]
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -26,6 +27,8 @@ TAGS: dict[Tag, str] = {
     "Logins and tickets": "A browser logs in with a one-time link and gets a cookie. A ticket is one-time, lives "
     "30 seconds, and stands for a login where no header can be sent.",
     "Webhooks": "For WasenderAPI. Answered 200 only once the webhook is safe.",
+    "Journal": "What became of each webhook, kept for 30 days. Those that failed, or that this version does not know, "
+    "can be processed again.",
     "Health": "For load balancers and monitoring.",
 }
 
@@ -242,6 +245,31 @@ _WEBHOOKS = [
     ),
 ]  # fmt: skip
 
+_JOURNAL = [
+    Operation(
+        "GET", "/api/journal", "Journal", "list_journal", "What became of webhooks",
+        (Reply(journal.JournalListReply, text="Newest first, without bodies."),),
+        "admin", query=journal.JournalQuery, errors=("invalid", *STORE),
+    ),
+    Operation(
+        "GET", "/api/journal/{entry}", "Journal", "get_journal_entry", "One webhook, with its body",
+        (Reply(journal.JournalReply, text="The entry."),),
+        "admin", errors=("not_found", "invalid", *STORE),
+    ),
+    Operation(
+        "POST", "/api/journal/{entry}/retry", "Journal", "retry_journal_entry", "Process a webhook again",
+        (Reply(journal.JournalReply, text="The entry as it is now; `outcome` says how it went."),),
+        "admin", "May be called any number of times: what is stored is left alone. Who did it is in the session's log.",
+        errors=("not_found", "conflict", "invalid", *STORE),
+    ),
+    Operation(
+        "POST", "/api/journal/retry", "Journal", "retry_journal", "Process all that failed again",
+        (Reply(journal.RetriedReply, text="How many, by outcome."),),
+        "admin", "One page of entries, the oldest of them first; go on with `next_cursor`.",
+        query=journal.RetryQuery, errors=("invalid", *STORE),
+    ),
+]  # fmt: skip
+
 _HEALTH = [
     Operation(
         "GET", "/healthz", "Health", "is_alive", "Is it running",
@@ -258,4 +286,12 @@ _HEALTH = [
     ),
 ]  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*_SESSIONS, *_LINKING, *_INBOX, *_LOGINS, *_WEBHOOKS, *_HEALTH)
+OPERATIONS: tuple[Operation, ...] = (
+    *_SESSIONS,
+    *_LINKING,
+    *_INBOX,
+    *_LOGINS,
+    *_WEBHOOKS,
+    *_JOURNAL,
+    *_HEALTH,
+)

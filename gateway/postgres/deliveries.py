@@ -4,9 +4,10 @@ The wait for a row that somebody else holds ends before Postgres would look for 
 never the shop.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import asyncpg
 from asyncpg import exceptions as pg
@@ -39,7 +40,7 @@ _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 class DeliveryTable:
     """`services.ingest.DeliveryStore` in Postgres."""
 
-    def __init__(self, pool: Pool, gateway_id: str, clock: DatabaseClock | None = None) -> None:
+    def __init__(self, pool: Pool, gateway_id: str | None, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
         self._clock = clock or DatabaseClock()
         self._gateway_id = gateway_id
@@ -47,25 +48,27 @@ class DeliveryTable:
         """When we last noted that a session's webhooks come, by our own clock."""
 
     async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
-        with mapped_errors():
-            try:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    patience = LOCK_TIMEOUT if len(batch) > 1 else LOCK_TIMEOUT_ALONE
-                    await connection.execute(f"SET LOCAL lock_timeout = '{patience}'; {_NOT_LEFT_OPEN}")
-                    written = Batch(connection, batch, self._clock)
-                    await written.write_changes()
-                    outcomes = [written.outcome_of(number) for number in range(len(batch))]
-                    await self._write_journal(
-                        connection, batch, outcomes, [written.reason_of(n) for n in range(len(batch))]
-                    )
-            except (pg.LockNotAvailableError, pg.DeadlockDetectedError) as error:
-                raise _held(error) from None
-            except pg.PostgresError as error:
-                if isinstance(error, _RAISED_BY_TRIGGERS):
-                    raise RowRefused(f"The database refuses this row: {error}") from error
-                raise
+        with mapped_delivery_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self.prepare(connection, len(batch))
+                written = await self.write_rows(connection, batch)
+                outcomes = [outcome for outcome, _ in written]
+                await self._write_journal(connection, batch, outcomes, [reason for _, reason in written])
             await self._note_seen({item.session_id for item in batch})
         return outcomes
+
+    async def prepare(self, connection: Connection, size: int) -> None:
+        """Sets how long this transaction, of so many webhooks, may wait for others."""
+        patience = LOCK_TIMEOUT if size > 1 else LOCK_TIMEOUT_ALONE
+        await connection.execute(f"SET LOCAL lock_timeout = '{patience}'; {_NOT_LEFT_OPEN}")
+
+    async def write_rows(
+        self, connection: Connection, batch: Sequence[Delivery]
+    ) -> list[tuple[Outcome, str | None]]:
+        """The rows of the batch, in a transaction of the caller's: outcome and reason of each."""
+        written = Batch(connection, batch, self._clock)
+        await written.write_changes()
+        return [(written.outcome_of(number), written.reason_of(number)) for number in range(len(batch))]
 
     async def _note_seen(self, session_ids: set[int]) -> None:
         """Once a minute, and after the commit: nothing that is noted here may cost a webhook its answer."""
@@ -98,9 +101,33 @@ class DeliveryTable:
             [item.reading.event for item in batch],
             outcomes,
             reasons,
-            [item.body for item in batch],
+            [
+                item.body if is_worth_keeping(item, outcome, reason) else None
+                for item, outcome, reason in zip(batch, outcomes, reasons, strict=True)
+            ],
             self._gateway_id,
         )
+
+
+def is_worth_keeping(delivery: Delivery, outcome: Outcome, reason: str | None) -> bool:
+    """Whether the journal keeps the body: what became rows is in their `raw_data`, and what nobody shows is noise."""
+    if delivery.reading.is_noise:
+        return False
+    return outcome in ("failed", "unknown") or reason is not None
+
+
+@contextlib.contextmanager
+def mapped_delivery_errors() -> Iterator[None]:
+    """`mapped_errors`, which also tells a lock from an outage, and a trigger's refusal from a bug."""
+    with mapped_errors():
+        try:
+            yield
+        except (pg.LockNotAvailableError, pg.DeadlockDetectedError) as error:
+            raise _held(error) from None
+        except pg.PostgresError as error:
+            if isinstance(error, _RAISED_BY_TRIGGERS):
+                raise RowRefused(f"The database refuses this row: {error}") from error
+            raise
 
 
 def _held(error: pg.PostgresError) -> RowLocked:

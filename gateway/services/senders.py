@@ -22,14 +22,17 @@ logger = logging.getLogger(__name__)
 _BELL = re.compile(r"[0-9]{1,18}(,[0-9]{1,18})*")
 
 REFRESH_EVERY_S = 10.0
-READ_S = 0.4
-"""How long a webhook waits for the table to be read; then it is checked against what was known before."""
+KNOWN_S = 0.4
+"""How long a webhook whose secret is known waits for the table to be read: then what was known before counts."""
+
+UNKNOWN_S = 2.0
+"""The same for one whose secret is not known: there is nothing else to go by."""
 
 AWAY_S = 1.0
-"""For how long nobody reads again when nothing answered: webhooks must not queue up for that."""
+"""For how long those who are known do not wait again when nothing answered: they must not queue up for that."""
 
-REFRESH_S = 2.5
-"""How long upstream may take to tell a session's secret: who sent the webhook does not wait much longer."""
+REFRESH_S = 1.0
+"""How much longer upstream may take to tell a session's secret: who sent the webhook does not wait for ever."""
 
 
 class SecretStore(Protocol):
@@ -67,7 +70,7 @@ class Senders:
 
     async def open(self) -> None:
         """Learns all secrets while Postgres is there: known ones are enough when it is not."""
-        await self._read()
+        await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
 
     def ring(self, payload: str) -> None:
         """A bell: whose key or secret changed. Never waits; a payload we cannot read counts as `*`."""
@@ -92,23 +95,24 @@ class Senders:
         """
         if not signature:
             raise Unauthenticated("The webhook has no X-Webhook-Signature.")
+        by = asyncio.get_running_loop().time() + UNKNOWN_S
         if self._is_deaf():
             self.forget(None)
         if self._dirty or self._all_dirty:
             # Also before a match: a secret that was changed because it leaked must not open the door once more.
-            await self._read()
+            await self._read(by, is_known=self._matching(path_id, key, signature) is not None)
         sender = self._matching(path_id, key, signature)
         if sender is None:
             # The session may be so new that its bell has not rung here yet.
             self.forget(None if path_id is None else [path_id])
-            is_fresh = await self._read()
+            is_fresh = await self._read(by)
             sender = self._matching(path_id, key, signature)
             if sender is None and not is_fresh and self._named(path_id, key) is None:
                 raise Unavailable(
                     "The database is away, and this webhook cannot be checked.", retry_after_s=2
                 )
         if sender is None:
-            sender = await self._after_refresh(path_id, key, signature)
+            sender = await self._after_refresh(path_id, key, signature, by + REFRESH_S)
         if sender is None:
             raise Unauthenticated("The webhook's secret is not the session's.")
         return sender
@@ -132,36 +136,49 @@ class Senders:
             return self._known[int(key)]
         return next((item for item in self._known.values() if _equal(item.api_key, key)), None)
 
-    async def _read(self) -> bool:
-        """Reads what changed, or waits for a read that began after this call; False when Postgres is away."""
-        begun = self._reads
-        async with self._reading:
-            if self._reads > begun:
-                return self._is_fresh
+    async def _read(self, by: float, *, is_known: bool = False) -> bool:
+        """Reads the table, or waits for a read that began after this call; False when nothing came in time."""
+        loop = asyncio.get_running_loop()
+        if is_known:
             if self._clock() < self._away_until:
                 return False
-            self._reads += 1
-            # Taken before the read: a change that comes meanwhile is read with the next webhook.
-            everything, self._all_dirty = self._all_dirty, False
-            dirty, self._dirty = self._dirty, set()
-            begun_at = self._clock()
-            self._is_fresh = False
-            try:
-                found = await within(READ_S, self._store.all_secrets(None if everything else sorted(dirty)))
-                kept = {} if everything else {k: v for k, v in self._known.items() if k not in dirty}
-                self._known = kept | {int(item.id): item for item in found}
-                self._is_fresh = True
-            except StoreUnavailable:
-                if self._clock() - begun_at >= READ_S:
-                    self._away_until = self._clock() + AWAY_S
-            finally:
-                if not self._is_fresh:
-                    self._all_dirty = self._all_dirty or everything
-                    self._dirty |= dirty
+            by = min(by, loop.time() + KNOWN_S)
+        begun = self._reads
+        try:
+            async with asyncio.timeout_at(by):
+                await self._reading.acquire()
+        except TimeoutError:
+            return False
+        try:
+            if self._reads == begun:
+                self._is_fresh = await self._read_now(by - loop.time())
             return self._is_fresh
+        finally:
+            self._reading.release()
+
+    async def _read_now(self, budget_s: float) -> bool:
+        self._reads += 1
+        # Taken before the read: a change that comes meanwhile is read with the next webhook.
+        everything, self._all_dirty = self._all_dirty, False
+        dirty, self._dirty = self._dirty, set()
+        begun_at = self._clock()
+        is_read = False
+        try:
+            found = await within(budget_s, self._store.all_secrets(None if everything else sorted(dirty)))
+            kept = {} if everything else {k: v for k, v in self._known.items() if k not in dirty}
+            self._known = kept | {int(item.id): item for item in found}
+            is_read = True
+        except StoreUnavailable:
+            if self._clock() - begun_at >= KNOWN_S:
+                self._away_until = self._clock() + AWAY_S
+        finally:
+            if not is_read:
+                self._all_dirty = self._all_dirty or everything
+                self._dirty |= dirty
+        return is_read
 
     async def _after_refresh(
-        self, path_id: int | None, key: str | None, signature: str
+        self, path_id: int | None, key: str | None, signature: str, by: float
     ) -> SessionSecrets | None:
         candidate = self._named(path_id, key)
         if candidate is None:
@@ -178,7 +195,7 @@ class Senders:
             self._refreshing[session_id] = refresh
             refresh.add_done_callback(lambda _: self._refreshing.pop(session_id))
         if refresh is not None:
-            await asyncio.wait([refresh], timeout=REFRESH_S)
+            await asyncio.wait([refresh], timeout=by - asyncio.get_running_loop().time())
             if not refresh.done():
                 raise Unavailable(
                     "The secret may have changed, and cannot be looked up now.", retry_after_s=2

@@ -39,7 +39,7 @@ def read(body: Any, now: datetime) -> Reading:
     if reader is None:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
-        return Reading(event=event, reason=reader)
+        return Reading(event=event, reason=reader, is_noise=True)
     if _is_too_deep(body):
         return Reading(event=event, reason="nested too deeply to be read")
     body = mend(body)

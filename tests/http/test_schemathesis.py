@@ -89,7 +89,7 @@ parameters = {{ "path.id" = {{ dictionary = "linked", probability = 0.7 }} }}
 
 # Another method at these addresses means a session of that name, and is refused as one.
 [[operations]]
-include-path-regex = "/(list.php|sync|sync.php)$"
+include-path-regex = "/(list.php|sync|sync.php|journal/retry)$"
 checks.unsupported_method.enabled = false
 checks.allow_header_conformance.enabled = false
 

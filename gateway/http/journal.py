@@ -1,0 +1,101 @@
+"""`/api/journal`: what became of each webhook, and those that went wrong once more. For admins."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.domain.access import Act, Principal
+from gateway.domain.errors import Invalid, NotFound
+from gateway.domain.session import iso_utc
+from gateway.http.auth import Gate
+from gateway.http.cursors import make_cursor, parse_cursor
+from gateway.http.replies import limit_of, parse_session_id, success, text_of
+from gateway.services.journal import OUTCOMES, TROUBLE, Entry, Journal, Wanted, parse_outcomes
+
+BASE = "/api/journal"
+
+
+class JournalRoutes:
+    def __init__(self, gate: Gate, journal: Journal) -> None:
+        self._gate = gate
+        self._journal = journal
+
+    def routes(self) -> list[Route]:
+        guard = self._gate.guard
+        return [
+            Route(BASE, guard(self._list), methods=["GET"]),
+            Route(f"{BASE}/retry", guard(self._retry_all), methods=["POST"]),
+            Route(f"{BASE}/{{entry}}", guard(self._show), methods=["GET"]),
+            Route(f"{BASE}/{{entry}}/retry", guard(self._retry), methods=["POST"]),
+        ]
+
+    async def _list(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        entries, following = await self._journal.page(_wanted(request, principal), limit_of(request))
+        return success([_data(entry) for entry in entries], next_cursor=_cursor(following))
+
+    async def _show(self, request: Request, principal: Principal) -> Response:
+        entry = await self._covered(request, principal)
+        return success({**_data(entry), "body": entry.body})
+
+    async def _retry(self, request: Request, principal: Principal) -> Response:
+        entry = await self._covered(request, principal)
+        retried = await self._journal.retry(entry.id, principal.actor)
+        return success({**_data(retried), "body": retried.body})
+
+    async def _retry_all(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        wanted = _wanted(request, principal, default="failed")
+        if wanted.outcomes is None or not set(wanted.outcomes) <= {*TROUBLE, "ignored"}:
+            raise Invalid("`outcome` must be failed, unknown or ignored: the others are settled.")
+        counts, following = await self._journal.retry_all(wanted, limit_of(request), principal.actor)
+        return success(
+            {"processed": sum(counts.values()), "outcomes": counts}, next_cursor=_cursor(following)
+        )
+
+    async def _covered(self, request: Request, principal: Principal) -> Entry:
+        """The entry of the path. Another session's is not there for this login."""
+        principal.require(Act.MANAGE)
+        text = request.path_params["entry"]
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise Invalid(f"The number of an entry is digits only, not {text[:40]!r}.")
+        entry = await self._journal.entry(int(text))
+        if principal.sessions is not None and not principal.covers(entry.session_id or 0):
+            raise NotFound(f"The journal has no entry {text}. Entries are kept for 30 days.")
+        return entry
+
+
+def _wanted(request: Request, principal: Principal, default: str | None = None) -> Wanted:
+    words = text_of(request, "outcome") or default
+    outcomes = None if words is None else parse_outcomes(words)
+    if words is not None and outcomes is None:
+        raise Invalid(f"`outcome` must be one or several of {', '.join(OUTCOMES)}, with commas between them.")
+    text = text_of(request, "session")
+    session_id = None if text is None else parse_session_id(text)
+    if session_id is not None:
+        principal.require(Act.MANAGE, session_id)
+    sessions = principal.sessions if session_id is None else {session_id}
+    before = parse_cursor(request.query_params.get("cursor"), int)
+    return Wanted(outcomes, sessions, before[0] if before else None)
+
+
+def _cursor(following: int | None) -> str | None:
+    return None if following is None else make_cursor(following)
+
+
+def _data(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "received_at": iso_utc(entry.received_at),
+        "session_id": entry.session_id,
+        "event": entry.event,
+        "outcome": entry.outcome,
+        "reason": entry.reason,
+        "note": entry.note,
+        "retries": entry.retries,
+        "retried_at": iso_utc(entry.retried_at),
+        "retried_by": entry.retried_by,
+        "has_body": entry.has_body,
+    }
