@@ -22,6 +22,9 @@ PAUSE_S = 0.1
 BUSY_S = 1.0
 """When another gateway is at it: it may have looked before the event that rang here."""
 
+MOST_S = 15.0
+"""Longest between two tries when steps fail."""
+
 
 class Progress(enum.Enum):
     DONE = "done"
@@ -52,12 +55,15 @@ class Projection:
             try:
                 await self._catch_up()
                 failures = 0
+                continue
             except StoreUnavailable as error:
-                failures += 1
-                delay = min(10.0, 0.5 * 2**failures) * random.uniform(0.5, 1.0)
-                logger.warning("projection.step_failed error=%s retry_in_s=%.1f", error, delay)
-                self._wake.set()
-                await asyncio.sleep(delay)
+                logger.warning("projection.step_failed error=%s", error)
+            except Exception:
+                # Readers do without it: no row may end the gateway from here.
+                logger.exception("projection.step_failed")
+            failures += 1
+            self._wake.set()
+            await asyncio.sleep(min(MOST_S, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))
 
     async def _catch_up(self) -> None:
         loop = asyncio.get_running_loop()
