@@ -87,6 +87,12 @@ async def test_filters_other_tables_and_sessions(page: SupabasePage, shop: Shop)
     assert (renamed["new"]["status"], gone["type"]) == ("connected 1", "DELETE")
     assert "api_key" not in renamed["new"]
 
+    await page.tell(leave="photos")
+    await page.status("CLOSED", channel="photos")
+    await insert_message(shop.db, 12, message_text="the last", message_type="image")
+    await page.changes(2, "unread")
+    assert len(await page.changes(1, "photos")) == 1
+
 
 @pytest.mark.parametrize(
     ("binding", "says"),

@@ -23,12 +23,13 @@ OPEN = {
     ("POST", "/api/tickets/redeem"),
     ("GET", "/"),  # sends a stranger to /login
     ("GET", "/favicon.ico"),
+    ("GET", "/ui/client.d.ts"),
 }
-DESCRIPTIONS = {"/openapi.json", "/docs"}
+DESCRIPTIONS = {"/openapi.json", "/asyncapi.json", "/docs"}
 """Say how the API is used, the same for every gateway, and hold nothing of this one."""
 
 OPEN_MOUNTS = {"/ui", "/simulator", "/simulator/api", "/_simulator"}
-SAYS_ONLY_WHERE_IT_IS_NOT = "/rest/v1/"
+SAYS_ONLY_WHERE_IT_IS_NOT = ("/rest/v1", "/realtime/v1/api/")
 """Not served here at all; answers everybody with one sentence."""
 
 

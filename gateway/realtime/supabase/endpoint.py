@@ -14,6 +14,7 @@ from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.hub import Hub
 from gateway.realtime.outlet import Outlet
 from gateway.realtime.roster import Roster, outlet_of
+from gateway.realtime.slices import Slices, each
 from gateway.realtime.supabase.bindings import read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
@@ -76,6 +77,7 @@ class SupabaseRealtime:
         self._roster = roster
         self._encoders = Encoders()
         self._open: set[SupabaseConnection] = set()
+        self._slices = Slices()
 
     # ------------------------------------------------------------------------------------------ one socket
 
@@ -217,12 +219,10 @@ class SupabaseRealtime:
     # ------------------------------------------------------------------------------------------ all sockets
 
     def tell_stale(self) -> None:
-        for connection in tuple(self._open):
-            connection.tell_stale()
+        self._slices.start(each(tuple(self._open), SupabaseConnection.tell_stale))
 
     def tell_fresh(self) -> None:
-        for connection in tuple(self._open):
-            connection.tell_fresh()
+        self._slices.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
 
 
 async def _deny(socket: WebSocket, refusal: Refused) -> None:
