@@ -125,6 +125,19 @@ class Replay:
                 await asyncio.sleep(TICK_S)
         if self._spool.refusal is not None:
             await self._spool.probe()
+        if self._ingest.is_away:
+            await self._commit_nothing()
+
+    async def _commit_nothing(self) -> None:
+        # Nothing waits here, and a gateway that says it is not ready is sent nothing that could show that it is.
+        try:
+            await within(WRITE_S, self._store.write([]))
+        except (Unavailable, ConfigError):
+            pass
+        except Exception as error:
+            logger.warning("replay.cannot_tell error=%r", error)
+        else:
+            self._ingest.note_committed()
 
     async def _after_round(self) -> None:
         waiting = self._spool.count()

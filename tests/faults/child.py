@@ -37,6 +37,16 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["tests.faults.child"])
 
 
+def _set(path: str, value: Any) -> None:
+    """Sets what the path names: a module's constant, or something within what a module has."""
+    names = path.split(".")
+    place: Any = None
+    for number, name in enumerate(names[:-1], start=1):
+        place = getattr(place, name, None) or importlib.import_module(".".join(names[:number]))
+    assert hasattr(place, names[-1]), f"there is no {path} any more"
+    setattr(place, names[-1], value)
+
+
 def _main(
     values: dict[str, Any], constants: Mapping[str, Any], way: str, log: Path, ready: Connection
 ) -> None:
@@ -47,10 +57,7 @@ def _main(
     if way == PLAIN_ASGI:
         setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
     for path, value in constants.items():
-        place, _, name = path.rpartition(".")
-        module = importlib.import_module(place)
-        assert hasattr(module, name), f"there is no {path} any more"
-        setattr(module, name, value)
+        _set(path, value)
 
     async def on_ready(gateway: Gateway) -> None:
         ready.send(gateway.url)
