@@ -5,7 +5,6 @@ import logging
 import uuid
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from gateway.domain.access import Principal, Role
-from gateway.domain.errors import ConfigError, StoreUnavailable
+from gateway.domain.errors import ConfigError
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
 from gateway.ground import (
@@ -77,6 +76,7 @@ from gateway.services.slumber import Slumber
 from gateway.services.states import States
 from gateway.services.supabase_keys import SupabaseKeys
 from gateway.services.trail import Trail
+from gateway.services.truth import Truth
 from gateway.services.upkeep import Upkeep
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
@@ -127,13 +127,12 @@ class Gateway:
         self.url = url
         self.id = str(uuid.uuid4())
         self._stack = AsyncExitStack()
-        self._stale_since: datetime | None = None
         self._is_draining = False
 
     @property
     def stale_since(self) -> str | None:
         """Since when we may have missed something; None while we hear Postgres."""
-        return None if self._stale_since is None else self._stale_since.isoformat().replace("+00:00", "Z")
+        return self._truth.stale_since
 
     # ------------------------------------------------------------------------------------------ lifecycle
 
@@ -181,6 +180,13 @@ class Gateway:
         self._feed = Feed(streams, hub, awake=awake)
         hub.on_followed = self._feed.attend
         self._states = States(table, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake)
+        self._truth = Truth(
+            self._look,
+            is_hearing=lambda: self._listener.is_up,
+            tell_stale=self._tell_stale,
+            tell_fresh=self._tell_fresh,
+        )
+        self._feed.on_failure = self._states.on_failure = self._truth.doubt
         self.reconciler = Reconciler(upstream.with_patience(BACKGROUND), table, log=trail.log)
         self.sessions = Sessions(
             upstream.with_patience(PATIENT),
@@ -189,7 +195,7 @@ class Gateway:
             public_url=self._public_url(),
             validate=_validate_session_fields,
         )
-        self._senders = Senders(table, self.sessions, is_deaf=lambda: self._stale_since is not None)
+        self._senders = Senders(table, self.sessions, is_deaf=lambda: self._truth.stale_since is not None)
         table.on_keys = self._senders.forget
         deliveries = DeliveryTable(pool, self.id, clock)
         self._spool = await open_spool(settings, pool, stack)
@@ -247,7 +253,7 @@ class Gateway:
             login=self.login,
             origins=origins,
             cookie=COOKIE,
-            truth=self,
+            truth=self._truth,
             roster=self._roster,
         )
         self._supabase = SupabaseRealtime(
@@ -257,7 +263,7 @@ class Gateway:
             keys=SupabaseKeys(secret, settings.supabase_jwt_secret),
             origins=origins,
             tables=Tables(ColumnTable(pool)),
-            truth=self,
+            truth=self._truth,
             roster=self._roster,
         )
         gate = Gate(self.login, origins)
@@ -305,13 +311,14 @@ class Gateway:
     async def _start_tasks(self) -> None:
         """The pumps. One that dies ends the gateway: better restarted than deaf."""
         cutting = self._stack.enter_context(ExitStack())
-        pumps = self._pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
+        pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
         running = [
             pumps.create_task(self._feed.run(), name="feed"),
             pumps.create_task(self._states.run(), name="states"),
             pumps.create_task(self._ingest.run(), name="ingest"),
             pumps.create_task(self._replay.run(), name="replay"),
             pumps.create_task(self._listener.run(), name="listener"),
+            pumps.create_task(self._truth.run(), name="truth"),
             pumps.create_task(self._projection.run(), name="projection"),
             pumps.create_task(self._linking.run(), name="linking"),
             pumps.create_task(self._roster.run(), name="heartbeats"),
@@ -365,33 +372,22 @@ class Gateway:
         self._states.ring("*")
         self._senders.ring("*")
         self._linking.wake(())
-        if self._stale_since is not None:
-            self._pumps.create_task(self._freshen(), name="freshen")
-
-    async def _freshen(self) -> None:
-        """`fresh` promises that nothing is missing: first what came meanwhile, then the word."""
-        while self._listener.is_up:
-            try:
-                await self._look()
-            except StoreUnavailable:
-                await asyncio.sleep(0.2)
-            else:
-                if self._listener.is_up and self._stale_since is not None:
-                    self._stale_since = None
-                    self._realtime.tell_fresh()
-                    self._supabase.tell_fresh()
-                return
 
     async def _look(self) -> None:
         await self._feed.look()
         await self._states.look()
 
     def _hears_nothing(self) -> None:
-        # A second fall before we were fresh again: what was missed since the first is missing still.
-        self._stale_since = self._stale_since or datetime.now(UTC)
         self._linking.on_leases_lost()
-        self._realtime.tell_stale(self.stale_since or "")
+        self._truth.doubt()
+
+    def _tell_stale(self, since: str) -> None:
+        self._realtime.tell_stale(since)
         self._supabase.tell_stale()
+
+    def _tell_fresh(self) -> None:
+        self._realtime.tell_fresh()
+        self._supabase.tell_fresh()
 
     def _sessions_changed(self, session_ids: Any) -> None:
         self._linking.wake(session_ids)
@@ -408,7 +404,7 @@ class Gateway:
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         return readiness(
             is_draining=self._is_draining,
-            can_commit=self._stale_since is None and not self._ingest.is_away,
+            can_commit=self._truth.stale_since is None and not self._ingest.is_away,
             spooled=self._spool.count(),
             complaint=self._spool.complaint(),
         )

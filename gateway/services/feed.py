@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain.errors import StoreUnavailable
@@ -79,6 +79,8 @@ class Feed:
         self._hub = hub
         self._tick_s = tick_s
         self._awake = awake
+        self.on_failure: Callable[[], None] = lambda: None
+        """Told of every read that failed: what it was for may be missing."""
         self._dirty: set[int] = set()
         self._unread: set[int] = set()
         """They have moved, and nobody here follows them: read when somebody comes, or after UNREAD_S."""
@@ -130,6 +132,7 @@ class Feed:
             except StoreUnavailable as error:
                 failures += 1
                 delay = min(5.0, 0.2 * 2**failures) * random.uniform(0.5, 1.0)
+                self.on_failure()
                 logger.warning("feed.read_failed error=%s retry_in_s=%.1f", error, delay)
                 self._wake.set()
                 await asyncio.sleep(delay)

@@ -81,6 +81,8 @@ class States:
         self._outlet = outlet
         self._picture = picture
         self._on_change = on_change
+        self.on_failure: Callable[[], None] = lambda: None
+        """Told of every read that failed: what it was for may be missing."""
         self._awake = awake
         self._rows: dict[int, StateRow] = {}
         self._pictures: dict[int, tuple[str, str | None]] = {}
@@ -125,6 +127,7 @@ class States:
                 self._dirty |= dirty
                 self._wake.set()
                 delay = min(5.0, 0.2 * 2**failures) * random.uniform(0.5, 1.0)
+                self.on_failure()
                 logger.warning("states.read_failed error=%s retry_in_s=%.1f", error, delay)
                 await asyncio.sleep(delay)
 
@@ -218,15 +221,14 @@ class States:
                 "session",
                 row.version,
                 event,
-                _text(now),
+                iso_utc(now) or "",
                 {"id": row.session_id, "status": "gone"},
             )
         # A change by somebody else moves `updated_at` alone; read in a wrong time zone it may lie ahead.
         moments = [moment for moment in (row.session.checked_at, row.session.updated_at) if moment]
         at = min(now, max(moments, default=now))
-        return StateValue(
-            row.session_id, "session", row.version, event, _text(at), session_data(row.session, now)
-        )
+        data = session_data(row.session, now)
+        return StateValue(row.session_id, "session", row.version, event, iso_utc(at) or "", data)
 
     def _link_value(self, row: StateRow) -> StateValue | None:
         attempt, now = row.attempt, time.time()
@@ -290,10 +292,6 @@ def _visible(session: Session) -> dict[str, Any]:
     fresh = ("version", "checked_at", "source", "updated_at", "stale")
     data = session_data(session, datetime.now(UTC))
     return {key: value for key, value in data.items() if key not in fresh}
-
-
-def _text(moment: datetime) -> str:
-    return iso_utc(moment) or ""
 
 
 def _iso(moment: float | None) -> str | None:

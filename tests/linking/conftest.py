@@ -21,6 +21,9 @@ SELDOM_S = 60.0
 
 WEBHOOK_PATH = "/api/whatsapp/webhook"
 
+LEASE_CLASS = 0x57A6 << 12
+"""The upper half of the numbers of leases: other advisory locks come and go."""
+
 
 @pytest_asyncio.fixture
 async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[Upstream]:
@@ -104,8 +107,10 @@ class Rows:
             SELECT l.objid::bigint AS session_id
             FROM pg_locks l JOIN pg_database d ON d.oid = l.database
             WHERE l.locktype = 'advisory' AND l.granted AND l.objid <> 0 AND d.datname = current_database()
+              AND l.classid = $1::bigint::oid
             ORDER BY l.objid
-            """
+            """,
+            LEASE_CLASS,
         )
         return [row["session_id"] for row in found]
 

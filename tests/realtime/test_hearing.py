@@ -1,9 +1,13 @@
 """When the gateway cannot hear Postgres its clients know it, and afterwards they miss nothing."""
 
 import itertools
+from operator import attrgetter
+from typing import Any
 
 import asyncpg
+import pytest
 
+from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.listener import APPLICATION
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, pong
@@ -78,3 +82,31 @@ async def test_bells_that_make_no_sense_do_no_harm(live: Running, writer: asyncp
             await socket.event("message.created")
             await insert_session(writer, next(numbers))
             await socket.state("session.created")
+
+
+@pytest.mark.parametrize("reader", ["_feed._streams", "_states._store"])
+async def test_tables_that_cannot_be_read_are_told_though_bells_are_heard(
+    live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    pump, store = (attrgetter(path)(live.gateway) for path in (reader.split(".")[0], reader))
+    method = "extents" if pump is live.gateway._feed else "read_states"
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:12")
+        await socket.subscribe("sessions")
+        read, is_away = getattr(store, method), True
+
+        async def away(*arguments: Any) -> Any:
+            if is_away:
+                raise StoreUnavailable("The pool is exhausted.")
+            return await read(*arguments)
+
+        monkeypatch.setattr(store, method, away)
+        await insert_message(writer, 12)
+        await insert_session(writer, 7)
+        await socket.next("stale")
+        is_away = False
+
+        await socket.next("fresh")
+        kinds = {(frame["type"], frame.get("event")) for frame in socket.frames}
+        assert ("event", "message.created") in kinds
+        assert ("state", "session.created") in kinds
