@@ -23,7 +23,7 @@ ROWS_PER_STEP = 5000
 INBOXES_PER_STEP = 100
 """How much one transaction takes on: some 50 ms."""
 
-_LOCK = (0x57A6 << 44) + 0xC0
+_LOCK = (0x57A7 << 44) + 0xC0  # beside the space of the leases, where every number is a session's
 """Beside the leases, far above any session's id."""
 
 _DUE = """
