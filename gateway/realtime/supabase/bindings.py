@@ -31,14 +31,18 @@ class Binding:
     tests: tuple[tuple[str, Predicate], ...]
     select: frozenset[str] | None
 
-    def matches(self, operation: str, row: Mapping[str, Any]) -> bool:
-        """Whether a change is one it asked for; `row` is the new one, of a DELETE what is left of the old."""
-        if self.event not in ("*", operation):
-            return False
+    def listens_to(self, operation: str) -> bool:
+        return self.event in ("*", operation)
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Whether its filter lets a row pass: the new one; of a DELETE what is left of the old."""
         try:
-            return all(name in row and test(row[name]) is True for name, test in self.tests)
+            for name, test in self.tests:
+                if name not in row or test(row[name]) is not True:
+                    return False
         except _CASTING:
             return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

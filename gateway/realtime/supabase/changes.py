@@ -17,6 +17,7 @@ from gateway.realtime.supabase.bindings import Binding
 from gateway.realtime.supabase.tables import HIDDEN, KEY, SCHEMA, SESSIONS_TABLE, Table
 
 MAX_VALUE_BYTES = 64 * 1024
+_OPERATIONS = ("INSERT", "UPDATE", "DELETE")
 TOO_LARGE = "Error 413: Payload Too Large"
 
 _CACHE_BYTES = 8 * 1024 * 1024
@@ -64,36 +65,36 @@ class ChannelEncoder:
             self._end = b'},"ref":null}'
         self._sessions = sessions
         self._cache = cache
-        self._by_table: dict[str, dict[frozenset[str] | None, list[Binding]]] = {}
+        # A crowd of clients with a filter each is a crowd of encoders: what can be known before is.
+        self._groups: dict[tuple[str, str], dict[frozenset[str] | None, list[Binding]]] = {}
         for binding in bindings:
-            self._by_table.setdefault(binding.table.name, {}).setdefault(binding.select, []).append(binding)
+            for operation in filter(binding.listens_to, _OPERATIONS):
+                groups = self._groups.setdefault((binding.table.name, operation), {})
+                groups.setdefault(binding.select, []).append(binding)
 
     def __call__(self, event: Event) -> tuple[Frame, ...]:
         """One frame; none if no binding matches; several if bindings that match chose different columns."""
-        groups = self._by_table.get(event.table)
+        groups = self._groups.get((event.table, event.operation))
         if groups is None:
             return ()
-        row = _row_of(event)
-        if not self._may_see(event.table, row):
+        row = event.record if event.record is not None else _left_of(event)
+        if self._sessions is not None and not self._may_see(event.table, row):
             return ()
         frames: list[Frame] = []
         for select, bindings in groups.items():
-            ids = sorted({item.id for item in bindings if item.matches(event.operation, row)})
-            if ids:
+            matching = [item.id for item in bindings if item.matches(row)]
+            if matching:
+                ids = sorted(set(matching))
                 data = self._cache.data(event, bindings[0].table, select)
                 frames.append(Frame(self._head + orjson.dumps(ids) + b',"data":' + data + self._end))
         return tuple(frames)
 
     def _may_see(self, table: str, row: dict[str, Any]) -> bool:
-        if table != SESSIONS_TABLE or self._sessions is None:
-            return True
-        return row.get("wasender_session_id") in self._sessions
+        return table != SESSIONS_TABLE or row.get("wasender_session_id") in (self._sessions or ())
 
 
-def _row_of(event: Event) -> dict[str, Any]:
-    """What filters look at: the new row; after a DELETE what is still known of the old one."""
-    if event.record is not None:
-        return event.record
+def _left_of(event: Event) -> dict[str, Any]:
+    """What is still known of a deleted row, for filters to look at."""
     known = {name: value for name, value in event.old.items() if name != "changed"}
     if event.inbox >= 0:
         known["wasender_session_id"] = event.inbox or None
