@@ -63,13 +63,14 @@ class Hub:
         first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
         for encode in stream.cursors:
-            frames = [encode(event) for event in events]
-            if encode is self._encode:
-                own = frames
             news = stream.news.get(encode)
             if news is None or news.end != first:  # nobody asked for this encoding a moment ago
-                news = stream.news[encode] = News(first)
-            news.add(frames)
+                news = stream.news[encode] = News(first, encode)
+            if encode is self._encode:
+                own = [encode(event) for event in events]
+                news.add_made(own)
+            else:
+                news.add(events)
         self._tails.keep(inbox, events, own, with_events=len(stream.cursors) > 1)
         if not stream.is_walking:
             stream.is_walking = True

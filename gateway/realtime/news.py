@@ -2,39 +2,59 @@
 
 from collections.abc import Iterable, Sequence
 
+from gateway.domain.stream import Event
 from gateway.realtime.framing import Burst
-from gateway.realtime.tail import Frames
+from gateway.realtime.tail import Encoder, Frames
 
 
 class News:
-    """A burst is joined once for all who stand at the same offset."""
+    """A burst is joined once for all who stand at the same offset.
 
-    __slots__ = ("_bursts", "_frames", "first")
+    Frames are made when the first of them is reached: a thousand clients with a filter each are a thousand encodings.
+    """
 
-    def __init__(self, first: int) -> None:
+    __slots__ = ("_bursts", "_encode", "_events", "_frames", "first")
+
+    def __init__(self, first: int, encode: Encoder) -> None:
         self.first = first
+        self._encode = encode
         self._frames: list[Frames] = []
+        self._events: list[Event] = []
+        """After those that have frames."""
         self._bursts: dict[int, Burst | None] = {}
 
     @property
     def end(self) -> int:
         """The offset of what comes next."""
-        return self.first + len(self._frames)
+        return self.first + len(self._frames) + len(self._events)
 
-    def add(self, frames: Sequence[Frames]) -> None:
+    def add(self, events: Sequence[Event]) -> None:
+        self._events += events
+        self._bursts.clear()
+
+    def add_made(self, frames: Sequence[Frames]) -> None:
+        """As `add`, where the frames were needed in any case."""
+        self._make()
         self._frames += frames
         self._bursts.clear()
+
+    def _make(self) -> None:
+        events, self._events = self._events, []
+        self._frames += [self._encode(event) for event in events]
 
     def after(self, off: int) -> Burst | None:
         """What comes after `off`; None if this encoding makes nothing of it."""
         if off not in self._bursts:
+            self._make()
             self._bursts[off] = burst_of(self._frames[off + 1 - self.first :])
         return self._bursts[off]
 
     def drop(self, off: int) -> None:
         """Everybody has been reached up to `off`."""
         gone = max(0, min(off + 1, self.end) - self.first)
-        del self._frames[:gone]
+        made = min(gone, len(self._frames))
+        del self._frames[:made]
+        del self._events[: gone - made]
         self.first += gone
         self._bursts.clear()
 

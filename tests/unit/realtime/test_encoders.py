@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.domain.stream import Event, Extent, Inbox, Position, ResetReason, Standing
-from gateway.realtime import follower
+from gateway.realtime import follower, slices
 from gateway.realtime.connection import Connection
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.follower import Follower
@@ -32,6 +32,11 @@ class Even:
     def __call__(self, event: Event) -> tuple[Frame, ...]:
         self.made.append(event.off)
         return (frame({"type": "even", "off": event.off}),) if event.off % 2 == 0 else ()
+
+
+class Broken:
+    def __call__(self, event: Event) -> tuple[Frame, ...]:
+        raise RuntimeError("a bug")
 
 
 class Stranger(Follower):
@@ -219,3 +224,34 @@ async def test_a_page_that_was_read_ahead_of_the_feed_is_not_sent_twice_in_any_d
     await house.publish(2, 6)
 
     assert stranger.evens() == [2, 4, 6]
+
+
+async def test_a_crowd_of_encodings_is_made_in_slices_and_everybody_gets_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    encoders = [Even() for _ in range(20)]
+    strangers = [await house.stranger(encoder) for encoder in encoders]
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
+    house.hub.publish(BOX, events(1, 4))
+    at_once = sum(bool(encoder.made) for encoder in encoders)
+    house.hub.publish(BOX, events(5, 6))  # more comes before everybody has been reached
+    for stranger in strangers:
+        await stranger.out.has("even", 3)
+
+    assert at_once < len(encoders)
+    assert [stranger.evens() for stranger in strangers] == [[2, 4, 6]] * len(strangers)
+    assert all(encoder.made == [1, 2, 3, 4, 5, 6] for encoder in encoders)
+    assert not house.streams.asked.is_set()
+
+
+async def test_an_encoding_that_fails_stops_nobody_for_good() -> None:
+    house = House()
+    broken = await house.stranger(Broken())
+    own = await house.own()
+    await house.commit(1, 2)
+    await house.commit(3, 4)
+    await own.has("event", 4)
+
+    assert own.seen() == ["subscribed", 1, 2, 3, 4]
+    assert broken.evens() == []
