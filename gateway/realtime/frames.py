@@ -194,9 +194,15 @@ class CodeStateFrame(_State):
     data: Annotated[dict[str, Any], _same_as("CodeData")]
 
 
+class EndedError(TypedDict):
+    code: str
+    message: Annotated[str, Field(description="One sentence for people.")]
+    action: Annotated[str | None, Field(description="What helps, as in a refusal of the REST API.")]
+
+
 class EndedData(TypedDict):
     reason: Literal["connected", "timeout", "cancelled", "error"]
-    error: str | None
+    error: EndedError | None
 
 
 class LinkEndedFrame(_State):
