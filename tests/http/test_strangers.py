@@ -2,19 +2,24 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from gateway.services import ingest
-from tests.http.support import Shop, eventually, key_of, moved, received, secret_of, sent
+from tests.http.support import Shop, eventually, moved, received, sent
 from tests.postgres.writers import insert_message
 from tests.unit.wasender import payload_parts as parts
 
-SOON_S = 2.0
-"""Far below how long the strangers of these tests hold what they hold, far above what an idle machine needs."""
+SOON_S = 20.0
+"""The strangers of these tests hold what they hold until they are told to let go; this is for a busy machine."""
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is sent to the spool: who waits for a stranger waits until the stranger lets go."""
+    monkeypatch.setattr(ingest, "PATIENCE_S", 60.0)
 
 
 @contextlib.asynccontextmanager
@@ -78,31 +83,15 @@ async def test_many_held_rows_in_one_batch_delay_nobody_else(shop: Shop, databas
             asyncio.create_task(shop.take(received(key_id=f"held {number}")), name="held")
             for number in range(30)
         ]
-        started = time.monotonic()
-        async with asyncio.timeout(2 * SOON_S):
+        async with asyncio.timeout(SOON_S):
             for number in range(30):
                 await shop.take(received(key_id=f"free {number}"))
                 await shop.gateway.data("GET", "/api/conversations")
-        assert not any(task.done() for task in held), time.monotonic() - started
+        assert not any(task.done() for task in held)
         await other.execute("COMMIT")
         await asyncio.gather(*held)
 
     assert len(await shop.rows()) == 60
-
-
-async def test_a_held_webhook_goes_back_to_its_sender_when_the_wait_is_too_long(
-    shop: Shop, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ingest, "GIVE_UP_S", 0.3)
-    async with stranger(database) as other:
-        await insert_message(other, None, message_id="held")
-        body = {**received(key_id="held"), "sessionId": key_of(12)}
-
-        status, reply = await shop.post(body, secret=secret_of(12))
-
-        assert (status, reply["code"], reply["action"]) == (503, "unavailable", "retry")
-    await shop.take(received(key_id="held"))
-    assert await shop.outcomes() == [("messages.received", "stored")]
 
 
 async def test_a_shop_that_locks_rows_crosswise_to_a_batch_never_loses_its_transaction(
@@ -202,7 +191,7 @@ async def test_two_strangers_over_the_same_inboxes_in_opposite_order_both_commit
         await insert_message(one, 13)
         await insert_message(two, 12)
         webhooks = [shop.take(received(key_id=f"KEY{n}"), session) for n, session in enumerate((12, 13) * 10)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON_S):
             await asyncio.gather(one.execute("COMMIT"), two.execute("COMMIT"), *webhooks)
 
     assert len(await shop.rows()) == 24
