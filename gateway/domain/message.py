@@ -113,6 +113,8 @@ def mend_text(value: str) -> str:
     """Text that Postgres can hold: U+0000 removed, lone surrogates replaced by U+FFFD."""
     if "\x00" in value:
         value = value.replace("\x00", "")
+    if value.isascii():  # nearly all are: known without a copy
+        return value
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

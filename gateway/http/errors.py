@@ -101,7 +101,8 @@ def _methods_at(request: Request) -> list[str]:
     return sorted({method for route in here for method in route.methods or ()})
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def unexpected(request: Request, error: Exception) -> Response:
+    """A bug of ours, as an answer."""
     logger.error("http.failed method=%s path=%s", request.method, request.url.path, exc_info=error)
     return error_reply(errors.GatewayError("Something went wrong here. The gateway's log has the details."))
 
@@ -109,5 +110,5 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
     errors.GatewayError: _gateway_error,
     HTTPException: _http_error,
-    Exception: _unexpected,
+    Exception: unexpected,
 }

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.errors import GatewayError, Invalid
-from gateway.domain.message import Reading, mend
+from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
 from gateway.http.replies import body_of, json_reply, parse_session_id
 from gateway.services.deliveries import Delivery
@@ -21,13 +21,17 @@ from gateway.services.senders import Senders
 
 logger = logging.getLogger(__name__)
 
+WEBHOOKS = "/api/whatsapp/webhook"
+"""How all addresses begin that webhooks come to."""
+
 
 class WebhookReader(Protocol):
     """What upstream's payloads mean."""
 
     def read(self, body: dict[str, Any], now: datetime) -> Reading: ...
     def claimed_key(self, body: dict[str, Any]) -> str | None: ...
-    def redact(self, body: dict[str, Any], session_id: int, secrets: Collection[str]) -> dict[str, Any]: ...
+    def redact(self, body: dict[str, Any], session_id: int, secrets: Collection[str]) -> dict[str, Any]:
+        """Without secrets, and without what Postgres cannot hold."""
 
 
 class WebhookRoutes:
@@ -45,9 +49,9 @@ class WebhookRoutes:
         self._ingest = ingest
 
     def routes(self) -> list[Route]:
-        base = "/api/whatsapp/webhook"
         return [
-            Route(path, self._receive, methods=["POST"]) for path in (base, f"{base}.php", base + "/{id}")
+            Route(path, self._receive, methods=["POST"])
+            for path in (WEBHOOKS, f"{WEBHOOKS}.php", WEBHOOKS + "/{id}")
         ]
 
     async def _receive(self, request: Request) -> Response:
@@ -66,7 +70,7 @@ class WebhookRoutes:
         secrets = [
             item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8
         ]
-        redacted = mend(self._reader.redact(body, int(sender.id), secrets))
+        redacted = self._reader.redact(body, int(sender.id), secrets)  # and mended
         reading = self._reader.read(redacted, received_at)
         await self._ingest.submit(Delivery(int(sender.id), received_at, redacted, reading))
         return json_reply({"received": True})

@@ -7,7 +7,7 @@ because upstream has no history to ask again. The session's API key stands in ev
 
 import logging
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from gateway.domain.message import Change, CodeReported, Reading, StatusReported, mend, mend_text
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
-from gateway.wasender.faults import scrub
+from gateway.wasender.faults import REDACTED
 from gateway.wasender.instants import instant
 from gateway.wasender.message_events import Found, Skip
 
@@ -69,23 +69,31 @@ def redact(body: Any, session_id: int, secrets: Collection[str]) -> Any:
     hidden = {mend_text(secret) for secret in secrets if secret}
     if claimed is not None and len(claimed) >= _MIN_SECRET:
         hidden.add(mend_text(claimed))
-    return _kept(body, str(session_id), hidden - {""}, 0)
+    # The longest first: a secret that begins like another one must not leave its tail behind.
+    return _kept(body, str(session_id), sorted(hidden - {""}, key=len, reverse=True), 0)
 
 
-def _kept(value: Any, session_id: str, hidden: Collection[str], depth: int) -> Any:
+def _without(hidden: Sequence[str], text: str) -> str:
+    text = mend_text(text)  # first: a U+0000 could split a secret in two
+    for secret in hidden:
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+    return text
+
+
+def _kept(value: Any, session_id: str, hidden: Sequence[str], depth: int) -> Any:
     if depth > MAX_DEPTH:
         return "[too deep]"
     if isinstance(value, str):
-        return scrub(mend_text(value), hidden)  # mended first: a U+0000 could split a secret in two
+        return _without(hidden, value)
     if isinstance(value, list):
         return [_kept(item, session_id, hidden, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     kept = {}
     for name, item in value.items():
-        mended = mend_text(name)
-        is_key = mended in _KEY_NAMES
-        kept[scrub(mended, hidden)] = session_id if is_key else _kept(item, session_id, hidden, depth + 1)
+        is_key = mend_text(name) in _KEY_NAMES
+        kept[_without(hidden, name)] = session_id if is_key else _kept(item, session_id, hidden, depth + 1)
     return kept
 
 
