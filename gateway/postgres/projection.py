@@ -23,8 +23,8 @@ ROWS_PER_STEP = 5000
 INBOXES_PER_STEP = 100
 """How much one transaction takes on: some 50 ms."""
 
-_LOCK = (0x57A7 << 44) + 0xC0  # beside the space of the leases, where every number is a session's
-"""Beside the leases, far above any session's id."""
+_LOCK = (0x57A7 << 44) + 0xC0
+"""In a space of its own: among the leases every number is that of a session."""
 
 _DUE = """
 WITH zone AS MATERIALIZED (SELECT gateway.message_zone_v1() AS name)
