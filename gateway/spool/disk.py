@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,8 @@ MAX_BYTES = 1024**3
 MAX_COUNT = 1_000_000
 RESERVE_BYTES = 16 * 1024**2
 """What the disk must have left: removing what was replayed needs some room, too."""
+
+COMPLAIN_EVERY_S = 10.0
 
 PAGE_COUNT = 128
 PAGE_BYTES = 4 * 1024**2
@@ -62,6 +65,9 @@ class DiskSpool:
         self._max_bytes = max_bytes
         self._max_count = max_count
         self._pending: Counter[tuple[int, str]] = Counter()
+        self._refused = 0
+        """Webhooks since the last complaint."""
+        self._complained_at = float("-inf")
         self._file: SpoolFile
         self._reader: SpoolReader
         self._writer: SpoolWriter
@@ -134,7 +140,7 @@ class DiskSpool:
                 self.refusal = str(error) if error else None
             (REFUSED if error else SPOOLED).inc(len(rows))
             if error:
-                logger.error("spool.refused webhooks=%d reason=%s", len(rows), error)
+                self._complain(len(rows), error)
             else:
                 self.has_news.set()
 
@@ -161,6 +167,13 @@ class DiskSpool:
             self.refusal = error.message
         else:
             self.refusal = None
+
+    def _complain(self, webhooks: int, error: BaseException) -> None:
+        self._refused += webhooks
+        if time.monotonic() - self._complained_at >= COMPLAIN_EVERY_S:
+            self._complained_at = time.monotonic()
+            logger.error("spool.refused webhooks=%d reason=%s", self._refused, error)
+            self._refused = 0
 
     def is_handing_over(self) -> bool:
         return not self._reader.is_empty() and not _try_lock(self._gate, fcntl.LOCK_SH, keep=False)
