@@ -11,10 +11,11 @@ from gateway.realtime.supabase.tables import MESSAGE_TABLES, SESSIONS_TABLE
 
 class Channel:
     """`is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
-    join again because of it."""
+    join again because of it; `is_stale` while the last it was told is that Postgres cannot be heard."""
 
     __slots__ = (
         "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_faulted", "is_joined",
+        "is_stale",
         "join", "principal", "token", "wants_presence", "wishes",
     )  # fmt: skip
 
@@ -38,6 +39,7 @@ class Channel:
         self.cursors: dict[int, Cursor] = {}
         self.is_joined = False
         self.is_faulted = False
+        self.is_stale = False
         self.has_refused: set[str] = set()
         self._version = version
         self._encoders = encoders

@@ -233,13 +233,14 @@ class SupabaseConnection(Follower):
 
     def tell_stale(self) -> None:
         for channel in self.channels.values():
-            if channel.is_joined and channel.cursors:
-                channel.is_faulted = True
+            if channel.is_joined and channel.cursors and not channel.is_stale:
+                channel.is_stale = channel.is_faulted = True
                 self._say(channel, STALE, ok=False)
 
     def tell_fresh(self) -> None:
         for channel in self.channels.values():
-            if channel.is_joined and channel.cursors:
+            if channel.is_stale:
+                channel.is_stale = False
                 self._say(channel, SUBSCRIBED, ok=True)
 
     def end(self) -> None:
