@@ -16,13 +16,20 @@ _FIN_TEXT = 0x81
 
 
 class Frame:
-    """One JSON text message: `text` for any ASGI server, `wire` for a transport."""
+    """One JSON text message: `string()` for any ASGI server, `wire` for a transport."""
 
-    __slots__ = ("text", "wire")
+    __slots__ = ("_string", "text", "wire")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.wire = _header(len(text)) + text
+        self._string: str | None = None
+
+    def string(self) -> str:
+        """The text, decoded once for all who send it."""
+        if self._string is None:
+            self._string = self.text.decode()
+        return self._string
 
     def __len__(self) -> int:
         return len(self.wire)

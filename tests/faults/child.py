@@ -131,7 +131,7 @@ class Child:
         finally:
             theirs.close()
         if isinstance(said, Refusal):
-            await self._ended()
+            await self.ended()
             raise said
         self.url = str(said)
         self._values["port"] = int(self.url.rpartition(":")[2])
@@ -147,9 +147,13 @@ class Child:
 
     async def kill(self) -> None:
         """SIGKILL: no farewell, nothing flushed."""
+        self.kill_now()
+        await self.ended()
+
+    def kill_now(self) -> None:
+        """The same, and not waited for."""
         self.send(signal.SIGKILL)
         self._is_frozen = False
-        await self._ended()
 
     def freeze(self) -> None:
         """SIGSTOP: its sockets stay open, and nobody is at home."""
@@ -168,7 +172,7 @@ class Child:
         self.thaw()
         self.send(signal.SIGTERM)
         try:
-            await self._ended()
+            await self.ended()
         except TimeoutError:
             await self.kill()
             raise AssertionError(f"it did not end within {DEADLINE_S:.0f} s of a SIGTERM") from None
@@ -177,7 +181,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    async def _ended(self) -> None:
+    async def ended(self) -> None:
+        """Returns when the process is gone."""
         async with asyncio.timeout(DEADLINE_S):
             while self._process.exitcode is None:  # noqa: ASYNC110  the fork server tells nobody
                 await asyncio.sleep(0.01)

@@ -1,0 +1,113 @@
+"""kill -9 at every step of a webhook: whatever was acknowledged is there, and nothing is there twice.
+
+The steps are what the gateway and Postgres say to each other: it is killed in front of the first piece, the second
+one, and so on, until a webhook gets through unharmed.
+"""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+
+from tests.faults.ledger import Ledger
+from tests.faults.proxy import ignore
+from tests.faults.server import Server
+from tests.faults.storm import settled
+from tests.faults.town import House, following, town
+from tests.faults.writers import Sender, add_session, message
+from tests.realtime.live import until
+
+MAX_STEPS = 40
+
+
+class Trap:
+    """Kills a gateway in front of a piece on its wire to Postgres; what is said afterwards never arrives."""
+
+    def __init__(self, house: House, step: int) -> None:
+        self._house = house
+        self._left = step
+        self.has_sprung = False
+        house.to_postgres.on_piece = self._on_piece
+
+    def _on_piece(self, link: int, is_forth: bool, piece: bytes) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.has_sprung = True
+            self._house.child.kill_now()
+            self._house.to_postgres.on_piece = ignore
+            if is_forth:  # it had not been sent when the gateway died
+                self._house.to_postgres.cut()
+
+
+async def test_killed_at_any_step_nothing_acknowledged_is_lost_and_nothing_is_doubled(
+    server: Server, tmp_path: Path, way: str
+) -> None:
+    async with town(server, tmp_path, ways=(way,)) as place, aiohttp.ClientSession() as http:
+        writer = await asyncpg.connect(place.dsn)
+        await add_session(writer, 12)
+        await writer.close()
+        house, ledger = place.houses[0], Ledger()
+        sender = Sender(lambda: house.url, http, 12)
+        chain = ledger.new_chain()
+        async with following(place) as browser:
+            step, has_sprung = 0, True
+            while has_sprung:
+                step += 1
+                assert step < MAX_STEPS
+                key = f"K{step}"
+                assert await sender.once(message(f"before {key}")) == 200
+                trap = Trap(house, step)
+                status = await sender.once(message(key))
+                house.to_postgres.on_piece = ignore
+                has_sprung = trap.has_sprung
+                if has_sprung:
+                    await house.child.ended()
+                    await house.child.start()
+                if status != 200:
+                    assert await sender.once(message(key)) == 200
+                ledger.note(key, "kept")
+                chain.extend([f"before {key}", key])
+            truth = await settled(place, ledger)
+            await until(lambda: truth.is_shown_by(browser, [12]), "all is shown")
+
+            assert step > 5
+            assert truth.complaints(ledger) == []
+            assert len(truth.rows) == 2 * step
+            assert truth.complaints_about(browser, [12], rows=True) == []
+
+
+async def test_killed_again_and_again_while_postgres_is_away_every_acknowledged_webhook_is_kept(
+    server: Server, tmp_path: Path, way: str
+) -> None:
+    """The spool's own steps: the gateway dies while webhooks are on their way to the disk, and while it replays."""
+    async with town(server, tmp_path, ways=(way,), probe_s=1.0) as place, aiohttp.ClientSession() as http:
+        writer = await asyncpg.connect(place.dsn)
+        await add_session(writer, 12)
+        await writer.close()
+        house, ledger = place.houses[0], Ledger()
+        sender = Sender(lambda: house.url, http, 12)
+        assert await sender.once(message("before")) == 200  # from here on the secret is known
+        for turn in range(3):
+            async with server.away(), asyncio.TaskGroup() as group:
+                for number in range(100):
+                    group.create_task(once(sender, ledger, f"K{turn}-{number}"), name="webhook")
+                least = ledger.count("kept") + 20
+                await until(lambda: ledger.count("kept") >= least, "some are taken")  # noqa: B023
+                await house.child.kill()
+            await house.child.start_when_possible()
+            if turn < 2:
+                await house.child.kill()  # in the middle of the replay, or before it
+                await house.child.start_when_possible()
+        async with following(place) as browser:
+            truth = await settled(place, ledger)
+            await until(lambda: truth.is_shown_by(browser, [12]), "all is shown")
+
+            assert truth.complaints(ledger) == []
+            assert truth.complaints_about(browser, [12], rows=True) == []
+
+
+async def once(sender: Sender, ledger: Ledger, key: str) -> None:
+    ledger.note(key, "unsure")
+    if await sender.once(message(key)) == 200:
+        ledger.note(key, "kept")
