@@ -56,6 +56,9 @@ class DeliveryStore(Protocol):
 class Spool(Protocol):
     """Keeps webhooks that cannot be committed now."""
 
+    def is_empty(self) -> bool:
+        """Whether nothing at all waits, nor is on its way there."""
+
     def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
         """Those of the lanes in which something waits, whoever put it there, or is on its way there."""
 
@@ -71,6 +74,9 @@ class Spool(Protocol):
 
 class NoSpool:
     """Where there is no disk: what cannot be committed goes back to its sender."""
+
+    def is_empty(self) -> bool:
+        return True
 
     def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
         return frozenset()

@@ -98,13 +98,16 @@ class Ingest:
             await asyncio.wait(list(self._unanswered))
 
     async def _take_batch(self) -> None:
-        await self._wait_for_handover()
+        # Asked once: what another process spools from now on was not acknowledged before these came.
+        is_empty = self._spool.is_empty()
+        if not is_empty:
+            await self._wait_for_handover()
         batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
         direct, following = [], []
         for waiting in batch:
             if self._apart.is_ahead_of(waiting):
                 self._apart.add(waiting, "row")
-            elif behind := self._spool.held(waiting.session_id, waiting.lanes):
+            elif not is_empty and (behind := self._spool.held(waiting.session_id, waiting.lanes)):
                 following.append((waiting, _held(waiting, "row") | behind))
             else:
                 direct.append(waiting)

@@ -47,9 +47,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 WAITING = Gauge("gateway_spool_webhooks", "Webhooks on this disk that wait for Postgres.")
 WAITING_BYTES = Gauge("gateway_spool_bytes", "What they take.")
-SPOOLED = Count(
-    "gateway_spooled_webhooks", "Webhooks that could not be committed and were kept on this disk."
-)
+SPOOLED = Count("gateway_spooled_webhooks", "Webhooks kept on this disk instead of being committed.")
 REFUSED = Count("gateway_spool_refused_webhooks", "Webhooks that the spool could not take.")
 
 
@@ -121,6 +119,9 @@ class DiskSpool:
         self._closers.close()
 
     # ------------------------------------------------------------------------------------------ for ingest
+
+    def is_empty(self) -> bool:
+        return not self._pending and self._reader.is_empty()
 
     def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
         pending = {lane for lane in lanes if (session_id, lane) in self._pending} if self._pending else set()

@@ -19,6 +19,9 @@ class MemorySpool:
     def names(self) -> list[str]:
         return [item.reading.event for item, _ in self.entries]
 
+    def is_empty(self) -> bool:
+        return not self.entries
+
     def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
         return frozenset(
             lane
