@@ -55,12 +55,12 @@ _MUTABLE = (
 )  # fmt: skip
 
 
-_LOCK = """
-SELECT s.*, coalesce(st.saved_at > $2::timestamptz, false) AS is_overtaken
-FROM public.whatsapp_sessions s
-LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
-WHERE s.wasender_session_id = $1::bigint
-FOR UPDATE OF s
+_LOCK = "SELECT * FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint FOR UPDATE"
+
+# A statement of its own, after the lock: one that waits for the lock still sees the state from before the wait.
+_IS_OVERTAKEN = """
+SELECT EXISTS (
+    SELECT FROM gateway.session_state WHERE wasender_session_id = $1 AND saved_at > $2::timestamptz)
 """
 
 _SAVED = """
@@ -164,10 +164,10 @@ class SessionTable:
         self, connection: Connection, upstream: UpstreamSession, source: StatusSource, as_of: float
     ) -> str:
         session_id, moment = int(upstream.id), await self._clock.when(connection, as_of)
-        before = await connection.fetchrow(_LOCK, session_id, moment)
+        before = await connection.fetchrow(_LOCK, session_id)
         if before is None:
             word = await self._insert(connection, upstream)
-        elif before["is_overtaken"]:
+        elif await connection.fetchval(_IS_OVERTAKEN, session_id, moment):
             word = "overtaken"
         else:
             word = await self._update(connection, upstream, before)
@@ -256,8 +256,8 @@ class SessionTable:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 moment = await self._clock.when(connection, as_of)
-                before = await connection.fetchrow(_LOCK, session_id, moment)
-                if before is None or before["is_overtaken"]:
+                before = await connection.fetchrow(_LOCK, session_id)
+                if before is None or await connection.fetchval(_IS_OVERTAKEN, session_id, moment):
                     return False
                 if self._vault.open(before["api_key"]) == api_key:
                     return True

@@ -146,3 +146,31 @@ async def test_a_session_that_hangs_upstream_delays_no_other(a: Running, upstrea
             await code_on(socket)
             await upstream.scan(other)
             assert (await end_on(socket))["reason"] == "connected"
+
+
+async def test_a_restart_of_a_linked_session_keeps_the_link_and_asks_for_no_code(
+    a: Running, upstream: Upstream, rows: Rows
+) -> None:
+    number = await new_session(a)
+    await upstream.link(number)
+    assert (await a.data("GET", path_of(number) + "?refresh=1"))["status"] == "connected"
+
+    assert (await a.data("POST", path_of(number, "restart")))["status"] == "connected"
+    assert upstream.count("restart", number) == 1
+    assert upstream.count("disconnect") == upstream.count("connect", number) == 0
+    assert await rows.attempts(number) == []
+    assert (await rows.log(number))[-1] == "session_restarted"
+
+
+async def test_updates_at_two_gateways_at_once_end_in_upstreams_state(
+    a: Running, b: Running, upstream: Upstream
+) -> None:
+    number = await new_session(a)
+    wishes = [
+        gateway.call("PUT", path_of(number), {"name": f"name {n}"}) for n, gateway in enumerate((a, b) * 4)
+    ]
+    assert {status for status, _ in await asyncio.gather(*wishes)} == {200}
+
+    name = (await upstream.account("GET", f"/whatsapp-sessions/{number}")).data["name"]
+    assert (await a.data("GET", path_of(number)))["name"] == name
+    assert (await b.data("GET", path_of(number)))["name"] == name
