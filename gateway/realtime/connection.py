@@ -63,8 +63,13 @@ class Connection(Follower):
         return self.principal.can(Act.SEE_QR)
 
     def appear(self, inbox: Inbox, start: Position) -> None:
+        everything = self._subscriptions["inbox:*"]
         self._told.setdefault(inbox, start.off)
-        self._point(self._subscriptions["inbox:*"], inbox, start)
+        self._point(everything, inbox, start)
+        # Its events name no epoch: without this a client could not come back to it by position.
+        if everything.is_announced:
+            news = protocol.subscribed_all(everything.ref, {inbox: start}, has_more=bool(everything.untold))
+            self.reply(news)
 
     def send_state(self, key: StateKey, frame: Frame, expires_at: float | None) -> None:
         if not self._pending and self.send(Burst([frame])):

@@ -57,6 +57,25 @@ async def test_a_session_made_later_appears_by_itself(live: Running, writer: asy
         assert moves(socket) == {"inbox:7": [1, 2]}
 
 
+async def test_an_inbox_that_is_made_later_is_named_before_its_first_event_and_can_be_resumed(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    async with live.socket() as socket:
+        await socket.subscribe("inbox:*")
+        await insert_message(writer, 7)
+        named = (await socket.next("subscribed"))["tops"]
+        event = await socket.event("message.created")
+        await socket.send(type="unsubscribe", topic="inbox:*")
+        again = await socket.subscribe(
+            "inbox:*", after={"7": {"off": event["off"], "epoch": named["7"]["epoch"]}}
+        )
+
+        assert set(named) == {"7"}
+        assert named["7"]["off"] == 0
+        assert again["tops"]["7"] == {"off": 1, "epoch": named["7"]["epoch"]}
+        assert moves(socket) == {"inbox:7": [1]}
+
+
 async def test_an_inbox_that_appears_during_a_subscribe_is_not_missed(
     live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
