@@ -99,10 +99,11 @@ class Topic(ABC):
         """Any frame of the server; those of other topics are ignored. Raises Refused."""
         match frame.get("type"):
             case "subscribed" if self._is_ours(frame) and self.phase in (Phase.JOINING, Phase.LIVE):
-                # LIVE: after a reset, or when a new login widened the topic.
+                # LIVE: after a reset, a new login that widened the topic, or an inbox that was made just now.
+                is_news = self.phase is Phase.LIVE
                 if not frame.get("more"):
                     self.phase = Phase.LIVE
-                self._on_subscribed(frame)
+                self._on_subscribed(frame, is_news)
             case "unsubscribed" if self._is_ours(frame) and self.phase is Phase.LEAVING:
                 self.join()
             case "unsubscribed" if frame.get("ref") is None and frame.get("topic") == self.name:
@@ -132,7 +133,7 @@ class Topic(ABC):
     @abstractmethod
     def _wish(self) -> dict[str, Any]: ...
     @abstractmethod
-    def _on_subscribed(self, frame: Frame) -> None: ...
+    def _on_subscribed(self, frame: Frame, is_news: bool) -> None: ...
     @abstractmethod
     def _on_other(self, frame: Frame) -> None: ...
 
@@ -210,24 +211,25 @@ class StreamTopic(Topic):
         self._move(inbox, off, epoch)
         self._emit(event_of(frame, inbox, epoch))
 
-    def _on_subscribed(self, frame: Frame) -> None:
+    def _on_subscribed(self, frame: Frame, is_news: bool) -> None:
         own = self.name.removeprefix(PREFIX)
         tops = frame["tops"] if "tops" in frame else {own: {"off": frame["off"], "epoch": frame["epoch"]}}
         for inbox, top in tops.items():
-            self._settle(inbox, top["off"], top["epoch"])
+            self._settle(inbox, top["off"], top["epoch"], is_news)
         if not frame.get("more"):  # with thousands of inboxes it comes in several frames
             self._resumes = True
             self._emit(Live(self.position))
 
-    def _settle(self, inbox: str, off: int, epoch: str) -> None:
-        """The replay is over: where it ended must be where we stand."""
+    def _settle(self, inbox: str, off: int, epoch: str, is_news: bool) -> None:
+        """The replay is over: where it ended must be where we stand. Of news it only says what has been sent before."""
         here = self._at.get(inbox)
         if here is None:
             is_missing = (
                 self._has_asked_back and off > 0
             )  # made after we last asked, and past retention by now
         else:
-            if here["epoch"] == epoch and here["off"] >= off:
+            if here["off"] >= off and (here["epoch"] == epoch or (is_news and here["epoch"] is None)):
+                self._move(inbox, here["off"], epoch)
                 return
             is_missing = here["epoch"] is not None or here["off"] != off
         if is_missing:
@@ -263,7 +265,7 @@ class StateTopic(Topic):
     def _wish(self) -> dict[str, Any]:
         return {}
 
-    def _on_subscribed(self, frame: Frame) -> None:
+    def _on_subscribed(self, frame: Frame, is_news: bool) -> None:
         # Believed whatever its versions: after the restore of a backup they are lower than the ones we knew.
         states = tuple(state_of(item) for item in frame["state"])
         self._versions = {(state.session_id, state.part): state.version for state in states}

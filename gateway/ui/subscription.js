@@ -64,8 +64,9 @@ export class Topic {
     if (frame.type === "subscribed") {
       // Two of one client may want the same topic: the server answers the newer wish, and that holds for both.
       if (frame.topic !== this.name || !isJoined || Number(frame.ref) < Number(this.#ref)) return;
+      const isNews = this.phase === "live"; // an inbox made just now, or what a new login added
       if (!frame.more) this.phase = "live";
-      this.onSubscribed(frame);
+      this.onSubscribed(frame, isNews);
     } else if (frame.type === "unsubscribed") {
       if (isOurs && this.phase === "leaving") this.join();
       else if (!frame.ref && frame.topic === this.name)
@@ -104,8 +105,8 @@ export class Topic {
     return {};
   }
 
-  /** @param {Frame} _frame */
-  onSubscribed(_frame) {}
+  /** @param {Frame} _frame @param {boolean} _isNews  the topic was live already */
+  onSubscribed(_frame, _isNews) {}
 
   /** @param {Frame} _frame */
   onOther(_frame) {}
@@ -175,25 +176,27 @@ export class StreamTopic extends Topic {
     this.#handlers.onEvent?.({ inbox, off, epoch, event, at, data, ...(truncated ? { truncated } : {}) });
   }
 
-  /** @param {Frame} frame */
-  onSubscribed(frame) {
+  /** @param {Frame} frame @param {boolean} isNews */
+  onSubscribed(frame, isNews) {
     const own = this.name.slice("inbox:".length);
     const tops = frame.tops ?? { [own]: { off: frame.off, epoch: frame.epoch } };
-    for (const [inbox, top] of Object.entries(tops)) this.#settle(inbox, top);
+    for (const [inbox, top] of Object.entries(tops)) this.#settle(inbox, top, isNews);
     if (frame.more) return; // with thousands of inboxes it comes in several frames
     this.#resumes = true;
     this.#handlers.onLive?.();
   }
 
   /**
-   * The replay is over: where it ended must be where we stand.
+   * The replay is over: where it ended must be where we stand. Of news it only says what has been sent before.
    *
    * @param {string} inbox
    * @param {{off: number, epoch: string}} top
+   * @param {boolean} isNews
    */
-  #settle(inbox, { off, epoch }) {
+  #settle(inbox, { off, epoch }, isNews) {
     const here = this.#positions.get(inbox);
-    if (here && here.epoch === epoch && here.off >= off) return;
+    const isSame = here && (here.epoch === epoch || (isNews && here.epoch === null));
+    if (isSame && here.off >= off) return this.#move(inbox, here.off, epoch);
     const isMissing = here ? here.epoch !== null || here.off !== off : this.#hasAskedBack && off > 0;
     if (isMissing) this.#reset(inbox, "gap", off, epoch);
     else this.#move(inbox, off, epoch);

@@ -6,7 +6,7 @@ import {
   type PositionMap,
   type StateFrame,
   type StreamEvent,
-} from "../../gateway/ui/client.js";
+} from "https://gateway.example.com/ui/client.js";
 
 declare const saved: PositionMap;
 const seen: StreamEvent[] = [];

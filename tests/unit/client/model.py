@@ -3,7 +3,7 @@
 The line between them is a list of frames, so that a test can lose, double, swap or cut what is on its way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,12 +34,18 @@ class ScriptedServer:
     is_followed: bool = False
     is_away: bool = False
     """It answers `unavailable`."""
+    names_new: bool = True
+    """An inbox that is made later is named before its first event, as the gateway does."""
 
     # ------------------------------------------------------------------------------------------ what happens
 
     def write(self, inbox: str) -> None:
-        history = self.inboxes.setdefault(inbox, History(epoch=f"{inbox}-0"))
-        history.top += 1
+        if inbox not in self.inboxes:
+            self.inboxes[inbox] = History(epoch=f"{inbox}-0")
+            if self.is_followed and self.names_new:
+                self.sent[inbox] = 0
+                self._confirm(self.ref, [inbox])
+        self.inboxes[inbox].top += 1
         if self.is_followed:
             self._push(inbox)
 
@@ -116,11 +122,9 @@ class ScriptedServer:
             }
         )
 
-    def _confirm(self, ref: str) -> None:
-        tops = {
-            inbox: {"off": off, "epoch": self.inboxes[inbox].epoch}
-            for inbox, off in sorted(self.sent.items())
-        }
+    def _confirm(self, ref: str, inboxes: Iterable[str] | None = None) -> None:
+        named = sorted(self.sent if inboxes is None else inboxes)
+        tops = {inbox: {"off": self.sent[inbox], "epoch": self.inboxes[inbox].epoch} for inbox in named}
         self.line.append({"type": "subscribed", "ref": ref, "topic": "inbox:*", "tops": tops})
 
 

@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.client.topics import Phase
 from tests.unit.client.model import Bench
@@ -19,6 +19,10 @@ class Trouble(RuleBasedStateMachine):
         self.topic = self.bench.topic
         self.server = self.bench.server
         self.topic.join()
+
+    @initialize(names_new=st.booleans())
+    def names_new(self, names_new: bool) -> None:
+        self.server.names_new = names_new
 
     @rule(inbox=INBOXES, count=st.integers(1, 5))
     def write(self, inbox: str, count: int) -> None:
@@ -67,8 +71,18 @@ class Trouble(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------ the line
 
     def events(self) -> list[int]:
-        """Where events are on the line: answers are never lost on a connection that lives."""
+        """Where events are on the line: answers are never lost on a connection that lives, and not overtaken."""
         return [number for number, frame in enumerate(self.server.line) if frame["type"] == "event"]
+
+    def run_of(self, number: int) -> range:
+        """The events around this one, up to the next answer on either side."""
+        events = set(self.events())
+        start = end = number
+        while start - 1 in events:
+            start -= 1
+        while end + 1 in events:
+            end += 1
+        return range(start, end + 1)
 
     @precondition(lambda self: self.events())
     @rule(data=st.data())
@@ -79,13 +93,14 @@ class Trouble(RuleBasedStateMachine):
     @rule(data=st.data())
     def double(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(self.events()))
-        self.server.line.insert(data.draw(st.integers(0, len(self.server.line))), self.server.line[number])
+        place = data.draw(st.integers(self.run_of(number).start, len(self.server.line)))
+        self.server.line.insert(place, self.server.line[number])
 
     @precondition(lambda self: len(self.events()) > 1)
     @rule(data=st.data())
     def swap(self, data: st.DataObject) -> None:
-        line, events = self.server.line, self.events()
-        one, other = data.draw(st.sampled_from(events)), data.draw(st.sampled_from(events))
+        line, one = self.server.line, data.draw(st.sampled_from(self.events()))
+        other = data.draw(st.sampled_from(self.run_of(one)))
         line[one], line[other] = line[other], line[one]
 
     # ------------------------------------------------------------------------------------------ what holds
@@ -109,5 +124,5 @@ class Trouble(RuleBasedStateMachine):
         assert self.bench.reader.shown == tops
 
 
-Trouble.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Trouble.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestTrouble = Trouble.TestCase
