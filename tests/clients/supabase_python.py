@@ -58,7 +58,8 @@ async def main() -> None:
         if "listen" in told:
             channels[told["listen"]] = await listen(client, told["listen"], told["bindings"])
         if "leave" in told:
-            await client.remove_channel(channels[told["leave"]])
+            # remove_channel() would not hear the reply, and say CLOSED after ten seconds.
+            await channels[told["leave"]].unsubscribe()
         if "token" in told:
             await client.set_auth(told["token"])
     os._exit(0)
