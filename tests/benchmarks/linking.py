@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -208,12 +209,14 @@ async def run(size: int, way: str, server: EmbeddedPostgres, folder: Path) -> Fi
 
 @contextlib.contextmanager
 def postgres() -> Iterator[tuple[EmbeddedPostgres, Path]]:
+    """A private Postgres in memory, and a folder for gateways on a disk: they refuse to keep webhooks in memory."""
     folder = make_folder()
     server = EmbeddedPostgres(folder, settings=FAST)
     server.start_now()
     try:
         run_blocking(make_templates(server))
-        yield server, folder
+        with tempfile.TemporaryDirectory(prefix="gateway-linking-") as data_dir:
+            yield server, Path(data_dir)
     finally:
         server.stop_now()
         shutil.rmtree(folder, ignore_errors=True)
