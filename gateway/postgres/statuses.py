@@ -4,13 +4,25 @@ Every status has the time it is the truth of: the older of two never replaces th
 they are written. A turn worth telling of is a row of the trail in the same transaction.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+from asyncpg import exceptions as pg
 
 from gateway.domain.session import Heard, StatusSource, normalise_status, turn_to
+
+logger = logging.getLogger(__name__)
+
+# What a rule of the shop says about a row of its log, or of its sessions: then it says so once more without the log.
+_REFUSED = (
+    pg.IntegrityConstraintViolationError,
+    pg.DataError,
+    pg.PLPGSQLError,
+    pg.InsufficientPrivilegeError,
+)
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -102,12 +114,12 @@ async def write_statuses(
     """Statuses of different sessions; a row that says the same already, in whatever casing, is left as it is.
 
     `holder` fences: what a poller says of an attempt that is no longer its own is missing from the answer.
-    `is_told` is False where the caller writes the row of the trail itself.
+    `is_told` is False where the caller writes the row of the trail itself. A trail that the shop's own rules refuse
+    costs no status.
     """
     words = [normalise_status(item.status) for item in said]
     turns = [turn_to(word) or (None, None) for word in words]
-    rows = await connection.fetch(
-        _SAY,
+    arguments = (
         [item.session_id for item in said],
         words,
         [item.as_of for item in said],
@@ -116,8 +128,18 @@ async def write_statuses(
         [sentence for _, sentence in turns],
         source,
         holder,
-        is_told,
     )
+    if not is_told or not any(event for event, _ in turns):
+        return _heard(await connection.fetch(_SAY, *arguments, False))
+    try:
+        async with connection.transaction():
+            return _heard(await connection.fetch(_SAY, *arguments, True))
+    except _REFUSED as error:
+        logger.warning("statuses.not_told error=%s", error)
+    return _heard(await connection.fetch(_SAY, *arguments, False))
+
+
+def _heard(rows: list[asyncpg.Record]) -> dict[int, Heard]:
     return {row["session"]: Heard(row["is_changed"], row["is_old"]) for row in rows}
 
 

@@ -174,6 +174,17 @@ async def test_a_turn_worth_telling_is_in_the_trail_as_soon_as_the_status_is(
         assert (metadata["status"], metadata["reason"], metadata["source"]) == (after, "because", "webhook")
 
 
+async def test_a_trail_that_the_shop_refuses_costs_no_status(
+    tables: Tables, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("ALTER TABLE whatsapp_session_logs ADD CHECK (event_type = 'mine')")
+
+    assert await tables.webhook(told("connected"), NOW) == "stored"
+    assert await status(connection) == "connected"
+    assert (await tables.sessions.record_status(12, "gone", "api", time.time())).is_changed
+    assert await connection.fetchval("SELECT count(*) FROM whatsapp_session_logs") == 0
+
+
 async def test_while_a_phone_is_being_linked_connected_is_told_by_the_attempt(
     tables: Tables, connection: asyncpg.Connection
 ) -> None:
