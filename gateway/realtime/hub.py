@@ -13,12 +13,14 @@ the older and the newer events in one write.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
 from gateway.realtime import protocol
 from gateway.realtime.cursors import Cursor, Listener, Stream, Watcher
 from gateway.realtime.framing import Frame
+from gateway.realtime.gathered import Gathered
 from gateway.realtime.news import News
 from gateway.realtime.slices import Slices, each, steps
 from gateway.realtime.tail import Encoder, Frames, Page, Tails
@@ -35,7 +37,8 @@ class Hub:
         self._wild: set[Listener] = set()
         self._states: dict[str, set[Watcher]] = {}
         self._tails = Tails(encode)
-        self._slices = Slices()
+        self._gathered = Gathered(self._fall_back)
+        self._slices = Slices(at_end=self._gathered.flush_all)
         self.on_followed: Callable[[int | None], None] = lambda inbox: None
         """Told of an inbox that gets a follower; None when somebody wants to know of all."""
 
@@ -76,6 +79,10 @@ class Hub:
             stream.is_walking = True
             self._slices.start(self._walk(stream))
 
+    def together(self) -> AbstractContextManager[None]:
+        """What is published within the block leaves at its end: one write for who follows several of the inboxes."""
+        return self._slices.together()
+
     def _walk(self, stream: Stream) -> Iterator[None]:
         try:
             reached = -1
@@ -96,7 +103,7 @@ class Hub:
             stream.is_walking = False
 
     def _deliver(self, stream: Stream, cursors: Sequence[Cursor], news: News) -> None:
-        off = stream.off
+        off, is_shared = stream.off, self._slices.is_shared
         begin, burst = -1, None
         for cursor in cursors:
             after = cursor.off
@@ -107,7 +114,9 @@ class Hub:
                     self._fall_back(cursor)  # it was passed over: the catch-up knows what it needs
                     continue
                 begin, burst = after, news.after(after)
-            if burst is None or cursor.connection.send(burst):
+            if is_shared:
+                self._gathered.add(cursor, off, burst)
+            elif burst is None or cursor.connection.send(burst):
                 cursor.off = off
             else:
                 self._fall_back(cursor)
@@ -231,6 +240,7 @@ class Hub:
         if connection not in self._states.get(topic, ()) or not connection.covers(value.session_id):
             return
         if value.part != "link" or connection.sees_link():
+            self._gathered.flush(connection)
             connection.send_state((topic, value.session_id, value.part), ready, value.expires_at)
 
     # ------------------------------------------------------------------------------------------ everybody
@@ -240,6 +250,7 @@ class Hub:
 
         def send(connection: Watcher) -> None:
             if connection in self.connections:
+                self._gathered.flush(connection)
                 connection.send_state((kind, 0, ""), ready, None)
 
         self._slices.start(each(tuple(self.connections), send))

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 logger = logging.getLogger(__name__)
@@ -24,27 +25,58 @@ T = TypeVar("T")
 class Slices:
     """The walks under way. Everything runs on the loop; without one, walks must fit into a slice."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, at_end: Callable[[], None] = lambda: None
+    ) -> None:
+        """`at_end` is called at the end of every slice."""
         self._clock = clock
+        self._at_end = at_end
         self._walks: deque[Walk] = deque()
+        self._is_busy = False
+        self.is_shared = False
+        """Whether this slice belongs to more than one walk."""
 
     def start(self, walk: Walk) -> None:
         self._walks.append(walk)
-        if len(self._walks) == 1:
+        if not self._is_busy:
             self._go_on()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is started within the block begins at its end."""
+        was_busy, self._is_busy = self._is_busy, True
+        try:
+            yield
+        finally:
+            self._is_busy = was_busy
+            if self._walks and not was_busy:
+                self._go_on()
+
     def _go_on(self) -> None:
+        self._is_busy = True
+        self.is_shared = len(self._walks) > 1
         ends_at = self._clock() + SLICE_S
-        while self._walks:
-            try:
-                for _ in self._walks[0]:
-                    if self._clock() >= ends_at:
-                        asyncio.get_running_loop().call_soon(self._go_on)
-                        return
-            except Exception:
-                # A bug of ours. Whoever was not reached is found behind, and catches up, with the next event.
-                logger.exception("hub.fanout_failed")
-            self._walks.popleft()
+        try:
+            while self._walks:
+                if self._step(ends_at):
+                    asyncio.get_running_loop().call_soon(self._go_on)
+                    return
+                self._walks.popleft()
+            self._is_busy = False
+        finally:
+            self.is_shared = False
+            self._at_end()
+
+    def _step(self, ends_at: float) -> bool:
+        """Goes on with the first walk; True if the slice is over before it is."""
+        try:
+            for _ in self._walks[0]:
+                if self._clock() >= ends_at:
+                    return True
+        except Exception:
+            # A bug of ours. Whoever was not reached is found behind, and catches up, with the next event.
+            logger.exception("hub.fanout_failed")
+        return False
 
 
 def steps(items: Sequence[T]) -> Iterator[Sequence[T]]:

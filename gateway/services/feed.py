@@ -14,6 +14,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from gateway.domain.errors import StoreUnavailable
@@ -67,6 +68,9 @@ class Outlet(Protocol):
 
     def position(self, inbox: int) -> Position | None: ...
     def is_followed(self, inbox: int) -> bool: ...
+    def together(self) -> AbstractContextManager[None]:
+        """What is published within the block may leave at its end."""
+
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None: ...
     def advance(self, inbox: Inbox, extent: Extent) -> None: ...
 
@@ -255,15 +259,16 @@ class Feed:
         for event in events:
             by_inbox.setdefault(event.inbox, []).append(event)
         still = dict(behind)
-        for inbox, batch in by_inbox.items():
-            if batch[-1].off != behind[inbox] + len(batch):
-                # A hole: pruned or begun anew since we asked for its extent. Whoever follows finds out by
-                # catching up.
-                self._hub.advance(inbox, extents[inbox])
-                del still[inbox]
-                continue
-            self._hub.publish(inbox, batch)
-            still[inbox] = batch[-1].off
-            if batch[-1].off >= extents[inbox].top:
-                del still[inbox]
+        with self._hub.together():
+            for inbox, batch in by_inbox.items():
+                if batch[-1].off != behind[inbox] + len(batch):
+                    # A hole: pruned or begun anew since we asked for its extent. Whoever follows finds out by
+                    # catching up.
+                    self._hub.advance(inbox, extents[inbox])
+                    del still[inbox]
+                    continue
+                self._hub.publish(inbox, batch)
+                still[inbox] = batch[-1].off
+                if batch[-1].off >= extents[inbox].top:
+                    del still[inbox]
         return still

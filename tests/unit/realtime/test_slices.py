@@ -57,7 +57,7 @@ class Client:
 def hub() -> Hub:
     """One whose every look at the clock says that the slice is over."""
     made = Hub(encode)
-    made._slices = Slices(_clock())
+    made._slices = Slices(_clock(), at_end=made._gathered.flush_all)
     made.advance(BOX, Extent(0, 0, "e1"))
     return made
 

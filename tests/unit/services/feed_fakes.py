@@ -1,6 +1,7 @@
 """Streams and a hub in memory, for the tests of the feed."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.domain.errors import StoreUnavailable
@@ -109,6 +110,9 @@ class Hub:
 
     def is_followed(self, inbox: int) -> bool:
         return inbox in self.followed
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
         offs = [event.off for event in events]
