@@ -16,8 +16,16 @@ from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
 class OneByOne:
     """A transaction for each webhook, as many at a time as the pool has connections."""
 
+    is_away = False
+
     def __init__(self, store: DeliveryStore, *_: Any) -> None:
         self._store = store
+
+    def tell(self, delivery: Delivery) -> None:
+        pass
+
+    def note_committed(self) -> None:
+        pass
 
     async def submit(self, delivery: Delivery) -> Outcome:
         return (await self._store.write([delivery]))[0]
