@@ -160,7 +160,10 @@ class Listener:
                     await connection.execute(sql.FORGET, self._gateway_id)
                     await connection.close()
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                connection.terminate()
+                pass
+            finally:  # also when we are cancelled in the middle of it
+                if not connection.is_closed():
+                    connection.terminate()
 
     async def _connect(self) -> None:
         self._lost.clear()
