@@ -11,7 +11,7 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
-from gateway.postgres.pool import is_pooled_dsn, mapped_errors
+from gateway.postgres.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
@@ -106,7 +106,8 @@ def is_pooled(settings: Settings, dsn: str) -> bool:
 async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
     """The vault, in the way the operator has chosen for this database. Raises StoreUnavailable."""
     with mapped_errors():
-        return Vault(secret, is_sealing=bool(await pool.fetchval(_IS_SEALING)))
+        async with borrowed(pool) as connection:
+            return Vault(secret, is_sealing=bool(await connection.fetchval(_IS_SEALING)))
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:
@@ -137,7 +138,9 @@ async def open_spool(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitSta
 
 async def _installation(pool: asyncpg.Pool) -> str:
     """Which database this is, wherever it stands: webhooks of one must not be replayed into another."""
-    if not (name := await pool.fetchval(_INSTALLATION)):
-        await pool.execute(_INSTALL)
-        name = await pool.fetchval(_INSTALLATION)
+    with mapped_errors():
+        async with borrowed(pool) as connection:
+            if not (name := await connection.fetchval(_INSTALLATION)):
+                await connection.execute(_INSTALL)
+                name = await connection.fetchval(_INSTALLATION)
     return str(name)

@@ -109,7 +109,7 @@ async def open_pool(dsn: str, *, timezone: str, max_size: int = 10, pooled: bool
 
 @contextlib.asynccontextmanager
 async def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> AsyncIterator[Any]:
-    """A connection for a short read. Raises TimeoutError; the connection is cut off then.
+    """A connection for a short read. Raises TimeoutError; the connection is cut off then, and when one is cancelled.
 
     On a half-open socket a statement waits for its whole time-out, and asyncpg as long again for the answer to its
     cancelling. There are as many such sockets as the pool has, and everybody's events wait behind them.
@@ -118,7 +118,7 @@ async def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> AsyncIterato
         try:
             async with asyncio.timeout(within_s):
                 yield connection
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
             connection.terminate()
             raise
 

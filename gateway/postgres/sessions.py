@@ -21,7 +21,7 @@ from gateway.domain.session import (
 )
 from gateway.postgres.attempts import attempt_of
 from gateway.postgres.clock import DatabaseClock
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.pool import borrowed, mapped_errors
 from gateway.postgres.session_lists import list_sessions
 from gateway.postgres.session_rows import SELECT_SESSION, SESSION, session_of
 from gateway.postgres.statuses import Said, write_statuses
@@ -33,6 +33,14 @@ from gateway.services.trail import TrailNote
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_IDS = "SELECT wasender_session_id::bigint AS id FROM public.whatsapp_sessions"
+
+_SECRETS = """
+SELECT wasender_session_id::bigint AS id, api_key, webhook_secret
+FROM public.whatsapp_sessions
+WHERE $1::bigint[] IS NULL OR wasender_session_id = ANY($1::bigint[])
+"""
 
 # One snapshot of the row, its version and its newest attempt, for every session asked for.
 _STATES = f"""
@@ -88,9 +96,8 @@ class SessionTable:
 
     async def known_ids(self) -> set[int]:
         with mapped_errors():
-            rows = await self._pool.fetch(
-                "SELECT wasender_session_id::bigint AS id FROM public.whatsapp_sessions"
-            )
+            async with borrowed(self._pool) as connection:
+                rows = await connection.fetch(_IDS)
         return {row["id"] for row in rows}
 
     async def is_remembered(self, session_id: int) -> bool:
@@ -109,7 +116,8 @@ class SessionTable:
     async def read_states(self, session_ids: Sequence[int] | None) -> list[StateRow]:
         with mapped_errors():
             wanted = sorted(await self.known_ids()) if session_ids is None else list(session_ids)
-            rows = await self._pool.fetch(_STATES, wanted)
+            async with borrowed(self._pool) as connection:
+                rows = await connection.fetch(_STATES, wanted)
         return [
             StateRow(
                 session_id=row["asked"],
@@ -127,14 +135,8 @@ class SessionTable:
     async def all_secrets(self, session_ids: Sequence[int] | None = None) -> list[SessionSecrets]:
         """Key and webhook secret of these sessions, or of all."""
         with mapped_errors():
-            rows = await self._pool.fetch(
-                """
-                SELECT wasender_session_id::bigint AS id, api_key, webhook_secret
-                FROM public.whatsapp_sessions
-                WHERE $1::bigint[] IS NULL OR wasender_session_id = ANY($1::bigint[])
-                """,
-                session_ids,
-            )
+            async with borrowed(self._pool) as connection:
+                rows = await connection.fetch(_SECRETS, session_ids)
         return [
             SessionSecrets(
                 SessionId(row["id"]),

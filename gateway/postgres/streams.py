@@ -166,7 +166,8 @@ class StreamStore:
     async def check_history(self) -> bool:
         """Begins all streams anew if the database was restored or another server took over; True if so."""
         with mapped_errors():
-            is_new: bool = await self._pool.fetchval("SELECT gateway.check_history_v1()")
+            async with borrowed(self._pool) as connection:
+                is_new: bool = await connection.fetchval("SELECT gateway.check_history_v1()")
         return is_new
 
     async def begin_anew(self, inbox: int, epoch: str) -> bool:

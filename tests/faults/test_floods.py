@@ -1,6 +1,7 @@
 """A foreign writer changes everything at once: no gigabyte of events, a new epoch, and everybody else goes on.
 
-The rule begins at 5,001 rows; twenty thousand stand for a million here (which takes minutes, and was done by hand).
+The rule begins at 5,001 rows, and what comes after does not depend on how many they are: twenty thousand stand for a
+million here.
 """
 
 from pathlib import Path
