@@ -73,12 +73,17 @@ class Proxy:
         for link in tuple(self._links):
             self._reset(link)
 
-    def half_open(self) -> None:
-        """The near side is left with connections that look alive; the far side sees them reset."""
+    def half_open(self, noticed_after_s: float | None = None) -> None:
+        """The near side is left with connections that look alive; the far side sees them reset.
+
+        After a while the near side's own keepalive would find out, and reset them.
+        """
         for link in tuple(self._links):
             link.is_deaf = True
             if link.far is not None:
                 _abort(link.far)
+            if noticed_after_s is not None:
+                asyncio.get_running_loop().call_later(noticed_after_s, self._reset, link)
 
     def heal(self) -> None:
         """No fault any more. Half-open connections are reset, as the next packet would do."""

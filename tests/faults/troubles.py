@@ -12,6 +12,10 @@ from tests.faults.proxy import Proxy
 from tests.faults.town import APPLICATIONS, House, Town
 
 
+KEEPALIVE_S = 19.0
+"""When TCP itself finds out that nobody is there: ten seconds of silence, and three questions three seconds apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     at_s: float
@@ -194,7 +198,7 @@ async def _black_hole(scene: Scene, trouble: Trouble) -> None:
 
 @_trouble("half-open connections", 1.5)
 async def _half_open(scene: Scene, trouble: Trouble) -> None:
-    _wire(scene, trouble).half_open()
+    _wire(scene, trouble).half_open(KEEPALIVE_S)
 
 
 @_trouble("delays")
