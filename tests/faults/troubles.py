@@ -11,7 +11,6 @@ from tests.faults.browser import Browser
 from tests.faults.proxy import Proxy
 from tests.faults.town import APPLICATIONS, House, Town
 
-
 KEEPALIVE_S = 19.0
 """When TCP itself finds out that nobody is there: ten seconds of silence, and three questions three seconds apart."""
 
