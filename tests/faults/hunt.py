@@ -25,6 +25,7 @@ from tests.faults import oracle, troubles
 from tests.faults.browser import Browser
 from tests.faults.child import PLAIN_ASGI, READY_FRAMES, SECRET
 from tests.faults.ledger import Ledger
+from tests.faults.library import LibraryBrowser
 from tests.faults.server import Server, own_server
 from tests.faults.town import Town, town
 from tests.faults.writers import Sender, ShopWriter, add_session, send_webhooks
@@ -104,7 +105,9 @@ class Hunt:
         self.of_one = [
             self._browser(f"inbox {inbox}", token, topics=(f"inbox:{inbox}",)) for inbox in INBOXES
         ]
-        self.browsers = [*self.from_the_beginning, *self.from_now, *self.of_one]
+        home = self._dice.choice(place.houses).url
+        self.library = LibraryBrowser("library", lambda: home, token, after={})
+        self.browsers = [*self.from_the_beginning, *self.from_now, *self.of_one, self.library]
 
     def _browser(self, name: str, token: str, **more: object) -> Browser:
         houses = self._place.houses
@@ -196,7 +199,8 @@ class Hunt:
         complaints += truth.complaints(self._ledger)
         for browser in self.browsers:
             whole = browser in self.from_the_beginning
-            complaints += truth.complaints_about(browser, self._inboxes_of(browser), rows=whole)
+            rows = whole or browser is self.library
+            complaints += truth.complaints_about(browser, self._inboxes_of(browser), rows=rows)
             if whole:
                 complaints += truth.complaints_about_states(browser)
         if report.rss_mb > MAX_RSS_BYTES >> 20:
