@@ -60,7 +60,7 @@ def offs_of(frames: list[dict[str, Any]]) -> list[int]:
 
 
 def realtime_of(gateway: Running) -> Realtime:
-    return gateway.gateway._realtime
+    return gateway.gateway._sockets.ours
 
 
 def roster_of(gateway: Running) -> Roster:

@@ -48,7 +48,7 @@ async def test_what_was_committed_before_the_join_is_not_told(
 
 
 def has_read(gateway: Running, inbox: int, off: int) -> bool:
-    position = gateway.gateway._supabase._hub.position(inbox)
+    position = gateway.gateway._sockets.supabase._hub.position(inbox)
     return position is not None and position.off >= off
 
 
@@ -57,10 +57,12 @@ async def test_a_join_while_postgres_cannot_be_heard_is_refused_until_it_can(
 ) -> None:
     gateway = live.gateway
     async with phoenix(live) as client:
+        gateway._listener.is_up = False  # or it would be found out at once that nothing is wrong
         gateway._hears_nothing()
         reply = await client.join("shop", ALL_INCOMING)
         assert reply["status"] == "error"
         assert reply["response"]["reason"].startswith("DatabaseUnavailable")
+        gateway._listener.is_up = True
         gateway._hears_again()
         await until(lambda: gateway.stale_since is None, "it is fresh again")
 
@@ -179,6 +181,6 @@ async def test_a_frame_is_made_once_for_everybody_who_asked_for_the_same(
         await insert_message(writer, 12)
         for client in (one, two, old):
             await client.change()
-        encoders = set(live.gateway._supabase._hub._streams[12].cursors)
+        encoders = set(live.gateway._sockets.supabase._hub._streams[12].cursors)
 
         assert len(encoders) == 2

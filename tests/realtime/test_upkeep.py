@@ -49,7 +49,7 @@ async def test_a_ghost_is_found_by_a_probe_and_browsers_hear_of_it(gateway: Runn
 
 async def test_only_sessions_without_a_sign_of_life_are_probed(gateway: Running, database: str) -> None:
     number = await linked(gateway)
-    store = gateway.gateway.upkeep_table
+    store = gateway.gateway._stores.upkeep
     connection = await asyncpg.connect(database)
     try:
         await connection.execute("UPDATE gateway.session_state SET webhook_seen_at = now(), probed_at = NULL")
