@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from multiprocessing.connection import Connection
@@ -48,7 +49,12 @@ def _set(path: str, value: Any) -> None:
 
 
 def _main(
-    values: dict[str, Any], constants: Mapping[str, Any], way: str, log: Path, ready: Connection
+    values: dict[str, Any],
+    constants: Mapping[str, Any],
+    way: str,
+    send_buffer: int | None,
+    log: Path,
+    ready: Connection,
 ) -> None:
     with open(log, "ab") as out:
         os.dup2(out.fileno(), sys.stdout.fileno())
@@ -63,7 +69,11 @@ def _main(
         ready.send(gateway.url)
 
     try:
-        uvloop.run(serving.run(Settings(_env_file=None, **values), on_ready))  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, **values)  # type: ignore[call-arg]
+        sock = serving.bind(settings.host, settings.port)
+        if send_buffer is not None:  # accepted sockets take it over
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        uvloop.run(serving.run(settings, on_ready, sock))
     except GatewayError as error:
         ready.send(Refusal(error.message))
         sys.exit(2)
@@ -83,8 +93,11 @@ class Child:
         *,
         way: str = READY_FRAMES,
         constants: Mapping[str, Any] | None = None,
+        send_buffer: int | None = None,
         **settings: Any,
     ) -> None:
+        """`send_buffer`: how much the kernel keeps of what a client does not read; None: as much as is usual."""
+        self._send_buffer = send_buffer
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "gateway.log"
         self._values = {"database_url": dsn, "data_dir": folder, "port": 0, **NOWHERE, **settings}
@@ -115,7 +128,9 @@ class Child:
         theirs, ours = _forks.Pipe()
         # The fork server forks off a thread here: its own start takes a moment.
         process = _forks.Process(
-            target=_main, args=(self._values, self._constants, self._way, self.log, ours), name="gateway"
+            target=_main,
+            args=(self._values, self._constants, self._way, self._send_buffer, self.log, ours),
+            name="gateway",
         )
         await asyncio.to_thread(process.start)
         self._process = process

@@ -35,6 +35,9 @@ INBOXES = range(1, 4)
 TROUBLE_S = 4.0
 SETTLE_S = 40.0
 """A generous end: a half-open connection may be found out only after some seconds, one after the other."""
+SMALL_BYTES = 65536
+"""What the network keeps of what a client does not read: the rest is the gateway's problem."""
+
 MAX_RSS_BYTES = 260 << 20
 WHOLE_S = 100.0
 
@@ -72,7 +75,10 @@ async def hunt(seed: int, server: Server, folder: Path) -> Report:
     started = time.monotonic()
     ways = tuple(dice.sample((READY_FRAMES, PLAIN_ASGI), k=dice.choice((1, 2))))
     try:
-        async with asyncio.timeout(WHOLE_S), town(server, folder, ways=ways, dice=dice, probe_s=1.0) as place:
+        async with (
+            asyncio.timeout(WHOLE_S),
+            town(server, folder, ways=ways, dice=dice, client_buffer=SMALL_BYTES, probe_s=1.0) as place,
+        ):
             try:
                 await Hunt(place, dice, report).run()
             finally:

@@ -39,8 +39,12 @@ class _Link:
 
 
 class Proxy:
-    def __init__(self, target: Target, dice: random.Random | None = None) -> None:
+    def __init__(
+        self, target: Target, dice: random.Random | None = None, buffer_bytes: int | None = None
+    ) -> None:
+        """`buffer_bytes`: about as much as it keeps of what somebody does not read; None: as much as is usual."""
         self._target = target
+        self._buffer_bytes = buffer_bytes
         self._dice = dice or random.Random()
         self._links: set[_Link] = set()
         self._flows = asyncio.Event()
@@ -117,6 +121,10 @@ class Proxy:
             _abort(writer)
             return
         self.accepted += 1
+        if self._buffer_bytes is not None:
+            writer.transport.set_write_buffer_limits(self._buffer_bytes)
+            near: socket.socket = writer.get_extra_info("socket")
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
         task = asyncio.current_task()
         assert task is not None
         link = _Link(writer, tasks=[task])
@@ -140,7 +148,17 @@ class Proxy:
         target = self._target()
         if isinstance(target, str):
             return await asyncio.open_unix_connection(target)
-        return await asyncio.open_connection(*target)
+        if self._buffer_bytes is None:
+            return await asyncio.open_connection(*target)
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, target)
+        except BaseException:
+            sock.close()
+            raise
+        return await asyncio.open_connection(sock=sock, limit=self._buffer_bytes)
 
     async def _pump(
         self, link: _Link, is_forth: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

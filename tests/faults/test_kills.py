@@ -65,6 +65,7 @@ async def test_killed_at_any_step_nothing_acknowledged_is_lost_and_nothing_is_do
                     await house.child.start()
                 if status != 200:
                     assert await sender.once(message(key)) == 200
+                ledger.note(f"before {key}", "kept")
                 ledger.note(key, "kept")
                 chain.extend([f"before {key}", key])
             truth = await settled(place, ledger)

@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ class Town:
         return [wire for house in self.houses for wire in (house.to_postgres, house.to_clients)]
 
 
+def _address(child: Child) -> tuple[str, int]:
+    return child.address
+
+
 @contextlib.asynccontextmanager
 async def town(
     server: Server,
@@ -57,6 +62,7 @@ async def town(
     constants: Mapping[str, Any] | None = None,
     dice: random.Random | None = None,
     starts_second: bool = True,
+    client_buffer: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[Town]:
     """A fresh database and one gateway per way, all up."""
@@ -67,13 +73,14 @@ async def town(
             to_postgres = await stack.enter_async_context(Proxy(lambda: server.socket, dice).running())
             child = Child(
                 server.through(to_postgres.port, name), folder / f"gateway-{number}",
-                way=way, constants=constants, **settings,
+                way=way, constants=constants, send_buffer=client_buffer, **settings,
             )  # fmt: skip
             stack.push_async_callback(child.stop)
             if starts_second or not number:
                 await child.start()
             # The port is known once it has started, and stays the same in every life.
-            to_clients = await stack.enter_async_context(Proxy(lambda c=child: c.address, dice).running())  # type: ignore[misc]
+            behind = Proxy(partial(_address, child), dice, client_buffer)
+            to_clients = await stack.enter_async_context(behind.running())
             houses.append(House(child, to_postgres, to_clients))
         yield Town(server, name, houses)
 

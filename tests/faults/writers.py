@@ -190,9 +190,9 @@ class ShopWriter:
             await self._insert(connection, [key], inbox)
 
     async def _insert(self, connection: asyncpg.Connection, keys: list[str], inbox: int) -> None:
-        await connection.executemany(
-            INSERT, [(key, "4915123456789", f"text of {key}", inbox) for key in keys]
-        )
+        more = "x" * self._dice.choice((0, 0, 4000))  # what is long does not fit into anybody's buffers
+        rows = [(key, "4915123456789", f"text of {key}{more}", inbox) for key in keys]
+        await connection.executemany(INSERT, rows)
 
     async def _change(self, sql: str, connection: asyncpg.Connection, own: list[str]) -> str:
         key = self._dice.choice(own)
