@@ -53,16 +53,17 @@ def has_read(gateway: Running, inbox: int, off: int) -> bool:
 
 
 async def test_a_join_while_postgres_cannot_be_heard_is_refused_until_it_can(
-    live: Running, writer: asyncpg.Connection
+    live: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = live.gateway
     async with phoenix(live) as client:
-        gateway._listener.is_up = False  # or it would be found out at once that nothing is wrong
+        # Or it would be found out at once that nothing is wrong.
+        monkeypatch.setattr(gateway._truth, "_is_hearing", lambda: False)
         gateway._hears_nothing()
         reply = await client.join("shop", ALL_INCOMING)
         assert reply["status"] == "error"
         assert reply["response"]["reason"].startswith("DatabaseUnavailable")
-        gateway._listener.is_up = True
+        monkeypatch.setattr(gateway._truth, "_is_hearing", lambda: True)
         gateway._hears_again()
         await until(lambda: gateway.stale_since is None, "it is fresh again")
 
