@@ -17,6 +17,9 @@ PAYLOAD_BYTES = 666
 PER_ADDRESS = 10_000
 """Clients on one loopback address: one has fewer than 28,000 ports to call from."""
 BATCH = 100
+TAIL_BYTES = 2000
+"""Of the last read with a message in it: the message, and a heartbeat behind it."""
+
 PATIENCE_S = 30.0
 
 _PING, _PONG = b"\x89\x00", b"\x8a\x80\x00\x00\x00\x00"
@@ -108,8 +111,10 @@ class Crowd:
                 size = sockets[number].recv_into(buffer)
                 if not size:
                     raise ConnectionError("the server closed a connection")
-                missing -= buffer.count(MARK, 0, size)
-                tails[number] = bytes(buffer[max(0, size - 700) : size])
+                found = buffer.count(MARK, 0, size)
+                if found:  # otherwise a heartbeat
+                    missing -= found
+                    tails[number] = bytes(buffer[max(0, size - TAIL_BYTES) : size])
                 if buffer.find(_PING, 0, size) >= 0:
                     sockets[number].send(_PONG)
             if time.monotonic() > deadline:
