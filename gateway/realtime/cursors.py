@@ -33,10 +33,11 @@ class Watcher(Listener, Protocol):
 class Cursor:
     """How far one connection has come in one inbox. An inbox covered by two topics of ours has one cursor."""
 
-    __slots__ = ("connection", "encode", "epoch", "inbox", "off", "since", "standing", "topics")
+    __slots__ = ("connection", "encode", "epoch", "inbox", "off", "send", "since", "standing", "topics")
 
     def __init__(self, connection: Listener, inbox: Inbox, start: Position, encode: Encoder) -> None:
         self.connection = connection
+        self.send = connection.send  # kept here: a fan-out touches as few objects for each client as it can
         self.encode = encode
         self.inbox = inbox
         self.standing = Standing.CATCHING_UP

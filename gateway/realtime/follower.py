@@ -8,7 +8,7 @@ writes page after page as the client reads. A client that makes no progress for 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.stream import Position, ResetReason, Standing
@@ -24,8 +24,6 @@ from gateway.services.feed import StreamReader
 logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
-MAX_BURST_BYTES = 192 * 1024
-"""More at once is left to the catch-up, which goes on only as the client reads."""
 
 
 class Follower(ABC):
@@ -34,6 +32,7 @@ class Follower(ABC):
     def __init__(self, name: str, outlet: Outlet, hub: Hub, streams: StreamReader) -> None:
         self.name = name
         self.outlet = outlet
+        self.send: Callable[[Burst], bool] = outlet.offer
         self._hub = hub
         self._streams = streams
         self._catcher: asyncio.Task[None] | None = None
@@ -62,9 +61,6 @@ class Follower(ABC):
         return False
 
     # ------------------------------------------------------------------------------------------ the hub's
-
-    def send(self, burst: Burst) -> bool:
-        return len(burst) <= MAX_BURST_BYTES and self.outlet.offer(burst)
 
     def catch_up(self) -> None:
         if self._is_open and self._catcher is None:

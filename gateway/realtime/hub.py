@@ -116,7 +116,7 @@ class Hub:
                 begin, burst = after, news.after(after)
             if is_shared:
                 self._gathered.add(cursor, off, burst)
-            elif burst is None or cursor.connection.send(burst):
+            elif burst is None or cursor.send(burst):
                 cursor.off = off
             else:
                 self._fall_back(cursor)

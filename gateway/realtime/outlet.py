@@ -21,6 +21,9 @@ ABORT_AFTER_S = 5.0
 WRITE_LIMIT_BYTES = 64 * 1024
 """Above this a connection gets nothing new until it has read."""
 
+MAX_BURST_BYTES = 192 * 1024
+"""More at once is left to the catch-up, which goes on only as the client reads."""
+
 NO_PROGRESS_S = 60.0
 
 
@@ -40,7 +43,7 @@ class Outlet(Protocol):
 
     def write(self, burst: Burst) -> None: ...
     def offer(self, burst: Burst) -> bool:
-        """Writes, or says False: what waits already is over the write limit."""
+        """Writes, or says False: what waits already is over the write limit, or this is too much at once."""
 
     def ping(self) -> None: ...
     async def drained(self) -> None:
@@ -116,7 +119,7 @@ class AsgiOutlet:
         self._ready.set()
 
     def offer(self, burst: Burst) -> bool:
-        if self._bytes > WRITE_LIMIT_BYTES:
+        if self._bytes > WRITE_LIMIT_BYTES or len(burst) > MAX_BURST_BYTES:
             return False
         self.write(burst)
         return True

@@ -17,14 +17,12 @@ from websockets.protocol import State
 
 from gateway.realtime.framing import Burst
 from gateway.realtime.mailbox import Gate, Mailbox
-from gateway.realtime.outlet import ABORT_AFTER_S, EXTENSION, WRITE_LIMIT_BYTES
+from gateway.realtime.outlet import ABORT_AFTER_S, EXTENSION, MAX_BURST_BYTES, WRITE_LIMIT_BYTES
 
 _quiet = logging.getLogger("gateway.realtime.server")
 _quiet.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024
-
-_OPEN = State.OPEN
 
 
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -59,13 +57,15 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
 class TransportOutlet:
     """Ready frames, written to the transport as they are."""
 
-    __slots__ = ("_conn", "_fd", "_protocol", "_transport", "heard_at")
+    __slots__ = ("_fd", "_is_open", "_protocol", "_transport", "heard_at")
 
     hears_pongs = True
 
     def __init__(self, protocol: GatewayWebSocketProtocol) -> None:
         self._protocol = protocol
-        self._conn = protocol.conn
+        self._is_open = True
+        """Until we have sent a close frame. The client's own, and whatever it breaks, closes the transport at once."""
+
         self._transport = protocol.transport
         self._fd = _plain_socket(protocol.transport)
         self.heard_at = protocol.loop.time()
@@ -85,17 +85,18 @@ class TransportOutlet:
 
     def write(self, burst: Burst) -> None:
         # After a close frame nothing may follow it (RFC 6455 §5.5.1).
-        if self._conn.state is _OPEN and not self._transport.is_closing():
+        if self._is_open and not self._transport.is_closing():
             self._transport.write(burst.wire)
 
     def offer(self, burst: Burst) -> bool:
         transport = self._transport
-        if self._conn.state is not _OPEN or transport.is_closing():
+        if not self._is_open or transport.is_closing():
             return True  # nobody is there to take it
         waiting = transport.get_write_buffer_size()
-        if waiting > WRITE_LIMIT_BYTES:
-            return False
         wire = burst.wire
+        size = len(wire)
+        if waiting > WRITE_LIMIT_BYTES or size > MAX_BURST_BYTES:
+            return False
         if not waiting and self._fd is not None:
             # Nothing is before it, so it may go the short way: half of what a fan-out costs beside the system call
             # is the transport's own housekeeping. `is_closing` came first: a closed number may be another client's.
@@ -103,7 +104,7 @@ class TransportOutlet:
                 sent = os.write(self._fd, wire)
             except OSError:  # full, or broken: the transport finds out, and knows what to do
                 sent = 0
-            if sent == len(wire):
+            if sent == size:
                 return True
             wire = wire[sent:]
         transport.write(wire)
@@ -124,6 +125,7 @@ class TransportOutlet:
         protocol = self._protocol
         if protocol.close_sent or protocol.transport.is_closing():
             return
+        self._is_open = False
         protocol.conn.send_close(code, reason)
         protocol.transport.write(b"".join(protocol.conn.data_to_send()))
         protocol.close_sent = True

@@ -33,6 +33,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="tiny numbers: only whether everything works")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--out", type=Path, default=CHECKOUT / "test-results" / "benchmarks")
+    parser.add_argument(
+        "--docs", action="store_true", help="put the table and the picture into README.md, too"
+    )
     options = parser.parse_args()
     names = options.only.split(",")
     if unknown := sorted(set(names) - set(PARTS)):
@@ -41,11 +44,11 @@ def main() -> int:
     # Postgres and every other child inherit it; servers move themselves to theirs.
     os.sched_setaffinity(0, {machine.cores()[1]})
     options.out.mkdir(parents=True, exist_ok=True)
-    failed = _run(names, QUICK if options.quick else Size(), options.out)
+    failed = _run(names, QUICK if options.quick else Size(), options.out, for_docs=options.docs)
     return 1 if failed else 0
 
 
-def _run(names: list[str], size: Size, out: Path) -> list[str]:
+def _run(names: list[str], size: Size, out: Path, *, for_docs: bool) -> list[str]:
     failed = []
     _say(machine.described())
     with ground(is_durable=size is not QUICK) as made:
@@ -62,10 +65,12 @@ def _run(names: list[str], size: Size, out: Path) -> list[str]:
             _say(f"  ({time.monotonic() - began:.0f} s)")
     _say(table.as_text(run.rows))
     table.write_json(run, out / "benchmarks.json")
-    if table.write_picture(run, out / "benchmarks.png"):
+    if table.write_picture(run.rows, out / "benchmarks.png"):
         _say(f"{out}/benchmarks.json and benchmarks.png")
     else:
         _say(f"{out}/benchmarks.json; no picture (pip install '.[bench]' brings matplotlib)")
+    if for_docs:
+        table.write_docs(run.rows, CHECKOUT / "README.md", CHECKOUT / "docs" / "benchmarks.png")
     for name, what in run.missing.items():
         _say(f"missing: {name} ({what})")
     return failed

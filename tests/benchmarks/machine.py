@@ -68,4 +68,4 @@ def described() -> str:
             model = line.partition(":")[2].strip()
             break
     memory = psutil.virtual_memory().total / 2**30
-    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GB, Linux {os.uname().release}"
+    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GB, Linux {os.uname().release.partition('-')[0]}"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.benchmarks import table
+from tests.benchmarks.figures import Row
 from tests.processes.terminal import CHECKOUT
 
 
@@ -45,3 +47,22 @@ def test_an_unknown_part_is_refused_with_the_names_of_the_others() -> None:
 
     assert done.returncode == 2
     assert "there is no part fan-out: fanout, growth" in done.stderr
+
+
+def test_the_table_takes_its_place_in_the_readme(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"Before.\n{table.BEGIN}\nold\n{table.END}\nAfter.\n")
+    rows = [
+        Row("fan-out", "gateway", 8.25, "µs", "≤ 10", True),
+        Row("idle", "somebody else", 30, "kB"),
+        Row("idle", "gateway", 25, "kB", "≤ 24 kB", False),
+    ]
+    table.write_docs(rows, readme, tmp_path / "picture.png")
+
+    text = readme.read_text()
+    assert text.startswith("Before.\n<!-- benchmarks -->\n2")
+    assert text.endswith("|\n<!-- /benchmarks -->\nAfter.\n")
+    assert "| fan-out: gateway | 8.25 µs | ≤ 10 | yes |" in text
+    assert "| idle: gateway | 25 kB | ≤ 24 kB | **no** |" in text
+    assert "old" not in text
+    assert "somebody else" not in text

@@ -12,7 +12,7 @@ from gateway.domain.stream import Event, Extent, Inbox, Position
 from gateway.realtime.connection import Connection
 from gateway.realtime.framing import Burst, Frame, frame
 from gateway.realtime.hub import Hub
-from gateway.realtime.outlet import WRITE_LIMIT_BYTES
+from gateway.realtime.outlet import MAX_BURST_BYTES, WRITE_LIMIT_BYTES
 
 BOX = Inbox(12)
 
@@ -39,7 +39,7 @@ class Outlet:
         self.wrote.set()
 
     def offer(self, burst: Burst) -> bool:
-        if self.load > WRITE_LIMIT_BYTES:
+        if self.load > WRITE_LIMIT_BYTES or len(burst) > MAX_BURST_BYTES:
             return False
         self.write(burst)
         return True
