@@ -99,7 +99,7 @@ class DiskSpool:
             logger.error("spool.unusable file=%s reason=%s", self.path, error.message)
         else:
             logger.log(
-                logging.WARNING if waiting else logging.INFO,
+                logging.WARNING if waiting else logging.DEBUG,
                 "spool.opened file=%s waiting=%d",
                 self.path,
                 waiting,

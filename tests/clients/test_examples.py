@@ -48,6 +48,7 @@ async def test_the_python_example_prints_what_arrives(gateway: Running, writer: 
         assert (await says.readline()).startswith(b"live at {'0': ")
         await insert_message(writer, 12, message_text="hello from the shop")
 
+        assert (await says.readline()).startswith(b"live at {'0': ")  # now with the inbox that has come into being
         assert await says.readline() == b"message.created 12 hello from the shop\n"
 
 
@@ -57,4 +58,5 @@ async def test_the_bare_example_prints_the_frames(gateway: Running, writer: asyn
         await insert_message(writer, 12)
 
         assert kinds == ["welcome", "subscribed"]
+        assert json.loads(await says.readline())["type"] == "subscribed"  # the inbox that has come into being
         assert json.loads(await says.readline())["event"] == "message.created"
