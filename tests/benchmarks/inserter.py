@@ -1,7 +1,7 @@
 """Commits messages at a steady rate, whatever becomes of them: `inserter DSN TABLE RATE SECONDS INBOXES FIRST`.
 
-TABLE is `messages`, or `bare` for the table of the bare measurement. Prints, when done, the moment (CLOCK_MONOTONIC) at
-which each insert was due. Latency counts from then: a sender that waits for a slow server would hide it.
+TABLE is `messages`, or `bare` for the table of the bare measurement. Prints, when done, the moments (CLOCK_MONOTONIC)
+at which each insert was begun and committed.
 """
 
 import asyncio
@@ -25,13 +25,14 @@ async def main(dsn: str, table: str, rate: float, seconds: float, inboxes: int, 
     statement = await connection.prepare(_MESSAGES if table == "messages" else _BARE)
     await asyncio.sleep(0.2)
     began = time.monotonic()
-    moments: list[float] = []
+    moments: list[tuple[float, float]] = []
     for number in range(int(rate * seconds)):
         due = began + number / rate
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        moments.append(max(due, time.monotonic()))
         # A timer that wakes late is no one's latency but its own.
+        start = max(due, time.monotonic())
         await statement.fetch(f"S{time.time_ns()}", text(first + number, 60), number % inboxes + 1)
+        moments.append((start, time.monotonic()))
     await connection.close()
     sys.stdout.write("inserted " + json.dumps(moments) + "\n")
 
