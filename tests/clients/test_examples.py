@@ -48,7 +48,9 @@ async def test_the_python_example_prints_what_arrives(gateway: Running, writer: 
         assert (await says.readline()).startswith(b"live at {'0': ")
         await insert_message(writer, 12, message_text="hello from the shop")
 
-        assert (await says.readline()).startswith(b"live at {'0': ")  # now with the inbox that has come into being
+        assert (await says.readline()).startswith(
+            b"live at {'0': "
+        )  # now with the inbox that has come into being
         assert await says.readline() == b"message.created 12 hello from the shop\n"
 
 
