@@ -234,8 +234,8 @@ class DiskSpool:
         def job(db: sqlite3.Connection) -> None:
             for number, session, lanes in taken:
                 db.execute("DELETE FROM lanes WHERE entry = ?", (number,))
-                rows = [(session, lane, number) for lane in lanes]
-                db.executemany("INSERT INTO lanes (session, lane, entry) VALUES (?, ?, ?)", rows)
+                # It may have been written and removed meanwhile: then its lanes would be held for ever.
+                db.executemany(_HOLD, [(session, lane, number, number) for lane in lanes])
 
         await self._writer.put(job)
 
@@ -261,6 +261,11 @@ def _row(item: Delivery, lanes: Collection[str]) -> Row:
     at = (item.received_at - _EPOCH) // timedelta(microseconds=1)
     return item.session_id, at, orjson.dumps(item.body), lanes
 
+
+_HOLD = """
+INSERT INTO lanes (session, lane, entry)
+SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM entries WHERE id = ?)
+"""
 
 _PAGE = """
 SELECT id, session, received_at, body,

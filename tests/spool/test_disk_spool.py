@@ -54,6 +54,16 @@ async def test_what_comes_during_a_write_shares_the_next_one(
     assert len(sizes) < 20
 
 
+async def test_what_is_gone_from_it_holds_nothing_any_more(open_spool: Opener) -> None:
+    spool = await open_spool()
+    await keep(spool, "gone", "waits", lanes=frozenset({"=K"}))
+    gone, _ = await spool.page(0)
+    await spool.remove([gone.id])
+    await spool.hold([(gone.id, gone.session_id, {"*messages"})])
+
+    assert spool.held(12, {"*messages", "=K"}) == {"=K"}
+
+
 async def test_a_webhook_counts_as_held_from_the_moment_it_is_handed_over(open_spool: Opener) -> None:
     spool = await open_spool()
     kept = spool.append([(delivery("a"), frozenset({"=K"}))])
