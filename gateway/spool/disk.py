@@ -39,6 +39,9 @@ RESERVE_BYTES = 16 * 1024**2
 
 COMPLAIN_EVERY_S = 10.0
 
+PROBE_S = 2.0
+"""How long a disk that is asked whether it takes something again may take to answer."""
+
 PAGE_COUNT = 128
 PAGE_BYTES = 4 * 1024**2
 """How much the replay reads at once; at least one webhook."""
@@ -136,7 +139,8 @@ class DiskSpool:
         def settle(done: asyncio.Future[None]) -> None:
             self._pending.subtract(keys)
             self._pending += Counter()  # without those that are zero
-            error = None if done.cancelled() else done.exception()
+            # Cancelled: nobody waits for it any more, and its sender has been told to come again.
+            error = _unanswered() if done.cancelled() else done.exception()
             if not isinstance(error, Full):
                 self.refusal = str(error) if error else None
             (REFUSED if error else SPOOLED).inc(len(rows))
@@ -163,7 +167,10 @@ class DiskSpool:
             db.execute("UPDATE totals SET entries = entries")
 
         try:
-            await self._writer.put(job)
+            async with asyncio.timeout(PROBE_S):
+                await self._writer.put(job)
+        except TimeoutError:
+            self.refusal = _unanswered().message
         except GatewayError as error:
             self.refusal = error.message
         else:
@@ -255,6 +262,10 @@ class DiskSpool:
 
     async def tidy(self) -> None:
         await self._writer.tidy()
+
+
+def _unanswered() -> Refused:
+    return Refused("The spool refuses (its disk does not answer). Send it again.", retry_after_s=5)
 
 
 def _row(item: Delivery, lanes: Collection[str]) -> Row:

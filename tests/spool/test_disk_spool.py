@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import threading
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 
 from gateway.domain.errors import ConfigError, Unavailable
 from gateway.services.spooled import Spooled
+from gateway.spool import disk
 from gateway.spool.disk import DiskSpool
 from gateway.spool.file import SpoolFile
 from tests.spool.conftest import Opener
@@ -161,6 +163,35 @@ async def test_a_disk_without_room_is_said_to_be_full_and_asked_again(
 
     assert spool.complaint() is None
     await keep(spool, "a")
+
+
+async def test_a_disk_that_does_not_answer_is_said_so_and_asked_again(
+    open_spool: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "PROBE_S", 0.05)
+    answers = threading.Event()
+    run = SpoolFile.run
+
+    def hung(file: SpoolFile, jobs: list[object]) -> object:
+        answers.wait()
+        return run(file, jobs)  # type: ignore[arg-type]
+
+    spool = await open_spool()
+    monkeypatch.setattr(SpoolFile, "run", hung)
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):  # as ingest waits for it
+                await keep(spool, "a")
+        assert "does not answer" in (spool.complaint() or "")
+        assert spool.held(12, ALL) == frozenset(), "its sender comes again, and need not follow it"
+        await spool.probe()
+        assert "does not answer" in (spool.complaint() or "")
+    finally:
+        answers.set()
+    monkeypatch.setattr(disk, "PROBE_S", 10.0)
+    await spool.probe()
+
+    assert spool.complaint() is None
 
 
 async def test_a_write_that_the_disk_refuses_loses_nothing_that_was_there(open_spool: Opener) -> None:
