@@ -41,7 +41,7 @@ class SpoolReader:
             if version == self._empty_at:
                 return 0, 0
             count, size = db.execute("SELECT entries, bytes FROM totals").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._complain(error)
             return 0, 0
         self._empty_at = None if count else version
@@ -59,7 +59,7 @@ class SpoolReader:
         try:
             found = self._connection().execute(query, [session_id, *([] if is_many else lanes)])
             return frozenset(row[0] for row in found)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._complain(error)
             return frozenset()
 
@@ -78,7 +78,7 @@ class SpoolReader:
             self._db.execute("PRAGMA query_only = ON")
         return self._db
 
-    def _complain(self, error: sqlite3.Error) -> None:
+    def _complain(self, error: Exception) -> None:
         now = time.monotonic()
         if now - self._complained_at > COMPLAIN_EVERY_S:
             self._complained_at = now

@@ -1,5 +1,6 @@
 """A damaged spool is set aside with one line, what can be read of it is carried over, and nothing is held up."""
 
+import errno
 import logging
 import os
 import sqlite3
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.spool import reader
 from gateway.spool.disk import DiskSpool
 from tests.spool.conftest import Opener
 from tests.spool.support import ALL, delivery, keep, names, numbered
@@ -127,3 +129,18 @@ async def test_spools_of_other_databases_are_left_alone(open_spool: Opener) -> N
         assert await names(spool) == []
     finally:
         await other.close()
+
+
+async def test_a_folder_that_cannot_be_looked_at_stops_nobody(
+    open_spool: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = await open_spool()
+
+    def stale(path: Path) -> int:
+        raise OSError(errno.ESTALE, "stale file handle")
+
+    monkeypatch.setattr(reader, "inode_of", stale)
+
+    assert spool.is_empty()
+    assert spool.held(12, ALL) == frozenset()
+    assert spool.count() == 0
