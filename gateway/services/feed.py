@@ -90,6 +90,8 @@ class Feed:
         """They have moved, and nobody here follows them: read when somebody comes, or after UNREAD_S."""
         self._unread_at = 0.0
         self._all_dirty = True
+        self._looked_at = 0.0
+        """When all inboxes were looked at last, whatever bells said."""
         self._wake = asyncio.Event()
         self._reading = asyncio.Lock()
 
@@ -122,6 +124,7 @@ class Feed:
 
     async def run(self) -> None:
         failures = 0
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 async with asyncio.timeout(min(self._tick_s, UNREAD_S) if self._unread else self._tick_s):
@@ -129,7 +132,8 @@ class Feed:
             except TimeoutError:
                 if self._awake is not None and not self._awake.is_set():
                     continue
-                self._all_dirty = not self._unread
+            if loop.time() - self._looked_at >= self._tick_s:  # also while other bells ring all the time
+                self._all_dirty = True
             try:
                 await self._read(self._overdue())
                 failures = 0
@@ -181,6 +185,7 @@ class Feed:
             try:
                 if everything:
                     await self._look_at(await self._extents(), [])
+                    self._looked_at = asyncio.get_running_loop().time()
                 elif asked or any(map(self._is_wanted, dirty)):
                     await self._read_inboxes(sorted(dirty))
                 elif dirty:

@@ -177,6 +177,30 @@ async def test_the_hub_is_told_after_a_moment_where_unread_inboxes_stand(
     assert hub.published == {}
 
 
+async def test_a_lost_bell_is_made_up_for_also_while_others_ring_all_the_time(store: Store, hub: Hub) -> None:
+    feed = Feed(store, hub, tick_s=0.1)
+    for inbox in (1, 2):
+        store.append(inbox)
+    hub.followed = {1}
+    await feed.open()
+    async with running(feed):
+        store.append(1)  # its bell is lost
+
+        async def ring_others() -> None:
+            while True:
+                store.append(2)
+                feed.ring("2")
+                await asyncio.sleep(0.01)
+
+        others = asyncio.create_task(ring_others(), name="others")
+        try:
+            await hub.reaches(1, 2)
+        finally:
+            others.cancel()
+
+    assert hub.published == {1: [2]}
+
+
 async def test_an_inbox_that_was_never_seen_is_looked_at_whoever_follows(
     feed: Feed, store: Store, hub: Hub
 ) -> None:
