@@ -104,11 +104,19 @@ class Ingest:
             await self._wait_for_handover()
         batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
         direct, following = [], []
+        taken: set[tuple[int, str]] = set()
+        """Lanes of those who follow: the spool does not know of them yet."""
         for waiting in batch:
+            session_id, lanes = waiting.session_id, waiting.lanes
             if self._apart.is_ahead_of(waiting):
                 self._apart.add(waiting, "row")
-            elif not is_empty and (behind := self._spool.held(waiting.session_id, waiting.lanes)):
-                following.append((waiting, _held(waiting, "row") | behind))
+            elif not is_empty and (
+                behind := self._spool.held(session_id, lanes)
+                | {lane for lane in lanes if (session_id, lane) in taken}
+            ):
+                held = _held(waiting, "row") | behind
+                taken.update((session_id, lane) for lane in held)
+                following.append((waiting, held))
             else:
                 direct.append(waiting)
         self._keep(following)

@@ -151,6 +151,20 @@ async def test_what_waited_behind_a_locked_row_is_written_after_it() -> None:
 
 
 @virtual_time
+async def test_who_follows_the_spool_is_followed_in_its_other_lanes_too() -> None:
+    store, spool = Moody(), MemorySpool()
+    spool.entries.append((about("held", "K"), frozenset({"=K"})))
+    both = Delivery(12, AT, {}, Reading("both", (MessageDeleted("K", AT), MessageDeleted("L", AT))))
+    async with running(store, spool=spool) as ingest:
+        batch = [ingest.submit(item) for item in (both, about("after", "L"), about("other", "M"))]
+        answers = await asyncio.gather(*batch)
+
+    assert answers[:2] == ["spooled"] * 2
+    assert answers[2] != "spooled"
+    assert spool.names == ["held", "both", "after"]
+
+
+@virtual_time
 async def test_a_locked_table_holds_the_messages_of_its_sessions_and_their_order_is_kept() -> None:
     store, spool = Moody(), MemorySpool()
     store.table_locked = True
