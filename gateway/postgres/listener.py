@@ -136,8 +136,9 @@ class Listener:
             self._awake.clear()
             self._is_up.clear()
             logger.info("listener.asleep")
-            await self._let_go()
+            # Before anything is waited for: somebody may wake us meanwhile, and the next connection is not lost.
             self._lost.set()
+            await self._let_go()
 
     def wake(self) -> None:
         """Connects again if it sleeps. Never waits."""
@@ -182,9 +183,13 @@ class Listener:
         except BaseException:
             connection.terminate()
             raise
-        connection.add_termination_listener(lambda _: self._lost.set())
+        connection.add_termination_listener(self._on_terminated)
         self._connection = connection
         self._watchdog.guard(connection)
+
+    def _on_terminated(self, connection: Any) -> None:
+        if connection is self._connection:  # not one that was let go of, and ends only now
+            self._lost.set()
 
     async def _watch(self) -> None:
         """Probes until something is wrong, and then returns or raises."""

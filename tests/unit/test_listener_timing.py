@@ -156,3 +156,30 @@ def test_the_pauses_start_anew_once_a_connection_has_held(monkeypatch: pytest.Mo
 def test_a_back_off_is_at_least_half_of_its_longest() -> None:
     assert [back_off_s(failures, 1.0) for failures in range(7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     assert [back_off_s(failures, 0.0) for failures in (0, 5, 10_000)] == [0.125, 2.5, 2.5]
+
+
+def test_who_wakes_it_while_it_lets_go_waits_for_nothing_and_keeps_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hangs(sql: str, *arguments: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    @virtual_time
+    async def scenario() -> None:
+        for step in range(20):  # at every moment of its round
+            wire = Wire()
+            async with listening(wire, monkeypatch) as (listener, downs):
+                await asyncio.sleep(20 + step * 0.2)
+                monkeypatch.setattr(wire.connections[0], "execute", hangs)
+                falling_asleep = asyncio.create_task(listener.sleep(), name="sleep")
+                await asyncio.sleep(0.05)
+                listener.wake()
+                await asyncio.sleep(0.5)
+                assert listener.is_up
+                await falling_asleep
+                await asyncio.sleep(30)
+
+                assert downs == []
+                assert len(wire.connections) == 2
+
+    scenario()
