@@ -1,5 +1,6 @@
 """However much is written, and in whatever portions: what a client that reads nothing costs stays under 256 KiB."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,8 @@ import asyncpg
 import pytest
 
 from gateway.realtime.framing import Burst
-from gateway.realtime.outlet import Outlet
+from gateway.realtime.outlet import AsgiOutlet, Outlet
+from gateway.realtime.server import TransportOutlet
 from tests.realtime.live import connection_of, heard, offs_of, sluggish
 from tests.running import Running
 
@@ -15,19 +17,23 @@ KIB = 1024
 BOUND = 256 * KIB
 
 
-def peak_of(outlet: Outlet, patch: pytest.MonkeyPatch) -> list[int]:
-    """What is buffered after each write, as it goes."""
-    written: list[int] = []
-    for way in ("write", "offer"):
-        patch.setattr(type(outlet), way, noting(getattr(type(outlet), way), outlet, written))
+Peaks = dict[Outlet, list[int]]
+
+
+@pytest.fixture
+def peaks(monkeypatch: pytest.MonkeyPatch) -> Peaks:
+    """What each outlet has buffered after each write, as it goes. Made before the connections, which keep the ways."""
+    written: Peaks = defaultdict(list)
+    for kind in (TransportOutlet, AsgiOutlet):
+        for way in ("write", "offer"):
+            monkeypatch.setattr(kind, way, noting(getattr(kind, way), written))
     return written
 
 
-def noting(way: Callable[[Outlet, Burst], Any], outlet: Outlet, written: list[int]) -> Callable[..., Any]:
-    def noted(self: Outlet, burst: Burst) -> Any:
+def noting(way: Callable[[Any, Burst], Any], written: Peaks) -> Callable[..., Any]:
+    def noted(self: Any, burst: Burst) -> Any:
         answer = way(self, burst)
-        if self is outlet:
-            written.append(self.buffered())
+        written[self].append(self.buffered())
         return answer
 
     return noted
@@ -46,11 +52,11 @@ async def storm(writer: asyncpg.Connection, name: str, rows: int, size: int) -> 
 
 @pytest.mark.parametrize(("rows", "size"), [(4000, 10), (2000, 900), (150, 30_000)])
 async def test_one_transaction_of_many_rows(
-    live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
+    peaks: Peaks, live: Running, writer: asyncpg.Connection, rows: int, size: int
 ) -> None:
     async with sluggish(live) as deaf:
         await deaf.subscribe("inbox:12")
-        written = peak_of(connection_of(live, deaf.name).outlet, monkeypatch)
+        written = peaks[connection_of(live, deaf.name).outlet]
         for number in range(3):
             await storm(writer, f"S{number}-", rows, size)
         await heard(live, 12, 3 * rows)
@@ -60,14 +66,14 @@ async def test_one_transaction_of_many_rows(
 
 
 async def test_a_long_replay_begun_and_never_read(
-    live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    peaks: Peaks, live: Running, writer: asyncpg.Connection
 ) -> None:
     async with live.socket() as socket:
         epoch = (await socket.subscribe("inbox:12"))["epoch"]
     await storm(writer, "S", 4000, 300)
     await heard(live, 12, 4000)
     async with sluggish(live) as deaf:
-        written = peak_of(connection_of(live, deaf.name).outlet, monkeypatch)
+        written = peaks[connection_of(live, deaf.name).outlet]
         await deaf.send(type="subscribe", ref="1", topic="inbox:12", after={"off": 0, "epoch": epoch})
         await deaf.next("event", lambda frame: frame["off"] == 1)
         await storm(writer, "T", 500, 300)
