@@ -88,7 +88,9 @@ def is_within(after: Position, known: Position) -> bool:
     return after.epoch == known.epoch and 0 <= after.off <= known.off
 
 
-_STATUS_COLUMNS = frozenset({"status", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"})
+_STATUS_COLUMNS = frozenset(
+    {"status", "status_at", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"}
+)
 
 
 def event_name(event: Event) -> EventName:

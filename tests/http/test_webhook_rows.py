@@ -235,3 +235,19 @@ async def test_a_change_of_a_message_that_is_not_here_is_ignored_with_a_reason(
     assert "not here" in entry["reason"]
     row = await shop.row()
     assert (row["message_text"], row["deleted_at"]) == ("Hello", None)
+
+
+async def test_a_delivery_state_that_moves_is_told_as_a_status(shop: Shop) -> None:
+    async with shop.gateway.socket() as socket:
+        await socket.subscribe("inbox:12")
+        await shop.take(sent(), 12)
+        told = [await socket.next("event")]
+        for number in (3, 4):
+            await shop.take(moved(number), 12)
+            told.append(await socket.next("event"))
+
+    assert [(frame["event"], frame["data"]["status"]) for frame in told] == [
+        ("message.created", "sent"),
+        ("message.status", "delivered"),
+        ("message.status", "read"),
+    ]
