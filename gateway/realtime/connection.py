@@ -39,7 +39,19 @@ class Subscription:
     name: str
     cursors: dict[int, Cursor] = field(default_factory=dict)
     is_announced: bool = False
+    is_answered: bool = False
+    """Whether its ref has been; announced again after a reset, it has been already."""
     untold: list[int] = field(default_factory=list)
+    unanswered: list[str | None] = field(default_factory=list)
+    """Refs of earlier wishes for the same topic that had no answer yet: this one's is theirs, too."""
+
+    @property
+    def refs(self) -> list[str | None]:
+        return [*self.unanswered, self.ref]
+
+    def note_answered(self) -> None:
+        self.is_answered = True
+        self.unanswered = []
 
 
 class Connection(Follower):
@@ -83,6 +95,8 @@ class Connection(Follower):
         """Subscribes to a stream topic from these positions; `subscribed` is sent once all are LIVE."""
         subscription = Subscription(ref, name)
         previous = self._subscriptions.get(name)
+        if previous is not None and not previous.is_answered:
+            subscription.unanswered = [*previous.unanswered, previous.ref]
         self._subscriptions[name] = subscription
         for inbox, start in starts.items():
             self._point(subscription, inbox, start)
@@ -245,7 +259,9 @@ class Connection(Follower):
                 (item,) = cursors
                 self._told[item.inbox] = item.off
                 top = Position(item.off, item.epoch)
-                self.reply(protocol.subscribed(subscription.ref, subscription.name, top))
+                for ref in subscription.refs:
+                    self.reply(protocol.subscribed(ref, subscription.name, top))
+                subscription.note_answered()
 
     def _tell_tops(self, subscription: Subscription) -> None:
         """The next frame of `subscribed`: each top as it is at this moment, which is what has been sent."""
@@ -253,4 +269,7 @@ class Connection(Follower):
         told = [subscription.cursors[name] for name in reversed(names) if name in subscription.cursors]
         self._told.update({item.inbox: item.off for item in told})
         tops = {item.inbox: Position(item.off, item.epoch) for item in told}
-        self.reply(protocol.subscribed_all(subscription.ref, tops, has_more=bool(subscription.untold)))
+        for ref in subscription.refs:
+            self.reply(protocol.subscribed_all(ref, tops, has_more=bool(subscription.untold)))
+        if not subscription.untold:
+            subscription.note_answered()

@@ -108,10 +108,17 @@ class Follower(ABC):
                     self._catcher = None  # before: what is announced may leave something to be sent
                     self._announce()
                     return
+                knows_all = True
                 for cursor in behind:
-                    await self._advance(cursor)
+                    try:
+                        knows_all &= await self._advance(cursor)
+                    except StoreUnavailable:
+                        knows_all = False
+                        break
                     await wait_until_read(self.outlet)
                 self._announce()
+                if not knows_all:  # once for all of them: who follows hundreds would wait for minutes
+                    await asyncio.sleep(RETRY_S)
         except ConnectionError:
             pass  # the receiving side of this connection notices, too
         except TimeoutError:
@@ -120,28 +127,24 @@ class Follower(ABC):
             logger.exception("connection.catch_up_failed connection=%s", self.name)
             self.close(1011, "internal error")
 
-    async def _advance(self, cursor: Cursor) -> None:
-        """One page of one inbox, or LIVE, or a reset."""
+    async def _advance(self, cursor: Cursor) -> bool:
+        """One page of one inbox, or LIVE, or a reset; False: to be asked again in a moment. Raises StoreUnavailable."""
         if not self._has(cursor):
-            return
+            return True
         known = self._hub.position(cursor.inbox)
         assert known is not None  # the hub forgets no inbox
         before = Position(cursor.off, cursor.epoch)
         if cursor.epoch != known.epoch:
             self._reset(cursor, "epoch_changed", known)
-            return
+            return True
         if self._hub.go_live(cursor):
-            return
-        try:
-            page = await next_page(self._hub, self._streams, cursor)
-        except StoreUnavailable:
-            page = None
+            return True
+        page = await next_page(self._hub, self._streams, cursor)
         if page is None:
-            await asyncio.sleep(RETRY_S)
-            return
+            return False
         # Unsubscribed or subscribed anew while we were reading: the page is not wanted any more.
         if not self._has(cursor) or Position(cursor.off, cursor.epoch) != before:
-            return
+            return True
         if isinstance(page, Lost):
             self._reset(cursor, page.reason, page.position)
         else:
@@ -149,6 +152,7 @@ class Follower(ABC):
             if burst is not None:
                 self.outlet.write(burst)
             cursor.off = page[-1][0]
+        return True
 
     def _reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
         cursor.start_from(position)

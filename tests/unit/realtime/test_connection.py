@@ -1,12 +1,15 @@
 """A connection's cursors: what happens between a question to the store and its answer."""
 
+import asyncio
+
 import pytest
 
 from gateway.domain.access import Principal, Role
-from gateway.domain.stream import Extent, Position, Standing
+from gateway.domain.stream import Extent, Inbox, Position, Standing
 from gateway.realtime import follower
 from gateway.realtime.framing import frame
 from gateway.realtime.tail import TAIL_EVENTS
+from tests.clock import now, virtual_time
 from tests.unit.realtime.connection_fakes import BOX, FROM_START, House
 
 
@@ -48,9 +51,9 @@ async def test_a_page_that_comes_after_starting_anew_is_not_sent_twice() -> None
     await house.streams.asked.wait()
     house.connection.follow("2", "inbox:12", {BOX: Position(1, "e1")})
     house.streams.answer.set()
-    await house.outlet.has("subscribed")
+    await house.outlet.has("subscribed", 2)
 
-    assert house.outlet.seen() == [2, 3, "subscribed"]
+    assert house.outlet.seen() == [2, 3, "subscribed", "subscribed"]
     assert house.outlet.frames[-1]["ref"] == "2"
 
 
@@ -104,6 +107,39 @@ async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing() -> No
     await house.outlet.has("subscribed")
 
     assert house.outlet.seen() == [1, 2, 3, 4, "subscribed"]
+
+
+@virtual_time
+async def test_a_value_that_waits_is_sent_soon_however_many_inboxes_cannot_be_read() -> None:
+    follower.RETRY_S = 1.0
+    house = House(3)
+    house.streams.is_away = True
+    boxes = [Inbox(number) for number in range(100, 150)]
+    for box in boxes:
+        house.hub.advance(box, Extent(3, 0, "e1"))
+    house.connection.follow("1", "inbox:*", dict.fromkeys(boxes, Position(0, "e1")))
+    await asyncio.sleep(2.5)
+    house.outlet.load = 10**6
+    house.connection.send_state(("session:7", 7, "session"), frame({"type": "state"}), None)
+    house.outlet.read_all()
+    begin = now()
+    await house.outlet.has("state")
+
+    assert now() - begin <= 1.0
+    house.connection.end()
+
+
+async def test_two_wishes_for_the_same_topic_are_both_answered() -> None:
+    house = House(3)
+    house.streams.answer.clear()
+    house.connection.follow("1", "inbox:12", FROM_START)
+    house.connection.follow("2", "inbox:12", FROM_START)
+    house.streams.answer.set()
+    await house.outlet.has("subscribed", 2)
+    house.connection.follow("3", "inbox:12", FROM_START)
+    await house.outlet.has("subscribed", 3)
+
+    assert [item["ref"] for item in house.outlet.frames if item["type"] == "subscribed"] == ["1", "2", "3"]
 
 
 async def test_a_full_outlet_gets_nothing_and_then_all_of_it() -> None:
