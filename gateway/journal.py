@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -42,6 +43,7 @@ def show_list(
     embedded: Embedded = None,
 ) -> None:
     """What went wrong, newest first."""
+    context.obj = (data_dir, embedded)  # given here, they are meant for the subcommand as well
     if context.invoked_subcommand is None:
         settings = read_settings(data_dir=data_dir, embedded=embedded)
         run(_list(settings, _wanted(outcome, session), limit))
@@ -49,16 +51,18 @@ def show_list(
 
 @journal.command()
 def show(
+    context: typer.Context,
     number: Annotated[int, typer.Argument(help="Number of the entry.", min=1)],
     data_dir: DataDir = None,
     embedded: Embedded = None,
 ) -> None:
     """One webhook with its body, as JSON."""
-    run(_show(read_settings(data_dir=data_dir, embedded=embedded), number))
+    run(_show(_settings(context, data_dir, embedded), number))
 
 
 @journal.command()
 def retry(
+    context: typer.Context,
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of entries.", min=1)] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
     unknown: Annotated[bool, typer.Option("--unknown", help="All that were unknown.")] = False,
@@ -70,11 +74,18 @@ def retry(
     words = [word for word, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
     if bool(numbers) == bool(words):
         raise ConfigError("Name the entries to process again, or give --failed or --unknown.")
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = _settings(context, data_dir, embedded)
     if numbers:
         run(_retry(settings, numbers))
     else:
         run(_retry_all(settings, _wanted(",".join(words), session)))
+
+
+def _settings(context: typer.Context, data_dir: Path | None, embedded: bool | None) -> Settings:
+    before_it = context.obj or (None, None)
+    return read_settings(
+        data_dir=data_dir or before_it[0], embedded=before_it[1] if embedded is None else embedded
+    )
 
 
 def _wanted(outcome: str, session: int | None) -> Wanted:

@@ -150,8 +150,10 @@ class Client:
     ) -> None:
         assert self._task is not None
         self._task.cancel()
-        await asyncio.wait([self._task])
-        self._finish(Closed(1000, "the client was closed"))
+        try:
+            await asyncio.wait([self._task])
+        finally:  # also when we are cancelled: somebody may still iterate
+            self._finish(Closed(1000, "the client was closed"))
 
     async def _run(self) -> None:
         try:

@@ -100,6 +100,8 @@ def _loads(raw: bytes) -> Any:
 
 def _number(text: str) -> int | float:
     # As orjson reads it: what it reads here it must be able to write again.
+    if len(text) > 20:  # `int` refuses thousands of digits
+        return float(text)
     value = int(text)
     return value if -(2**63) <= value < 2**64 else float(text)
 

@@ -87,7 +87,7 @@ class Hub:
         try:
             reached = -1
             while stream.news and stream.off != reached:
-                reached = stream.off
+                reached, epoch = stream.off, stream.epoch
                 for encode in tuple(stream.news):
                     # A connection that fails may leave while we walk over them.
                     for some in steps(tuple(stream.cursors.get(encode, ()))):
@@ -96,6 +96,9 @@ class Hub:
                             break
                         self._deliver(stream, some, news)
                         yield
+                if stream.epoch != epoch:
+                    reached = -1  # an offset of the history before: what has come since is walked anew
+                    continue
                 for news in stream.news.values():
                     news.drop(reached)
         finally:

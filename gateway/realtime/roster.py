@@ -96,11 +96,11 @@ class Roster:
         member.outlet.settle()
         slot = min(self._beats, key=len)
         self.open.add(member)
-        slot.add(member)
         code = 1006
         try:
             await self._rouse()
             greet()
+            slot.add(member)  # not sooner: nothing comes before the greeting
             while True:
                 message = await socket.receive()
                 if message["type"] == "websocket.disconnect":

@@ -39,6 +39,9 @@ RESERVE_BYTES = 16 * 1024**2
 
 COMPLAIN_EVERY_S = 10.0
 
+MAX_BACKLOG = 256
+"""Writes that may wait for a disk that does not answer, each of a batch of webhooks."""
+
 PROBE_S = 2.0
 """How long a disk that is asked whether it takes something again may take to answer."""
 
@@ -132,6 +135,9 @@ class DiskSpool:
 
     def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
         rows = [_row(item, lanes) for item, lanes in entries]
+        if self._writer.backlog >= MAX_BACKLOG:
+            # Their senders come again; what a disk that hangs leaves lying here is memory.
+            return self._refuse_now(len(rows))
         keys = Counter((row[0], lane) for row in rows for lane in row[3])
         self._pending.update(keys)
         done: asyncio.Future[None] = self._writer.put(lambda db: self._insert(db, rows))
@@ -151,6 +157,15 @@ class DiskSpool:
 
         done.add_done_callback(settle)
         return done
+
+    def _refuse_now(self, webhooks: int) -> asyncio.Future[None]:
+        error = _unanswered()
+        self.refusal = error.message
+        REFUSED.inc(webhooks)
+        self._complain(webhooks, error)
+        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        refused.set_exception(error)
+        return refused
 
     def complaint(self) -> str | None:
         """Why it would not take a webhook now, in words; None if it would."""
@@ -308,7 +323,7 @@ def _locked_file(path: Path) -> Iterator[int]:
 def _try_lock(descriptor: int, how: int, *, keep: bool) -> bool:
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # held by another process, or a file system without locks
         return False
     if not keep:
         fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -30,6 +30,11 @@ class SpoolWriter:
         self._jobs.put((job, done))
         return done
 
+    @property
+    def backlog(self) -> int:
+        """Jobs that wait for the disk."""
+        return self._jobs.qsize()
+
     def tidy(self) -> asyncio.Future[Any]:
         return self.put(_nothing)
 

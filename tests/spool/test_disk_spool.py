@@ -13,7 +13,7 @@ from gateway.domain.errors import ConfigError, Unavailable
 from gateway.services.spooled import Spooled
 from gateway.spool import disk
 from gateway.spool.disk import DiskSpool
-from gateway.spool.file import SpoolFile
+from gateway.spool.file import Refused, SpoolFile
 from tests.spool.conftest import Opener
 from tests.spool.support import ALL, AT, delivery, keep, name_of, names, numbered, remove_all
 
@@ -64,6 +64,31 @@ async def test_what_is_gone_from_it_holds_nothing_any_more(open_spool: Opener) -
     await spool.hold([(gone.id, gone.session_id, {"*messages"})])
 
     assert spool.held(12, {"*messages", "=K"}) == {"=K"}
+
+
+async def test_a_disk_that_hangs_is_not_handed_more_than_it_may_owe(
+    open_spool: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    run = SpoolFile.run
+
+    def slow(file: SpoolFile, jobs: list[object]) -> object:
+        answers.wait(20)
+        return run(file, jobs)  # type: ignore[arg-type]
+
+    spool = await open_spool()
+    monkeypatch.setattr(SpoolFile, "run", slow)
+    monkeypatch.setattr(disk, "MAX_BACKLOG", 3)
+    kept = [asyncio.ensure_future(keep(spool, f"{number}")) for number in range(50)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    refused = [task for task in kept if task.done() and isinstance(task.exception(), Refused)]
+    assert 40 <= len(refused) < 50
+    assert spool.complaint() is not None
+    answers.set()
+    await asyncio.wait(kept)
+
+    assert len(await names(spool)) == 50 - len(refused)
 
 
 async def test_a_webhook_counts_as_held_from_the_moment_it_is_handed_over(open_spool: Opener) -> None:
