@@ -112,7 +112,7 @@ def run_part(run: Run) -> None:
     limits = {f"{single / floor:.2f} × floor (≤ 1.6)": single <= 1.6 * floor}
     for name, share in (("Node ws", 1.0), ("Nchan", 1.25), ("Litestar channels", 1 / 3)):
         if name in peers:
-            limits[f"{single / peers[name]:.2f} × {name} (≤ {share:.2g})"] = single <= share * peers[name]
+            limits[f"{single / peers[name]:.2f} × {name} (≤ {share:.3g})"] = single <= share * peers[name]
     run.add(PART, "gateway", single, "µs", "; ".join(limits), is_met=all(limits.values()))
     run.add(
         PART,

@@ -40,7 +40,9 @@ def as_markdown(rows: Sequence[Row]) -> str:
             continue
         mark = {None: "", True: "yes", False: "**no**"}[row.is_met]
         note = f" ({row.note})" if row.note else ""
-        lines.append(f"| {row.part}: {row.name}{note} | {row.value:.3g} {row.unit} | {row.target} | {mark} |")
+        lines.append(
+            f"| {row.part}: {row.name}{note} | {_rounded(row.value)} {row.unit} | {row.target} | {mark} |"
+        )
     return "\n".join(lines)
 
 
@@ -99,3 +101,8 @@ def write_picture(rows: Sequence[Row], path: Path) -> bool:
         panel.margins(x=0.12)
     figure.savefig(path, dpi=120)
     return True
+
+
+def _rounded(value: float) -> str:
+    """Three digits; `:.3g` alone would print thousands as 1.99e+03."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -56,6 +56,7 @@ def test_the_table_takes_its_place_in_the_readme(tmp_path: Path) -> None:
         Row("fan-out", "gateway", 8.25, "µs", "≤ 10", True),
         Row("idle", "somebody else", 30, "kB"),
         Row("idle", "gateway", 25, "kB", "≤ 24 kB", False),
+        Row("webhooks", "gateway", 1994.8, "requests/s", "≥ 4", True),
     ]
     table.write_docs(rows, readme, tmp_path / "picture.png")
 
@@ -64,5 +65,6 @@ def test_the_table_takes_its_place_in_the_readme(tmp_path: Path) -> None:
     assert text.endswith("|\n<!-- /benchmarks -->\nAfter.\n")
     assert "| fan-out: gateway | 8.25 µs | ≤ 10 | yes |" in text
     assert "| idle: gateway | 25 kB | ≤ 24 kB | **no** |" in text
+    assert "| webhooks: gateway | 1,995 requests/s | ≥ 4 | yes |" in text
     assert "old" not in text
     assert "somebody else" not in text
