@@ -12,11 +12,11 @@ events have been handed to the hub.
 import asyncio
 import logging
 import random
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from gateway.domain.bells import inboxes_of
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.stream import Event, Extent, Inbox, Position
 
@@ -29,9 +29,6 @@ PAGE_BYTES = 96 * 1024
 TICK_S = 10.0
 UNREAD_S = 1.0
 """How long bells may ring for inboxes that nobody follows here, until the hub is told where they stand."""
-
-# Any role may NOTIFY. A number that bigint cannot hold would be refused by every later read.
-_BELL = re.compile(r"-?[0-9]{1,18}(,-?[0-9]{1,18})*")
 
 
 class StreamReader(Protocol):
@@ -97,10 +94,11 @@ class Feed:
 
     def ring(self, payload: str) -> None:
         """A bell from Postgres. Never waits; a payload we cannot read counts as `*`."""
-        if _BELL.fullmatch(payload):
-            self._dirty.update(int(name) for name in payload.split(","))
-        else:
+        numbers = inboxes_of(payload)
+        if numbers is None:
             self._all_dirty = True
+        else:
+            self._dirty.update(numbers)
         self._wake.set()
 
     def attend(self, inbox: int | None) -> None:

@@ -7,19 +7,17 @@ rotated one, so that session is fetched from upstream once (at most every 10 s) 
 import asyncio
 import hmac
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from gateway.domain.bells import sessions_of
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
 from gateway.domain.session import SessionSecrets
 from gateway.services.within import within
 
 logger = logging.getLogger(__name__)
 
-# Any role may NOTIFY. A number that bigint cannot hold would be refused by every later read.
-_BELL = re.compile(r"[0-9]{1,18}(,[0-9]{1,18})*")
 
 REFRESH_EVERY_S = 10.0
 KNOWN_S = 0.4
@@ -74,10 +72,7 @@ class Senders:
 
     def ring(self, payload: str) -> None:
         """A bell: whose key or secret changed. Never waits; a payload we cannot read counts as `*`."""
-        if _BELL.fullmatch(payload):
-            self.forget([int(name) for name in payload.split(",")])
-        else:
-            self.forget(None)
+        self.forget(sessions_of(payload))
 
     def forget(self, session_ids: Iterable[int] | None) -> None:
         """Keys of these sessions, or of any, changed: they are read again before the next webhook."""

@@ -9,13 +9,13 @@ Lifecycle: `open` reads all sessions; `run` re-reads those a bell names, and eve
 import asyncio
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.domain.bells import sessions_of
 from gateway.domain.errors import GatewayError, StoreUnavailable
 from gateway.domain.linking import MAX_CODES, Attempt
 from gateway.domain.session import Session, iso_utc, session_data
@@ -26,8 +26,6 @@ TICK_S = 10.0
 ENDED_SHOWN_S = 600.0
 """How long the end of an attempt stays visible, unless a new attempt begins."""
 
-# Any role may NOTIFY. A number that bigint cannot hold would be refused by every later read.
-_BELL = re.compile(r"[0-9]{1,18}(,[0-9]{1,18})*")
 
 Part = Literal["session", "link"]
 
@@ -92,10 +90,11 @@ class States:
 
     def ring(self, payload: str) -> None:
         """A bell: which sessions changed. Never waits; a payload we cannot read counts as `*`."""
-        if _BELL.fullmatch(payload):
-            self._dirty.update(int(name) for name in payload.split(","))
-        else:
+        numbers = sessions_of(payload)
+        if numbers is None:
             self._all_dirty = True
+        else:
+            self._dirty.update(numbers)
         self._wake.set()
 
     async def open(self) -> None:
