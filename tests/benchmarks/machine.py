@@ -1,5 +1,6 @@
 """What the machine gives: one core for the server, the other for the load, CPU time, memory, and open files (Linux)."""
 
+import functools
 import os
 import resource
 import statistics
@@ -12,8 +13,10 @@ import psutil
 WANTED_FILES = 20_000
 
 
+@functools.cache
 def cores() -> tuple[int, int]:
     """The server's core and everybody else's; the same one if there is only one."""
+    # Asked once: who has moved to one of them sees only that one from then on.
     usable = sorted(os.sched_getaffinity(0))
     return usable[-1], usable[0]
 

@@ -1,6 +1,7 @@
 """The benchmarks run. What they measure is not looked at: a busy machine has no figures worth a test."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,17 @@ def test_the_table_takes_its_place_in_the_readme(tmp_path: Path) -> None:
     assert "| webhooks: gateway | 1,995 requests/s | ≥ 4 | yes |" in text
     assert "old" not in text
     assert "somebody else" not in text
+
+
+def test_server_and_load_have_a_core_each_where_there_are_two() -> None:
+    script = (
+        "import os; from tests.benchmarks import machine; from tests.benchmarks.served import Served\n"
+        "os.sched_setaffinity(0, {machine.cores()[1]})\n"
+        "with Served(['sleep', '60']) as server: theirs = os.sched_getaffinity(server.pid)\n"
+        "print(len(theirs), theirs & os.sched_getaffinity(0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout == ("1 set()\n" if len(os.sched_getaffinity(0)) > 1 else "1 {0}\n")
