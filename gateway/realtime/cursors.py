@@ -59,17 +59,19 @@ class Stream:
     def __init__(self, off: int, epoch: str) -> None:
         self.off = off
         self.epoch = epoch
-        self.cursors: dict[Encoder, set[Cursor]] = {}
+        self.cursors: dict[Encoder, dict[Cursor, None]] = {}
+        """In the order in which they came, which is that of their objects in memory, ours and the kernel's: walking
+        over thousands of them in another one waits for memory all the way."""
         self.news: dict[Encoder, News] = {}
         self.is_walking = False
 
     def add(self, cursor: Cursor) -> None:
-        self.cursors.setdefault(cursor.encode, set()).add(cursor)
+        self.cursors.setdefault(cursor.encode, {})[cursor] = None
 
     def discard(self, cursor: Cursor) -> None:
         same = self.cursors.get(cursor.encode)
         if same is not None:
-            same.discard(cursor)
+            same.pop(cursor, None)
             if not same:
                 del self.cursors[cursor.encode]
 
