@@ -16,7 +16,8 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.linking import Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
 from gateway.doors import Jobs, Sockets, open_doors
-from gateway.ground import open_database, read_secret
+from gateway.folder import read_secret
+from gateway.ground import open_database
 from gateway.outside import open_outside
 from gateway.postgres.inbox import InboxTable
 from gateway.postgres.listener import Listener

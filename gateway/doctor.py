@@ -6,7 +6,6 @@ the public address and noted in the journal.
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -16,12 +15,12 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-import typer
 
 from gateway import ground
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.upkeep import WEBHOOK_PATH, WebhookFacts, judge_webhook
+from gateway.folder import read_secret
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.migration_files import read_migrations, sql_folder
 from gateway.postgres.pool import (
@@ -34,12 +33,10 @@ from gateway.postgres.pool import (
 )
 from gateway.postgres.sessions import SessionTable
 from gateway.services.account import AccountToken
-from gateway.settings import Settings, read_settings
-from gateway.terminal import DataDir, Embedded, out, run
+from gateway.settings import Settings
+from gateway.terminal import out
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.orders import PATIENT
-
-commands = typer.Typer()
 
 BELL_S = 5.0
 REQUEST_S = 10.0
@@ -74,16 +71,8 @@ class Finding:
     says: str
 
 
-@commands.command()
-def doctor(data_dir: DataDir = None, embedded: Embedded = None) -> None:
-    """Checks everything the gateway depends on, and explains. Exit code 1 if something is wrong."""
-    wrong: list[Finding] = []
-    run(_doctor(read_settings(data_dir=data_dir, embedded=embedded), wrong))
-    if wrong:
-        sys.exit(1)
-
-
-async def _doctor(settings: Settings, wrong: list[Finding]) -> None:
+async def report(settings: Settings, wrong: list[Finding]) -> None:
+    """Prints every finding, and adds to `wrong` those that are."""
     async with AsyncExitStack() as stack:
         async for finding in Checkup(settings, stack).findings():
             mark = "ok  " if finding.is_fine else "FAIL"
@@ -101,7 +90,7 @@ class Checkup:
 
     async def findings(self) -> AsyncIterator[Finding]:
         try:
-            secret = ground.read_secret(self._settings)
+            secret = read_secret(self._settings)
             yield self._secret(secret)
             dsn = await ground.open_database(self._settings, self._stack)
             direct = self._settings.listen_url or dsn

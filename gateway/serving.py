@@ -1,13 +1,10 @@
-"""From settings to an open port, and back: sockets, signals, uvicorn."""
+"""From settings to a gateway that serves, and back: port, signals, uvicorn."""
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
-import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Literal
 
@@ -15,7 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.app import Gateway
-from gateway.domain.errors import ConfigError
+from gateway.ending import Ending, ending_signals
+from gateway.port import address_of, bind
 from gateway.postgres.pool import quieten_lost_connections
 from gateway.realtime.server import GatewayWebSocketProtocol
 from gateway.settings import Settings
@@ -25,19 +23,6 @@ logger = logging.getLogger(__name__)
 GRACE_S = 8
 """How long requests may take to end after a signal, once the sockets are gone."""
 
-ONE_SIGNAL_S = 1.0
-"""Signals so close together are one: a service manager may send it to a worker and to its parent, who passes it
-on."""
-
-
-def ending_signals() -> list[signal.Signals]:
-    """What asks us to end: Ctrl-C, a service's stop, and the terminal being closed, unless `nohup` forbids that.
-
-    None may kill us outright: the embedded Postgres has a session of its own and would stay behind.
-    """
-    listed = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    return [number for number in listed if signal.getsignal(number) is not signal.SIG_IGN]
-
 
 class Server(uvicorn.Server):
     """uvicorn without its signal handling: it re-raises the signal when it is done, and a SIGTERM would then end
@@ -46,53 +31,6 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
-
-
-class Ending:
-    """The first signal says `stop`, a later one `hasten`."""
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.hasten = asyncio.Event()
-        self._first_at = 0.0
-
-    def on_signal(self) -> None:
-        now = time.monotonic()
-        if not self.stop.is_set():
-            self._first_at = now
-            self.stop.set()
-        elif now - self._first_at > ONE_SIGNAL_S:
-            self.hasten.set()
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket, before anything slow has started. Raises ConfigError if the port is not to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio switches Nagle's algorithm off; without it, every answer on a
-    # kept connection waits 40 ms for the peer's delayed acknowledgement.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        # Listening now makes a second gateway fail here, and lets early callers wait instead of being refused.
-        sock.listen(2048)
-    except (OSError, OverflowError) as error:
-        sock.close()
-        number = getattr(error, "errno", None)
-        if number == errno.EADDRINUSE:
-            raise ConfigError(
-                f"Port {port} is in use. End what uses it, or choose another with --port."
-            ) from None
-        raise ConfigError(f"{host}:{port} cannot be opened ({error}). Check --host and --port.") from None
-    sock.setblocking(False)
-    return sock
-
-
-def address_of(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:

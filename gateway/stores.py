@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from gateway.ground import close_pool, is_pooled, open_spool, open_vault
+from gateway.folder import data_dir
+from gateway.ground import close_pool, is_pooled, open_vault
 from gateway.postgres.attempts import AttemptTable
 from gateway.postgres.clock import DatabaseClock
 from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
-from gateway.postgres.pool import open_pool
+from gateway.postgres.pool import borrowed, mapped_errors, open_pool
 from gateway.postgres.projection import ProjectionTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
@@ -21,6 +22,12 @@ from gateway.postgres.trail import TrailTable
 from gateway.postgres.upkeep import UpkeepTable
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
+
+_INSTALLATION = "SELECT value #>> '{}' FROM gateway.settings WHERE key = 'installation'"
+_INSTALL = """
+INSERT INTO gateway.settings (key, value) VALUES ('installation', to_jsonb(gen_random_uuid()))
+ON CONFLICT (key) DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,5 +70,22 @@ async def open_stores(
         upkeep=UpkeepTable(pool, sessions),
         retention=RetentionTable(pool, streams),
         columns=ColumnTable(pool),
-        spool=await open_spool(settings, pool, stack),
+        spool=await _open_spool(settings, pool, stack),
     )
+
+
+async def _open_spool(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> DiskSpool:
+    """The spool of this data folder and database. Raises ConfigError if the folder cannot be used."""
+    spool = await DiskSpool.open(data_dir(settings) / "spool", await _installation(pool))
+    stack.push_async_callback(spool.close)
+    return spool
+
+
+async def _installation(pool: asyncpg.Pool) -> str:
+    """Which database this is, wherever it stands: webhooks of one must not be replayed into another."""
+    with mapped_errors():
+        async with borrowed(pool) as connection:
+            if not (name := await connection.fetchval(_INSTALLATION)):
+                await connection.execute(_INSTALL)
+                name = await connection.fetchval(_INSTALLATION)
+    return str(name)

@@ -1,17 +1,16 @@
 """What the commands share: how they print, how they run, and the options most of them have."""
 
-import asyncio
-import signal
+import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvloop
 from rich.console import Console
 
-from gateway import serving
+if TYPE_CHECKING:
+    from gateway.settings import Settings
 
 # What is printed holds paths and addresses: neither "[::1]" nor ":tada:" is meant as markup.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -23,12 +22,37 @@ Embedded = Annotated[
 ]
 
 
+def read_settings(**flags: Any) -> "Settings":
+    """The settings in force; flags that are None were not given. Raises ConfigError with one sentence."""
+    from gateway import settings
+
+    return settings.read_settings(**flags)
+
+
+def log(level: str) -> None:
+    """From now on the log goes to stderr, from that level on."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # While Postgres is away, asyncpg prints a traceback for each try to keep its pool filled. We say so ourselves.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
+    """Does the work to its end, or until a signal, which cancels it and becomes the exit code."""
+    import asyncio
+    import signal
+
+    import uvloop
+
+    from gateway.ending import ending_signals
+
     async def until_told_to_end() -> None:
         main = asyncio.current_task()
         assert main is not None
         # So that what a command has opened, an embedded Postgres above all, is closed again.
-        for number in serving.ending_signals():
+        for number in ending_signals():
             if number is not signal.SIGINT:  # asyncio makes a KeyboardInterrupt of it
                 asyncio.get_running_loop().add_signal_handler(number, main.cancel)
         await work

@@ -18,8 +18,10 @@ from contextlib import AsyncExitStack
 
 from gateway import ground
 from gateway.domain.errors import ConfigError
+from gateway.ending import Ending, ending_signals
+from gateway.folder import data_dir, read_secret
+from gateway.port import bind
 from gateway.postgres.migrate import migrate
-from gateway.serving import Ending, bind, ending_signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,8 +62,8 @@ async def supervise(settings: Settings) -> None:
             **os.environ,
             "DATABASE_URL": database_url,
             "GATEWAY_EMBEDDED": "false",
-            "GATEWAY_SECRET": ground.read_secret(settings),
-            "GATEWAY_DATA_DIR": str(ground.data_dir(settings)),
+            "GATEWAY_SECRET": read_secret(settings),
+            "GATEWAY_DATA_DIR": str(data_dir(settings)),
             "GATEWAY_HOST": settings.host,
             "GATEWAY_WORKERS": "1",
             # Never the one of the environment or of `.env`, which may be another database's.

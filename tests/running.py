@@ -15,7 +15,8 @@ from websockets.asyncio.client import connect as connect_socket
 from gateway.app import Gateway
 from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
-from gateway.serving import address_of, bind, serving
+from gateway.port import address_of, bind
+from gateway.serving import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
 

@@ -26,6 +26,7 @@ import asyncpg
 from gateway.domain.errors import ConfigError
 from gateway.postgres import embedded_files
 from gateway.postgres.embedded_files import Binaries
+from gateway.postgres.embedded_folder import default_data_dir
 from gateway.postgres.embedded_owner import Owner, is_postmaster_of
 
 log = logging.getLogger(__name__)
@@ -64,14 +65,6 @@ _SETTINGS = {
     "cluster_name": "whatsapp-gateway",
 }
 _MAX_LOG_BYTES = 8 << 20
-
-
-def default_data_dir() -> Path:
-    """Where the gateway keeps its data unless told otherwise."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/whatsapp-gateway")
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "whatsapp-gateway"
 
 
 class EmbeddedPostgres:

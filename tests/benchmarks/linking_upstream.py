@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.serving import address_of, bind, run_app
+from gateway.port import address_of, bind
+from gateway.serving import run_app
 from gateway.wasender.simulator import Simulator, SimulatorSettings, identity
 from tests.linking.upstream import LINK_EVENTS
 

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from gateway import cli, serving
+from gateway import port, serving, terminal
 from gateway.app import Gateway
 from gateway.domain.errors import GatewayError
 from gateway.settings import Settings
@@ -59,7 +59,7 @@ def _main(
     with open(log, "ab") as out:
         os.dup2(out.fileno(), sys.stdout.fileno())
         os.dup2(out.fileno(), sys.stderr.fileno())
-    cli._log("info")
+    terminal.log("info")
     if way == PLAIN_ASGI:
         setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
     for path, value in constants.items():
@@ -70,7 +70,7 @@ def _main(
 
     try:
         settings = Settings(_env_file=None, **values)  # type: ignore[call-arg]
-        sock = serving.bind(settings.host, settings.port)
+        sock = port.bind(settings.host, settings.port)
         if send_buffer is not None:  # accepted sockets take it over
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         uvloop.run(serving.run(settings, on_ready, sock))

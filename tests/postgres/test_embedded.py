@@ -16,7 +16,8 @@ import pytest
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres import embedded, embedded_files
-from gateway.postgres.embedded import EmbeddedPostgres, default_data_dir
+from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.postgres.embedded_folder import default_data_dir
 from gateway.postgres.embedded_owner import is_postmaster_of
 from tests.postgres_fixtures import FAST, make_folder
 

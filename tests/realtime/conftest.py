@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 import tests.running
-from gateway import serving
 from gateway.postgres.pool import connect_direct
 from gateway.services.upkeep import Upkeep
 from tests.running import Running, running, settings_for
@@ -21,7 +20,7 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel keeps little of what a client does not read: accepted sockets take this over."""
 
     def bind(host: str, port: int) -> socket.socket:
-        listening = serving.bind(host, port)
+        listening = bind(host, port)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         return listening
 

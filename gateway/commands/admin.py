@@ -1,0 +1,92 @@
+"""Commands that look after a gateway: `migrate`, `integrations`, `secrets`, `sync`, `token`, `doctor`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway.domain.errors import ConfigError
+from gateway.terminal import DataDir, Embedded, read_settings, run
+
+commands = typer.Typer()
+integrations = typer.Typer(no_args_is_help=True, help="Credentials of the services behind the gateway.")
+commands.add_typer(integrations, name="integrations")
+secrets = typer.Typer(no_args_is_help=True, help="Secrets that are stored in the database.")
+commands.add_typer(secrets, name="secrets")
+
+
+@commands.command()
+def migrate(
+    remove: Annotated[bool, typer.Option("--remove", help="Drop what is ours, and only that.")] = False,
+    restored: Annotated[
+        bool, typer.Option("--restored", help="The database is an older copy: let every browser load anew.")
+    ] = False,
+    data_dir: DataDir = None,
+    embedded: Embedded = None,
+) -> None:
+    """Brings the database up to date. Safe to repeat, and to run twice at once."""
+    from gateway import admin
+
+    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    run(admin.migrate(settings, remove, restored))
+
+
+@integrations.command("set")
+def set_integration(
+    name: Annotated[str, typer.Argument(help="wasender")],
+    data_dir: DataDir = None,
+    embedded: Embedded = None,
+) -> None:
+    """Stores the account token of WasenderAPI, read from stdin or a prompt."""
+    from gateway import admin
+
+    if name != "wasender":
+        raise ConfigError(f"There is no integration {name!r}: only wasender.")
+    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    token = typer.prompt("Account token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if not token.strip():
+        raise ConfigError("The token is empty. Give it on stdin, or at the prompt.")
+    run(admin.store_token(settings, token.strip()))
+
+
+@secrets.command("encrypt")
+def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Encrypts keys and webhook secrets at rest, with GATEWAY_SECRET. The shop's own code cannot read them then."""
+    from gateway import admin
+
+    run(admin.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
+
+
+@commands.command()
+def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Reconciles all sessions with WasenderAPI."""
+    from gateway import syncing
+
+    settings = read_settings(data_dir=data_dir, embedded=embedded, host="127.0.0.1", port=0)
+    run(syncing.sync(settings))
+
+
+@commands.command()
+def token(
+    role: Annotated[str, typer.Option(help="viewer, agent or admin.")] = "agent",
+    name: Annotated[str, typer.Option(help="Who it is for; shown in the audit trail.")] = "token",
+    session: Annotated[list[int] | None, typer.Option(min=1, help="Sessions it covers; default all.")] = None,
+    expires: Annotated[str, typer.Option(help="How long it is good: 30m, 12h, 7d.")] = "12h",
+    data_dir: DataDir = None,
+) -> None:
+    """Prints a JWT for the API and the sockets."""
+    from gateway import logins
+
+    sessions = frozenset(session) if session else None
+    print(logins.token(read_settings(data_dir=data_dir), role, name, sessions, expires))  # noqa: T201
+
+
+@commands.command()
+def doctor(data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Checks everything the gateway depends on, and explains. Exit code 1 if something is wrong."""
+    from gateway import doctor as checkup
+
+    wrong: list[checkup.Finding] = []
+    run(checkup.report(read_settings(data_dir=data_dir, embedded=embedded), wrong))
+    if wrong:
+        sys.exit(1)

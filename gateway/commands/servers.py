@@ -1,0 +1,151 @@
+"""Commands that serve: `serve`, `demo`, `simulator`."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.domain.errors import ConfigError
+from gateway.terminal import DataDir, Embedded, log, out, read_settings, run
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.wasender.simulator.simulator import Simulator
+
+commands = typer.Typer()
+
+logger = logging.getLogger(__name__)
+
+SECRET_BYTES = 32
+"""RFC 7518 §3.2: a key of at least 256 bits for HS256. Shorter ones work, and can be guessed."""
+
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on. [GATEWAY_HOST]")]
+Port = Annotated[
+    int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one. [GATEWAY_PORT]")
+]
+Simulated = Annotated[
+    bool | None,
+    typer.Option("--simulator", help="The built-in stand-in for WasenderAPI. [GATEWAY_SIMULATOR]"),
+]
+
+
+@commands.command()
+def serve(
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    embedded: Embedded = None,
+    simulator: Simulated = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="Where WasenderAPI reaches us. [GATEWAY_PUBLIC_URL]")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. [GATEWAY_WORKERS]")] = None,
+) -> None:
+    """The real thing: needs DATABASE_URL, or --embedded."""
+    from gateway import folder
+    from gateway import workers as several
+
+    settings = read_settings(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        embedded=embedded,
+        simulator=simulator,
+        public_url=public_url,
+        workers=workers,
+    )
+    log(settings.log_level)
+    folder.require_disk(settings)
+    if len(settings.secret or "") in range(1, SECRET_BYTES):
+        logger.warning("secret.short recommended_bytes=%d", SECRET_BYTES)
+
+    async def on_ready(gateway: "Gateway") -> None:
+        out.print(f"The gateway runs at {gateway.url}")
+        if settings.is_loopback:
+            out.print(f"Log in: {await gateway.login_link()}")
+
+    if settings.workers > 1:
+        out.print(f"{settings.workers} workers share the port.")
+        run(several.supervise(settings))
+    else:
+        from gateway import serving
+
+        run(serving.run(settings, on_ready, several.inherited_socket()))
+
+
+@commands.command()
+def demo(port: Port = None, data_dir: DataDir = None) -> None:
+    """Everything on loopback by one command: Postgres, a simulated WhatsApp, the page."""
+    from gateway import folder
+
+    settings = read_settings(host="127.0.0.1", port=port, data_dir=data_dir, embedded=True, simulator=True)
+    settings = settings.model_copy(
+        update={
+            # The secret stays where `gateway token` looks for it.
+            "secret": folder.read_secret(settings),
+            "data_dir": folder.data_dir(settings) / "demo",
+            "public_url": None,
+            "workers": 1,
+        }
+    )
+    log("warning")
+    out.print("Starting Postgres, the simulator and the gateway…")
+    from gateway import serving  # half a second, during which somebody has read that it starts
+
+    async def on_ready(gateway: "Gateway") -> None:
+        out.print(f"\nOpen this address in a browser:\n\n    {await gateway.login_link()}\n", style="bold")
+        out.print(
+            f"A simulated phone to scan codes and write messages with: {gateway.url}/simulator\n"
+            f"Your data stays in {settings.data_dir}. Ctrl-C ends everything."
+        )
+
+    run(serving.run(settings, on_ready))
+    out.print("Stopped. The next start finds everything again.")
+
+
+@commands.command()
+def simulator(
+    port: Annotated[
+        int, typer.Option("--port", help="Port to listen on; 0 takes a free one.", envvar="SIMULATOR_PORT")
+    ] = 8100,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="File that keeps its state.", envvar="SIMULATOR_STATE")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Account token it accepts.", envvar="SIMULATOR_TOKEN")
+    ] = None,
+) -> None:
+    """The stand-in for WasenderAPI alone, on a port of its own (loopback only)."""
+    from gateway import folder
+    from gateway.wasender.simulator.settings import SimulatorSettings
+    from gateway.wasender.simulator.simulator import Simulator
+
+    log("warning")
+    path = state or folder.data_dir(read_settings()) / "simulator.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder {path.parent} cannot be used ({error.strerror}): choose another file with --state."
+        ) from None
+    stand_in = Simulator(path, settings=SimulatorSettings(account_token=token))
+    run(_serve_simulator(stand_in, port))
+
+
+async def _serve_simulator(stand_in: "Simulator", port: int) -> None:
+    from gateway import port as ports
+    from gateway import serving
+
+    sock = ports.bind("127.0.0.1", port)
+    url = ports.address_of(sock)
+
+    def announce() -> None:
+        out.print(
+            f"The simulator of WasenderAPI runs.\n"
+            f"    WASENDER_BASE_URL={url}/api\n"
+            f"    WASENDER_TOKEN={stand_in.account_token}\n"
+            f"The simulated phone: {url}/simulator"
+        )
+
+    await serving.run_app(stand_in.standalone_app(), sock, announce, stand_in.release)

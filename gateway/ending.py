@@ -1,0 +1,35 @@
+"""Signals that ask a process to end."""
+
+import asyncio
+import signal
+import time
+
+ONE_SIGNAL_S = 1.0
+"""Signals so close together are one: a service manager may send it to a worker and to its parent, who passes it
+on."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """What asks us to end: Ctrl-C, a service's stop, and the terminal being closed, unless `nohup` forbids that.
+
+    None may kill us outright: the embedded Postgres has a session of its own and would stay behind.
+    """
+    listed = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return [number for number in listed if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+class Ending:
+    """The first signal says `stop`, a later one `hasten`."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.hasten = asyncio.Event()
+        self._first_at = 0.0
+
+    def on_signal(self) -> None:
+        now = time.monotonic()
+        if not self.stop.is_set():
+            self._first_at = now
+            self.stop.set()
+        elif now - self._first_at > ONE_SIGNAL_S:
+            self.hasten.set()

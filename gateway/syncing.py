@@ -1,0 +1,42 @@
+"""What `gateway sync` does."""
+
+from contextlib import AsyncExitStack
+
+from rich.progress import Progress
+
+from gateway.admin import open_tables
+from gateway.domain.errors import ConfigError
+from gateway.postgres.credentials import CredentialTable
+from gateway.postgres.sessions import SessionTable
+from gateway.postgres.trail import TrailTable
+from gateway.services.account import AccountToken
+from gateway.services.reconcile import Reconciler
+from gateway.settings import Settings
+from gateway.terminal import err, out
+from gateway.wasender.client import WasenderClient
+from gateway.wasender.orders import BACKGROUND
+
+
+async def sync(settings: Settings) -> None:
+    if settings.simulator:
+        raise ConfigError(
+            "The simulator lives inside its gateway, so it cannot be asked from here. Reconcile on the page instead."
+        )
+    async with AsyncExitStack() as stack:
+        pool, vault = await open_tables(settings, stack)
+        token = AccountToken(settings.wasender_token, CredentialTable(pool, vault))
+        upstream = await stack.enter_async_context(WasenderClient(settings.wasender_base_url, token))
+        reconciler = Reconciler(
+            upstream.with_patience(BACKGROUND), SessionTable(pool, vault), log=TrailTable(pool).log
+        )
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+            line = bar.add_task("Sessions", total=None)
+            report = await reconciler.sync(
+                progress=lambda done, total: bar.update(line, completed=done, total=total)
+            )
+    out.print(
+        f"{report.total} sessions: {report.created} created, {report.updated} updated, "
+        f"{report.gone} gone, {report.unchanged} unchanged."
+    )
+    for line_of_error in report.errors:
+        err.print(line_of_error)
