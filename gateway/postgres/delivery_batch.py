@@ -5,13 +5,12 @@ Rows are written in the order of their keys, so that two gateways never wait for
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import (
-    INCOMING_TABLE,
     OUTGOING_TABLE,
     CodeReported,
     DeliveryMoved,
@@ -20,6 +19,7 @@ from gateway.domain.message import (
     MessageEdited,
     MessageReceived,
     MessageSent,
+    Reading,
     StatusReported,
     is_lid,
     overwritten_by,
@@ -27,7 +27,7 @@ from gateway.domain.message import (
 from gateway.postgres import delivery_statements as sql
 from gateway.postgres.attempts import write_codes
 from gateway.postgres.clock import DatabaseClock
-from gateway.postgres.delivery_addresses import received_from, sent_to
+from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.statuses import Said, write_statuses
 from gateway.services.deliveries import Delivery, Outcome
 
@@ -39,8 +39,12 @@ T = TypeVar("T")
 class Batch:
     """Writes the changes, and remembers which deliveries changed anything."""
 
-    def __init__(self, connection: Connection, batch: Sequence[Delivery], clock: DatabaseClock) -> None:
+    def __init__(
+        self, connection: Connection, batch: Sequence[Delivery], clock: DatabaseClock, patience: str
+    ) -> None:
+        """`patience` is how long a row may be waited for that somebody else holds, as Postgres reads it."""
         self._connection = connection
+        self._patience = patience
         self._clock = clock
         self._batch = batch
         self._stored: set[int] = set()
@@ -50,19 +54,16 @@ class Batch:
     async def write_changes(self) -> None:
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
-        await self._learn_lids()
         await self._write_received()
         await self._write_sent()
         await self._write_edits()
         await self._write_moves()
 
     def outcome_of(self, number: int) -> Outcome:
-        reading = self._batch[number].reading
         if number in self._stored:
             return "stored"
-        if not reading.known:
-            return "unknown"
-        return "ignored" if not reading.changes or number in self._idle else "duplicate"
+        outcome = outcome_of_nothing(self._batch[number].reading)
+        return "ignored" if outcome == "duplicate" and number in self._idle else outcome
 
     def reason_of(self, number: int) -> str | None:
         reason = self._batch[number].reading.reason
@@ -71,13 +72,7 @@ class Batch:
         return "; ".join(filter(None, [reason, self._idle.get(number)])) or None
 
     def _each(self, kind: type[T]) -> list[tuple[int, int, T]]:
-        """Number of the delivery, session and change, for all changes of a kind."""
-        return [
-            (number, item.session_id, change)
-            for number, item in enumerate(self._batch)
-            for change in item.reading.changes
-            if isinstance(change, kind)
-        ]
+        return each(self._batch, kind)
 
     # ------------------------------------------------------------------------------------------ sessions
 
@@ -110,34 +105,12 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------ messages
 
-    async def _learn_lids(self) -> None:
-        learned = {
-            item.sender_lid: item.from_phone
-            for _, _, item in self._each(MessageReceived)
-            if item.sender_lid and item.from_phone.isdecimal()
-        }
-        if not learned:
-            return
-        new = await self._connection.fetch(sql.LEARN_LIDS, list(learned), list(learned.values()))
-        if new:
-            pairs = [row["lid"] for row in new], [row["phone"] for row in new]
-            await self._connection.execute(sql.RESOLVE_RECEIVED, *pairs)
-            await self._connection.execute(sql.RESOLVE_SENT, *pairs)
-
     async def _phones_behind(self, addresses: Iterable[str]) -> dict[str, str]:
         """The numbers behind those of the addresses that are LIDs we know."""
         lids = sorted({address for address in addresses if is_lid(address)})
         if not lids:
             return {}
         return {row["lid"]: row["phone"] for row in await self._connection.fetch(sql.KNOWN_LIDS, lids)}
-
-    async def _received(self) -> list[tuple[int, int, MessageReceived]]:
-        found = self._each(MessageReceived)
-        known = await self._phones_behind(item.from_phone for _, _, item in found)
-        return [
-            (number, session_id, received_from(item, known.get(item.from_phone)))
-            for number, session_id, item in found
-        ]
 
     async def _sent(self) -> list[tuple[int, int, MessageSent]]:
         found = self._each(MessageSent)
@@ -148,54 +121,10 @@ class Batch:
         ]
 
     async def _write_received(self) -> None:
-        first: dict[str, tuple[int, int, MessageReceived]] = {}
-        others: list[tuple[int, int, MessageReceived]] = []
-        for item in await self._received():
-            known = first.setdefault(item[2].key_id, item)
-            if known is not item and known[1] != item[1]:
-                others.append(item)
-        written = await self._insert_received(first)
-        held = await self._sessions_of([key for key in first if key not in written])
-        others += [item for key, item in first.items() if key in held and held[key] != item[1]]
-        # Two linked numbers in one chat see the same key id: the second keeps it with its session behind it.
-        beside = {f"{item[2].key_id}@{item[1]}": item for item in others}
-        written |= await self._insert_received(beside)
-        came = {**first, **beside}
-        turns = sorted((number, key) for key, (number, _, _) in came.items() if key in written)
-        await self._in_arrival(INCOMING_TABLE, "message_id", [key for _, key in turns])
-
-    async def _in_arrival(self, table: str, column: str, keys: list[str]) -> None:
-        if len(keys) > 1:
-            await self._connection.execute(sql.IN_ARRIVAL, table, column, keys)
-
-    async def _insert_received(self, rows: dict[str, tuple[int, int, MessageReceived]]) -> set[str]:
-        if not rows:
-            return set()
-        messages = [message for _, _, message in rows.values()]
-        written = await self._connection.fetch(
-            sql.RECEIVED,
-            list(rows),
-            [item.key_id for item in messages],
-            [session_id for _, session_id, _ in rows.values()],
-            [item.chat for item in messages],
-            [item.from_phone for item in messages],
-            [item.sender_lid for item in messages],
-            [item.push_name for item in messages],
-            [item.text for item in messages],
-            [item.type for item in messages],
-            [item.media_url for item in messages],
-            [item.received_at for item in messages],
-            [item.raw for item in messages],
-        )
-        keys = {row["message_id"] for row in written}
-        self._stored.update(rows[key][0] for key in keys)
-        return keys
-
-    async def _sessions_of(self, message_ids: list[str]) -> dict[str, int]:
-        if not message_ids:
-            return {}
-        rows = await self._connection.fetch(sql.SESSIONS_OF, message_ids)
-        return {row["message_id"]: row["wasender_session_id"] for row in rows}
+        found = self._each(MessageReceived)
+        if found:
+            written = await self._connection.fetchval(sql.RECEIVE, self._patience, *received_columns(found))
+            self._stored.update(written)
 
     async def _write_sent(self) -> None:
         sent = {(session_id, item.key_id): (number, item) for number, session_id, item in await self._sent()}
@@ -218,11 +147,9 @@ class Batch:
         if not new:
             return
         self._stored.update(sent[key][0] for key in new)
-        await self._in_arrival(
-            OUTGOING_TABLE,
-            "client_id",
-            [f"wa:{session_id}:{key}" for session_id, key in sent if (session_id, key) in new],
-        )
+        keys = [f"wa:{session_id}:{key}" for session_id, key in sent if (session_id, key) in new]
+        if len(keys) > 1:
+            await self._connection.execute(sql.IN_ARRIVAL, OUTGOING_TABLE, "client_id", keys)
         await self._connection.execute(
             sql.MARK_REPLIED,
             [session_id for session_id, _ in new],
@@ -275,6 +202,47 @@ class Batch:
             sql.MOVE, key_id, session_id, state.word, at, error, overwritten_by(state)
         )
         return _count(done) > 0
+
+
+def each(batch: Sequence[Delivery], kind: type[T]) -> list[tuple[int, int, T]]:
+    """Number of the delivery, session and change, for all changes of a kind."""
+    return [
+        (number, item.session_id, change)
+        for number, item in enumerate(batch)
+        for change in item.reading.changes
+        if isinstance(change, kind)
+    ]
+
+
+def is_all_messages(batch: Sequence[Delivery]) -> bool:
+    """Whether there is nothing to write but messages from customers."""
+    return all(isinstance(change, MessageReceived) for item in batch for change in item.reading.changes)
+
+
+def received_columns(found: Sequence[tuple[int, int, MessageReceived]]) -> list[list[Any]]:
+    """What `gateway.receive_v1` takes, behind its patience."""
+    messages = [message for _, _, message in found]
+    return [
+        [number for number, _, _ in found],
+        [item.key_id for item in messages],
+        [session_id for _, session_id, _ in found],
+        [item.chat for item in messages],
+        [item.from_phone for item in messages],
+        [item.sender_lid for item in messages],
+        [item.push_name for item in messages],
+        [item.text for item in messages],
+        [item.type for item in messages],
+        [item.media_url for item in messages],
+        [item.received_at for item in messages],
+        [item.raw for item in messages],
+    ]
+
+
+def outcome_of_nothing(reading: Reading) -> Outcome:
+    """What became of a webhook that has changed nothing."""
+    if not reading.known:
+        return "unknown"
+    return "duplicate" if reading.changes else "ignored"
 
 
 def _rounds(changes: list[tuple[int, int, T]]) -> list[list[tuple[int, int, T]]]:

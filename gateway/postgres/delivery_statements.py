@@ -1,28 +1,18 @@
 """What webhooks do to the shop's tables, as SQL: one statement per kind of change."""
 
-LEARN_LIDS = """
-INSERT INTO gateway.lids AS known (lid, phone, seen_at)
-SELECT lid, phone, now() FROM unnest($1::text[], $2::text[]) AS learned(lid, phone)
-ORDER BY lid
-ON CONFLICT (lid) DO UPDATE SET phone = excluded.phone, seen_at = now()
-WHERE known.phone IS DISTINCT FROM excluded.phone
-RETURNING known.lid, known.phone
-"""
-
 KNOWN_LIDS = "SELECT lid, phone FROM gateway.lids WHERE lid = ANY($1::text[])"
 
-# Rows stored while only the LID was known move to the chat of the number once it is. The pattern says which rows can
-# be meant at all, so that a partial index can be used.
-RESOLVE_RECEIVED = """
-UPDATE public.whatsapp_incoming_messages m
-SET from_phone = learned.phone,
-    sender_lid = coalesce(m.sender_lid, learned.lid),
-    chat = CASE WHEN m.chat = learned.lid THEN learned.phone || '@s.whatsapp.net' ELSE m.chat END
-FROM unnest($1::text[], $2::text[]) AS learned(lid, phone)
-WHERE m.from_phone = learned.lid AND m.from_phone LIKE '%@lid'
+RECEIVE = "SELECT gateway.receive_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+
+# One is an argument of the other: so the journal is written last, and knows.
+RECEIVE_AND_JOURNAL = """
+SELECT gateway.journal_v1(
+    gateway.receive_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13), $14, $15, $16, $17, $18, $19, $20)
 """
 
-RESOLVE_SENT = """
+IN_ARRIVAL = "SELECT gateway.in_arrival_v1($1, $2, $3)"
+
+SENT = """
 UPDATE public.whatsapp_outgoing_messages m
 SET to_phone = learned.phone,
     chat = CASE WHEN m.chat = learned.lid THEN learned.phone || '@s.whatsapp.net' ELSE m.chat END
@@ -163,8 +153,4 @@ SELECT EXISTS (
     UNION ALL
     SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2
 )
-"""
-
-SESSIONS_OF = """
-SELECT message_id, wasender_session_id FROM public.whatsapp_incoming_messages WHERE message_id = ANY($1::text[])
 """

@@ -57,7 +57,7 @@ class JournalTable:
     async def write_again(self, number: int, delivery: Delivery, by: str) -> Outcome:
         with mapped_delivery_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await self._deliveries.prepare(connection, 1)
+                await self._deliveries.prepare(connection, [delivery])
                 lock = "SELECT outcome FROM gateway.journal WHERE id = $1 FOR UPDATE"
                 now: Outcome = await connection.fetchval(lock, number)
                 if now in SETTLED:

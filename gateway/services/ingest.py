@@ -150,8 +150,8 @@ class Ingest:
             else:
                 await self._give_up(batch[0], error)
         else:
-            for waiting, outcome in zip(batch, outcomes, strict=True):
-                self._stored(waiting, outcome)
+            # The next batch goes first: Postgres works on it while these are answered.
+            asyncio.get_running_loop().call_soon(self._answer_stored, batch, outcomes)
 
     async def _write(self, batch: list[Waiting]) -> list[Outcome]:
         """One transaction, tried again for a moment while Postgres is away."""
@@ -258,6 +258,10 @@ class Ingest:
             answer = Unavailable("The webhook cannot be stored now.")
         for waiting in batch:
             _answer(waiting, answer)
+
+    def _answer_stored(self, batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            self._stored(waiting, outcome)
 
     def _stored(self, waiting: Waiting, outcome: Outcome) -> None:
         _answer(waiting, outcome)

@@ -1,10 +1,12 @@
 """What the tests of this room share."""
 
+import uuid
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest_asyncio
 
+from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.pool import connect_direct, open_pool
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import Bells
@@ -50,3 +52,13 @@ async def bells(database: str) -> AsyncIterator[Bells]:
         yield heard
     finally:
         await opened.close()
+
+
+@pytest_asyncio.fixture
+async def table(database: str) -> AsyncIterator[DeliveryTable]:
+    """Where webhooks of the test's database are written."""
+    pool = await open_pool(database, timezone="UTC", max_size=5, pooled=False)
+    try:
+        yield DeliveryTable(pool, str(uuid.uuid4()))
+    finally:
+        await pool.close()

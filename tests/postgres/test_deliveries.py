@@ -2,65 +2,26 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import (
-    Change,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
     MessageEdited,
-    MessageReceived,
-    MessageSent,
     Reading,
     StatusReported,
 )
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.pool import open_pool
 from gateway.services.deliveries import Delivery
+from tests.postgres.delivery_parts import AT, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
-
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-JID = "49151@s.whatsapp.net"
-
-
-@pytest_asyncio.fixture
-async def table(database: str) -> AsyncIterator[DeliveryTable]:
-    pool = await open_pool(database, timezone="UTC", max_size=5, pooled=False)
-    try:
-        yield DeliveryTable(pool, str(uuid.uuid4()))
-    finally:
-        await pool.close()
-
-
-def delivery(*changes: Change, session_id: int = 12) -> Delivery:
-    return Delivery(session_id, AT, {"n": 1}, Reading("messages.upsert", changes))
-
-
-def received(key: str = "K", **more: Any) -> MessageReceived:
-    wish = {"chat": JID, "from_phone": "49151", "type": "text", "text": "old", "received_at": AT, **more}
-    return MessageReceived(key_id=key, **wish)
-
-
-def sent(key: str = "K", **more: Any) -> MessageSent:
-    return MessageSent(
-        **{
-            "key_id": key,
-            "chat": JID,
-            "to_phone": "49151",
-            "type": "text",
-            "text": "x",
-            "sent_at": AT,
-            **more,
-        }
-    )
 
 
 async def count(connection: asyncpg.Connection, table: str = INCOMING) -> int:
