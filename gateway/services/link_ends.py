@@ -56,10 +56,10 @@ class Ends:
         """
         store = self._wiring.store
         try:
-            attempt = await within(STORE_S, store.current(session_id), store_late())
+            attempt = await within(STORE_S, store.current(session_id), store_late)
             if attempt is None or not attempt.running or not await self._is_connected(session_id):
                 return False
-            if not await within(STORE_S, store.end(session_id, None, "connected", None), store_late()):
+            if not await within(STORE_S, store.end(session_id, None, "connected", None), store_late):
                 return False
         except GatewayError as error:
             logger.warning("linking.confirm_failed session=%d error=%s", session_id, error)
@@ -70,7 +70,7 @@ class Ends:
     async def _was_scanned_unseen(self, session_id: int) -> bool:
         """Whether a code was shown and the phone was linked before anybody looked: the trail tells of the scan, too."""
         try:
-            attempt = await within(STORE_S, self._wiring.store.current(session_id), store_late())
+            attempt = await within(STORE_S, self._wiring.store.current(session_id), store_late)
         except GatewayError:
             return False
         return attempt is not None and attempt.number > 0 and attempt.scanned_at is None
@@ -78,7 +78,7 @@ class Ends:
     async def _is_connected(self, session_id: int) -> bool:
         call = self._wiring.upstream.get_session(SessionId(session_id))
         try:
-            return (await within(CALL_S, call, upstream_late())).status == SessionStatus.CONNECTED
+            return (await within(CALL_S, call, upstream_late)).status == SessionStatus.CONNECTED
         except GatewayError as error:
             return error.retryable
 

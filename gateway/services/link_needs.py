@@ -114,13 +114,13 @@ class Wiring:
             logger.warning("link.not_logged session=%d event=%s error=%r", session_id, event, error)
 
 
-async def within(seconds: float, call: Awaitable[T], late: GatewayError) -> T:
-    """The call's result; raises `late` if it takes longer."""
+async def within(seconds: float, call: Awaitable[T], late: Callable[[], GatewayError]) -> T:
+    """The call's result; raises what `late` makes if it takes longer."""
     try:
         async with asyncio.timeout(seconds):
             return await call
     except TimeoutError:
-        raise late from None
+        raise late() from None
 
 
 def store_late() -> StoreUnavailable:

@@ -80,7 +80,7 @@ class Linking:
         """
         post = self._new_post(session_id)
         begun = self._store.begin(session_id, post.token, actor.name)
-        attempt, is_new = await within(STORE_S, begun, store_late())
+        attempt, is_new = await within(STORE_S, begun, store_late)
         if is_new:
             self._start(session_id, post, attempt)
             await self._wiring.note(
@@ -95,14 +95,14 @@ class Linking:
 
         When it returns, this process asks upstream nothing more about the attempt. Raises StoreUnavailable.
         """
-        attempt = await within(STORE_S, self._store.current(session_id), store_late())
+        attempt = await within(STORE_S, self._store.current(session_id), store_late)
         is_ended = False
         if attempt is not None and attempt.running:
             now, limits = self._wiring.clock(), self._wiring.limits
             for effect in linking.decide(attempt, linking.Cancelled(), now=now, limits=limits):
                 if isinstance(effect, End):
                     ended = self._store.end(session_id, None, effect.reason, effect.error)
-                    is_ended = await within(STORE_S, ended, store_late())
+                    is_ended = await within(STORE_S, ended, store_late)
         await self._stop([session_id])
         if is_ended:
             sentence = f"Linking was cancelled: {why.rstrip('.')}."
@@ -190,7 +190,7 @@ class Linking:
         """Starts pollers for attempts that may have none, and doubts pollers whose attempt is not listed."""
         # Noted before reading: whatever begins during the read is not missing from it.
         followed = {session_id: post for session_id, post in self._posts.items() if post.poller}
-        running = {row.session_id: row for row in await within(STORE_S, self._store.running(), store_late())}
+        running = {row.session_id: row for row in await within(STORE_S, self._store.running(), store_late)}
         for session_id in running.keys() - self._posts.keys():
             self._start(session_id, self._new_post(session_id), None)
         self._rung.update(id_ for id_, post in followed.items() if not post.holds(running.get(id_)))
@@ -200,7 +200,7 @@ class Linking:
         post = self._posts.get(session_id)
         if post is None or post.poller is None:
             return
-        row = await within(STORE_S, self._store.current(session_id), store_late())
+        row = await within(STORE_S, self._store.current(session_id), store_late)
         if row is not None and post.holds(row):
             post.poller.tell(row)
         else:

@@ -189,7 +189,7 @@ class Poller:
 
     async def _call(self, call: Awaitable[T]) -> T:
         left = self._deadline - self._wiring.clock()
-        return await within(min(CALL_S, max(LAST_LOOK_S, left)), call, upstream_late())
+        return await within(min(CALL_S, max(LAST_LOOK_S, left)), call, upstream_late)
 
     def _failure(self, error: GatewayError, during: linking.Call) -> Failed:
         self._failures += 1
@@ -230,7 +230,7 @@ class Poller:
                 await self._write(store.touch(self._id, self._token))
 
     async def _write(self, call: Awaitable[Attempt | None]) -> None:
-        row = await within(STORE_S, call, store_late())
+        row = await within(STORE_S, call, store_late)
         self._wrote_at = self._wiring.clock()
         await self._learn(row)
 
@@ -240,7 +240,7 @@ class Poller:
         if not is_new and now - self._written_at < STATUS_FRESH_S:
             return
         record = self._wiring.store.record_status(self._id, status, "poll", self._token, as_of=self._asked_at)
-        heard = await within(STORE_S, record, store_late())
+        heard = await within(STORE_S, record, store_late)
         if heard is None:
             raise NotOurs
         if heard.is_old:
@@ -252,7 +252,7 @@ class Poller:
     async def _end(self, end: End) -> End | None:
         self.is_ending = True
         store = self._wiring.store
-        if await within(STORE_S, store.end(self._id, self._token, end.reason, end.error), store_late()):
+        if await within(STORE_S, store.end(self._id, self._token, end.reason, end.error), store_late):
             return end
         raise NotOurs
 

@@ -256,7 +256,7 @@ class WasenderClient:
     def _read(self, order: Order, answer: Answer, token: str) -> Any:
         body, now_s = answer.body, self._clock()
         if 200 <= answer.status < 300 and body is not None and not _says_no(body):
-            if (spent_s := spent_for(answer.headers, now_s)) is not None:
+            if self._pacer.believes(order) and (spent_s := spent_for(answer.headers, now_s)) is not None:
                 self._pause(order, spent_s, refused=False)
             return body
         safe = scrub(body, (token,))

@@ -151,7 +151,7 @@ class Pacer:
         lane = self._lane(order)
         if refused:
             lane.refused_at = now
-        elif order.name != SEND and lane.refused_at + ENFORCED_S <= now:
+        elif not self.believes(order):
             return False
         # Half of the safety is spread, so that not all that wait come back in one instant.
         until = now + min(seconds, MAX_PAUSE_S) + SAFETY_S * (0.5 + 0.5 * self._roll())
@@ -159,6 +159,12 @@ class Pacer:
         lane.wished_until = max(lane.wished_until, now + seconds) if is_longer else now + seconds
         lane.paused_until = max(lane.paused_until, until)
         return True
+
+    def believes(self, order: Order) -> bool:
+        """Whether a success that was the last call of its window means a pause for the calls after it."""
+        if order.name == SEND:
+            return True
+        return self._lane(order).refused_at + ENFORCED_S > asyncio.get_running_loop().time()
 
     async def _pass(
         self, lane: _Lane, order: Order, patience: Patience, deadline: float
@@ -229,6 +235,9 @@ def _pause_left(lane: _Lane, order: Order, patience: Patience, deadline: float) 
 
 
 async def _take(gate: asyncio.Semaphore, order: Order, deadline: float) -> None:
+    if not gate.locked():  # nearly always: no clock needs to be wound up for that
+        await gate.acquire()
+        return
     try:
         async with asyncio.timeout_at(deadline):
             await gate.acquire()

@@ -19,6 +19,7 @@ from gateway.wasender.faults import scrub
 _TEXTS = ("name", "phone_number", "webhook_url", "api_key", "webhook_secret")
 _FLAGS = ("account_protection", "log_messages", "webhook_enabled")
 _TIMES = ("created_at", "updated_at")
+_KNOWN = frozenset({"id", "status", "webhook_events", *_TEXTS, *_FLAGS, *_TIMES})
 _CODES = ("qrCode", "qr_code", "qrcode", "qr")
 
 # ------------------------------------------------------------------------------------------------ replies
@@ -31,14 +32,13 @@ def session(value: Any) -> UpstreamSession:
     session_id = _integer(value.get("id"))
     if session_id is None or session_id <= 0:
         raise UpstreamFailed("WasenderAPI sent a session without a usable id.")
-    known = {"id", "status", "webhook_events", *_TEXTS, *_FLAGS, *_TIMES}
     texts = {name: _text(value.get(name)) for name in _TEXTS}
     secrets = [secret for secret in (texts["api_key"], texts["webhook_secret"]) if secret]
     return UpstreamSession(
         id=SessionId(session_id),
         status=_status(value.get("status")),
         webhook_events=_words(value.get("webhook_events")),
-        extra={name: scrub(item, secrets) for name, item in value.items() if name not in known},
+        extra={name: scrub(item, secrets) for name, item in value.items() if name not in _KNOWN},
         **texts,  # type: ignore[arg-type]
         **{name: _flag(value.get(name)) for name in _FLAGS},  # type: ignore[arg-type]
         **{name: moment(value.get(name)) for name in _TIMES},  # type: ignore[arg-type]

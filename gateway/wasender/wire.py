@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import orjson
 
 from gateway import __version__
 from gateway.domain.errors import ConfigError, UpstreamError, UpstreamFailed, UpstreamTimeout
@@ -112,7 +113,7 @@ class Wire:
                     allow_redirects=False,
                 ) as response,
             ):
-                return Answer(response.status, response.headers.copy(), _parse(await _read(response)))
+                return Answer(response.status, response.headers, _parse(await _read(response)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = _translated(error)
         raise failure
@@ -121,7 +122,7 @@ class Wire:
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The whole body, bounded: what is counted are the bytes after decompression."""
     held = bytearray()
-    async for part in response.content.iter_chunked(65_536):
+    async for part in response.content.iter_any():
         held += part
         if len(held) > MAX_REPLY_BYTES:
             raise UpstreamFailed("WasenderAPI sent more than 4 MiB, which no answer of its should have.")
@@ -131,6 +132,11 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _parse(raw: bytes) -> Any:
     if not raw.strip():
         return {}
+    if rb"\u0000" not in raw:
+        try:
+            return orjson.loads(raw)  # nearly always, and then there is nothing to mend
+        except orjson.JSONDecodeError:
+            pass
     try:
         # The standard parser, because it reads the lone surrogates of a name that was cut inside an emoji.
         return mend(json.loads(raw, parse_constant=_refuse))

@@ -202,12 +202,22 @@ async def test_an_answer_that_cannot_be_unpacked_is_an_upstream_error() -> None:
             await client.auth_check()
 
 
-async def test_text_that_postgres_refuses_is_mended_on_the_way_in() -> None:
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("Änn", "Änn"),
+        ("\\u00c4nn", "Änn"),
+        ("A\\u0000nn", "Ann"),
+        ("Ann\\ud83d", "Ann\ufffd"),
+        ("\\\\u0000", "\\u0000"),
+    ],
+)
+async def test_text_that_postgres_refuses_is_mended_on_the_way_in(sent: str, read: str) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(text='{"data": {"id": 12, "name": "A\\u0000nn\\ud83d"}}')
+        return web.Response(text=f'{{"data": {{"id": 12, "name": "{sent}"}}}}')
 
     async with served(answer) as client:
-        assert (await client.get_session(12)).name == "Ann\ufffd"
+        assert (await client.get_session(12)).name == read
 
 
 async def test_a_slow_call_delays_no_other() -> None:
