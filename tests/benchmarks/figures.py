@@ -13,6 +13,7 @@ class Size:
     rounds: int = 5
     connections: int = 1000
     growth: tuple[int, ...] = (100, 1000, 5000, 9000)
+    crowd: int = 10_000
     messages: int = 30
     """Per round, to every connection."""
     idle_connections: int = 5000
@@ -30,6 +31,7 @@ QUICK = Size(
     rounds=1,
     connections=20,
     growth=(10, 20),
+    crowd=30,
     messages=3,
     idle_connections=20,
     idle_s=1.0,

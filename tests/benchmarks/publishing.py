@@ -10,6 +10,9 @@ import asyncpg
 
 from tests.benchmarks import crowd
 
+IDLE_S = 2.0
+"""After which a connection is not trusted: servers end idle ones after five seconds."""
+
 
 class Publisher(Protocol):
     def publish(self, first: int, count: int) -> None:
@@ -23,21 +26,29 @@ class OverHttp:
     """`POST /publish?count=N` with the text of the message; `one_by_one` for who knows no count."""
 
     def __init__(self, port: int, size: int, *, one_by_one: bool = False) -> None:
+        self._port = port
+        self._size = size
+        self._one_by_one = one_by_one
+        self._expected = 0
+        self._connect()
+
+    def _connect(self) -> None:
         deadline = time.monotonic() + 10
         while True:
             try:
-                self._socket = socket.create_connection(("127.0.0.1", port), timeout=crowd.PATIENCE_S)
+                self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=crowd.PATIENCE_S)
                 break
             except ConnectionRefusedError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._size = size
-        self._one_by_one = one_by_one
-        self._expected = 0
+        self._used_at = time.monotonic()
 
     def publish(self, first: int, count: int) -> None:
+        if time.monotonic() - self._used_at > IDLE_S:
+            self._socket.close()
+            self._connect()
         # One text for all: its number is the last one's.
         body = crowd.text(first + count - 1, self._size).encode()
         times = count if self._one_by_one else 1
@@ -52,6 +63,7 @@ class OverHttp:
             answers = len(re.findall(rb"HTTP/1\.1 2\d\d", data))
             if answers >= self._expected:
                 self._expected = 0
+        self._used_at = time.monotonic()
 
 
 class AsRows:

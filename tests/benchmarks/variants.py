@@ -1,15 +1,20 @@
-"""`python -m tests.benchmarks.variants serve …`: the gateway with another way to keep webhooks, to compare with ours.
+"""`python -m tests.benchmarks.variants serve …`: the gateway with one part changed, to compare with or to look into.
 
-GATEWAY_… variables are the gateway's; BENCH_INGEST says which way: `one` (a transaction for each request, as the usual
-recipe has it) or `none` (answered without a database).
+GATEWAY_… variables are the gateway's; BENCH_INGEST says how webhooks are kept: `one` (a transaction for each request,
+as the usual recipe has it) or `none` (answered without a database). BENCH_HELD: how long the turns of the loop were in
+which it fanned out is printed at the end.
 """
 
 import asyncio
+import json
 import os
+import sys
+import time
 from typing import Any
 
 from gateway import app
 from gateway.cli import main
+from gateway.realtime.slices import Slices
 from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
 
 
@@ -42,7 +47,32 @@ class Nowhere(OneByOne):
         return "stored"
 
 
+def _watch_turns() -> list[list[float]]:
+    """Seconds of each turn, by fan-out; grows as long as the gateway runs."""
+    turns: list[list[float]] = []
+    go_on, start = Slices._go_on, Slices.start
+
+    def timed_start(self: Slices, walk: Any) -> None:
+        turns.append([])
+        start(self, walk)
+
+    def timed_go_on(self: Slices) -> None:
+        began = time.perf_counter()
+        go_on(self)
+        turns[-1].append(time.perf_counter() - began)
+
+    vars_of: Any = Slices
+    vars_of.start, vars_of._go_on = timed_start, timed_go_on
+    return turns
+
+
 if __name__ == "__main__":
-    way = {"one": OneByOne, "none": Nowhere}[os.environ["BENCH_INGEST"]]
-    vars(app)["Ingest"] = way  # the composition root puts it in ours' place
-    main()
+    if way := os.environ.get("BENCH_INGEST"):
+        # The composition root puts it in ours' place.
+        vars(app)["Ingest"] = {"one": OneByOne, "none": Nowhere}[way]
+    turns = _watch_turns() if os.environ.get("BENCH_HELD") else []
+    try:
+        main()
+    finally:
+        sys.stdout.write("held " + json.dumps([each for each in turns if each]) + "\n")
+        sys.stdout.flush()

@@ -8,7 +8,8 @@ from starlette.routing import Route
 
 from tests.benchmarks.peers.asgi import serve
 
-server = socketio.AsyncServer(async_mode="asgi", http_compression=False)
+# Its clients answer no pings: they are asked for something only when it is their turn.
+server = socketio.AsyncServer(async_mode="asgi", http_compression=False, ping_interval=3600)
 
 
 async def publish(request: Request) -> Response:

@@ -11,5 +11,6 @@ const http = createServer(async (request, response) => {
   for (let number = 0; number < count; number += 1) server.emit("message", text);
   response.writeHead(204).end();
 });
-const server = new Server(http, { perMessageDeflate: false, transports: ["websocket"] });
+// Its clients answer no pings: they are asked for something only when it is their turn.
+const server = new Server(http, { perMessageDeflate: false, transports: ["websocket"], pingInterval: 3_600_000 });
 http.listen(0, "127.0.0.1", 2048, () => console.log(`ready ${http.address().port}`));
