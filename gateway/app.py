@@ -128,7 +128,7 @@ class Gateway:
         hub = Hub(protocol.event_encoder(settings.zone))
         self._awake = awake = asyncio.Event()
         self._projection = Projection(stores.projection)
-        self._feed = Feed(stores.streams, hub, awake=awake)
+        self._feed = Feed(stores.live_streams, hub, awake=awake)
         hub.on_followed = self._feed.attend
         self._states = States(
             stores.sessions, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake

@@ -13,8 +13,9 @@ from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
-from gateway.postgres.pool import borrowed, mapped_errors, open_pool
+from gateway.postgres.pool import borrowed, connect_direct, mapped_errors, open_pool
 from gateway.postgres.projection import ProjectionTable
+from gateway.postgres.readers import Reserved, Shared
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
@@ -38,6 +39,9 @@ class Stores:
     attempts: AttemptTable
     trail: TrailTable
     streams: StreamStore
+    live_streams: StreamStore
+    """The same, for the feed alone: what is pushed waits for nobody who has the pool's connections."""
+
     deliveries: DeliveryTable
     journal: JournalTable
     projection: ProjectionTable
@@ -55,7 +59,10 @@ async def open_stores(
     stack.push_async_callback(close_pool, pool)
     vault = await open_vault(pool, secret)
     clock = DatabaseClock()
-    sessions, streams = SessionTable(pool, vault, clock), StreamStore(pool)
+    sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
+    direct, zone = settings.listen_url or dsn, settings.timezone
+    live = Reserved(lambda: connect_direct(direct, timezone=zone, name="whatsapp-gateway-feed"))
+    stack.callback(live.close)
     deliveries = DeliveryTable(pool, gateway_id, clock)
     return Stores(
         pool=pool,
@@ -64,6 +71,7 @@ async def open_stores(
         attempts=AttemptTable(pool, clock),
         trail=TrailTable(pool),
         streams=streams,
+        live_streams=StreamStore(live),
         deliveries=deliveries,
         journal=JournalTable(pool, deliveries),
         projection=ProjectionTable(pool),

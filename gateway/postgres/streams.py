@@ -10,7 +10,8 @@ from datetime import timedelta
 import asyncpg
 
 from gateway.domain.stream import Event, Extent, Inbox
-from gateway.postgres.pool import borrowed, mapped_errors
+from gateway.postgres.pool import mapped_errors
+from gateway.postgres.readers import Reader
 
 _MIN_SHARE_BYTES = 16 * 1024
 
@@ -89,42 +90,43 @@ ORDER BY inbox
 _RAISE_FLOOR_SQL = "UPDATE gateway.inboxes SET floor = greatest(floor, $2) WHERE inbox = $1 AND floor < $2"
 
 _SWEEP_SQL = """
-DELETE FROM gateway.stream AS s
-USING (
-    SELECT p.inbox, p.off
-    FROM gateway.inboxes AS i
-    CROSS JOIN LATERAL (
-        SELECT s.inbox, s.off
-        FROM gateway.stream AS s
-        WHERE s.inbox = i.inbox AND s.off <= i.floor
-        ORDER BY s.off
+WITH swept AS (
+    DELETE FROM gateway.stream AS s
+    USING (
+        SELECT p.inbox, p.off
+        FROM gateway.inboxes AS i
+        CROSS JOIN LATERAL (
+            SELECT s.inbox, s.off
+            FROM gateway.stream AS s
+            WHERE s.inbox = i.inbox AND s.off <= i.floor
+            ORDER BY s.off
+            LIMIT $1
+        ) AS p
         LIMIT $1
-    ) AS p
-    LIMIT $1
-) AS dead
-WHERE s.inbox = dead.inbox AND s.off = dead.off
+    ) AS dead
+    WHERE s.inbox = dead.inbox AND s.off = dead.off
+    RETURNING 1
+)
+SELECT count(*) FROM swept
 """
 
 
 class StreamStore:
     """The streams in Postgres. Raises StoreUnavailable when it is away."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         """What is kept of these inboxes (None: of all, the sessions' own stream included)."""
         with mapped_errors():
-            async with borrowed(self._pool) as connection:
-                rows = await connection.fetch(_EXTENTS_SQL, None if inboxes is None else list(inboxes))
+            rows = await self._reader.fetch(_EXTENTS_SQL, None if inboxes is None else list(inboxes))
         return {row["inbox"]: Extent(row["off"], row["floor"], row["epoch"]) for row in rows}
 
     async def ensure(self, inbox: int) -> Extent:
         """The extent of an inbox; its counter is made when it is missing."""
         with mapped_errors():
-            async with borrowed(self._pool) as connection:
-                row = await connection.fetchrow(_ENSURE_SQL, inbox)
-        assert row is not None
+            (row,) = await self._reader.fetch(_ENSURE_SQL, inbox)
         return Extent(row["off"], row["floor"], row["epoch"])
 
     async def read_after(
@@ -142,8 +144,7 @@ class StreamStore:
         if max_bytes is not None:
             statement, arguments = _SIZED_PAGE_SQL, [*arguments, max_bytes]
         with mapped_errors():
-            async with borrowed(self._pool) as connection:
-                rows = await connection.fetch(statement, *arguments)
+            rows = await self._reader.fetch(statement, *arguments)
         return [_event(row) for row in rows]
 
     async def read_news(
@@ -157,24 +158,21 @@ class StreamStore:
             return {}, []
         share = max(_MIN_SHARE_BYTES, max_bytes // len(offsets))
         with mapped_errors():
-            async with borrowed(self._pool) as connection:
-                arguments = (list(offsets), list(offsets.values()), limit, share)
-                rows = await connection.fetch(_NEWS_SQL, *arguments)
+            rows = await self._reader.fetch(_NEWS_SQL, list(offsets), list(offsets.values()), limit, share)
         extents = {row["inbox"]: Extent(row["top"], row["floor"], row["epoch"]) for row in rows}
         return extents, [_event(row) for row in rows if row["off"] is not None]
 
     async def check_history(self) -> bool:
         """Begins all streams anew if the database was restored or another server took over; True if so."""
         with mapped_errors():
-            async with borrowed(self._pool) as connection:
-                is_new: bool = await connection.fetchval("SELECT gateway.check_history_v1()")
-        return is_new
+            (row,) = await self._reader.fetch("SELECT gateway.check_history_v1()")
+        return bool(row[0])
 
     async def begin_anew(self, inbox: int, epoch: str) -> bool:
         """Begins all streams anew, because this one has become shorter; False if another gateway did it."""
         with mapped_errors():
-            is_new: bool = await self._pool.fetchval("SELECT gateway.begin_anew_v1($1, $2)", inbox, epoch)
-        return is_new
+            (row,) = await self._reader.fetch("SELECT gateway.begin_anew_v1($1, $2)", inbox, epoch)
+        return bool(row[0])
 
     async def prune(self, older_than: timedelta, batch: int) -> int:
         """Forgets events of that age, and what a new epoch left behind; returns how many rows went.
@@ -183,10 +181,10 @@ class StreamStore:
         is raised before rows go, so that no reader can take a hole for the end.
         """
         with mapped_errors():
-            for row in await self._pool.fetch(_EXPIRED_SQL, older_than, batch):
-                await self._pool.execute(_RAISE_FLOOR_SQL, row["inbox"], row["off"])
-            status = await self._pool.execute(_SWEEP_SQL, batch)
-        return int(status.rpartition(" ")[2])
+            for row in await self._reader.fetch(_EXPIRED_SQL, older_than, batch):
+                await self._reader.fetch(_RAISE_FLOOR_SQL, row["inbox"], row["off"])
+            (swept,) = await self._reader.fetch(_SWEEP_SQL, batch)
+        return int(swept[0])
 
 
 def _event(row: asyncpg.Record) -> Event:

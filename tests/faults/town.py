@@ -16,7 +16,7 @@ from tests.faults.server import Server
 from tests.processes.remote import mint
 from tests.realtime.live import until
 
-APPLICATIONS = ("whatsapp-gateway", "whatsapp-gateway-listener")
+APPLICATIONS = ("whatsapp-gateway", "whatsapp-gateway-feed", "whatsapp-gateway-listener")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.pool import connect_direct, open_pool
+from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import Bells
 
@@ -37,7 +38,7 @@ async def store(database: str) -> AsyncIterator[StreamStore]:
     """The streams of the test's database."""
     pool = await open_pool(database, timezone="UTC", max_size=3, pooled=False)
     try:
-        yield StreamStore(pool)
+        yield StreamStore(Shared(pool))
     finally:
         await pool.close()
 

@@ -9,6 +9,7 @@ import pytest
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import connect_direct, open_pool
+from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INBOX_CHANNEL, INCOMING, Bells, version_of
 
@@ -107,7 +108,7 @@ async def test_old_rows_are_no_events_and_a_change_of_one_is(shop: str) -> None:
     await migrate(shop, report=quiet)
     pool = await open_pool(shop, timezone="UTC", pooled=False)
     try:
-        store = StreamStore(pool)
+        store = StreamStore(Shared(pool))
         assert await store.read_after({0: 0}, 10) == []
         await pool.execute(f"UPDATE {INCOMING} SET is_read = true WHERE message_id = '3EB0SHOP0002'")
         (event,) = await store.read_after({0: 0}, 10)

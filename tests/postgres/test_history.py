@@ -14,6 +14,7 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.embedded import EmbeddedPostgres
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import connect_direct, open_pool
+from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import insert_message, insert_session, version_of
 from tests.postgres_fixtures import FAST, make_folder
@@ -104,7 +105,7 @@ async def noted(dsn: str) -> bool:
     """Looks at the history as a gateway does when it starts."""
     pool = await open_pool(dsn, timezone="UTC", max_size=1, pooled=False)
     try:
-        return await StreamStore(pool).check_history()
+        return await StreamStore(Shared(pool)).check_history()
     finally:
         await pool.close()
 

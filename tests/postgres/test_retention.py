@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.pool import open_pool
+from gateway.postgres.readers import Shared
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, insert_many, insert_message, insert_session
@@ -20,7 +21,7 @@ BATCH = 100
 async def retention(database: str) -> AsyncIterator[RetentionTable]:
     pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
     try:
-        yield RetentionTable(pool, StreamStore(pool))
+        yield RetentionTable(pool, StreamStore(Shared(pool)))
     finally:
         await pool.close()
 
@@ -162,5 +163,5 @@ async def test_writers_go_on_while_events_are_forgotten(
     async with other.transaction():
         await insert_message(other, 12)  # numbered as it commits: until then nobody waits for it
         assert await prune_everything(retention) == {"stream": 300}
-    extent = (await StreamStore(retention._pool).extents([12]))[12]
+    extent = (await StreamStore(Shared(retention._pool)).extents([12]))[12]
     assert (extent.floor, extent.top) == (300, 301)

@@ -1,5 +1,6 @@
 """When the gateway cannot hear Postgres its clients know it, and afterwards they miss nothing."""
 
+import contextlib
 import itertools
 from operator import attrgetter
 from typing import Any
@@ -110,3 +111,17 @@ async def test_tables_that_cannot_be_read_are_told_though_bells_are_heard(
         kinds = {(frame["type"], frame.get("event")) for frame in socket.frames}
         assert ("event", "message.created") in kinds
         assert ("state", "session.created") in kinds
+
+
+async def test_events_do_not_wait_until_others_give_a_connection_back(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    pool = live.gateway._stores.pool
+    async with live.socket() as socket, contextlib.AsyncExitStack() as stack:
+        await socket.subscribe("inbox:12")
+        for _ in range(pool.get_max_size()):
+            await stack.enter_async_context(pool.acquire())
+        await insert_message(writer, 12)
+        event = await socket.event("message.created")
+        assert event["off"] == 1
+        assert "stale" not in {frame["type"] for frame in socket.frames}

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from gateway.postgres.pool import open_pool
+from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, insert_many, insert_message
 from tests.realtime.live import heard, offs_of
@@ -29,7 +30,7 @@ async def prune_all(dsn: str) -> None:
     """As if every event were older than what is kept."""
     pool = await open_pool(dsn, timezone="UTC", max_size=1, pooled=False)
     try:
-        while await StreamStore(pool).prune(timedelta(seconds=-1), 1000):
+        while await StreamStore(Shared(pool)).prune(timedelta(seconds=-1), 1000):
             pass
     finally:
         await pool.close()

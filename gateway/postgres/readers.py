@@ -1,0 +1,78 @@
+"""Two ways to read: over a pool that everybody uses, or over a connection that is the reader's alone.
+
+Both give a read READ_S and then cut its connection off: on a half-open socket a statement waits for its whole time-out,
+and asyncpg as long again for the answer to its cancelling.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import asyncpg
+
+from gateway.postgres.pool import READ_S, borrowed
+
+IDLE_S = 300.0
+"""A reserved connection that nobody has used for so long is closed, as a pool's are: its database may want to sleep."""
+
+
+class Reader(Protocol):
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement. Raises TimeoutError, and what asyncpg raises."""
+
+
+class Shared:
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async with borrowed(self._pool) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        return rows
+
+
+class Reserved:
+    """For what must not wait until others give a connection back. Opened when it is needed, also after it broke."""
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+        self._connect = connect
+        self._connection: asyncpg.Connection | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._used_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self._one_at_a_time:
+            connection = self._connection
+            if connection is None or connection.is_closed():
+                connection = self._connection = await self._connect()
+            try:
+                async with asyncio.timeout(READ_S):
+                    rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+            except (TimeoutError, asyncio.CancelledError):
+                connection.terminate()
+                raise
+            self._note_used()
+            return rows
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    def _note_used(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._used_at = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(IDLE_S, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        left_s = self._used_at + IDLE_S - loop.time()
+        if self._one_at_a_time.locked() or left_s > 0:
+            self._timer = loop.call_later(max(1.0, left_s), self._close_if_idle)
+        else:
+            self.close()

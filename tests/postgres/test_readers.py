@@ -1,0 +1,99 @@
+"""A reader with a connection of its own: nobody is before it, and a connection that is gone is made anew."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from gateway.postgres import readers
+from gateway.postgres.pool import connect_direct
+from gateway.postgres.readers import Reserved
+from tests.http.support import eventually
+
+PID = "SELECT pg_backend_pid()"
+
+
+@pytest_asyncio.fixture
+async def reader(database: str) -> AsyncIterator[Reserved]:
+    made = Reserved(lambda: connect_direct(database))
+    yield made
+    made.close()
+
+
+async def pid_of(reader: Reserved) -> int:
+    return int((await reader.fetch(PID))[0][0])
+
+
+async def is_there(connection: asyncpg.Connection, pid: int) -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", pid))
+
+
+async def until_gone(connection: asyncpg.Connection, pid: int) -> None:
+    await eventually(lambda: is_there(connection, pid), lambda there: not there, "that it has left")
+
+
+async def test_one_connection_serves_all_reads_one_after_the_other(reader: Reserved) -> None:
+    pids = await asyncio.gather(*(pid_of(reader) for _ in range(20)))
+    assert len(set(pids)) == 1
+
+
+async def test_a_connection_that_was_ended_costs_one_read_at_the_most(
+    reader: Reserved, connection: asyncpg.Connection
+) -> None:
+    before = await pid_of(reader)
+    await connection.execute("SELECT pg_terminate_backend($1)", before)
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+        await pid_of(reader)
+
+    assert await pid_of(reader) != before
+
+
+async def test_a_read_that_takes_too_long_is_cut_off_with_its_connection(
+    reader: Reserved, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await pid_of(reader)
+    monkeypatch.setattr(readers, "READ_S", 0.05)
+    with pytest.raises(TimeoutError):
+        await reader.fetch("SELECT pg_sleep(3600)")
+    monkeypatch.undo()
+
+    assert await pid_of(reader) != before
+
+
+async def test_a_reader_that_is_cancelled_leaves_no_statement_to_the_next(reader: Reserved) -> None:
+    await pid_of(reader)
+    waiting = asyncio.create_task(reader.fetch("SELECT pg_sleep(3600)"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    async with asyncio.timeout(15):
+        assert (await reader.fetch("SELECT 7"))[0][0] == 7
+
+
+async def test_a_statement_that_is_refused_leaves_the_connection_as_it_is(reader: Reserved) -> None:
+    before = await pid_of(reader)
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await reader.fetch("SELECT * FROM nowhere")
+
+    assert await pid_of(reader) == before
+
+
+async def test_a_connection_that_nobody_uses_is_closed_and_opened_for_the_next(
+    reader: Reserved, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "IDLE_S", 0.05)
+    before = await pid_of(reader)
+    await until_gone(connection, before)
+
+    assert await pid_of(reader) != before
+
+
+async def test_a_closed_reader_has_left(reader: Reserved, connection: asyncpg.Connection) -> None:
+    before = await pid_of(reader)
+    reader.close()
+    await until_gone(connection, before)
