@@ -13,9 +13,9 @@ from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
-from gateway.postgres.pool import borrowed, connect_direct, mapped_errors, open_pool
+from gateway.postgres.pool import borrowed, mapped_errors, open_pool
 from gateway.postgres.projection import ProjectionTable
-from gateway.postgres.readers import Reserved, Shared
+from gateway.postgres.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
@@ -61,7 +61,7 @@ async def open_stores(
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     direct, zone = settings.listen_url or dsn, settings.timezone
-    live = Reserved(lambda: connect_direct(direct, timezone=zone, name="whatsapp-gateway-feed"))
+    live = Reserved(lambda: connect_to_read(direct, timezone=zone, name="whatsapp-gateway-feed"))
     stack.callback(live.close)
     deliveries = DeliveryTable(pool, gateway_id, clock)
     return Stores(

@@ -10,10 +10,14 @@ from typing import Protocol
 
 import asyncpg
 
-from gateway.postgres.pool import READ_S, borrowed
+from gateway.postgres.pool import CONNECT_TIMEOUT_S, READ_S, borrowed, connect_direct
 
 IDLE_S = 300.0
 """A reserved connection that nobody has used for so long is closed, as a pool's are: its database may want to sleep."""
+
+# The same few statements again and again, each by its key: planned once. Postgres would plan them anew for each bell,
+# because it cannot know how many inboxes an array names, and takes longer for that than for the reading.
+_PLAN_ONCE_SQL = "SET plan_cache_mode = force_generic_plan"
 
 
 class Reader(Protocol):
@@ -29,6 +33,17 @@ class Shared:
         async with borrowed(self._pool) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
         return rows
+
+
+async def connect_to_read(dsn: str, *, timezone: str = "UTC", name: str) -> asyncpg.Connection:
+    """A connection for statements that find their rows by key. Raises whatever asyncpg raises."""
+    connection = await connect_direct(dsn, timezone=timezone, name=name)
+    try:
+        await connection.execute(_PLAN_ONCE_SQL, timeout=CONNECT_TIMEOUT_S)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 class Reserved:

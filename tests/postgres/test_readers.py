@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres import readers
-from gateway.postgres.pool import connect_direct
-from gateway.postgres.readers import Reserved
+from gateway.postgres.readers import Reserved, connect_to_read
+from gateway.postgres.streams import _NEWS_SQL, StreamStore
 from tests.http.support import eventually
 
 PID = "SELECT pg_backend_pid()"
@@ -18,7 +18,7 @@ PID = "SELECT pg_backend_pid()"
 
 @pytest_asyncio.fixture
 async def reader(database: str) -> AsyncIterator[Reserved]:
-    made = Reserved(lambda: connect_direct(database))
+    made = Reserved(lambda: connect_to_read(database, name="reader"))
     yield made
     made.close()
 
@@ -97,3 +97,14 @@ async def test_a_closed_reader_has_left(reader: Reserved, connection: asyncpg.Co
     before = await pid_of(reader)
     reader.close()
     await until_gone(connection, before)
+
+
+async def test_news_are_planned_once_and_not_for_every_bell(reader: Reserved) -> None:
+    streams = StreamStore(reader)
+    for off in range(12):
+        await streams.read_news({12: off, 13: None}, 200, 100_000)
+
+    (plans,) = await reader.fetch(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", _NEWS_SQL
+    )
+    assert (plans["generic_plans"], plans["custom_plans"]) == (12, 0)
