@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 import tests.running
+from gateway import port as ports
 from gateway.postgres.pool import connect_direct
 from gateway.services.upkeep import Upkeep
 from tests.running import Running, running, settings_for
@@ -20,7 +21,7 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel keeps little of what a client does not read: accepted sockets take this over."""
 
     def bind(host: str, port: int) -> socket.socket:
-        listening = bind(host, port)
+        listening = ports.bind(host, port)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         return listening
 
