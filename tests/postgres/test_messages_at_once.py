@@ -105,3 +105,22 @@ async def test_a_row_that_a_trigger_of_the_shop_swallows_is_a_duplicate_like_bef
     outcomes = await table.write([delivery(received(key)) for key in "CBA"])
 
     assert outcomes == ["stored", "duplicate", "stored"]
+
+
+async def test_what_has_been_collected_is_found_by_index_also_after_a_vacuum(
+    table: DeliveryTable, connection: asyncpg.Connection
+) -> None:
+    collecting = ("staged", "marked", "touched")
+    for name in collecting:
+        await connection.execute(f"VACUUM gateway.{name}")
+
+    async with connection.transaction():
+        # In an order that is not that of the keys, so that they are collected anew.
+        await table.write_rows(connection, [delivery(received(key)) for key in "CAB"])
+        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        scans = await connection.fetch(
+            "SELECT relname, seq_scan FROM pg_stat_xact_all_tables WHERE schemaname = 'gateway' AND relname = ANY ($1)",
+            collecting,
+        )
+
+    assert {row["relname"]: row["seq_scan"] for row in scans} == dict.fromkeys(collecting, 0)
