@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import secrets
 import select
 import socket
 import time
@@ -10,7 +11,6 @@ from tests.benchmarks.crowd import PATIENCE_S
 
 SECRET = "webhook-secret-of-the-benchmark"
 _ids = itertools.count(1)
-_run = time.time_ns() // 1000
 
 
 def session_row(session_id: int) -> str:
@@ -23,10 +23,14 @@ def session_row(session_id: int) -> str:
 
 
 def webhook(session_id: int) -> bytes:
-    """A request with a customer's message, as upstream sends it; every one another message."""
+    """A request with a customer's message, as upstream sends it; every one another message, ids in no order."""
     number = next(_ids)
     phone = f"49151{number % 500:08d}"
-    key = {"id": f"3EB0{_run:X}{number:08X}", "fromMe": False, "remoteJid": f"{phone}@s.whatsapp.net"}
+    key = {
+        "id": f"3EB0{secrets.token_hex(9).upper()}",
+        "fromMe": False,
+        "remoteJid": f"{phone}@s.whatsapp.net",
+    }
     body = json.dumps(
         {
             "event": "messages.received",
