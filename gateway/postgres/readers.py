@@ -19,6 +19,9 @@ IDLE_S = 300.0
 # because it cannot know how many inboxes an array names, and takes longer for that than for the reading.
 _PLAN_ONCE_SQL = "SET plan_cache_mode = force_generic_plan"
 
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The driver does not know what the connection is at: it was ended in this moment, or left in the middle of something."""
+
 
 class Reader(Protocol):
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
@@ -64,7 +67,7 @@ class Reserved:
             try:
                 async with asyncio.timeout(READ_S):
                     rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-            except (TimeoutError, asyncio.CancelledError):
+            except (TimeoutError, asyncio.CancelledError, *_BROKEN):
                 connection.terminate()
                 raise
             self._note_used()

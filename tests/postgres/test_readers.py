@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres import readers
+from gateway.postgres.pool import CONNECT_ERRORS
 from gateway.postgres.readers import Reserved, connect_to_read
 from gateway.postgres.streams import _NEWS_SQL, StreamStore
 from tests.http.support import eventually
@@ -45,7 +46,7 @@ async def test_a_connection_that_was_ended_costs_one_read_at_the_most(
 ) -> None:
     before = await pid_of(reader)
     await connection.execute("SELECT pg_terminate_backend($1)", before)
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+    with contextlib.suppress(*CONNECT_ERRORS):
         await pid_of(reader)
 
     assert await pid_of(reader) != before
