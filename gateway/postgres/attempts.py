@@ -64,6 +64,7 @@ SET code = running.code,
     scanned_at = NULL
 FROM running JOIN numbered USING (session)
 WHERE a.id = running.id
+RETURNING to_jsonb(a) AS attempt
 """
 
 
@@ -124,10 +125,11 @@ class AttemptTable:
     ) -> Attempt | None:
         """The attempt with this code, or with a newer one; None if none runs, or if it is no longer `holder`'s."""
         with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._pool.acquire() as connection:
                 brought = (code, await self._clock.when(connection, as_of))
-                await write_codes(connection, {session_id: brought}, life_s, holder)
-                row = await connection.fetchrow(_NEWEST, session_id)
+                written = await write_codes(connection, {session_id: brought}, life_s, holder)
+                # Written by one statement, it needs no transaction, and is not read again.
+                row = written[0] if written else await connection.fetchrow(_NEWEST, session_id)
         attempt = attempt_of(row["attempt"]) if row else None
         if attempt is None or attempt.ended_at is not None or (holder and attempt.holder != holder):
             return None
@@ -204,14 +206,14 @@ async def write_codes(
     codes: Mapping[int, tuple[str, datetime]],
     life_s: float,
     holder: str | None = None,
-) -> None:
-    """Gives running attempts these codes, with the next seq where it is another one than before.
+) -> list[asyncpg.Record]:
+    """Gives running attempts these codes, with the next seq where it is another one than before; those rows.
 
     A code comes with the time it is the truth of: one that is older than the one on show is not written. The rows
     are locked in the order of their ids.
     """
     words, times = [code for code, _ in codes.values()], [as_of for _, as_of in codes.values()]
-    await connection.execute(_RECORD_CODES, list(codes), words, life_s, holder, times)
+    return await connection.fetch(_RECORD_CODES, list(codes), words, life_s, holder, times)
 
 
 def attempt_of(row: dict[str, Any]) -> Attempt:
