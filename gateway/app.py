@@ -7,6 +7,7 @@ nobody else knows all rooms.
 import asyncio
 import logging
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Protocol, Self
 
@@ -38,7 +39,7 @@ from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
 from gateway.services.slumber import Slumber
-from gateway.services.states import States
+from gateway.services.states import StateRow, States
 from gateway.services.trail import Trail
 from gateway.services.truth import Truth
 from gateway.services.upkeep import Upkeep
@@ -304,8 +305,8 @@ class Gateway:
         self._linking.on_leases_lost()
         self._truth.doubt()
 
-    def _sessions_changed(self, session_ids: Any) -> None:
-        self._linking.wake(session_ids)
+    def _sessions_changed(self, rows: Sequence[StateRow]) -> None:
+        self._linking.show({row.session_id: row.attempt for row in rows})
 
     def _session_reported(self, session_id: int, change: SessionChange) -> None:
         """A webhook's change of a session has been committed."""

@@ -69,7 +69,8 @@ class Poller:
 
     def tell(self, row: Attempt) -> None:
         """A bell rang, and this is the attempt's row: running, and held by this poller."""
-        self._news = row
+        if self._news is None or row.moved_at >= self._news.moved_at:  # rows come by two ways
+            self._news = row
         self._rung.set()
 
     async def follow(self) -> End | None:

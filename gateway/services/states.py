@@ -72,7 +72,7 @@ class States:
         store: StateStore,
         outlet: StateOutlet,
         picture: Callable[[str], str],
-        on_change: Callable[[Sequence[int]], None] = lambda ids: None,
+        on_change: Callable[[Sequence[StateRow]], None] = lambda rows: None,
         awake: asyncio.Event | None = None,
     ) -> None:
         self._store = store
@@ -192,7 +192,7 @@ class States:
                 continue  # anybody may ask for any number
             self._rows[row.session_id] = row
             if before is None or row.version > before.version:
-                changed.append(row.session_id)
+                changed.append(row)
                 self._publish(before, row)
         if changed:
             self._on_change(changed)

@@ -168,7 +168,8 @@ class World:
             clock=now,
             roll=self.roll,
         )
-        self.store.bells.append(linking.wake)
+        # As states do it: they read what a bell names, and pass it on.
+        self.store.bells.append(lambda ids: linking.show({id_: self.store.newest(id_) for id_ in ids}))
         gateway = Gateway(self, name, linking, asyncio.create_task(linking.run(), name=f"gateway {name}"))
         await asyncio.sleep(0.1)
         try:

@@ -1,7 +1,7 @@
 """The attempts' rows as Postgres keeps them, in memory and on the virtual clock."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ class MemoryStore:
         self.rows: list[Attempt] = []
         self.statuses: dict[int, list[tuple[str, str]]] = defaultdict(list)
         self.bells: list[Callable[[Iterable[int]], None]] = []
+        self.calls: Counter[str] = Counter()
         self.faults: dict[str, GatewayError] = {}
         self.answer_s = 0.0
         """How long after its bell the answer to `end` arrives."""
@@ -26,6 +27,7 @@ class MemoryStore:
         self._code_at: dict[int, float] = {}
 
     async def _call(self, name: str) -> None:
+        self.calls[name] += 1
         await asyncio.sleep(0.001)
         if name in self.faults:
             raise self.faults[name]

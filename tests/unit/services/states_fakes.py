@@ -96,7 +96,10 @@ class House:
         self.outlet = Outlet()
         self.drawn: list[str] = []
         self.changed: list[int] = []
-        self.states = States(self.store, self.outlet, self.draw, on_change=self.changed.extend)
+        self.states = States(self.store, self.outlet, self.draw, on_change=self._on_change)
+
+    def _on_change(self, rows: Sequence[StateRow]) -> None:
+        self.changed += [row.session_id for row in rows]
 
     def draw(self, code: str) -> str:
         self.drawn.append(code)

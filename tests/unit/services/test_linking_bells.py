@@ -1,0 +1,56 @@
+"""What pollers make of the rows that bells bring, on a clock that jumps."""
+
+import asyncio
+
+from tests.clock import virtual_time
+from tests.unit.services.link_fakes import A, B, C, codes, world
+
+
+@virtual_time
+async def test_a_row_that_a_bell_brought_is_not_read_again() -> None:
+    w = world([*codes(A), (10, "need_scan", B)])
+    async with w.gateway() as gateway:
+        await gateway.connect()
+        await w.until(lambda: w.attempt().code == A)
+        await asyncio.sleep(5)
+        before = w.store.calls["current"]
+        await w.until(lambda: w.attempt().code == B)
+        await w.store.record_code(12, C, 45, None)
+        await w.until(lambda: w.attempt().code == B)
+        await asyncio.sleep(1)
+
+    assert w.store.calls["current"] == before
+
+
+@virtual_time
+async def test_a_row_from_before_a_takeover_stops_no_poller() -> None:
+    w = world(codes(A))
+    async with w.gateway("a") as a:
+        await a.connect()
+        await w.until(lambda: w.attempt().code == A)
+        of_a = w.attempt()
+        await a.kill()
+        async with w.gateway("b") as b:
+            await w.until(lambda: w.attempt().holder != of_a.holder)
+            await asyncio.sleep(3)
+            before = w.upstream.count("status")
+            b.linking.show({12: of_a})
+            await asyncio.sleep(5)
+
+            assert w.upstream.count("status") - before in (2, 3, 4)
+            assert w.attempt().running
+
+
+@virtual_time
+async def test_a_row_that_comes_late_does_not_hide_a_newer_one() -> None:
+    w = world(codes(A))
+    async with w.gateway() as gateway:
+        await gateway.connect()
+        await w.until(lambda: w.attempt().code == A)
+        await asyncio.sleep(5)
+        old = w.attempt()
+        w.store.bells.clear()
+        await w.store.record_code(12, B, 45, None)
+        gateway.linking.show({12: w.attempt()})
+        gateway.linking.show({12: old})
+        await w.until(lambda: w.events().count("qr_generated") > 1, within_s=0.1)
