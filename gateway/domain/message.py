@@ -61,7 +61,8 @@ def overwritten_by(state: DeliveryState) -> list[str]:
 
 def digits_of(number: str | None) -> str:
     """The ASCII digits of a phone number in any formatting; '' for None."""
-    return re.sub(r"[^0-9]", "", number or "")
+    text = number or ""
+    return text if text.isascii() and text.isdigit() else re.sub(r"[^0-9]", "", text)
 
 
 def bare_jid(jid: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
@@ -71,10 +71,15 @@ async def body_of(request: Request) -> bytes:
     if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
         raise TooLarge("The body is over 1 MiB.")
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
+    is_complete = False
+    while not is_complete:  # not `request.stream()`: a generator for what nearly always comes in one piece
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks += message.get("body", b"")
         if len(chunks) > MAX_BODY_BYTES:
             raise TooLarge("The body is over 1 MiB.")
+        is_complete = not message.get("more_body", False)
     return bytes(chunks)
 
 

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 WEBHOOKS = "/api/whatsapp/webhook"
 """How all addresses begin that webhooks come to."""
 
+_RECEIVED = json_reply({"received": True})
+
 
 class WebhookReader(Protocol):
     """What upstream's payloads mean."""
@@ -73,7 +75,7 @@ class WebhookRoutes:
         redacted = self._reader.redact(body, int(sender.id), secrets)  # and mended
         reading = self._reader.read(redacted, received_at)
         await self._ingest.submit(Delivery(int(sender.id), received_at, redacted, reading))
-        return json_reply({"received": True})
+        return _RECEIVED
 
 
 def parse(raw: bytes) -> dict[str, Any]:

@@ -39,6 +39,14 @@ class Waiting:
     def session_id(self) -> int:
         return self.delivery.session_id
 
+    def answer(self, result: Answer | BaseException) -> None:
+        if self.done.done():
+            return  # the sender hung up
+        if isinstance(result, BaseException):
+            self.done.set_exception(result)
+        else:
+            self.done.set_result(result)
+
 
 class DeliveryStore(Protocol):
     async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:

@@ -75,10 +75,12 @@ class Ingest:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         self._unanswered.add(done)
-        done.add_done_callback(self._unanswered.discard)
         self._queue.append(Waiting(delivery, lanes_of(delivery.reading), loop.time() + PATIENCE_S, done))
         self._wake.set()
-        return await done
+        try:
+            return await done
+        finally:
+            self._unanswered.discard(done)
 
     async def run(self) -> None:
         """Commits batch after batch until cancelled; `close` first, so that nothing is left behind."""
@@ -213,7 +215,7 @@ class Ingest:
             logger.warning("ingest.not_journalled session=%d error=%r", delivery.session_id, fault)
             self._keep([(waiting, _held(waiting, "row"))])
         else:
-            _answer(waiting, "failed")
+            waiting.answer("failed")
 
     # ------------------------------------------------------------------------------------------ answering
 
@@ -238,7 +240,7 @@ class Ingest:
         except Exception:
             logger.exception("ingest.not_spooled")
             for waiting in taken:
-                _answer(waiting, Unavailable("The webhook cannot be stored now."))
+                waiting.answer(Unavailable("The webhook cannot be stored now."))
             return
         task = asyncio.create_task(self._answer_kept(taken, kept), name="ingest-spooling")
         self._spooling.add(task)
@@ -257,14 +259,14 @@ class Ingest:
             logger.exception("ingest.not_spooled")
             answer = Unavailable("The webhook cannot be stored now.")
         for waiting in batch:
-            _answer(waiting, answer)
+            waiting.answer(answer)
 
     def _answer_stored(self, batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             self._stored(waiting, outcome)
 
     def _stored(self, waiting: Waiting, outcome: Outcome) -> None:
-        _answer(waiting, outcome)
+        waiting.answer(outcome)
         self.tell(waiting.delivery)
 
     def tell(self, delivery: Delivery) -> None:
@@ -290,12 +292,3 @@ def log_refusal(delivery: Delivery, error: Exception) -> str:
         return error.message
     logger.error("ingest.failed session=%d event=%s", session_id, event, exc_info=error)
     return f"A fault of the gateway itself ({type(error).__name__}): its log has the details."
-
-
-def _answer(waiting: Waiting, result: Answer | BaseException) -> None:
-    if waiting.done.done():
-        return  # the sender hung up
-    if isinstance(result, BaseException):
-        waiting.done.set_exception(result)
-    else:
-        waiting.done.set_result(result)

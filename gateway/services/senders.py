@@ -5,6 +5,7 @@ rotated one, so that session is fetched from upstream once (at most every 10 s) 
 """
 
 import asyncio
+import hashlib
 import hmac
 import logging
 import time
@@ -57,6 +58,8 @@ class Senders:
         self._is_deaf = is_deaf
         self._clock = clock
         self._known: dict[int, SessionSecrets] = {}
+        self._by_key: dict[bytes, SessionSecrets] = {}
+        """The same by the digest of the session's key: how long a look takes tells nothing of the key."""
         self._dirty: set[int] = set()
         self._all_dirty = True
         self._reads = 0
@@ -129,7 +132,7 @@ class Senders:
             return None
         if key.isdecimal() and len(key) <= 18 and int(key) in self._known:
             return self._known[int(key)]
-        return next((item for item in self._known.values() if _equal(item.api_key, key)), None)
+        return self._by_key.get(_digest(key))
 
     async def _read(self, by: float, *, is_known: bool = False) -> bool:
         """Reads the table, or waits for a read that began after this call; False when nothing came in time."""
@@ -161,7 +164,7 @@ class Senders:
         try:
             found = await within(budget_s, self._store.all_secrets(None if everything else sorted(dirty)))
             kept = {} if everything else {k: v for k, v in self._known.items() if k not in dirty}
-            self._known = kept | {int(item.id): item for item in found}
+            self._learn(kept | {int(item.id): item for item in found})
             is_read = True
         except StoreUnavailable:
             if self._clock() - begun_at >= KNOWN_S:
@@ -171,6 +174,11 @@ class Senders:
                 self._all_dirty = self._all_dirty or everything
                 self._dirty |= dirty
         return is_read
+
+    def _learn(self, known: dict[int, SessionSecrets]) -> None:
+        self._known = known
+        # Of sessions with the same key the first counts.
+        self._by_key = {_digest(item.api_key): item for item in reversed(known.values()) if item.api_key}
 
     async def _after_refresh(
         self, path_id: int | None, key: str | None, signature: str, by: float
@@ -202,9 +210,13 @@ class Senders:
         try:
             fresh = await self._source.refresh_secrets(session_id)
             if fresh is not None:
-                self._known[session_id] = fresh
+                self._learn(self._known | {session_id: fresh})
         except GatewayError as error:
             logger.warning("senders.refresh_failed session=%d error=%s", session_id, error)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def _equal(secret: str | None, given: str) -> bool:

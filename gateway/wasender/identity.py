@@ -5,6 +5,7 @@ both, under a dozen names. The digits of a LID are never taken for a phone numbe
 itself puts them in a field for phone numbers.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from gateway.domain.message import LID_SERVER, PHONE_SERVER, bare_jid, is_lid, j
 
 _MAX_PHONE_DIGITS = 15  # ITU-T E.164
 _CROWDS = ("@g.us", "@broadcast")
+_BARE = re.compile(rf"[0-9]+@({re.escape(PHONE_SERVER)}|{LID_SERVER})")  # nearly all: nothing to take off
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ def jid(value: Any) -> str | None:
     """A JID without device and agent part, on one of the two usual servers; None if it is not text."""
     if not isinstance(value, str) or not value.strip():
         return None
+    if _BARE.fullmatch(value):
+        return value
     user, at, server = bare_jid(value).partition("@")
     server = {"hosted": PHONE_SERVER, "hosted.lid": LID_SERVER}.get(server, server)
     if server in (PHONE_SERVER, LID_SERVER):
@@ -95,7 +99,7 @@ def _private(key: dict[str, Any], remote: str, from_me: bool) -> Parties:
 
 
 def _lids(key: dict[str, Any], names: tuple[str, ...]) -> list[str]:
-    found = (jid(key.get(name)) for name in names)
+    found = (jid(key[name]) for name in names if name in key)
     return [address for address in found if address is not None and is_lid(address)]
 
 
@@ -104,6 +108,8 @@ def _first_phone_jid(key: dict[str, Any], names: tuple[str, ...], lids: list[str
     disguised = {lid.partition("@")[0] for lid in lids}
     for name in names:
         value = key.get(name)
+        if value is None:
+            continue
         phone = phone_of(jid(str(value) if type(value) is int else value))
         if phone and phone.isascii() and len(phone) <= _MAX_PHONE_DIGITS and phone not in disguised:
             return jid_of_phone(phone)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from gateway.domain.message import Change, CodeReported, Reading, StatusReported, mend, mend_text
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
@@ -40,9 +42,10 @@ def read(body: Any, now: datetime) -> Reading:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
         return Reading(event=event, reason=reader, is_noise=True)
-    if _is_too_deep(body):
-        return Reading(event=event, reason="nested too deeply to be read")
-    body = mend(body)
+    if _plain_text(body) is None:
+        if _is_too_deep(body):
+            return Reading(event=event, reason="nested too deeply to be read")
+        body = mend(body)
     return _collected(event, reader, reader.split(body), instant(body.get("timestamp"), now))
 
 
@@ -63,14 +66,43 @@ def redact(body: Any, session_id: int, secrets: Collection[str]) -> Any:
     """A copy that can be kept: no secrets, no text Postgres refuses, nothing nested deeper than MAX_DEPTH.
 
     Every `sessionId` becomes our number, every string loses the secrets in it. The key that the body itself
-    claims counts as a secret, even if it is not (or no longer) the session's.
+    claims counts as a secret, even if it is not (or no longer) the session's. Parts that hold nothing of the kind may
+    be shared with the body.
     """
     claimed = claimed_key(body)
     hidden = {mend_text(secret) for secret in secrets if secret}
     if claimed is not None and len(claimed) >= _MIN_SECRET:
         hidden.add(mend_text(claimed))
+    hidden.discard("")
+    if isinstance(body, dict) and "sessionId" in body:
+        kept = {**body, "sessionId": str(session_id)}
+        if _is_all_said(kept, hidden):
+            return kept
     # The longest first: a secret that begins like another one must not leave its tail behind.
-    return _kept(body, str(session_id), sorted(hidden - {""}, key=len, reverse=True), 0)
+    return _kept(body, str(session_id), sorted(hidden, key=len, reverse=True), 0)
+
+
+def _is_all_said(kept: dict[str, Any], hidden: Collection[str]) -> bool:
+    """Whether the `sessionId` at the top was all there was to replace, as nearly always.
+
+    Looked up in the text: JSON spells a string in one way here, so what is not in the text is in no string of it.
+    """
+    text = _plain_text(kept)
+    return (
+        text is not None
+        and text.count(b'"sessionId"') == 1
+        and b'"session_id"' not in text
+        and not any(orjson.dumps(secret)[1:-1] in text for secret in hidden)
+    )
+
+
+def _plain_text(body: Any) -> bytes | None:
+    """The body as JSON; None where something may have to be mended, or may be nested too deeply."""
+    try:
+        text = orjson.dumps(body)
+    except TypeError:  # lone surrogates, among others
+        return None
+    return text if b"\\u0000" not in text and text.count(b"{") + text.count(b"[") <= MAX_DEPTH else None
 
 
 def _without(hidden: Sequence[str], text: str) -> str:

@@ -24,7 +24,8 @@ class Way:
 
     name: str
     process: Served
-    senders: Senders
+    port: int
+    senders: int
     count: int
     """Webhooks per round: about a second's worth."""
     rates: list[float] = field(default_factory=list)
@@ -32,7 +33,13 @@ class Way:
 
     def send(self, count: int) -> float:
         """Seconds until so many have been acknowledged."""
-        return self.senders.send([webhook(number % SESSIONS + 1) for number in range(count)])
+        requests = [webhook(number % SESSIONS + 1) for number in range(count)]
+        # Connected anew: a server closes what has been idle while the others had their turn.
+        senders = Senders(self.port, self.senders)
+        try:
+            return senders.send(requests)
+        finally:
+            senders.close()
 
     def measure(self) -> None:
         before = self.process.cpu_s()
@@ -51,9 +58,7 @@ def _way(run: Run, stack: ExitStack, name: str, ingest: str, count: int) -> Way:
     module = "tests.benchmarks.variants" if ingest else "gateway"
     more = {"BENCH_INGEST": ingest} if ingest else {}
     process, port = stack.enter_context(run.ground.gateway(dsn, module, more))
-    senders = Senders(port, run.size.senders)
-    stack.callback(senders.close)
-    return Way(name, process, senders, count)
+    return Way(name, process, port, run.size.senders, count)
 
 
 def run_part(run: Run) -> None:
