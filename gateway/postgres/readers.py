@@ -20,7 +20,7 @@ IDLE_S = 300.0
 _PLAN_ONCE_SQL = "SET plan_cache_mode = force_generic_plan"
 
 _BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""The driver does not know what the connection is at: it was ended in this moment, or left in the middle of something."""
+"""The driver does not know what the connection is at: ended just now, or left in the middle of something."""
 
 
 class Reader(Protocol):
