@@ -306,7 +306,8 @@ class Gateway:
         self._truth.doubt()
 
     def _sessions_changed(self, rows: Sequence[StateRow]) -> None:
-        self._linking.show({row.session_id: row.attempt for row in rows})
+        for row in rows:
+            self._linking.show(row.session_id, row.attempt, row.session.status if row.session else None)
 
     def _session_reported(self, session_id: int, change: SessionChange) -> None:
         """A webhook's change of a session has been committed."""
@@ -315,7 +316,7 @@ class Gateway:
                 self._linking.on_status(session_id, change.status)
                 self.sessions.reported(session_id, change.status)
             case CodeReported():
-                self._linking.wake([session_id])
+                pass  # a new one rings, and one that is known is no reason to ask upstream
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         return readiness(

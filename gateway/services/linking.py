@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 
 from gateway.domain import linking
 from gateway.domain.errors import GatewayError
@@ -127,20 +127,18 @@ class Linking:
             self._look_at = 0.0
         self._stir.set()
 
-    def show(self, attempts: Mapping[int, Attempt | None]) -> None:
-        """The newest attempts of sessions that have changed: their pollers here look at once.
+    def show(self, session_id: int, row: Attempt | None, status: str | None) -> None:
+        """A session has changed; this is its newest attempt, and its status: its poller here looks at once.
 
         A poller's own row is taken as it is. One that is not may be older than the poller, so it is read again.
         """
-        doubted = []
-        for session_id in attempts.keys() & self._posts.keys():
-            post, row = self._posts[session_id], attempts[session_id]
-            if row is not None and post.poller is not None and post.holds(row):
-                post.poller.tell(row)
-            else:
-                doubted.append(session_id)
-        if doubted:
-            self.wake(doubted)
+        post = self._posts.get(session_id)
+        if post is None:
+            return
+        if row is not None and post.poller is not None and post.holds(row):
+            post.poller.tell(row, status)
+        else:
+            self.wake([session_id])
 
     def on_status(self, session_id: int, status: str) -> None:
         """A webhook brought a status. Returns at once; `connected` is checked in the background."""

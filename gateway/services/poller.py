@@ -59,6 +59,7 @@ class Poller:
         self._failures = 0
         self._before: str | None = None
         self._written: str | None = None
+        self._told: str | None = None
         self._written_at = float("-inf")
         self._wrote_at = wiring.clock()  # the attempt was begun or taken a moment ago, and that rings, too
         self._asked_at = float("-inf")
@@ -67,8 +68,12 @@ class Poller:
         self._news: Attempt | None = None
         self._rung = asyncio.Event()
 
-    def tell(self, row: Attempt) -> None:
-        """A bell rang, and this is the attempt's row: running, and held by this poller."""
+    def tell(self, row: Attempt, status: str | None = None) -> None:
+        """A bell rang, and this is the attempt's row: running, and held by this poller.
+
+        `status` is what the session's row says; None if nobody looked.
+        """
+        self._told = status
         if self._news is None or row.moved_at >= self._news.moved_at:  # rows come by two ways
             self._news = row
         self._rung.set()
@@ -111,7 +116,8 @@ class Poller:
         is_echo = not has_moved and self._wiring.clock() - self._wrote_at < ECHO_S
         if is_echo or self._failures:  # after a failure upstream's wish, or the back-off, comes first
             return
-        self._written_at = float("-inf")  # a webhook may have written another status meanwhile
+        if self._told != self._written:  # a webhook may have written another status meanwhile
+            self._written_at = float("-inf")
         self._ask_at = min(self._ask_at, max(self._wiring.clock(), self._asked_at + MIN_GAP_S))
 
     async def _adopt_news(self) -> bool:

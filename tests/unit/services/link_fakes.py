@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,8 +168,13 @@ class World:
             clock=now,
             roll=self.roll,
         )
-        # As states do it: they read what a bell names, and pass it on.
-        self.store.bells.append(lambda ids: linking.show({id_: self.store.newest(id_) for id_ in ids}))
+
+        def bell(ids: Iterable[int]) -> None:
+            """As states do it: they read what a bell names, and pass it on."""
+            for id_ in ids:
+                linking.show(id_, self.store.newest(id_), self.store.status(id_))
+
+        self.store.bells.append(bell)
         gateway = Gateway(self, name, linking, asyncio.create_task(linking.run(), name=f"gateway {name}"))
         await asyncio.sleep(0.1)
         try:

@@ -35,6 +35,10 @@ class MemoryStore:
     def newest(self, session_id: int) -> Attempt | None:
         return next((row for row in reversed(self.rows) if row.session_id == session_id), None)
 
+    def status(self, session_id: int) -> str | None:
+        known = self.statuses[session_id]
+        return known[-1][0] if known else None
+
     def _ring(self, session_id: int) -> None:
         for bell in self.bells:
             asyncio.get_running_loop().call_later(0.001, bell, [session_id])

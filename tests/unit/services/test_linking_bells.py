@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.clock import virtual_time
+from tests.clock import now, virtual_time
 from tests.unit.services.link_fakes import A, B, C, codes, world
 
 
@@ -34,7 +34,7 @@ async def test_a_row_from_before_a_takeover_stops_no_poller() -> None:
             await w.until(lambda: w.attempt().holder != of_a.holder)
             await asyncio.sleep(3)
             before = w.upstream.count("status")
-            b.linking.show({12: of_a})
+            b.linking.show(12, of_a, "need_scan")
             await asyncio.sleep(5)
 
             assert w.upstream.count("status") - before in (2, 3, 4)
@@ -51,6 +51,31 @@ async def test_a_row_that_comes_late_does_not_hide_a_newer_one() -> None:
         old = w.attempt()
         w.store.bells.clear()
         await w.store.record_code(12, B, 45, None)
-        gateway.linking.show({12: w.attempt()})
-        gateway.linking.show({12: old})
+        gateway.linking.show(12, w.attempt(), "need_scan")
+        gateway.linking.show(12, old, "need_scan")
         await w.until(lambda: w.events().count("qr_generated") > 1, within_s=0.1)
+
+
+@virtual_time
+async def test_a_code_that_a_webhook_brought_writes_no_status_again() -> None:
+    w = world([*codes(A), (10, "need_scan", B)])
+    async with w.gateway() as gateway:
+        await gateway.connect()
+        await w.until(lambda: now() - w.upstream.connected_at.get(12, now()) > 10.01)
+        written, asked = w.store.calls["record_status"], w.upstream.count("status")
+        await w.store.record_code(12, B, 45, None)
+        await w.until(lambda: w.upstream.count("status") > asked, within_s=0.5)
+        await asyncio.sleep(10)
+
+    assert w.store.calls["record_status"] == written
+
+
+@virtual_time
+async def test_a_status_that_somebody_else_wrote_is_corrected_by_the_next_answer() -> None:
+    w = world(codes(A))
+    async with w.gateway() as gateway:
+        await gateway.connect()
+        await w.until(lambda: w.store.status(12) == "need_scan")
+        await asyncio.sleep(5)
+        await w.store.record_status(12, "logged_out", "webhook")
+        await w.until(lambda: w.store.status(12) == "need_scan", within_s=0.5)
