@@ -59,6 +59,9 @@ def overwritten_by(state: DeliveryState) -> list[str]:
 # ---------------------------------------------------------------------------------------------- identity
 
 
+_BARE_PHONE = re.compile(rf"([0-9]+)@{re.escape(PHONE_SERVER)}")
+
+
 def digits_of(number: str | None) -> str:
     """The ASCII digits of a phone number in any formatting; '' for None."""
     text = number or ""
@@ -82,6 +85,8 @@ def phone_of(jid: str | None) -> str | None:
     """Digits of the phone a JID names, or None. The digits of a LID are *not* a phone number."""
     if not jid:
         return None
+    if bare := _BARE_PHONE.fullmatch(jid):  # nearly all are
+        return bare[1]
     user, at, server = bare_jid(jid).partition("@")
     if at and server != PHONE_SERVER:
         return None

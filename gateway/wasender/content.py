@@ -28,6 +28,8 @@ _WRAPPERS = (
     "associatedChildMessage",
 )
 
+_WRAPPER_NAMES = frozenset(_WRAPPERS)
+
 # Travel with a message, or alone, and say nothing to a reader.
 _BAGGAGE = frozenset(
     {"messageContextInfo", "senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage"}
@@ -49,6 +51,8 @@ def unwrapped(message: Any) -> dict[str, Any]:
     """The innermost message; `{}` if there is none."""
     inner = message if isinstance(message, dict) else {}
     for _ in range(MAX_WRAPPERS):
+        if _WRAPPER_NAMES.isdisjoint(inner):
+            break
         for name in _WRAPPERS:
             wrapper = inner.get(name)
             if isinstance(wrapper, dict):

@@ -57,7 +57,8 @@ def parties(key: dict[str, Any], from_me: bool) -> Parties | None:
     """Chat and counterpart of a message's key; None if it names no chat."""
     remote = jid(key.get("remoteJid"))
     if remote is None and not from_me:
-        remote = _first_phone_jid(key, ("senderPn", "cleanedSenderPn"), ()) or jid(key.get("senderLid"))
+        phone = _first_phone(key, ("senderPn", "cleanedSenderPn"), ())
+        remote = jid_of_phone(phone) if phone else jid(key.get("senderLid"))
     if remote is None:
         return None
     if remote.endswith(_CROWDS):
@@ -79,38 +80,43 @@ def _in_crowd(key: dict[str, Any], remote: str, from_me: bool) -> Parties:
         "senderPn",
         "cleanedSenderPn",
     )
-    phone = phone_of(_first_phone_jid(key, names, lids))
     lid = lids[0] if lids else None
-    return Parties(chat=remote, address=phone or lid or remote, lid=lid)
+    return Parties(chat=remote, address=_first_phone(key, names, lids) or lid or remote, lid=lid)
 
 
 def _private(key: dict[str, Any], remote: str, from_me: bool) -> Parties:
     lids = _lids(key, ("remoteJid", "remoteJidAlt", "senderLid"))
-    names: tuple[str, ...] = ("remoteJid", "senderPn", "cleanedSenderPn", "remoteJidAlt")
+    names: tuple[str, ...] = ("senderPn", "cleanedSenderPn", "remoteJidAlt")
     if from_me and (not is_lid(remote) or jid(key.get("senderLid")) != remote):
         # Here the sender is the linked number itself: its number and LID are not the chat's.
         lids = _lids(key, ("remoteJid", "remoteJidAlt"))
-        names = ("remoteJid", "remoteJidAlt")
-    found = _first_phone_jid({**key, "remoteJid": remote}, names, lids)
+        names = ("remoteJidAlt",)
+    phone = _real_phone(remote, lids) or _first_phone(key, names, lids)
     lid = lids[0] if lids else None
-    if found is None:
+    if phone is None:
         return Parties(chat=remote, address=lid or remote, lid=lid)
-    return Parties(chat=found, address=phone_of(found) or found, lid=lid)
+    return Parties(chat=jid_of_phone(phone), address=phone, lid=lid)
 
 
 def _lids(key: dict[str, Any], names: tuple[str, ...]) -> list[str]:
-    found = (jid(key[name]) for name in names if name in key)
+    found = [jid(key[name]) for name in names if name in key]
     return [address for address in found if address is not None and is_lid(address)]
 
 
-def _first_phone_jid(key: dict[str, Any], names: tuple[str, ...], lids: list[str] | tuple[()]) -> str | None:
-    """The JID of the first field that names a real phone number."""
-    disguised = {lid.partition("@")[0] for lid in lids}
+def _first_phone(key: dict[str, Any], names: tuple[str, ...], lids: list[str] | tuple[()]) -> str | None:
+    """The digits of the first field that names a real phone number."""
     for name in names:
         value = key.get(name)
-        if value is None:
-            continue
-        phone = phone_of(jid(str(value) if type(value) is int else value))
-        if phone and phone.isascii() and len(phone) <= _MAX_PHONE_DIGITS and phone not in disguised:
-            return jid_of_phone(phone)
+        if value is not None:
+            phone = _real_phone(jid(str(value) if type(value) is int else value), lids)
+            if phone is not None:
+                return phone
     return None
+
+
+def _real_phone(address: str | None, lids: list[str] | tuple[()]) -> str | None:
+    """The digits of a JID, unless they are no phone's, or a LID's in disguise."""
+    phone = phone_of(address)
+    if phone is None or not phone.isascii() or len(phone) > _MAX_PHONE_DIGITS:
+        return None
+    return None if any(phone == lid.partition("@")[0] for lid in lids) else phone

@@ -61,6 +61,8 @@ _BESIDE_KEY = (
     "senderPn", "senderLid", "cleanedSenderPn", "remoteJidAlt",
 )  # fmt: skip
 
+_BESIDE_NAMES = frozenset(_BESIDE_KEY)
+
 
 def message(element: Any, at: datetime) -> Found:
     """`messages.received`, its splits, and `messages.upsert`."""
@@ -72,9 +74,8 @@ def message(element: Any, at: datetime) -> Found:
     at = instant(element.get("messageTimestamp"), at)
     if isinstance(inner.get("protocolMessage"), dict):
         return _protocol(inner["protocolMessage"], at)
-    for name, reason in _SILENT.items():
-        if name in inner:
-            return Skip(reason)
+    if not _SILENT.keys().isdisjoint(inner):
+        return Skip(next(reason for name, reason in _SILENT.items() if name in inner))
     content = content_of(inner, element.get("messageBody"))
     if content is None:
         if element.get("messageStubType"):
@@ -255,6 +256,8 @@ def _key_of(element: Any) -> dict[str, Any] | None:
     key = element.get("key")
     if not isinstance(key, dict):
         return _present(element) if "remoteJid" in element else None
+    if _BESIDE_NAMES.isdisjoint(element):
+        return _present(key)
     return {name: element[name] for name in _BESIDE_KEY if element.get(name) is not None} | _present(key)
 
 
