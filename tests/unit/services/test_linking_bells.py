@@ -1,6 +1,7 @@
 """What pollers make of the rows that bells bring, on a clock that jumps."""
 
 import asyncio
+from collections import Counter
 
 from tests.clock import now, virtual_time
 from tests.unit.services.link_fakes import A, B, C, codes, world
@@ -79,3 +80,17 @@ async def test_a_status_that_somebody_else_wrote_is_corrected_by_the_next_answer
         await asyncio.sleep(5)
         await w.store.record_status(12, "logged_out", "webhook")
         await w.until(lambda: w.store.status(12) == "need_scan", within_s=0.5)
+
+
+@virtual_time
+async def test_a_poll_that_brings_nothing_new_costs_the_store_nothing() -> None:
+    w = world(codes(A, every_s=60))
+    async with w.gateway() as gateway:
+        await gateway.connect()
+        await w.until(lambda: w.store.status(12) == "need_scan" and w.attempt().code == A)
+        await asyncio.sleep(3)
+        before, polls = Counter(w.store.calls), w.upstream.count("status")
+        await w.until(lambda: w.upstream.count("status") == polls + 10)
+
+    # Whether somebody's attempt has no poller is asked for all at once.
+    assert (w.store.calls - before).keys() <= {"running"}
