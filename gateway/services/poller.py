@@ -73,7 +73,7 @@ class Poller:
 
         `status` is what the session's row says; None if nobody looked.
         """
-        self._told = status
+        self._told = status or self._told
         if self._news is None or row.moved_at >= self._news.moved_at:  # rows come by two ways
             self._news = row
         self._rung.set()
@@ -112,12 +112,13 @@ class Poller:
             await self._on_ring()
 
     async def _on_ring(self) -> None:
-        has_moved = await self._adopt_news()
-        is_echo = not has_moved and self._wiring.clock() - self._wrote_at < ECHO_S
-        if is_echo or self._failures:  # after a failure upstream's wish, or the back-off, comes first
-            return
+        has_news = await self._adopt_news()
         if self._told != self._written:  # a webhook may have written another status meanwhile
             self._written_at = float("-inf")
+            has_news = has_news or self._written is not None
+        is_echo = not has_news and self._wiring.clock() - self._wrote_at < ECHO_S
+        if is_echo or self._failures:  # after a failure upstream's wish, or the back-off, comes first
+            return
         self._ask_at = min(self._ask_at, max(self._wiring.clock(), self._asked_at + MIN_GAP_S))
 
     async def _adopt_news(self) -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from tests.clock import now, virtual_time
 from tests.unit.services.link_fakes import A, B, C, codes, world
 
@@ -71,14 +73,16 @@ async def test_a_code_that_a_webhook_brought_writes_no_status_again() -> None:
     assert w.store.calls["record_status"] == written
 
 
+@pytest.mark.parametrize("later_s", [0.01, 0.5, 5])
 @virtual_time
-async def test_a_status_that_somebody_else_wrote_is_corrected_by_the_next_answer() -> None:
+async def test_a_status_that_somebody_else_wrote_is_corrected_by_the_next_answer(later_s: float) -> None:
     w = world(codes(A))
     async with w.gateway() as gateway:
         await gateway.connect()
         await w.until(lambda: w.store.status(12) == "need_scan")
-        await asyncio.sleep(5)
+        await asyncio.sleep(later_s)
         await w.store.record_status(12, "logged_out", "webhook")
+        gateway.linking.wake([12])
         await w.until(lambda: w.store.status(12) == "need_scan", within_s=0.5)
 
 
