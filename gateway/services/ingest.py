@@ -263,7 +263,9 @@ class Ingest:
 
     def _answer_stored(self, batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
         for waiting, outcome in zip(batch, outcomes, strict=True):
-            self._stored(waiting, outcome)
+            waiting.answer(outcome)
+        for waiting in batch:  # behind all answers: a bug of whoever is told must not cost one
+            self.tell(waiting.delivery)
 
     def _stored(self, waiting: Waiting, outcome: Outcome) -> None:
         waiting.answer(outcome)

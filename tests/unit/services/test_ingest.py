@@ -269,6 +269,23 @@ async def test_changes_of_a_session_are_told_after_the_commit_and_only_then() ->
     assert told == [(12, report, 1)]
 
 
+@virtual_time
+async def test_a_bug_of_whoever_is_told_costs_no_webhook_its_answer() -> None:
+    report = StatusReported("connected", AT)
+    bugs: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: bugs.append(context["exception"]))
+
+    def on_change(session_id: int, change: SessionChange) -> None:
+        raise KeyError(session_id)
+
+    async with running(Store(), on_session_change=on_change) as ingest, asyncio.timeout(60):
+        answers = await asyncio.gather(*(ingest.submit(delivery("fine", report)) for _ in range(3)))
+        await ingest.close()
+
+    assert answers == ["stored"] * 3
+    assert [type(bug) for bug in bugs] == [KeyError]
+
+
 def test_every_error_that_sends_a_webhook_back_says_to_come_again() -> None:
     errors: list[GatewayError] = [Unavailable("x"), StoreUnavailable("x"), RowLocked("x")]
 
