@@ -137,9 +137,10 @@ async def connect_direct(
         server_settings=_settings(timezone, name),
     )
     try:
-        await prepare(connection)
-        # The server's side too: a gateway that vanished would keep its leases and hold back the notify queue.
-        # Asked for afterwards, because proxies in front of Postgres refuse unknown settings at the start.
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # asyncpg's own limit covers only the login
+            await prepare(connection)
+        # The server's side too: a gateway that vanished would keep its leases and hold back the notify queue. Asked
+        # for afterwards: proxies in front of Postgres refuse unknown settings at the start.
         await connection.execute(_SERVER_KEEPALIVE_SQL, timeout=CONNECT_TIMEOUT_S)
     except BaseException:
         connection.terminate()

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import ConfigError, GatewayError, RowRefused, StoreUnavailable
+from gateway.postgres import pool as pools
 from gateway.postgres.pool import (
     address_of,
     clean_dsn,
@@ -106,6 +107,20 @@ async def test_timezone_of_the_pool_is_the_operators(database: str) -> None:
         assert await pool.fetchval("SHOW application_name") == "whatsapp-gateway"
     finally:
         await pool.close()
+
+
+async def test_a_server_that_falls_silent_while_we_connect_is_not_waited_for(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silence(connection: asyncpg.Connection) -> None:
+        await connection.fetch("SELECT pg_sleep(3600)")
+
+    monkeypatch.setattr(pools, "prepare", silence)
+    monkeypatch.setattr(pools, "CONNECT_TIMEOUT_S", 2.0)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(TimeoutError):
+            await connect_direct(database)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has these options")
