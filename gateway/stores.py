@@ -76,7 +76,7 @@ async def open_stores(
         journal=JournalTable(pool, deliveries),
         projection=ProjectionTable(pool),
         upkeep=UpkeepTable(pool, sessions),
-        retention=RetentionTable(pool, streams),
+        retention=RetentionTable(pool),
         columns=ColumnTable(pool),
         spool=await _open_spool(settings, pool, stack),
     )

@@ -1,7 +1,7 @@
 """Two ways to read: over a pool that everybody uses, or over a connection that is the reader's alone.
 
-Both give a read READ_S and then cut its connection off: on a half-open socket a statement waits for its whole time-out,
-and asyncpg as long again for the answer to its cancelling.
+Both give a read its time, READ_S as a rule, and then cut its connection off: on a half-open socket a statement waits
+for its whole time-out, and asyncpg as long again for the answer to its cancelling.
 """
 
 import asyncio
@@ -29,11 +29,12 @@ class Reader(Protocol):
 
 
 class Shared:
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, within_s: float = READ_S) -> None:
         self._pool = pool
+        self._within_s = within_s
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        async with borrowed(self._pool) as connection:
+        async with borrowed(self._pool, self._within_s) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
         return rows
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.pool import COMMAND_TIMEOUT_S, mapped_errors
+from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 
 STREAM_DAYS = 7
@@ -54,9 +55,10 @@ DELETE FROM gateway.tickets WHERE digest IN (
 
 
 class RetentionTable:
-    def __init__(self, pool: asyncpg.Pool, streams: StreamStore) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._streams = streams
+        # Nobody waits for this, and a thousand rows on a busy disk take longer than a read may.
+        self._streams = StreamStore(Shared(pool, COMMAND_TIMEOUT_S))
 
     @property
     def kinds(self) -> Sequence[str]:

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres import readers
-from gateway.postgres.pool import CONNECT_ERRORS
-from gateway.postgres.readers import Reserved, connect_to_read
+from gateway.postgres.pool import CONNECT_ERRORS, open_pool
+from gateway.postgres.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.streams import _NEWS_SQL, StreamStore
 from tests.http.support import eventually
 
@@ -62,6 +62,16 @@ async def test_a_read_that_takes_too_long_is_cut_off_with_its_connection(
     monkeypatch.undo()
 
     assert await pid_of(reader) != before
+
+
+async def test_what_nobody_waits_for_may_take_longer_than_a_read(database: str) -> None:
+    pool = await open_pool(database, timezone="UTC", max_size=1, pooled=False)
+    try:
+        with pytest.raises(TimeoutError):
+            await Shared(pool, 0.05).fetch("SELECT pg_sleep(3600)")
+        assert await Shared(pool, 20).fetch("SELECT pg_sleep(0.1)")
+    finally:
+        await pool.close()
 
 
 async def test_a_reader_that_is_cancelled_leaves_no_statement_to_the_next(reader: Reserved) -> None:

@@ -21,7 +21,7 @@ BATCH = 100
 async def retention(database: str) -> AsyncIterator[RetentionTable]:
     pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
     try:
-        yield RetentionTable(pool, StreamStore(Shared(pool)))
+        yield RetentionTable(pool)
     finally:
         await pool.close()
 
