@@ -13,9 +13,9 @@ from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
-from gateway.postgres.pool import borrowed, mapped_errors, open_pool
+from gateway.postgres.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.projection import ProjectionTable
-from gateway.postgres.readers import Reserved, Shared, connect_to_read
+from gateway.postgres.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
@@ -60,9 +60,7 @@ async def open_stores(
     vault = await open_vault(pool, secret)
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
-    direct, zone = settings.listen_url or dsn, settings.timezone
-    live = Reserved(lambda: connect_to_read(direct, timezone=zone, name="whatsapp-gateway-feed"))
-    stack.callback(live.close)
+    live = live_reader(pool, settings.listen_url or dsn, settings.timezone, stack)
     deliveries = DeliveryTable(pool, gateway_id, clock)
     return Stores(
         pool=pool,
@@ -80,6 +78,15 @@ async def open_stores(
         columns=ColumnTable(pool),
         spool=await _open_spool(settings, pool, stack),
     )
+
+
+def live_reader(pool: asyncpg.Pool, direct: str, timezone: str, stack: AsyncExitStack) -> Reader:
+    """What the feed reads through: a connection of its own, where the address that ought to be direct is that."""
+    if is_pooled_dsn(direct):  # behind it no connection is anybody's own, and no plan is kept
+        return Shared(pool)
+    live = Reserved(lambda: connect_to_read(direct, timezone=timezone, name="whatsapp-gateway-feed"))
+    stack.callback(live.close)
+    return live
 
 
 async def _open_spool(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> DiskSpool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from gateway.postgres import readers
 from gateway.postgres.pool import CONNECT_ERRORS, open_pool
 from gateway.postgres.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.streams import _NEWS_SQL, StreamStore
+from gateway.stores import live_reader
 from tests.http.support import eventually
 
 PID = "SELECT pg_backend_pid()"
@@ -62,6 +64,17 @@ async def test_a_read_that_takes_too_long_is_cut_off_with_its_connection(
     monkeypatch.undo()
 
     assert await pid_of(reader) != before
+
+
+async def test_the_feed_shares_the_pool_where_a_pooler_is_all_there_is(database: str) -> None:
+    pool = await open_pool(database, timezone="UTC", max_size=1, pooled=True)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)
+        own = live_reader(pool, database, "UTC", stack)
+        assert await own.fetch(PID) != await pool.fetch(PID)
+
+        pooled = live_reader(pool, "postgresql://u@pooler.example:6543/db", "UTC", stack)
+        assert await pooled.fetch(PID) == await pool.fetch(PID)
 
 
 async def test_what_nobody_waits_for_may_take_longer_than_a_read(database: str) -> None:
