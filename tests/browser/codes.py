@@ -15,7 +15,7 @@ def read_code(png: bytes) -> str:
     # Its stubs know arrays of numpy only, where numpy is installed.
     buffer: Any = pixels
     view = zxingcpp.ImageView(buffer, width, height, zxingcpp.ImageFormat.Lum)
-    (found,) = zxingcpp.read_barcodes(view, zxingcpp.BarcodeFormat.QRCode)
+    (found,) = zxingcpp.read_barcodes(view, zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
     text: str = found.text
     return text
 

@@ -120,10 +120,10 @@ async def test_the_last_word_of_a_busy_transaction_is_how_the_rows_are(
             rows.pop(str(event.old["id"]), None)
             if event.record is not None:
                 rows[str(event.record["id"])] = event.record["push_name"]
-    rows = await connection.fetch(
+    real = await connection.fetch(
         f"SELECT coalesce(wasender_session_id, 0) AS inbox, id, push_name FROM {INCOMING}"
     )
     for inbox in (0, 12):
         assert shown.get(inbox, {}) == {
-            str(row["id"]): row["push_name"] for row in rows if row["inbox"] == inbox
+            str(row["id"]): row["push_name"] for row in real if row["inbox"] == inbox
         }

@@ -21,10 +21,13 @@ CODES = [
 ]
 
 
+QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+
+
 def decoded(side: int, pixels: bytes) -> list[str]:
     view = memoryview(pixels).cast("B", (side, side))
     # A phone's camera looks for nothing else; among all formats some code in a thousand has a bar code in it.
-    return [found.text for found in zxingcpp.read_barcodes(view, zxingcpp.BarcodeFormat.QRCode)]
+    return [found.text for found in zxingcpp.read_barcodes(view, QR)]
 
 
 def png_pixels(picture: bytes) -> tuple[int, bytes]:
@@ -98,9 +101,7 @@ def test_a_png_is_at_least_264_pixels_wide_and_its_modules_are_whole_pixels() ->
 def test_the_symbol_spends_as_little_as_possible_on_error_correction() -> None:
     side, pixels = png_pixels(qr.png("2@abcdef"))
 
-    [found] = zxingcpp.read_barcodes(
-        memoryview(pixels).cast("B", (side, side)), zxingcpp.BarcodeFormat.QRCode
-    )
+    [found] = zxingcpp.read_barcodes(memoryview(pixels).cast("B", (side, side)), QR)
     assert found.ec_level == "L"
 
 
