@@ -29,10 +29,11 @@ def read_secret(settings: Settings) -> str:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            secret = path.read_text().strip()
-            if not secret:
+            secret = path.read_text("utf-8", "replace").strip()
+            if not secret or "\ufffd" in secret:
+                what = "no text" if secret else "empty"
                 raise ConfigError(
-                    f"{path} is empty. Delete it; a new one is made at the next start."
+                    f"{path} is {what}. Delete it; a new one is made at the next start."
                 ) from None
             return secret
         with os.fdopen(descriptor, "w") as file:

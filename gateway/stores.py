@@ -30,6 +30,9 @@ INSERT INTO gateway.settings (key, value) VALUES ('installation', to_jsonb(gen_r
 ON CONFLICT (key) DO NOTHING
 """
 
+INTAKE_SIZE = 5
+"""Connections that only webhooks use: however many people search, what comes in is written at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
@@ -55,13 +58,16 @@ async def open_stores(
     settings: Settings, dsn: str, secret: str, gateway_id: str, stack: AsyncExitStack
 ) -> Stores:
     """The database is brought up to date already. Raises ConfigError; everything is closed with the stack."""
-    pool = await open_pool(dsn, timezone=settings.timezone, pooled=is_pooled(settings, dsn))
+    zone, pooled = settings.timezone, is_pooled(settings, dsn)
+    pool = await open_pool(dsn, timezone=zone, pooled=pooled)
     stack.push_async_callback(close_pool, pool)
+    intake = await open_pool(dsn, timezone=zone, pooled=pooled, max_size=INTAKE_SIZE)
+    stack.push_async_callback(close_pool, intake)
     vault = await open_vault(pool, secret)
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
-    live = live_reader(pool, settings.listen_url or dsn, settings.timezone, stack)
-    deliveries = DeliveryTable(pool, gateway_id, clock)
+    live = live_reader(pool, settings.listen_url or dsn, zone, stack)
+    deliveries = DeliveryTable(intake, gateway_id, clock)
     return Stores(
         pool=pool,
         credentials=CredentialTable(pool, vault),

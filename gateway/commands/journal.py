@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 journal = typer.Typer(help="What became of webhooks: list, show, retry.", no_args_is_help=False)
 
+MAX = 2**63 - 1
+"""The largest number that Postgres can hold there."""
+
 Outcome = Annotated[
     str,
     typer.Option(
@@ -20,8 +23,10 @@ Outcome = Annotated[
         help="With commas between them: stored, duplicate, ignored, unknown, failed, or all.",
     ),
 ]
-Session = Annotated[int | None, typer.Option("--session", min=1, help="Only webhooks of this session.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
+Session = Annotated[
+    int | None, typer.Option("--session", min=1, max=MAX, help="Only webhooks of this session.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=MAX, help="How many at most.")]
 
 
 @journal.callback(invoke_without_command=True)
@@ -45,7 +50,7 @@ def show_list(
 @journal.command()
 def show(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(help="Number of the entry.", min=1)],
+    number: Annotated[int, typer.Argument(help="Number of the entry.", min=1, max=MAX)],
     data_dir: DataDir = None,
     embedded: Embedded = None,
 ) -> None:
@@ -58,7 +63,7 @@ def show(
 @journal.command()
 def retry(
     context: typer.Context,
-    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of entries.", min=1)] = None,
+    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of entries.", min=1, max=MAX)] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
     unknown: Annotated[bool, typer.Option("--unknown", help="All that were unknown.")] = False,
     session: Session = None,

@@ -58,7 +58,7 @@ async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: R
 
 def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]) -> Starlette:
     """`allowed_origins` are foreign pages that may call us and may show our page in a frame."""
-    return Application(
+    made = Application(
         routes=list(routes),
         exception_handlers=HANDLERS,
         middleware=[
@@ -73,3 +73,6 @@ def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]
             ),
         ],
     )
+    # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
+    made.router.redirect_slashes = False
+    return made

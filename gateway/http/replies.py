@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
@@ -66,7 +66,7 @@ def flag_of(request: Request, name: str) -> bool:
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body. Raises TooLarge over 1 MiB, before it has been read to its end."""
+    """The whole body. Raises TooLarge over 1 MiB, before it has been read to its end; Invalid if it has none."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
         raise TooLarge("The body is over 1 MiB.")
@@ -75,7 +75,7 @@ async def body_of(request: Request) -> bytes:
     while not is_complete:  # not `request.stream()`: a generator for what nearly always comes in one piece
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
+            raise Invalid("The request ended before its body did.")  # nobody is there to read it
         chunks += message.get("body", b"")
         if len(chunks) > MAX_BODY_BYTES:
             raise TooLarge("The body is over 1 MiB.")

@@ -1,10 +1,14 @@
 """Who may bring webhooks, and what is no webhook at all."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from gateway.domain.errors import Invalid
+from gateway.http.replies import body_of
 from tests.http.support import (
     HOOK,
     INCOMING,
@@ -270,3 +274,30 @@ async def test_a_secret_that_was_replaced_opens_the_door_no_more(shop: Shop) -> 
 
 async def changed(shop: Shop) -> set[int]:
     return shop.gateway.gateway._senders._dirty
+
+
+async def test_webhooks_are_written_however_many_connections_others_have(shop: Shop) -> None:
+    await shop.take(received())
+    pool = shop.gateway.gateway._stores.pool
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(pool.get_max_size()):
+            await stack.enter_async_context(pool.acquire())
+        await shop.take(received(key_id="other"))
+        assert len(await shop.rows()) == 2
+
+
+async def test_a_body_that_stops_halfway_is_no_fault_of_ours() -> None:
+    pieces = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(pieces)
+
+    with pytest.raises(Invalid, match="ended before its body"):
+        await body_of(Request({"type": "http", "headers": []}, receive))
+
+
+async def test_an_address_with_a_slash_too_many_gets_a_sentence_and_no_redirect(shop: Shop) -> None:
+    path = f"{HOOK}/12/"
+    status, reply = await shop.post(received(), secret=secret_of(12), path=path)
+
+    assert (status, reply["error"]) == (404, f"There is nothing at {path}.")

@@ -197,12 +197,13 @@ async def test_a_data_folder_that_cannot_be_made_is_refused(terminal: Terminal, 
     assert str(folder) in ended.complaint()
 
 
-async def test_an_empty_secret_file_is_named(terminal: Terminal) -> None:
-    (terminal.folder / "secret").touch()
+@pytest.mark.parametrize(("content", "what"), [(b"", "empty"), (b"\xff\xfe", "no text")])
+async def test_a_secret_file_that_holds_none_is_named(terminal: Terminal, content: bytes, what: str) -> None:
+    (terminal.folder / "secret").write_bytes(content)
 
     complaint = (await terminal.run("token", "--data-dir", terminal.folder)).complaint()
 
-    assert f"{terminal.folder / 'secret'} is empty" in complaint
+    assert f"{terminal.folder / 'secret'} is {what}" in complaint
 
 
 async def test_a_broken_state_file_of_the_simulator_is_named(terminal: Terminal) -> None:
