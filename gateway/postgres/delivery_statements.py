@@ -13,49 +13,6 @@ SELECT gateway.journal_v1(
 IN_ARRIVAL = "SELECT gateway.in_arrival_v1($1, $2, $3)"
 
 SENT = """
-UPDATE public.whatsapp_outgoing_messages m
-SET to_phone = learned.phone,
-    chat = CASE WHEN m.chat = learned.lid THEN learned.phone || '@s.whatsapp.net' ELSE m.chat END
-FROM unnest($1::text[], $2::text[]) AS learned(lid, phone)
-WHERE m.to_phone = learned.lid AND m.to_phone LIKE '%@lid'
-"""
-
-# A row of the shop without a session gets ours; a row of another session is left alone.
-RECEIVED = """
-INSERT INTO public.whatsapp_incoming_messages AS m (
-    message_id, wa_key_id, wasender_session_id, chat, from_phone, sender_lid, push_name,
-    message_text, message_type, media_url, received_at, created_at, is_read, replied, raw_data)
-SELECT message_id, wa_key_id, session_id, chat, from_phone, sender_lid, push_name,
-       message_text, message_type, media_url, received_at, now(), false, false, raw_data
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::timestamptz[], $12::jsonb[])
-    AS new(message_id, wa_key_id, session_id, chat, from_phone, sender_lid, push_name, message_text,
-           message_type, media_url, received_at, raw_data)
-ORDER BY message_id
-ON CONFLICT (message_id) DO UPDATE
-SET wasender_session_id = excluded.wasender_session_id,
-    wa_key_id = excluded.wa_key_id,
-    chat = excluded.chat,
-    sender_lid = excluded.sender_lid,
-    push_name = excluded.push_name
-WHERE m.wasender_session_id IS NULL
-RETURNING m.message_id
-"""
-
-# Rows are written in the order of their keys, lest two gateways wait for each other crosswise. Browsers see them in the
-# order in which they came: what has just been collected of them is collected once more.
-IN_ARRIVAL = """
-WITH taken AS (
-    DELETE FROM gateway.staged AS s
-    USING unnest($3::text[]) WITH ORDINALITY AS arrived(key, turn)
-    WHERE s.xid = pg_current_xact_id() AND s.tbl = $1 AND s.op = 'INSERT' AND s.record ->> $2 = arrived.key
-    RETURNING s.xid, s.inbox, s.tbl, s.op, s.record, s.old, arrived.turn
-)
-INSERT INTO gateway.staged (xid, inbox, tbl, op, record, old)
-SELECT xid, inbox, tbl, op, record, old FROM taken ORDER BY turn
-"""
-
-SENT = """
 INSERT INTO public.whatsapp_outgoing_messages AS m (
     client_id, wasender_session_id, chat, to_phone, message_text, message_type, media_url, status,
     wa_key_id, origin, created_at, sent_at, raw_data)
