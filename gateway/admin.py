@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from gateway import ground
+from gateway.cli.console import out
 from gateway.folder import read_secret
 from gateway.postgres import migrate as migrations
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.pool import open_pool
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
-from gateway.terminal import out
 
 
 async def migrate(settings: Settings, remove: bool, restored: bool) -> None:

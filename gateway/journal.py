@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import orjson
 
 from gateway import ground
+from gateway.cli.console import out
 from gateway.domain.errors import ConfigError
 from gateway.domain.session import Actor, iso_utc
 from gateway.postgres.deliveries import DeliveryTable
@@ -16,7 +17,6 @@ from gateway.postgres.pool import open_pool
 from gateway.postgres.trail import TrailTable
 from gateway.services.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
-from gateway.terminal import out
 from gateway.wasender import webhook
 
 PAGE = 200

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from rich.progress import Progress
 
 from gateway.admin import open_tables
+from gateway.cli.console import err, out
 from gateway.domain.errors import ConfigError
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.sessions import SessionTable
@@ -12,7 +13,6 @@ from gateway.postgres.trail import TrailTable
 from gateway.services.account import AccountToken
 from gateway.services.reconcile import Reconciler
 from gateway.settings import Settings
-from gateway.terminal import err, out
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.orders import BACKGROUND
 

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from gateway import app
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.realtime.slices import Slices
 from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
 

@@ -20,8 +20,9 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from gateway import port, serving, terminal
+from gateway import port, serving
 from gateway.app import Gateway
+from gateway.cli import console as terminal
 from gateway.domain.errors import GatewayError
 from gateway.settings import Settings
 from tests.processes.remote import Remote

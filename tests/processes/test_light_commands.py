@@ -14,7 +14,7 @@ from tests.processes.terminal import PATIENCE_S
 # Says on a line of its own which packages there are when the command has ended.
 _RUN = """
 import sys
-from gateway.cli import main
+from gateway.cli.main import main
 try:
     main()
 finally:

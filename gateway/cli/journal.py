@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.console import DataDir, Embedded, read_settings, run
 from gateway.domain.errors import ConfigError
-from gateway.terminal import DataDir, Embedded, read_settings, run
 
 if TYPE_CHECKING:
     from gateway.settings import Settings

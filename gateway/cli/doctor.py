@@ -17,6 +17,7 @@ import aiohttp
 import asyncpg
 
 from gateway import ground
+from gateway.cli.console import out
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.upkeep import WEBHOOK_PATH, WebhookFacts, judge_webhook
@@ -34,7 +35,6 @@ from gateway.postgres.pool import (
 from gateway.postgres.sessions import SessionTable
 from gateway.services.account import AccountToken
 from gateway.settings import Settings
-from gateway.terminal import out
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.orders import PATIENT
 

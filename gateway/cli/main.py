@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.commands import admin, journal, servers
+from gateway.cli import journal
+from gateway.cli import manage as admin
+from gateway.cli import serve as servers
+from gateway.cli.console import err, out
 from gateway.domain.errors import ConfigError, GatewayError
-from gateway.terminal import err, out
 
 cli = typer.Typer(
     add_completion=False,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.console import DataDir, Embedded, read_settings, run
 from gateway.domain.errors import ConfigError
-from gateway.terminal import DataDir, Embedded, read_settings, run
 
 commands = typer.Typer()
 integrations = typer.Typer(no_args_is_help=True, help="Credentials of the services behind the gateway.")
@@ -84,7 +84,7 @@ def token(
 @commands.command()
 def doctor(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Checks everything the gateway depends on, and explains. Exit code 1 if something is wrong."""
-    from gateway import doctor as checkup
+    from gateway.cli import doctor as checkup
 
     wrong: list[checkup.Finding] = []
     run(checkup.report(read_settings(data_dir=data_dir, embedded=embedded), wrong))
