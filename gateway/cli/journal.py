@@ -41,7 +41,7 @@ def show_list(
     """What went wrong, newest first."""
     context.obj = (data_dir, embedded)  # given here, they are meant for the subcommand as well
     if context.invoked_subcommand is None:
-        from gateway import journal as entries
+        from gateway.cli.actions import journal as entries
 
         settings = read_settings(data_dir=data_dir, embedded=embedded)
         run(entries.list_entries(settings, entries.wanted(outcome, session), limit))
@@ -55,7 +55,7 @@ def show(
     embedded: Embedded = None,
 ) -> None:
     """One webhook with its body, as JSON."""
-    from gateway import journal as entries
+    from gateway.cli.actions import journal as entries
 
     run(entries.show(_settings(context, data_dir, embedded), number))
 
@@ -71,7 +71,7 @@ def retry(
     embedded: Embedded = None,
 ) -> None:
     """Processes webhooks again; doing it twice does no harm."""
-    from gateway import journal as entries
+    from gateway.cli.actions import journal as entries
 
     words = [word for word, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
     if bool(numbers) == bool(words):

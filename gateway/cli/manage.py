@@ -25,7 +25,7 @@ def migrate(
     embedded: Embedded = None,
 ) -> None:
     """Brings the database up to date. Safe to repeat, and to run twice at once."""
-    from gateway import admin
+    from gateway.cli.actions import database as admin
 
     settings = read_settings(data_dir=data_dir, embedded=embedded)
     run(admin.migrate(settings, remove, restored))
@@ -38,7 +38,7 @@ def set_integration(
     embedded: Embedded = None,
 ) -> None:
     """Stores the account token of WasenderAPI, read from stdin or a prompt."""
-    from gateway import admin
+    from gateway.cli.actions import database as admin
 
     if name != "wasender":
         raise ConfigError(f"There is no integration {name!r}: only wasender.")
@@ -52,7 +52,7 @@ def set_integration(
 @secrets.command("encrypt")
 def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Encrypts keys and webhook secrets at rest, with GATEWAY_SECRET. The shop's own code cannot read them then."""
-    from gateway import admin
+    from gateway.cli.actions import database as admin
 
     run(admin.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
 
@@ -60,7 +60,7 @@ def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None
 @commands.command()
 def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Reconciles all sessions with WasenderAPI."""
-    from gateway import syncing
+    from gateway.cli.actions import sync as syncing
 
     settings = read_settings(data_dir=data_dir, embedded=embedded, host="127.0.0.1", port=0)
     run(syncing.sync(settings))
@@ -75,7 +75,7 @@ def token(
     data_dir: DataDir = None,
 ) -> None:
     """Prints a JWT for the API and the sockets."""
-    from gateway import logins
+    from gateway.cli.actions import token as logins
 
     sessions = frozenset(session) if session else None
     print(logins.token(read_settings(data_dir=data_dir), role, name, sessions, expires))  # noqa: T201

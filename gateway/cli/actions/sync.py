@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from rich.progress import Progress
 
-from gateway.admin import open_tables
+from gateway.cli.actions.database import open_tables
 from gateway.cli.console import err, out
 from gateway.domain.errors import ConfigError
 from gateway.postgres.credentials import CredentialTable
