@@ -20,7 +20,7 @@ from gateway import ground
 from gateway.cli.console import out
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
-from gateway.domain.upkeep import WEBHOOK_PATH, WebhookFacts, judge_webhook
+from gateway.domain.webhook_health import WEBHOOK_PATH, WebhookFacts, judge_webhook
 from gateway.folder import read_secret
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.migration_files import read_migrations, sql_folder

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, NewType
 
-from gateway.domain.upkeep import WebhookState
+from gateway.domain.webhook_health import WebhookState
 
 SessionId = NewType("SessionId", int)
 """WasenderAPI's integer id: the number in topics and URLs. The local primary key never leaves Postgres."""

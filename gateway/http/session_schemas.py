@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.session import StatusSource
-from gateway.domain.upkeep import WebhookState
+from gateway.domain.webhook_health import WebhookState
 from gateway.http.replies import DEFAULT_LIMIT
 from gateway.http.schemas import (
     NULLABLE,

@@ -9,7 +9,7 @@ import asyncpg
 
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, message_data, phone_of
 from gateway.domain.session import iso_utc
-from gateway.domain.stream import Position
+from gateway.domain.streams import Position
 from gateway.postgres import conversation_statements, thread_statements
 from gateway.postgres.conversation_page import Overlay, Search, found_among, page_statement, probe_statement
 from gateway.postgres.customers import Customers

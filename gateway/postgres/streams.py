@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.domain.stream import Event, Extent, Inbox
+from gateway.domain.streams import Event, Extent, Inbox
 from gateway.postgres.pool import mapped_errors
 from gateway.postgres.readers import Reader
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.stream import Inbox, Position, ResetReason, Standing
+from gateway.domain.streams import Inbox, Position, ResetReason, Standing
 from gateway.realtime import protocol
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.follower import Follower

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gateway.domain.stream import Inbox, Position, Standing
+from gateway.domain.streams import Inbox, Position, Standing
 from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.news import News
 from gateway.realtime.tail import Encoder

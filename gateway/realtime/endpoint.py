@@ -7,7 +7,7 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Act
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
-from gateway.domain.stream import (
+from gateway.domain.streams import (
     Extent,
     Inbox,
     InboxTopic,

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Position, ResetReason, Standing
+from gateway.domain.streams import Position, ResetReason, Standing
 from gateway.realtime import protocol
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.framing import Burst, Frame

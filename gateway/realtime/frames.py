@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from gateway.domain.stream import EventName, ResetReason
+from gateway.domain.streams import EventName, ResetReason
 
 SAME_AS = "x-same-as"
 """Names a schema of REST in whose place it stands; pydantic itself follows no foreign references."""

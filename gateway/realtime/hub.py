@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
-from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
+from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
 from gateway.realtime import protocol
 from gateway.realtime.cursors import Cursor, Listener, Stream, Watcher
 from gateway.realtime.framing import Frame

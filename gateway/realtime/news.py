@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.domain.stream import Event
+from gateway.domain.streams import Event
 from gateway.realtime.framing import Burst
 from gateway.realtime.tail import Encoder, Frames
 

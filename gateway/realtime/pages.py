@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from gateway.domain.stream import Event, Extent, Position, ResetReason, check_position
+from gateway.domain.streams import Event, Extent, Position, ResetReason, check_position
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.hub import Hub
 from gateway.realtime.tail import Page

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from gateway.domain.stream import Event
+from gateway.domain.streams import Event
 from gateway.realtime.framing import Frame
 
 TAIL_EVENTS = 256

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.domain.lanes import Cause, held_lanes
+from gateway.domain.ordering import Cause, held_lanes
 from gateway.services.deliveries import Waiting
 
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from gateway.domain.bells import inboxes_of
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Event, Extent, Inbox, Position
+from gateway.domain.notifications import inboxes_of
+from gateway.domain.streams import Event, Extent, Inbox, Position
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from gateway.domain.stream import Position
+from gateway.domain.streams import Position
 
 ConversationFilter = Literal["all", "unread", "unreplied"]
 

@@ -22,8 +22,8 @@ from gateway.domain.errors import (
     TableLocked,
     Unavailable,
 )
-from gateway.domain.lanes import Cause, held_lanes, lanes_of
 from gateway.domain.message import SessionChange
+from gateway.domain.ordering import Cause, held_lanes, lanes_of
 from gateway.services.apart import Apart
 from gateway.services.deliveries import Answer, Delivery, DeliveryStore, NoSpool, Outcome, Spool, Waiting
 from gateway.services.within import within

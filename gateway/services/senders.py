@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from gateway.domain.bells import sessions_of
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
+from gateway.domain.notifications import sessions_of
 from gateway.domain.session import SessionSecrets
 from gateway.services.within import within
 

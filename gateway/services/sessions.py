@@ -25,7 +25,7 @@ from gateway.domain.session import (
     UpstreamSession,
     normalise_status,
 )
-from gateway.domain.upkeep import WEBHOOK_PATH
+from gateway.domain.webhook_health import WEBHOOK_PATH
 from gateway.services.session_cache import SessionCache, SessionPage, SessionQuery, SessionStore, now
 from gateway.services.trail import Log, TrailNote
 

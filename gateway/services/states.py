@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from gateway.domain.bells import sessions_of
 from gateway.domain.errors import GatewayError, StoreUnavailable
 from gateway.domain.linking import MAX_CODES, Attempt
+from gateway.domain.notifications import sessions_of
 from gateway.domain.session import Session, iso_utc, session_data
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamUnauthorized
 from gateway.domain.session import SYSTEM, Actor, Heard, SessionSecrets, StatusSource, normalise_status
-from gateway.domain.upkeep import WebhookFacts, WebhookState, is_ours, judge_webhook
+from gateway.domain.webhook_health import WebhookFacts, WebhookState, is_ours, judge_webhook
 from gateway.services.reconcile import SyncReport
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from gateway.domain.stream import SESSIONS_INBOX
+from gateway.domain.streams import SESSIONS_INBOX
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import (
     INBOX_CHANNEL,

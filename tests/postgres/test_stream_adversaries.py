@@ -6,7 +6,7 @@ import random
 import asyncpg
 import pytest
 
-from gateway.domain.stream import Event
+from gateway.domain.streams import Event
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, Bells, insert_message
 

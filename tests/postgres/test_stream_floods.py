@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from gateway.domain.stream import Extent
+from gateway.domain.streams import Extent
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import (
     INBOX_CHANNEL,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.domain.stream import Event, Position, check_position
+from gateway.domain.streams import Event, Position, check_position
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, insert_many, insert_message
 

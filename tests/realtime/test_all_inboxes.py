@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.access import Role
-from gateway.domain.stream import Extent
+from gateway.domain.streams import Extent
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import events_of, heard, pong, realtime_of
 from tests.running import Running, Socket

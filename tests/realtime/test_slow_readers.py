@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from gateway.domain.stream import Standing
+from gateway.domain.streams import Standing
 from gateway.realtime import outlet as outlets
 from tests.postgres.writers import insert_message
 from tests.realtime.live import connection_of, offs_of, realtime_of, roster_of, sluggish, until

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.access import Role
-from gateway.domain.stream import SESSIONS_INBOX
+from gateway.domain.streams import SESSIONS_INBOX
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import heard
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, OUTGOING, SESSIONS, phoenix

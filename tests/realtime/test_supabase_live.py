@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from gateway.domain.stream import Standing
+from gateway.domain.streams import Standing
 from gateway.realtime.supabase.connection import SupabaseConnection
 from tests.postgres.writers import insert_many, insert_message
 from tests.realtime.live import heard, roster_of, until

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.stream import Event
+from gateway.domain.streams import Event
 from gateway.realtime.framing import MAX_FRAME_BYTES, Frame
 from gateway.realtime.supabase.bindings import Binding
 from gateway.realtime.supabase.tables import HIDDEN, KEY, SCHEMA, SESSIONS_TABLE, Table

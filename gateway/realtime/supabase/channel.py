@@ -1,7 +1,7 @@
 """One joined topic of a connection, or one that is about to be."""
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.stream import SESSIONS_INBOX
+from gateway.domain.streams import SESSIONS_INBOX
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.supabase.bindings import Wish
 from gateway.realtime.supabase.changes import ChannelEncoder, Encoders

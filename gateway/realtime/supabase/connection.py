@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable
 
 from gateway.domain.access import Principal
-from gateway.domain.stream import Inbox, Position, ResetReason, Standing
+from gateway.domain.streams import Inbox, Position, ResetReason, Standing
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.follower import Follower
 from gateway.realtime.framing import Burst

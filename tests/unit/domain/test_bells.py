@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.domain.bells import inboxes_of, sessions_of
+from gateway.domain.notifications import inboxes_of, sessions_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE
-from gateway.domain.stream import (
+from gateway.domain.streams import (
     Event,
     Extent,
     Inbox,

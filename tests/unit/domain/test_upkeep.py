@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gateway.domain.upkeep import SILENT_AFTER_S, WebhookFacts, is_ours, judge_webhook
+from gateway.domain.webhook_health import SILENT_AFTER_S, WebhookFacts, is_ours, judge_webhook
 
 HERE = "https://gateway.example"
 NOW = 1_000_000.0

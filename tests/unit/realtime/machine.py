@@ -14,7 +14,7 @@ import orjson
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Event, Extent, Inbox, Position
+from gateway.domain.streams import Event, Extent, Inbox, Position
 from gateway.realtime.connection import Connection
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.framing import Burst, Frame, frame

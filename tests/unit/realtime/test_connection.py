@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.domain.access import Principal, Role
-from gateway.domain.stream import Extent, Inbox, Position, Standing
+from gateway.domain.streams import Extent, Inbox, Position, Standing
 from gateway.realtime import follower
 from gateway.realtime.framing import frame
 from gateway.realtime.tail import TAIL_EVENTS

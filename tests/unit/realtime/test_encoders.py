@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.domain.stream import Event, Extent, Inbox, Position, ResetReason, Standing
+from gateway.domain.streams import Event, Extent, Inbox, Position, ResetReason, Standing
 from gateway.realtime import follower, slices
 from gateway.realtime.connection import Connection
 from gateway.realtime.cursors import Cursor

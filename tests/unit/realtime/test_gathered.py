@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from gateway.domain.stream import Event, Extent, Inbox, Position, Standing
+from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.framing import Burst, Frame, frame
 from gateway.realtime.hub import Hub

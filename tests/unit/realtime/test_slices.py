@@ -7,7 +7,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from gateway.domain.stream import Extent, Inbox, Position, Standing
+from gateway.domain.streams import Extent, Inbox, Position, Standing
 from gateway.realtime.cursors import Cursor
 from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.hub import Hub

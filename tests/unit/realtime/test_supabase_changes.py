@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Event, Inbox
+from gateway.domain.streams import Event, Inbox
 from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.supabase import tables as table_module
 from gateway.realtime.supabase.bindings import Binding, read_wish

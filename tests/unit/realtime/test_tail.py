@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.stream import Event, Extent, Inbox
+from gateway.domain.streams import Event, Extent, Inbox
 from gateway.realtime.framing import Frame
 from gateway.realtime.pages import SharedReads
 from gateway.realtime.tail import TAIL_EVENTS, Frames, Tails

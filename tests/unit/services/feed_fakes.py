@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Event, Extent, Inbox, Position
+from gateway.domain.streams import Event, Extent, Inbox, Position
 
 EPOCH = "e1"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.stream import Extent, Inbox, Position
+from gateway.domain.streams import Extent, Inbox, Position
 from gateway.services.feed import Feed
 from tests.unit.services.feed_fakes import EPOCH, Hub, Store
 
