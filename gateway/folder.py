@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from gateway.domain.errors import ConfigError
-from gateway.postgres.embedded_folder import default_data_dir
+from gateway.embedded_postgres.folder import default_data_dir
 from gateway.settings import Settings
 from gateway.spool.filesystem import memory_of
 

@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrate import migrate
 
 SHOP = Path(__file__).parent / "shop"

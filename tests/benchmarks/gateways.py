@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import jwt
 
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrate import migrate
 from tests.benchmarks.crowd import Crowd, Manners
 from tests.benchmarks.served import Served

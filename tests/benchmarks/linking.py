@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 
 from gateway.domain.linking import Limits
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.benchmarks.linking_upstream import made_at
 from tests.benchmarks.machine import cores, cpu_s
 from tests.postgres_fixtures import FAST, clone, make_folder, run_blocking

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import asyncpg
 from playwright.async_api import Page, expect
 
-from gateway.postgres.embedded import DATABASE, ROLE
+from gateway.embedded_postgres.server import DATABASE, ROLE
 from tests.browser.codes import read_code
 from tests.processes.terminal import Terminal
 

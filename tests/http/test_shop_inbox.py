@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.http.support import HOOK, Shop, opened, received
 from tests.postgres_fixtures import clone
 from tests.running import running, settings_for

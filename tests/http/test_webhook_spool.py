@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import connect_direct
 from gateway.services.ingest import PATIENCE_S

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres import conversation_page as page_module
 from gateway.postgres import projection as projection_module
-from gateway.postgres.embedded import EmbeddedPostgres
 from gateway.postgres.inbox import InboxTable
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import connect_direct, open_pool

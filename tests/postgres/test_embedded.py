@@ -15,10 +15,11 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import ConfigError
-from gateway.postgres import embedded, embedded_files
-from gateway.postgres.embedded import EmbeddedPostgres
-from gateway.postgres.embedded_folder import default_data_dir
-from gateway.postgres.embedded_owner import is_postmaster_of
+from gateway.embedded_postgres import files as embedded_files
+from gateway.embedded_postgres import server as embedded
+from gateway.embedded_postgres.folder import default_data_dir
+from gateway.embedded_postgres.owner import is_postmaster_of
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.postgres_fixtures import FAST, make_folder
 
 as_root = pytest.mark.root_only
@@ -139,7 +140,7 @@ async def test_orphan_of_a_killed_gateway_is_ended_and_its_data_taken_over(folde
         f"""
         import asyncio, os, asyncpg
         from pathlib import Path
-        from gateway.postgres.embedded import EmbeddedPostgres
+        from gateway.embedded_postgres.server import EmbeddedPostgres
         async def main():
             server = EmbeddedPostgres(Path({str(folder / "data")!r}))
             connection = await asyncpg.connect(await server.start())

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrate import migrate
 from gateway.postgres.pool import connect_direct, open_pool
 from gateway.postgres.readers import Shared

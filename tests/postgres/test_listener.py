@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import ConfigError, StoreUnavailable
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres import listener as listeners
-from gateway.postgres.embedded import EmbeddedPostgres
 from gateway.postgres.listener import APPLICATION
 from tests.postgres.ears import Ears, comes_true, end_backend, listening
 from tests.postgres.wire import wire_to

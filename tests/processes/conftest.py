@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.embedded import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.postgres_fixtures import run_blocking
 from tests.processes.postgres_processes import end_orphans
 from tests.processes.terminal import PATIENCE_S, Terminal

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from gateway.postgres.embedded_owner import is_postmaster_of
+from gateway.embedded_postgres.owner import is_postmaster_of
 
 
 def servers_of(folder: Path) -> list[int]:

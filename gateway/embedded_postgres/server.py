@@ -24,10 +24,10 @@ from urllib.parse import quote
 import asyncpg
 
 from gateway.domain.errors import ConfigError
-from gateway.postgres import embedded_files
-from gateway.postgres.embedded_files import Binaries
-from gateway.postgres.embedded_folder import default_data_dir
-from gateway.postgres.embedded_owner import Owner, is_postmaster_of
+from gateway.embedded_postgres import files as embedded_files
+from gateway.embedded_postgres.files import Binaries
+from gateway.embedded_postgres.folder import default_data_dir
+from gateway.embedded_postgres.owner import Owner, is_postmaster_of
 
 log = logging.getLogger(__name__)
 

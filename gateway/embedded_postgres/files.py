@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gateway.domain.errors import ConfigError
-from gateway.postgres.embedded_owner import Owner
+from gateway.embedded_postgres.owner import Owner
 
 _SOCKET_NAME = ".s.PGSQL.5432"
 _MAX_SOCKET_PATH = 107
