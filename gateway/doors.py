@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from gateway.domain.linking import Attempt
 from gateway.http import openapi
 from gateway.http.application import application
+from gateway.http.audit_log import TrailRoutes
 from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
 from gateway.http.health import HealthRoutes
@@ -18,7 +19,6 @@ from gateway.http.inbox import InboxRoutes
 from gateway.http.journal import JournalRoutes
 from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
-from gateway.http.trail import TrailRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.outside import Outside
 from gateway.postgres.inbox import InboxTable

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import Forbidden, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
-from gateway.http.replies import body_of, fields_of, success
+from gateway.http.responses import body_of, fields_of, success
 from gateway.services.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
 from gateway.services.origins import Origins
 

@@ -11,7 +11,7 @@ from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
 from gateway.domain import errors
-from gateway.http.replies import json_reply
+from gateway.http.responses import json_reply
 
 logger = logging.getLogger(__name__)
 

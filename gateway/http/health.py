@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import __version__
-from gateway.http.replies import json_reply
+from gateway.http.responses import json_reply
 
 
 class HealthRoutes:

@@ -13,7 +13,7 @@ from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.message import chat_of, digits_of
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.replies import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
+from gateway.http.responses import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
 from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Page
 
 

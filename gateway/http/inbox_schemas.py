@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.message import Direction
-from gateway.http.replies import DEFAULT_LIMIT
+from gateway.http.responses import DEFAULT_LIMIT
 from gateway.http.schemas import Asked, Body, Cursor, Limit, SessionIdField, Success, Time
 from gateway.services.inbox import ConversationFilter
 

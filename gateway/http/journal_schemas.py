@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.http.replies import DEFAULT_LIMIT
+from gateway.http.responses import DEFAULT_LIMIT
 from gateway.http.schemas import Body, Cursor, Limit, SessionIdField, Success, Time
 
 OutcomeWord = Literal["stored", "duplicate", "ignored", "unknown", "failed"]

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 from gateway.domain.access import RoleName
 from gateway.domain.errors import Action
 from gateway.http.errors import STATUSES
-from gateway.http.replies import MAX_LIMIT
+from gateway.http.responses import MAX_LIMIT
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.session import StatusSource
 from gateway.domain.webhook_health import WebhookState
-from gateway.http.replies import DEFAULT_LIMIT
+from gateway.http.responses import DEFAULT_LIMIT
 from gateway.http.schemas import (
     NULLABLE,
     Asked,

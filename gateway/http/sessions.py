@@ -13,7 +13,7 @@ from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionStatus, session_data
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.replies import (
+from gateway.http.responses import (
     choice_of,
     fields_of,
     flag_of,

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
-from gateway.http.replies import body_of, json_reply, parse_session_id
+from gateway.http.responses import body_of, json_reply, parse_session_id
 from gateway.services.deliveries import Delivery
 from gateway.services.ingest import Ingest
 from gateway.services.senders import Senders

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway.domain.errors import Invalid
-from gateway.http.replies import body_of
+from gateway.http.responses import body_of
 from tests.http.support import (
     HOOK,
     INCOMING,
