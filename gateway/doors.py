@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, WebSocketRoute
 
 from gateway.domain.linking import Attempt
-from gateway.http import openapi
+from gateway.http.api import openapi
 from gateway.http.application import application
 from gateway.http.audit_log import TrailRoutes
 from gateway.http.auth import COOKIE, AuthRoutes, Gate

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from gateway.http import openapi
+from gateway.http.api import openapi
 from gateway.realtime import asyncapi
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from gateway.http.openapi import document
+from gateway.http.api.openapi import document
 
 # Tighter than the inbox page: nothing but its own files, and never in a frame.
 _CSP = (

@@ -2,7 +2,7 @@
 
 from playwright.async_api import Page, expect
 
-from gateway.http.operations import OPERATIONS, TAGS
+from gateway.http.api.operations import OPERATIONS, TAGS
 from tests.running import Running
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from gateway.http import openapi
+from gateway.http.api import openapi
 from gateway.realtime import asyncapi
 from tests.clients.conftest import HERE, PATIENCE_S, require_node_modules
 

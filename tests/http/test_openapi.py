@@ -9,9 +9,9 @@ from openapi_spec_validator import validate
 from starlette.routing import Mount, Route
 
 from gateway.domain.access import Role
+from gateway.http.api.openapi import MEANINGS, document
+from gateway.http.api.operations import OPERATIONS, Operation
 from gateway.http.errors import STATUSES
-from gateway.http.openapi import MEANINGS, document
-from gateway.http.operations import OPERATIONS, Operation
 from tests.http.support import Shop
 from tests.running import Running
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from gateway.http.openapi import document
-from gateway.http.schemas import Body
+from gateway.http.api.openapi import document
+from gateway.http.api.schemas import Body
 from tests.http.support import Shop, eventually
 
 SEED = 20261123

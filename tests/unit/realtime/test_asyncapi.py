@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.http import openapi
+from gateway.http.api import openapi
 from gateway.realtime import asyncapi, frames, protocol
 from gateway.realtime.frame_examples import EXAMPLES
 from tests.frames import check_frame

@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import BaseModel
 
 from gateway.domain.access import RoleName
-from gateway.http import inbox_schemas as inbox
-from gateway.http import journal_schemas as journal
-from gateway.http import schemas
-from gateway.http import session_schemas as sessions
+from gateway.http.api import inbox_schemas as inbox
+from gateway.http.api import journal_schemas as journal
+from gateway.http.api import schemas
+from gateway.http.api import session_schemas as sessions
 
 Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "Webhooks", "Journal", "Health"]
 

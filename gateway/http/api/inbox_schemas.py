@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.message import Direction
+from gateway.http.api.schemas import Asked, Body, Cursor, Limit, SessionIdField, Success, Time
 from gateway.http.responses import DEFAULT_LIMIT
-from gateway.http.schemas import Asked, Body, Cursor, Limit, SessionIdField, Success, Time
 from gateway.services.inbox import ConversationFilter
 
 Jid = Annotated[str, Field(examples=["15550002222@s.whatsapp.net"])]

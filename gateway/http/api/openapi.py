@@ -13,10 +13,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from gateway import __version__
 from gateway.domain import errors
+from gateway.http.api.operations import OPERATIONS, TAGS, Operation, Reply
+from gateway.http.api.schemas import Body, ErrorReply
 from gateway.http.auth import COOKIE
 from gateway.http.errors import STATUSES
-from gateway.http.operations import OPERATIONS, TAGS, Operation, Reply
-from gateway.http.schemas import Body, ErrorReply
 
 Json = dict[str, Any]
 

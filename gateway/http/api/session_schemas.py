@@ -6,8 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.session import StatusSource
 from gateway.domain.webhook_health import WebhookState
-from gateway.http.responses import DEFAULT_LIMIT
-from gateway.http.schemas import (
+from gateway.http.api.schemas import (
     NULLABLE,
     Asked,
     Body,
@@ -20,6 +19,7 @@ from gateway.http.schemas import (
     Time,
     Url,
 )
+from gateway.http.responses import DEFAULT_LIMIT
 
 
 class SessionFields(Body):

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gateway.http.api.schemas import Body, Cursor, Limit, SessionIdField, Success, Time
 from gateway.http.responses import DEFAULT_LIMIT
-from gateway.http.schemas import Body, Cursor, Limit, SessionIdField, Success, Time
 
 OutcomeWord = Literal["stored", "duplicate", "ignored", "unknown", "failed"]
 _WORDS = "(stored|duplicate|ignored|unknown|failed)"
