@@ -8,8 +8,8 @@ import asyncpg
 from gateway.folder import data_dir
 from gateway.ground import close_pool, is_pooled, open_vault
 from gateway.postgres.attempts import AttemptTable
+from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.clock import DatabaseClock
-from gateway.postgres.columns import ColumnTable
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
