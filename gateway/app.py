@@ -20,8 +20,8 @@ from gateway.doors import Jobs, Sockets, open_doors
 from gateway.folder import read_secret
 from gateway.ground import open_database
 from gateway.outside import open_outside
+from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox import InboxTable
-from gateway.postgres.listener import Listener
 from gateway.postgres.migrate import migrate
 from gateway.realtime import protocol
 from gateway.realtime.hub import Hub

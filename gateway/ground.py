@@ -9,7 +9,7 @@ import asyncpg
 from gateway.domain.errors import ConfigError
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.folder import data_dir
-from gateway.postgres.pool import borrowed, is_pooled_dsn, mapped_errors
+from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.vault import Vault
 from gateway.settings import Settings
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from gateway.app import Gateway
 from gateway.ending import Ending, ending_signals
 from gateway.port import address_of, bind
-from gateway.postgres.pool import quieten_lost_connections
+from gateway.postgres.connection.pool import quieten_lost_connections
 from gateway.realtime.server import GatewayWebSocketProtocol
 from gateway.settings import Settings
 

@@ -9,13 +9,13 @@ from gateway.folder import data_dir
 from gateway.ground import close_pool, is_pooled, open_vault
 from gateway.postgres.attempts import AttemptTable
 from gateway.postgres.catalog import ColumnTable
-from gateway.postgres.clock import DatabaseClock
+from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
+from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
-from gateway.postgres.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.projection import ProjectionTable
-from gateway.postgres.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore

@@ -22,9 +22,7 @@ from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorize
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.webhook_health import WEBHOOK_PATH, WebhookFacts, judge_webhook
 from gateway.folder import read_secret
-from gateway.postgres.credentials import CredentialTable
-from gateway.postgres.migration_files import read_migrations, sql_folder
-from gateway.postgres.pool import (
+from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     address_of,
     connect_direct,
@@ -32,6 +30,8 @@ from gateway.postgres.pool import (
     mapped_errors,
     open_pool,
 )
+from gateway.postgres.credentials import CredentialTable
+from gateway.postgres.migration_files import read_migrations, sql_folder
 from gateway.postgres.sessions import SessionTable
 from gateway.services.account import AccountToken
 from gateway.settings import Settings

@@ -12,8 +12,8 @@ import asyncpg
 
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Heard, StatusSource
-from gateway.postgres.clock import DatabaseClock
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.statuses import Said, write_statuses
 
 Pool = asyncpg.Pool

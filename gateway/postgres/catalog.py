@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.pool import mapped_errors
 
 _COLUMNS_SQL = """
 SELECT c.relname AS tbl, a.attname AS name, t.typname AS type

@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.vault import PREFIX, Vault
 
 Pool = asyncpg.Pool

@@ -17,7 +17,8 @@ from asyncpg import exceptions as pg
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import MessageReceived
 from gateway.postgres import delivery_statements as sql
-from gateway.postgres.clock import DatabaseClock
+from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.delivery_batch import (
     Batch,
     Connection,
@@ -26,7 +27,6 @@ from gateway.postgres.delivery_batch import (
     outcome_of_nothing,
     received_columns,
 )
-from gateway.postgres.pool import mapped_errors
 from gateway.services.deliveries import Delivery, Outcome
 
 Pool = asyncpg.Pool

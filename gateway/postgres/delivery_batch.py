@@ -26,7 +26,7 @@ from gateway.domain.message import (
 )
 from gateway.postgres import delivery_statements as sql
 from gateway.postgres.attempts import write_codes
-from gateway.postgres.clock import DatabaseClock
+from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.statuses import Said, write_statuses
 from gateway.services.deliveries import Delivery, Outcome

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import asyncpg
 
 from gateway.postgres import conversation_statements as sql
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.projection import Progress
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

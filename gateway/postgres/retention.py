@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.postgres.pool import COMMAND_TIMEOUT_S, mapped_errors
-from gateway.postgres.readers import Shared
+from gateway.postgres.connection.pool import COMMAND_TIMEOUT_S, mapped_errors
+from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
 
 STREAM_DAYS = 7

@@ -6,7 +6,7 @@ meanwhile move nobody else to another page.
 
 import asyncpg
 
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.search import like, number_part
 from gateway.postgres.session_rows import SESSION, session_of
 from gateway.postgres.statuses import same_statuses

@@ -20,8 +20,8 @@ from gateway.domain.session import (
     normalise_status,
 )
 from gateway.postgres.attempts import attempt_of
-from gateway.postgres.clock import DatabaseClock
-from gateway.postgres.pool import borrowed, mapped_errors
+from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.pool import borrowed, mapped_errors
 from gateway.postgres.session_lists import list_sessions
 from gateway.postgres.session_rows import SELECT_SESSION, SESSION, session_of
 from gateway.postgres.statuses import Said, write_statuses

@@ -10,8 +10,8 @@ from datetime import timedelta
 import asyncpg
 
 from gateway.domain.streams import Event, Extent, Inbox
-from gateway.postgres.pool import mapped_errors
-from gateway.postgres.readers import Reader
+from gateway.postgres.connection.pool import mapped_errors
+from gateway.postgres.connection.readers import Reader
 
 _MIN_SHARE_BYTES = 16 * 1024
 

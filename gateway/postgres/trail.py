@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.trail import TrailNote, TrailRow
 
 Pool = asyncpg.Pool

@@ -4,7 +4,7 @@ import asyncpg
 
 from gateway.domain.session import Heard, SessionSecrets, StatusSource
 from gateway.domain.webhook_health import WebhookFacts, WebhookState
-from gateway.postgres.pool import mapped_errors
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.session_rows import events_of
 from gateway.postgres.sessions import SessionTable
 from gateway.services.upkeep import SessionFacts

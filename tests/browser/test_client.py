@@ -10,7 +10,7 @@ import jwt
 from playwright.async_api import Browser, Page, expect
 
 from gateway.port import address_of, bind
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from tests.browser.elsewhere import site
 from tests.clients.examples import example
 from tests.postgres.writers import insert_message

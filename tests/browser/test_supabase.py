@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from tests.clients.conftest import HERE, require_node_modules
 from tests.clients.supabase_pages import INCOMING
 from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone

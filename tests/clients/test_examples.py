@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest_asyncio
 
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from tests.clients.examples import example
 from tests.postgres.writers import insert_message
 from tests.running import DEADLINE_S, Running

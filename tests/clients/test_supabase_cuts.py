@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from gateway.settings import Settings
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, everything, supabase_page
 from tests.faults.server import Server, own_server

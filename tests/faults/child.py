@@ -1,7 +1,7 @@
 """A gateway in a process of its own that can be killed, frozen and started again on the same port.
 
 It is forked from a process that has imported everything already, so a start takes a fraction of a second. What
-its modules have as constants can be set for one child: `{"gateway.postgres.listener.STATEMENT_S": 1.0}`.
+its modules have as constants can be set for one child: `{"gateway.postgres.connection.listener.STATEMENT_S": 1.0}`.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from tests.faults.child import NOWHERE
 from tests.faults.server import Server, own_server
 from tests.running import Running, running, settings_for

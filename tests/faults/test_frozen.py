@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from gateway.postgres.listener import APPLICATION
+from gateway.postgres.connection.listener import APPLICATION
 from tests.faults.child import PLAIN_ASGI, READY_FRAMES
 from tests.faults.server import Server
 from tests.faults.town import Town, following, town
@@ -34,7 +34,7 @@ async def two_gateways(
 ) -> AsyncIterator[tuple[Town, asyncpg.Connection, int]]:
     """The first one holds every lease there is; the process id of its listening backend comes along."""
     ways = (way, READY_FRAMES if way == PLAIN_ASGI else PLAIN_ASGI)
-    soon = {"gateway.postgres.listener.FROZEN_AFTER_S": 4.0}
+    soon = {"gateway.postgres.connection.listener.FROZEN_AFTER_S": 4.0}
     async with town(server, folder, ways=ways, constants=soon, probe_s=1.0, starts_second=False) as place:
         writer = await asyncpg.connect(place.dsn)
         try:

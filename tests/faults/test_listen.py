@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from gateway.postgres.listener import APPLICATION
+from gateway.postgres.connection.listener import APPLICATION
 from tests.faults.child import NOWHERE
 from tests.faults.proxy import Proxy, ignore
 from tests.faults.server import Server

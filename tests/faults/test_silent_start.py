@@ -30,7 +30,7 @@ class Silence:
 async def test_a_start_in_front_of_a_postgres_that_falls_silent_ends_by_itself(
     server: Server, tmp_path: Path, pieces: int
 ) -> None:
-    quick = {"gateway.postgres.pool.CONNECT_TIMEOUT_S": 3.0}
+    quick = {"gateway.postgres.connection.pool.CONNECT_TIMEOUT_S": 3.0}
     async with server.database() as name, Proxy(lambda: server.socket).running() as wire:
         child = Child(server.through(wire.port, name), tmp_path, constants=quick)
         Silence(wire, pieces)

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from tests.running import Running
 from tests.unit.wasender import payload_parts as parts
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest_asyncio
 
+from gateway.postgres.connection.pool import connect_direct, open_pool
+from gateway.postgres.connection.readers import Shared
 from gateway.postgres.deliveries import DeliveryTable
-from gateway.postgres.pool import connect_direct, open_pool
-from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import Bells
 

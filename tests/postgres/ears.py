@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from gateway.postgres.listener import Listener
-from gateway.postgres.watchdog import Watchdog
+from gateway.postgres.connection.listener import Listener
+from gateway.postgres.connection.watchdog import Watchdog
 
 
 class Ears:

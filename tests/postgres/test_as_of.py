@@ -22,9 +22,9 @@ from gateway.domain.message import (
 )
 from gateway.domain.session import SessionId, UpstreamSession
 from gateway.postgres.attempts import AttemptTable
-from gateway.postgres.clock import DatabaseClock
+from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.deliveries import DeliveryTable
-from gateway.postgres.pool import open_pool
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.vault import Vault
 from gateway.services.deliveries import Delivery
@@ -298,7 +298,7 @@ async def test_our_clock_is_read_as_postgres_shows_it(
     connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     truth = time.time
-    monkeypatch.setattr("gateway.postgres.clock.time.time", lambda: truth() - 3600)
+    monkeypatch.setattr("gateway.postgres.connection.clock.time.time", lambda: truth() - 3600)
     shown = await DatabaseClock().when(connection)
 
     theirs = await connection.fetchval("SELECT clock_timestamp()")

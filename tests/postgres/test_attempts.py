@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres.attempts import AttemptTable
-from gateway.postgres.pool import open_pool
+from gateway.postgres.connection.pool import open_pool
 from tests.postgres.writers import SESSIONS_CHANNEL, Bells, insert_session, version_of
 
 

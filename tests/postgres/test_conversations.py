@@ -13,9 +13,9 @@ import pytest_asyncio
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres import conversation_page as page_module
 from gateway.postgres import projection as projection_module
+from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.inbox import InboxTable
 from gateway.postgres.migrate import migrate
-from gateway.postgres.pool import connect_direct, open_pool
 from gateway.postgres.projection import ProjectionTable
 from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery
 from gateway.services.projection import Progress

@@ -17,8 +17,8 @@ from gateway.domain.message import (
     Reading,
     StatusReported,
 )
+from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.deliveries import DeliveryTable
-from gateway.postgres.pool import open_pool
 from gateway.services.deliveries import Delivery
 from tests.postgres.delivery_parts import AT, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session

@@ -12,9 +12,9 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
+from gateway.postgres.connection.pool import connect_direct, open_pool
+from gateway.postgres.connection.readers import Shared
 from gateway.postgres.migrate import migrate
-from gateway.postgres.pool import connect_direct, open_pool
-from gateway.postgres.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import insert_message, insert_session, version_of
 from tests.postgres_fixtures import FAST, make_folder

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.conversation_page import PROBED_CHATS, PROBED_MESSAGES
 from gateway.postgres.inbox import InboxTable
-from gateway.postgres.pool import open_pool
 from gateway.postgres.projection import ProjectionTable
 from gateway.services.inbox import ConversationQuery
 from gateway.services.projection import Progress

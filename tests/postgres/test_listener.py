@@ -7,8 +7,8 @@ import pytest
 
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres import listener as listeners
-from gateway.postgres.listener import APPLICATION
+from gateway.postgres.connection import listener as listeners
+from gateway.postgres.connection.listener import APPLICATION
 from tests.postgres.ears import Ears, comes_true, end_backend, listening
 from tests.postgres.wire import wire_to
 from tests.postgres.writers import insert_message, insert_session

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.postgres.listener import FROZEN_AFTER_S
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.listener import FROZEN_AFTER_S
+from gateway.postgres.connection.pool import connect_direct
 from tests.postgres.ears import Ears, comes_true, end_backend, listening, seen_ago
 
 

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from gateway.domain.message import MessageReceived
+from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.deliveries import DeliveryTable
-from gateway.postgres.pool import open_pool
 from tests.postgres.delivery_parts import JID, delivery, received
 from tests.postgres.writers import INCOMING, insert_message
 

@@ -12,9 +12,9 @@ import pytest
 from gateway.domain.errors import ConfigError
 from gateway.domain.message import chat_of
 from gateway.postgres import migrate as migrating
+from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrate import migrate, remove
 from gateway.postgres.migration_files import read_migrations, sql_folder
-from gateway.postgres.pool import connect_direct
 from tests.postgres.writers import INCOMING, insert_message, insert_session
 
 

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import ConfigError, GatewayError, RowRefused, StoreUnavailable
-from gateway.postgres import pool as pools
-from gateway.postgres.pool import (
+from gateway.postgres.connection import pool as pools
+from gateway.postgres.connection.pool import (
     address_of,
     clean_dsn,
     connect_direct,

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.postgres.pool import open_pool
-from gateway.postgres.readers import Shared
+from gateway.postgres.connection.pool import open_pool
+from gateway.postgres.connection.readers import Shared
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, insert_many, insert_message, insert_session

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import asyncpg
 import pytest
 
-from gateway.postgres.watchdog import Watchdog
+from gateway.postgres.connection.watchdog import Watchdog
 from tests.postgres.ears import Ears, comes_true
 
 PATIENCE_S = 20.0

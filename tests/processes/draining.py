@@ -8,7 +8,7 @@ import aiohttp
 import asyncpg
 from websockets.exceptions import ConnectionClosed
 
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from tests.http.support import HOOK, key_of, received, secret_of
 from tests.processes.remote import SECRET, Remote, reach
 from tests.processes.terminal import Command, Terminal

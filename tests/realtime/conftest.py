@@ -11,7 +11,7 @@ import pytest_asyncio
 
 import tests.running
 from gateway import port as ports
-from gateway.postgres.pool import connect_direct
+from gateway.postgres.connection.pool import connect_direct
 from gateway.services.upkeep import Upkeep
 from tests.running import Running, running, settings_for
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.postgres.listener import APPLICATION
+from gateway.postgres.connection.listener import APPLICATION
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, pong
 from tests.running import Running

@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.postgres.pool import open_pool
-from gateway.postgres.readers import Shared
+from gateway.postgres.connection.pool import open_pool
+from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INCOMING, insert_many, insert_message
 from tests.realtime.live import heard, offs_of

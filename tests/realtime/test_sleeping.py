@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres import listener as listeners
-from gateway.postgres import pool as pools
-from gateway.postgres.listener import APPLICATION
+from gateway.postgres.connection import listener as listeners
+from gateway.postgres.connection import pool as pools
+from gateway.postgres.connection.listener import APPLICATION
 from gateway.services import feed, linking, retention, slumber, states, upkeep
 from gateway.services.upkeep import Upkeep
 from tests.http.support import HOOK, key_of, received, secret_of

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.postgres import listener as listeners
-from gateway.postgres.listener import Listener, back_off_s
+from gateway.postgres.connection import listener as listeners
+from gateway.postgres.connection.listener import Listener, back_off_s
 from gateway.settings import Settings
 from tests.clock import now, virtual_time
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import asyncpg
 
-from gateway.postgres.pool import CONNECT_TIMEOUT_S, READ_S, borrowed, connect_direct
+from gateway.postgres.connection.pool import CONNECT_TIMEOUT_S, READ_S, borrowed, connect_direct
 
 IDLE_S = 300.0
 """A reserved connection that nobody has used for so long is closed, as a pool's are: its database may want to sleep."""

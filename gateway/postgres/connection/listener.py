@@ -22,8 +22,8 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres import listener_statements as sql
-from gateway.postgres.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
-from gateway.postgres.watchdog import Watchdog
+from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
+from gateway.postgres.connection.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 

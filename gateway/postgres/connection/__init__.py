@@ -1,0 +1,1 @@
+"""Connections to Postgres: the pool, the listener, the readers."""
