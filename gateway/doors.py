@@ -21,7 +21,7 @@ from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.outside import Outside
-from gateway.postgres.inbox import InboxTable
+from gateway.postgres.inbox.inbox import InboxTable
 from gateway.realtime import asyncapi
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub import Hub

@@ -14,8 +14,8 @@ from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_err
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
+from gateway.postgres.inbox.conversation_list import ProjectionTable
 from gateway.postgres.journal import JournalTable
-from gateway.postgres.projection import ProjectionTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions import SessionTable
 from gateway.postgres.streams import StreamStore

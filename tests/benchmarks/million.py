@@ -6,7 +6,7 @@ kept is made afterwards: the streams of the last days, and the list of conversat
 
 from collections.abc import Iterator
 
-from gateway.postgres.conversation_statements import ALL_OF_SESSIONS
+from gateway.postgres.inbox.conversation_statements import ALL_OF_SESSIONS
 
 CHATS = 200
 """In every inbox; a quarter of its messages is in the first."""

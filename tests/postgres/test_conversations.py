@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres import conversation_page as page_module
-from gateway.postgres import projection as projection_module
 from gateway.postgres.connection.pool import connect_direct, open_pool
-from gateway.postgres.inbox import InboxTable
+from gateway.postgres.inbox import conversation_list as projection_module
+from gateway.postgres.inbox import page as page_module
+from gateway.postgres.inbox.conversation_list import ProjectionTable
+from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrate import migrate
-from gateway.postgres.projection import ProjectionTable
 from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery
 from gateway.services.projection import Progress
 from tests.postgres.chance_writer import ChanceWriter

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.conversation_page import PROBED_CHATS, PROBED_MESSAGES
-from gateway.postgres.inbox import InboxTable
-from gateway.postgres.projection import ProjectionTable
+from gateway.postgres.inbox.conversation_list import ProjectionTable
+from gateway.postgres.inbox.inbox import InboxTable
+from gateway.postgres.inbox.page import PROBED_CHATS, PROBED_MESSAGES
 from gateway.services.inbox import ConversationQuery
 from gateway.services.projection import Progress
 from tests.postgres.writers import insert_message

@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway.postgres import conversation_statements as sql
+from gateway.postgres.inbox import conversation_statements as sql
 from gateway.services.inbox import ConversationQuery
 
 _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"

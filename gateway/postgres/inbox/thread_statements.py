@@ -1,6 +1,6 @@
 """Threads as SQL: incoming and outgoing messages of a chat in one order, however many there are."""
 
-from gateway.postgres.conversation_statements import INCOMING, OUTGOING
+from gateway.postgres.inbox.conversation_statements import INCOMING, OUTGOING
 
 # Of each table as many of the newest rows as a page holds, found by index, and all those of the same moment. Moments
 # read from naive columns are out of order where clocks are put forward (an hour that does not exist): around that

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import asyncpg
 
-from gateway.postgres import conversation_statements as sql
 from gateway.postgres.connection.pool import mapped_errors
+from gateway.postgres.inbox import conversation_statements as sql
 from gateway.services.projection import Progress
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

@@ -10,11 +10,11 @@ import asyncpg
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, message_data, phone_of
 from gateway.domain.session import iso_utc
 from gateway.domain.streams import Position
-from gateway.postgres import conversation_statements, thread_statements
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.conversation_page import Overlay, Search, found_among, page_statement, probe_statement
-from gateway.postgres.customers import Customers
-from gateway.postgres.projection import columns_of, touched_keys
+from gateway.postgres.inbox import conversation_statements, thread_statements
+from gateway.postgres.inbox.conversation_list import columns_of, touched_keys
+from gateway.postgres.inbox.customers import Customers
+from gateway.postgres.inbox.page import Overlay, Search, found_among, page_statement, probe_statement
 from gateway.postgres.search import like, number_part
 from gateway.services.inbox import Conversation, ConversationQuery, Page
 

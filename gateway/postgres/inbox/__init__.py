@@ -1,0 +1,1 @@
+"""SQL of conversations and their messages."""
