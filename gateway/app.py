@@ -22,7 +22,7 @@ from gateway.ground import open_database
 from gateway.outside import open_outside
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from gateway.realtime import protocol
 from gateway.realtime.hub import Hub
 from gateway.realtime.roster import Roster

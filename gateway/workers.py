@@ -21,7 +21,7 @@ from gateway.domain.errors import ConfigError
 from gateway.ending import Ending, ending_signals
 from gateway.folder import data_dir, read_secret
 from gateway.port import bind
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 
 SHOP = Path(__file__).parent / "shop"
 

@@ -31,7 +31,7 @@ from gateway.postgres.connection.pool import (
     open_pool,
 )
 from gateway.postgres.credentials import CredentialTable
-from gateway.postgres.migration_files import read_migrations, sql_folder
+from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.sessions import SessionTable
 from gateway.services.account import AccountToken
 from gateway.settings import Settings

@@ -14,7 +14,7 @@ import asyncpg
 import jwt
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from tests.benchmarks.crowd import Crowd, Manners
 from tests.benchmarks.served import Served
 from tests.postgres_fixtures import FAST, make_folder

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from tests.postgres_fixtures import FAST, make_folder, run_blocking
 
 _names = itertools.count(1)

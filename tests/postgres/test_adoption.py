@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.errors import ConfigError
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.connection.readers import Shared
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import INBOX_CHANNEL, INCOMING, Bells, version_of
 

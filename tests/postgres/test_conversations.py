@@ -16,7 +16,7 @@ from gateway.postgres.inbox import conversation_list as projection_module
 from gateway.postgres.inbox import page as page_module
 from gateway.postgres.inbox.conversation_list import ProjectionTable
 from gateway.postgres.inbox.inbox import InboxTable
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery
 from gateway.services.projection import Progress
 from tests.postgres.chance_writer import ChanceWriter

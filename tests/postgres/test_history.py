@@ -14,7 +14,7 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.connection.readers import Shared
-from gateway.postgres.migrate import migrate
+from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import insert_message, insert_session, version_of
 from tests.postgres_fixtures import FAST, make_folder

@@ -11,10 +11,10 @@ import pytest
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.message import chat_of
-from gateway.postgres import migrate as migrating
 from gateway.postgres.connection.pool import connect_direct
-from gateway.postgres.migrate import migrate, remove
-from gateway.postgres.migration_files import read_migrations, sql_folder
+from gateway.postgres.migrations import runner as migrating
+from gateway.postgres.migrations.files import read_migrations, sql_folder
+from gateway.postgres.migrations.runner import migrate, remove
 from tests.postgres.writers import INCOMING, insert_message, insert_session
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from gateway.postgres.migration_files import sql_folder
+from gateway.postgres.migrations.files import sql_folder
 from tests.processes.conftest import PASSWORD, Role
 from tests.processes.deaf_proxy import forwarding
 from tests.processes.remote import SECRET, reach

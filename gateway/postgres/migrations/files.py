@@ -30,7 +30,7 @@ class Migration:
 
 def sql_folder() -> Path:
     """Where the migrations lie: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     for folder in (package / "sql", package.parent / "sql"):
         if folder.is_dir():
             return folder

@@ -20,9 +20,9 @@ from pathlib import Path
 import asyncpg
 
 from gateway.domain.errors import ConfigError
-from gateway.postgres import adoption
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
-from gateway.postgres.migration_files import Migration, read_migrations, sql_folder
+from gateway.postgres.migrations import adoption
+from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
 
 log = logging.getLogger(__name__)
 
