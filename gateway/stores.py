@@ -7,20 +7,20 @@ import asyncpg
 
 from gateway.folder import data_dir
 from gateway.ground import close_pool, is_pooled, open_vault
-from gateway.postgres.attempts import AttemptTable
 from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
-from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.inbox.conversation_list import ProjectionTable
 from gateway.postgres.journal import JournalTable
 from gateway.postgres.retention import RetentionTable
-from gateway.postgres.sessions import SessionTable
+from gateway.postgres.sessions.audit_log import TrailTable
+from gateway.postgres.sessions.credentials import CredentialTable
+from gateway.postgres.sessions.link_attempts import AttemptTable
+from gateway.postgres.sessions.monitor import UpkeepTable
+from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
-from gateway.postgres.trail import TrailTable
-from gateway.postgres.upkeep import UpkeepTable
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
 

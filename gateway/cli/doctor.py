@@ -30,9 +30,9 @@ from gateway.postgres.connection.pool import (
     mapped_errors,
     open_pool,
 )
-from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.migrations.files import read_migrations, sql_folder
-from gateway.postgres.sessions import SessionTable
+from gateway.postgres.sessions.credentials import CredentialTable
+from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.account import AccountToken
 from gateway.settings import Settings
 from gateway.wasender.client import WasenderClient

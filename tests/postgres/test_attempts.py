@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.attempts import AttemptTable
 from gateway.postgres.connection.pool import open_pool
+from gateway.postgres.sessions.link_attempts import AttemptTable
 from tests.postgres.writers import SESSIONS_CHANNEL, Bells, insert_session, version_of
 
 

@@ -8,9 +8,9 @@ from gateway import ground
 from gateway.cli.console import out
 from gateway.folder import read_secret
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.credentials import CredentialTable
 from gateway.postgres.migrations import runner as migrations
-from gateway.postgres.vault import Vault
+from gateway.postgres.sessions.credentials import CredentialTable
+from gateway.postgres.sessions.vault import Vault
 from gateway.settings import Settings
 
 

@@ -14,7 +14,7 @@ from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.journal import JournalTable
 from gateway.postgres.migrations.runner import migrate
-from gateway.postgres.trail import TrailTable
+from gateway.postgres.sessions.audit_log import TrailTable
 from gateway.services.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook

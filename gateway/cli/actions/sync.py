@@ -7,9 +7,9 @@ from rich.progress import Progress
 from gateway.cli.actions.database import open_tables
 from gateway.cli.console import err, out
 from gateway.domain.errors import ConfigError
-from gateway.postgres.credentials import CredentialTable
-from gateway.postgres.sessions import SessionTable
-from gateway.postgres.trail import TrailTable
+from gateway.postgres.sessions.audit_log import TrailTable
+from gateway.postgres.sessions.credentials import CredentialTable
+from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.account import AccountToken
 from gateway.services.reconcile import Reconciler
 from gateway.settings import Settings

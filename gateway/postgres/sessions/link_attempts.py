@@ -14,7 +14,7 @@ from gateway.domain.linking import Attempt
 from gateway.domain.session import Heard, StatusSource
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.statuses import Said, write_statuses
+from gateway.postgres.sessions.statuses import Said, write_statuses
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.vault import PREFIX, Vault
+from gateway.postgres.sessions.vault import PREFIX, Vault
 
 Pool = asyncpg.Pool
 

@@ -19,14 +19,14 @@ from gateway.domain.session import (
     UpstreamSession,
     normalise_status,
 )
-from gateway.postgres.attempts import attempt_of
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, mapped_errors
-from gateway.postgres.session_lists import list_sessions
-from gateway.postgres.session_rows import SELECT_SESSION, SESSION, session_of
-from gateway.postgres.statuses import Said, write_statuses
-from gateway.postgres.trail import write_row
-from gateway.postgres.vault import Vault
+from gateway.postgres.sessions.audit_log import write_row
+from gateway.postgres.sessions.link_attempts import attempt_of
+from gateway.postgres.sessions.lists import list_sessions
+from gateway.postgres.sessions.rows import SELECT_SESSION, SESSION, session_of
+from gateway.postgres.sessions.statuses import Said, write_statuses
+from gateway.postgres.sessions.vault import Vault
 from gateway.services.session_cache import SessionPage, SessionQuery
 from gateway.services.states import StateRow
 from gateway.services.trail import TrailNote

@@ -5,8 +5,8 @@ import asyncpg
 from gateway.domain.session import Heard, SessionSecrets, StatusSource
 from gateway.domain.webhook_health import WebhookFacts, WebhookState
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.session_rows import events_of
-from gateway.postgres.sessions import SessionTable
+from gateway.postgres.sessions.rows import events_of
+from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.upkeep import SessionFacts
 
 Pool = asyncpg.Pool
