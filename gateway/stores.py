@@ -11,9 +11,7 @@ from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
-from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.inbox.conversation_list import ProjectionTable
-from gateway.postgres.journal import JournalTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import TrailTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -21,6 +19,8 @@ from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.monitor import UpkeepTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.webhooks.batches import DeliveryTable
+from gateway.postgres.webhooks.journal import JournalTable
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
 

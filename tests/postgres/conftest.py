@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.connection.readers import Shared
-from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.webhooks.batches import DeliveryTable
 from tests.postgres.writers import Bells
 
 

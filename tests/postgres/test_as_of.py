@@ -23,10 +23,10 @@ from gateway.domain.message import (
 from gateway.domain.session import SessionId, UpstreamSession
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.deliveries import DeliveryTable
 from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.sessions.vault import Vault
+from gateway.postgres.webhooks.batches import DeliveryTable
 from gateway.services.deliveries import Delivery
 from tests.postgres.writers import OUTGOING, insert_session
 

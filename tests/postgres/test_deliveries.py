@@ -18,7 +18,7 @@ from gateway.domain.message import (
     StatusReported,
 )
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.deliveries import DeliveryTable
+from gateway.postgres.webhooks.batches import DeliveryTable
 from gateway.services.deliveries import Delivery
 from tests.postgres.delivery_parts import AT, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session

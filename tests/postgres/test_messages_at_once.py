@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.message import MessageReceived
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.deliveries import DeliveryTable
+from gateway.postgres.webhooks.batches import DeliveryTable
 from tests.postgres.delivery_parts import JID, delivery, received
 from tests.postgres.writers import INCOMING, insert_message
 

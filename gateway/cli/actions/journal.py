@@ -11,10 +11,10 @@ from gateway.cli.console import out
 from gateway.domain.errors import ConfigError
 from gateway.domain.session import Actor, iso_utc
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.deliveries import DeliveryTable
-from gateway.postgres.journal import JournalTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.sessions.audit_log import TrailTable
+from gateway.postgres.webhooks.batches import DeliveryTable
+from gateway.postgres.webhooks.journal import JournalTable
 from gateway.services.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook

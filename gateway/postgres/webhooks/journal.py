@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.deliveries import DeliveryTable, mapped_delivery_errors
+from gateway.postgres.webhooks.batches import DeliveryTable, mapped_delivery_errors
 from gateway.services.deliveries import Delivery, Outcome
 from gateway.services.journal import OUTCOMES, SETTLED, Entry, Wanted
 

@@ -16,10 +16,10 @@ from asyncpg import exceptions as pg
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import MessageReceived
-from gateway.postgres import delivery_statements as sql
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.delivery_batch import (
+from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.writes import (
     Batch,
     Connection,
     each,

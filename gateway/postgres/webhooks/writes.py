@@ -24,11 +24,11 @@ from gateway.domain.message import (
     is_lid,
     overwritten_by,
 )
-from gateway.postgres import delivery_statements as sql
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Said, write_statuses
+from gateway.postgres.webhooks import statements as sql
 from gateway.services.deliveries import Delivery, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

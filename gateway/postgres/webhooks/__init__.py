@@ -1,0 +1,1 @@
+"""SQL that writes webhooks and their journal."""
