@@ -24,8 +24,8 @@ from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.realtime import protocol
+from gateway.realtime.connections import Roster
 from gateway.realtime.hub import Hub
-from gateway.realtime.roster import Roster
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal

@@ -23,10 +23,10 @@ from gateway.http.webhooks import WebhookRoutes
 from gateway.outside import Outside
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.realtime import asyncapi
+from gateway.realtime.connections import Roster
 from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub import Hub
 from gateway.realtime.pages import SharedReads
-from gateway.realtime.roster import Roster
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
 from gateway.services.feed import Feed

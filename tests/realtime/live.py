@@ -15,8 +15,8 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from gateway.realtime.connection import Connection
+from gateway.realtime.connections import Roster
 from gateway.realtime.endpoint import Realtime
-from gateway.realtime.roster import Roster
 from tests.frames import check_frame
 from tests.running import DEADLINE_S, Running, Socket
 
