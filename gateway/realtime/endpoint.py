@@ -22,7 +22,7 @@ from gateway.realtime.admission import Admission, Refused, refuse
 from gateway.realtime.connection import Connection
 from gateway.realtime.connections import Roster, outlet_of
 from gateway.realtime.framing import MAX_FRAME_BYTES
-from gateway.realtime.hub import Hub
+from gateway.realtime.hub.hub import Hub
 from gateway.realtime.outlet import Outlet
 from gateway.services.feed import Feed, StreamReader, Truth
 from gateway.services.login import Login

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway import app
 from gateway.cli.main import main
-from gateway.realtime.slices import Slices
+from gateway.realtime.hub.fanout_scheduler import Slices
 from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
 
 

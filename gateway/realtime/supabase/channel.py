@@ -2,7 +2,7 @@
 
 from gateway.domain.access import Act, Principal
 from gateway.domain.streams import SESSIONS_INBOX
-from gateway.realtime.cursors import Cursor
+from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.supabase.bindings import Wish
 from gateway.realtime.supabase.changes import ChannelEncoder, Encoders
 from gateway.realtime.supabase.frames import Message

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 from gateway.domain.access import Principal
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
-from gateway.realtime.cursors import Cursor
-from gateway.realtime.follower import Follower
 from gateway.realtime.framing import Burst
-from gateway.realtime.hub import Hub
+from gateway.realtime.hub.cursors import Cursor
+from gateway.realtime.hub.follower import Follower
+from gateway.realtime.hub.hub import Hub
 from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet
 from gateway.realtime.supabase.bindings import Wish
 from gateway.realtime.supabase.changes import Encoders

@@ -12,9 +12,9 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.realtime import protocol
 from gateway.realtime.connections import Roster, outlet_of
 from gateway.realtime.framing import MAX_FRAME_BYTES
-from gateway.realtime.hub import Hub
+from gateway.realtime.hub.fanout_scheduler import Slices, each
+from gateway.realtime.hub.hub import Hub
 from gateway.realtime.outlet import Outlet
-from gateway.realtime.slices import Slices, each
 from gateway.realtime.supabase.bindings import read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel

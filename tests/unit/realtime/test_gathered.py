@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
-from gateway.realtime.cursors import Cursor
 from gateway.realtime.framing import Burst, Frame, frame
-from gateway.realtime.hub import Hub
+from gateway.realtime.hub.cursors import Cursor
+from gateway.realtime.hub.hub import Hub
 
 BOXES = [Inbox(number) for number in (1, 2, 3)]
 
@@ -108,7 +108,7 @@ async def test_a_word_to_all_is_not_faster_than_what_was_gathered(hub: Hub) -> N
 async def test_many_clients_and_inboxes_lose_nothing_over_slices(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.realtime.slices.SLICE_S", 0.0)
+    monkeypatch.setattr("gateway.realtime.hub.fanout_scheduler.SLICE_S", 0.0)
     clients = [Client(hub, BOXES) for _ in range(100)]
     for off in range(1, 6):
         move(hub, off, off, off)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.realtime import follower
+from gateway.realtime.hub import follower
 from tests.unit.realtime.machine import MOST_BYTES, Client, Core, quiet
 
 INBOXES = st.sampled_from([0, 1, 2])

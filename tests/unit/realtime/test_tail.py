@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from gateway.domain.streams import Event, Extent, Inbox
 from gateway.realtime.framing import Frame
-from gateway.realtime.pages import SharedReads
-from gateway.realtime.tail import TAIL_EVENTS, Frames, Tails
+from gateway.realtime.hub.catch_up_reads import SharedReads
+from gateway.realtime.hub.tail import TAIL_EVENTS, Frames, Tails
 
 INBOX = Inbox(7)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.domain.streams import Event
 from gateway.realtime.framing import Burst
-from gateway.realtime.tail import Encoder, Frames
+from gateway.realtime.hub.tail import Encoder, Frames
 
 
 class News:

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from gateway.realtime.cursors import Cursor, Listener
 from gateway.realtime.framing import Burst
+from gateway.realtime.hub.cursors import Cursor, Listener
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from typing import Protocol
 
 from gateway.domain.streams import Inbox, Position, Standing
 from gateway.realtime.framing import Burst, Frame
-from gateway.realtime.news import News
-from gateway.realtime.tail import Encoder
+from gateway.realtime.hub.pending_frames import News
+from gateway.realtime.hub.tail import Encoder
 
 
 class Listener(Protocol):

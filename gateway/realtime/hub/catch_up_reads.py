@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from gateway.domain.streams import Event, Extent, Position, ResetReason, check_position
-from gateway.realtime.cursors import Cursor
-from gateway.realtime.hub import Hub
-from gateway.realtime.tail import Page
+from gateway.realtime.hub.cursors import Cursor
+from gateway.realtime.hub.hub import Hub
+from gateway.realtime.hub.tail import Page
 from gateway.services.feed import StreamReader
 
 PAGE_EVENTS = 200

@@ -1,0 +1,1 @@
+"""Topics, fan-out, the tail in memory, and catching up."""
