@@ -23,9 +23,9 @@ from gateway.outside import open_outside
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
-from gateway.realtime import protocol
 from gateway.realtime.connections import Roster
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.native import protocol
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal

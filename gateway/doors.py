@@ -22,11 +22,11 @@ from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.outside import Outside
 from gateway.postgres.inbox.inbox import InboxTable
-from gateway.realtime import asyncapi
 from gateway.realtime.connections import Roster
-from gateway.realtime.endpoint import Realtime
 from gateway.realtime.hub.catch_up_reads import SharedReads
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.native import asyncapi
+from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
 from gateway.services.feed import Feed

@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 
 from gateway.http.api import openapi
-from gateway.realtime import asyncapi
+from gateway.realtime.native import asyncapi
 
 Json = dict[str, Any]
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.realtime import protocol
 from gateway.realtime.drain import drain
+from gateway.realtime.native import protocol
 from gateway.realtime.outlet import EXTENSION, AsgiOutlet, Outlet
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.realtime import protocol
+from gateway.realtime.native import protocol
 from gateway.realtime.outlet import ABORT_AFTER_S, Outlet
 
 PER_SOCKET_S = 0.002

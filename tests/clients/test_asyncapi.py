@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from gateway.http.api import openapi
-from gateway.realtime import asyncapi
+from gateway.realtime.native import asyncapi
 from tests.clients.conftest import HERE, PATIENCE_S, require_node_modules
 
 DOCUMENT = asyncapi.document(openapi.schemas(), "cookie")

@@ -14,9 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from gateway.realtime.connection import Connection
 from gateway.realtime.connections import Roster
-from gateway.realtime.endpoint import Realtime
+from gateway.realtime.native.connection import Connection
+from gateway.realtime.native.endpoint import Realtime
 from tests.frames import check_frame
 from tests.running import DEADLINE_S, Running, Socket
 

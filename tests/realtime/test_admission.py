@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 
 from gateway.domain.access import Principal, Role
 from gateway.http.auth import COOKIE
-from gateway.realtime import admission
+from gateway.realtime.native import authentication as admission
 from gateway.realtime.outlet import AsgiOutlet
 from gateway.realtime.server import TransportOutlet
 from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from gateway.realtime import protocol
+from gateway.realtime.native import protocol
 from tests.postgres.writers import insert_message
 from tests.realtime.live import close_code, connection_of, pong, roster_of, sluggish, until
 from tests.running import Running

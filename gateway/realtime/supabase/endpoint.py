@@ -9,11 +9,11 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
-from gateway.realtime import protocol
 from gateway.realtime.connections import Roster, outlet_of
 from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.hub.fanout_scheduler import Slices, each
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.native import protocol
 from gateway.realtime.outlet import Outlet
 from gateway.realtime.supabase.bindings import read_wish
 from gateway.realtime.supabase.changes import Encoders

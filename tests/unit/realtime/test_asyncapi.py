@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.http.api import openapi
-from gateway.realtime import asyncapi, frames, protocol
-from gateway.realtime.frame_examples import EXAMPLES
+from gateway.realtime.native import asyncapi, frames, protocol
+from gateway.realtime.native.frame_examples import EXAMPLES
 from tests.frames import check_frame
 
 DOCUMENT = asyncapi.document(openapi.schemas(), "cookie")

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from gateway import __version__
-from gateway.realtime import frames
-from gateway.realtime.frame_examples import EXAMPLES
+from gateway.realtime.native import frames
+from gateway.realtime.native.frame_examples import EXAMPLES
 
 Json = dict[str, Any]
 
