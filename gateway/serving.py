@@ -15,7 +15,7 @@ from gateway.app import Gateway
 from gateway.ending import Ending, ending_signals
 from gateway.port import address_of, bind
 from gateway.postgres.connection.pool import quieten_lost_connections
-from gateway.realtime.server import GatewayWebSocketProtocol
+from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

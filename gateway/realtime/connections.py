@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.realtime.drain import drain
 from gateway.realtime.native import protocol
-from gateway.realtime.outlet import EXTENSION, AsgiOutlet, Outlet
+from gateway.realtime.transport.socket_transport import EXTENSION, AsgiOutlet, Outlet
 
 logger = logging.getLogger(__name__)
 

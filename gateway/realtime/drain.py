@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.realtime.native import protocol
-from gateway.realtime.outlet import ABORT_AFTER_S, Outlet
+from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, Outlet
 
 PER_SOCKET_S = 0.002
 MAX_SPREAD_S = 3.0

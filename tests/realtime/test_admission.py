@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from gateway.domain.access import Principal, Role
 from gateway.http.auth import COOKIE
 from gateway.realtime.native import authentication as admission
-from gateway.realtime.outlet import AsgiOutlet
-from gateway.realtime.server import TransportOutlet
+from gateway.realtime.transport.socket_transport import AsgiOutlet
+from gateway.realtime.transport.uvicorn_protocol import TransportOutlet
 from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until
 from tests.running import Running, Socket, running, settings_for
 

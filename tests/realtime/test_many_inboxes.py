@@ -6,8 +6,8 @@ import asyncpg
 import orjson
 
 from gateway.domain.access import Role
-from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.native.connection import MAX_TOPS
+from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from tests.postgres.writers import insert_message
 from tests.realtime.live import connection_of, realtime_of, sluggish, until
 from tests.running import Running, Socket

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.realtime.framing import Frame
+from gateway.realtime.transport.framing import Frame
 from tests.postgres.writers import insert_message
 from tests.realtime.wire import Op, Received, Wire, fragments, frame, wire
 from tests.running import Running

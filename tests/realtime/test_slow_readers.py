@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.streams import Standing
-from gateway.realtime import outlet as outlets
+from gateway.realtime.transport import socket_transport as outlets
 from tests.postgres.writers import insert_message
 from tests.realtime.live import connection_of, offs_of, realtime_of, roster_of, sluggish, until
 from tests.running import Running

@@ -7,9 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.realtime.framing import Burst
-from gateway.realtime.outlet import AsgiOutlet, Outlet
-from gateway.realtime.server import TransportOutlet
+from gateway.realtime.transport.framing import Burst
+from gateway.realtime.transport.socket_transport import AsgiOutlet, Outlet
+from gateway.realtime.transport.uvicorn_protocol import TransportOutlet
 from tests.realtime.live import connection_of, heard, offs_of, sluggish
 from tests.running import Running
 

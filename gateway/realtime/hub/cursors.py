@@ -3,9 +3,9 @@
 from typing import Protocol
 
 from gateway.domain.streams import Inbox, Position, Standing
-from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.hub.pending_frames import News
 from gateway.realtime.hub.tail import Encoder
+from gateway.realtime.transport.framing import Burst, Frame
 
 
 class Listener(Protocol):

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Position, ResetReason, Standing
-from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.hub.catch_up_reads import Lost, next_page
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.pending_frames import burst_of
 from gateway.realtime.native import protocol
-from gateway.realtime.outlet import Outlet, wait_until_read
+from gateway.realtime.transport.framing import Burst, Frame
+from gateway.realtime.transport.socket_transport import Outlet, wait_until_read
 from gateway.services.feed import StreamReader
 
 logger = logging.getLogger(__name__)

@@ -17,13 +17,13 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
-from gateway.realtime.framing import Frame
 from gateway.realtime.hub.cursors import Cursor, Listener, Stream, Watcher
 from gateway.realtime.hub.fanout_scheduler import Slices, each, steps
 from gateway.realtime.hub.pending_frames import News
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import Gathered
 from gateway.realtime.native import protocol
+from gateway.realtime.transport.framing import Frame
 from gateway.services.states import StateValue
 
 _LIVE = Standing.LIVE

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.domain.streams import Event
-from gateway.realtime.framing import Burst
 from gateway.realtime.hub.tail import Encoder, Frames
+from gateway.realtime.transport.framing import Burst
 
 
 class News:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from gateway.domain.streams import Event
-from gateway.realtime.framing import Frame
+from gateway.realtime.transport.framing import Frame
 
 TAIL_EVENTS = 256
 TAIL_BYTES = 32 * 1024 * 1024

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from gateway.realtime.framing import Burst
 from gateway.realtime.hub.cursors import Cursor, Listener
+from gateway.realtime.transport.framing import Burst
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
 from gateway.realtime.native import protocol
-from gateway.realtime.outlet import Outlet
+from gateway.realtime.transport.socket_transport import Outlet
 from gateway.services.login import Login
 from gateway.services.origins import Origins
 

@@ -10,12 +10,12 @@ from itertools import islice
 
 from gateway.domain.access import Act, Principal
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
-from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
-from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet
+from gateway.realtime.transport.framing import Burst, Frame
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
 from gateway.services.feed import StreamReader
 
 MAX_VALUES_BYTES = 200 * 1024

@@ -18,12 +18,12 @@ from gateway.domain.streams import (
     is_within,
 )
 from gateway.realtime.connections import Roster, outlet_of
-from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.native.authentication import Admission, Refused, refuse
 from gateway.realtime.native.connection import Connection
-from gateway.realtime.outlet import Outlet
+from gateway.realtime.transport.framing import MAX_FRAME_BYTES
+from gateway.realtime.transport.socket_transport import Outlet
 from gateway.services.feed import Feed, StreamReader, Truth
 from gateway.services.login import Login
 from gateway.services.origins import Origins

@@ -15,8 +15,8 @@ from gateway import __version__
 from gateway.domain.message import message_data, utc_text
 from gateway.domain.session import iso_utc
 from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
-from gateway.realtime.framing import Frame, frame
 from gateway.realtime.native import frames
+from gateway.realtime.transport.framing import Frame, frame
 from gateway.services.states import StateValue
 
 PROTOCOL: Literal[1] = 1

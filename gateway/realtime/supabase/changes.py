@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from gateway.domain.streams import Event
-from gateway.realtime.framing import MAX_FRAME_BYTES, Frame
 from gateway.realtime.supabase.bindings import Binding
 from gateway.realtime.supabase.tables import HIDDEN, KEY, SCHEMA, SESSIONS_TABLE, Table
+from gateway.realtime.transport.framing import MAX_FRAME_BYTES, Frame
 
 MAX_VALUE_BYTES = 64 * 1024
 _OPERATIONS = ("INSERT", "UPDATE", "DELETE")

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 
 from gateway.domain.access import Principal
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
-from gateway.realtime.framing import Burst
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
-from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet
 from gateway.realtime.supabase.bindings import Wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
 from gateway.realtime.supabase.frames import Message, Writer
+from gateway.realtime.transport.framing import Burst
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
 from gateway.services.feed import StreamReader, Truth
 from gateway.services.supabase_keys import KeyRefused, expiry
 

@@ -10,11 +10,9 @@ from starlette.websockets import WebSocket
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
 from gateway.realtime.connections import Roster, outlet_of
-from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.hub.fanout_scheduler import Slices, each
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
-from gateway.realtime.outlet import Outlet
 from gateway.realtime.supabase.bindings import read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
@@ -36,6 +34,8 @@ from gateway.realtime.supabase.joins import (
     wants_presence,
 )
 from gateway.realtime.supabase.tables import Tables
+from gateway.realtime.transport.framing import MAX_FRAME_BYTES
+from gateway.realtime.transport.socket_transport import Outlet
 from gateway.services.feed import Feed, StreamReader, Truth
 from gateway.services.origins import Origins
 from gateway.services.supabase_keys import KeyRefused, SupabaseKeys

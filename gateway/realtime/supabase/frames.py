@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gateway.realtime.framing import Frame
+from gateway.realtime.transport.framing import Frame
 
 PREFIX = "realtime:"
 PHOENIX = "phoenix"

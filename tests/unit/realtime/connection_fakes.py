@@ -9,10 +9,10 @@ import orjson
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Extent, Inbox, Position
-from gateway.realtime.framing import Burst, Frame, frame
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
-from gateway.realtime.outlet import MAX_BURST_BYTES, WRITE_LIMIT_BYTES
+from gateway.realtime.transport.framing import Burst, Frame, frame
+from gateway.realtime.transport.socket_transport import MAX_BURST_BYTES, WRITE_LIMIT_BYTES
 
 BOX = Inbox(12)
 

@@ -15,11 +15,11 @@ import orjson
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Extent, Inbox, Position
-from gateway.realtime.framing import Burst, Frame, frame
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
-from gateway.realtime.outlet import WRITE_LIMIT_BYTES, Outlet
+from gateway.realtime.transport.framing import Burst, Frame, frame
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
 from gateway.services.feed import Feed
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)

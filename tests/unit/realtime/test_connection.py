@@ -6,9 +6,9 @@ import pytest
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.streams import Extent, Inbox, Position, Standing
-from gateway.realtime.framing import frame
 from gateway.realtime.hub import follower
 from gateway.realtime.hub.tail import TAIL_EVENTS
+from gateway.realtime.transport.framing import frame
 from tests.clock import now, virtual_time
 from tests.unit.realtime.connection_fakes import BOX, FROM_START, House
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from gateway.realtime.drain import drain
-from gateway.realtime.outlet import ABORT_AFTER_S, Outlet
+from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, Outlet
 from tests.clock import now, virtual_time
 
 

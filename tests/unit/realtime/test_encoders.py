@@ -6,7 +6,6 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, ResetReason, Standing
-from gateway.realtime.framing import Frame, frame
 from gateway.realtime.hub import fanout_scheduler as slices
 from gateway.realtime.hub import follower
 from gateway.realtime.hub.cursors import Cursor
@@ -14,6 +13,7 @@ from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import TAIL_EVENTS, Encoder
 from gateway.realtime.native.connection import Connection
+from gateway.realtime.transport.framing import Frame, frame
 from tests.unit.realtime.connection_fakes import ADMIN, BOX, Outlet, Streams, encode, events
 
 FROM_TOP = Position(0, "e1")

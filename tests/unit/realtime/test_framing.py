@@ -5,7 +5,7 @@ import pytest
 from websockets.frames import Opcode
 from websockets.protocol import CLIENT, Protocol
 
-from gateway.realtime.framing import MAX_FRAME_BYTES, Burst, Frame, frame
+from gateway.realtime.transport.framing import MAX_FRAME_BYTES, Burst, Frame, frame
 
 
 def parsed(wire: bytes) -> list[bytes]:

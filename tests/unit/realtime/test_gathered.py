@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
-from gateway.realtime.framing import Burst, Frame, frame
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.transport.framing import Burst, Frame, frame
 
 BOXES = [Inbox(number) for number in (1, 2, 3)]
 

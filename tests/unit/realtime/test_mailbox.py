@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.realtime.mailbox import Gate, Mailbox
+from gateway.realtime.transport.slim_primitives import Gate, Mailbox
 
 
 async def test_what_is_put_comes_out_in_order_before_and_after_somebody_waits() -> None:

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from gateway.domain.streams import Extent, Inbox, Position, Standing
-from gateway.realtime.framing import Burst, Frame
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, Slices
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.transport.framing import Burst, Frame
 from gateway.services.states import StateValue
 from tests.unit.realtime.connection_fakes import BOX, encode, events
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Inbox
-from gateway.realtime.framing import MAX_FRAME_BYTES
 from gateway.realtime.supabase import tables as table_module
 from gateway.realtime.supabase.bindings import Binding, read_wish
 from gateway.realtime.supabase.changes import TOO_LARGE, Encoders, data_of
 from gateway.realtime.supabase.frames import Malformed, parse_bytes, parse_text
 from gateway.realtime.supabase.joins import asked_changes, wants_presence
 from gateway.realtime.supabase.tables import Column, Table, Tables
+from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 
 INCOMING = "whatsapp_incoming_messages"
 SESSIONS = "whatsapp_sessions"

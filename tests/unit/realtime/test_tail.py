@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.streams import Event, Extent, Inbox
-from gateway.realtime.framing import Frame
 from gateway.realtime.hub.catch_up_reads import SharedReads
 from gateway.realtime.hub.tail import TAIL_EVENTS, Frames, Tails
+from gateway.realtime.transport.framing import Frame
 
 INBOX = Inbox(7)
 

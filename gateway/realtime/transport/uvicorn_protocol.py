@@ -15,11 +15,16 @@ from websockets.frames import Frame as WebSocketFrame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from gateway.realtime.framing import Burst
-from gateway.realtime.mailbox import Gate, Mailbox
-from gateway.realtime.outlet import ABORT_AFTER_S, EXTENSION, MAX_BURST_BYTES, WRITE_LIMIT_BYTES
+from gateway.realtime.transport.framing import Burst
+from gateway.realtime.transport.slim_primitives import Gate, Mailbox
+from gateway.realtime.transport.socket_transport import (
+    ABORT_AFTER_S,
+    EXTENSION,
+    MAX_BURST_BYTES,
+    WRITE_LIMIT_BYTES,
+)
 
-_quiet = logging.getLogger("gateway.realtime.server")
+_quiet = logging.getLogger("gateway.realtime.transport.uvicorn_protocol")
 _quiet.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from starlette.types import Send
 
-from gateway.realtime.framing import Burst
+from gateway.realtime.transport.framing import Burst
 
 EXTENSION = "gateway.outlet"
 """Key in `scope["extensions"]` under which our server class hands its outlet to the app."""
