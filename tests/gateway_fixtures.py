@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gateway import serving
+from gateway.runtime import server as serving
 from tests.running import Running, running, settings_for
 
 

@@ -12,11 +12,11 @@ from multidict import CIMultiDictProxy
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
-from gateway.app import Gateway
 from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
-from gateway.port import address_of, bind
-from gateway.serving import serving
+from gateway.runtime.gateway import Gateway
+from gateway.runtime.listen_socket import address_of, bind
+from gateway.runtime.server import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
 

@@ -46,7 +46,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
     import uvloop
 
-    from gateway.ending import ending_signals
+    from gateway.runtime.signals import ending_signals
 
     async def until_told_to_end() -> None:
         main = asyncio.current_task()

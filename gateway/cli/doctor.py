@@ -16,12 +16,10 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from gateway import ground
 from gateway.cli.console import out
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.webhook_health import WEBHOOK_PATH, WebhookFacts, judge_webhook
-from gateway.folder import read_secret
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     address_of,
@@ -33,6 +31,8 @@ from gateway.postgres.connection.pool import (
 from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
+from gateway.runtime import database as ground
+from gateway.runtime.data_dir import read_secret
 from gateway.services.account import AccountToken
 from gateway.settings import Settings
 from gateway.wasender.client import WasenderClient

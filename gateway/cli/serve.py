@@ -10,7 +10,7 @@ from gateway.cli.console import DataDir, Embedded, log, out, read_settings, run
 from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gateway.app import Gateway
+    from gateway.runtime.gateway import Gateway
     from gateway.wasender.simulator.simulator import Simulator
 
 commands = typer.Typer()
@@ -43,8 +43,8 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes. [GATEWAY_WORKERS]")] = None,
 ) -> None:
     """The real thing: needs DATABASE_URL, or --embedded."""
-    from gateway import folder
-    from gateway import workers as several
+    from gateway.runtime import data_dir as folder
+    from gateway.runtime import supervisor as several
 
     settings = read_settings(
         host=host,
@@ -69,7 +69,7 @@ def serve(
         out.print(f"{settings.workers} workers share the port.")
         run(several.supervise(settings))
     else:
-        from gateway import serving
+        from gateway.runtime import server as serving
 
         run(serving.run(settings, on_ready, several.inherited_socket()))
 
@@ -77,7 +77,7 @@ def serve(
 @commands.command()
 def demo(port: Port = None, data_dir: DataDir = None) -> None:
     """Everything on loopback by one command: Postgres, a simulated WhatsApp, the page."""
-    from gateway import folder
+    from gateway.runtime import data_dir as folder
 
     settings = read_settings(host="127.0.0.1", port=port, data_dir=data_dir, embedded=True, simulator=True)
     settings = settings.model_copy(
@@ -91,7 +91,9 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
     )
     log("warning")
     out.print("Starting Postgres, the simulator and the gateway…")
-    from gateway import serving  # half a second, during which somebody has read that it starts
+    from gateway.runtime import (
+        server as serving,  # half a second, during which somebody has read that it starts
+    )
 
     async def on_ready(gateway: "Gateway") -> None:
         out.print(f"\nOpen this address in a browser:\n\n    {await gateway.login_link()}\n", style="bold")
@@ -117,7 +119,7 @@ def simulator(
     ] = None,
 ) -> None:
     """The stand-in for WasenderAPI alone, on a port of its own (loopback only)."""
-    from gateway import folder
+    from gateway.runtime import data_dir as folder
     from gateway.wasender.simulator.settings import SimulatorSettings
     from gateway.wasender.simulator.simulator import Simulator
 
@@ -134,8 +136,8 @@ def simulator(
 
 
 async def _serve_simulator(stand_in: "Simulator", port: int) -> None:
-    from gateway import port as ports
-    from gateway import serving
+    from gateway.runtime import listen_socket as ports
+    from gateway.runtime import server as serving
 
     sock = ports.bind("127.0.0.1", port)
     url = ports.address_of(sock)

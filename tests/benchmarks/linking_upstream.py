@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.port import address_of, bind
-from gateway.serving import run_app
+from gateway.runtime.listen_socket import address_of, bind
+from gateway.runtime.server import run_app
 from gateway.wasender.simulator import Simulator, SimulatorSettings, identity
 from tests.linking.upstream import LINK_EVENTS
 

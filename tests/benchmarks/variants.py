@@ -12,9 +12,9 @@ import sys
 import time
 from typing import Any
 
-from gateway import app
 from gateway.cli.main import main
 from gateway.realtime.hub.fanout_scheduler import Slices
+from gateway.runtime import gateway as app
 from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
 
 

@@ -9,8 +9,8 @@ import asyncpg
 import jwt
 from playwright.async_api import Browser, Page, expect
 
-from gateway.port import address_of, bind
 from gateway.postgres.connection.pool import connect_direct
+from gateway.runtime.listen_socket import address_of, bind
 from tests.browser.elsewhere import site
 from tests.clients.examples import example
 from tests.postgres.writers import insert_message

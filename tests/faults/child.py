@@ -20,10 +20,11 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from gateway import port, serving
-from gateway.app import Gateway
 from gateway.cli import console as terminal
 from gateway.domain.errors import GatewayError
+from gateway.runtime import listen_socket as port
+from gateway.runtime import server as serving
+from gateway.runtime.gateway import Gateway
 from gateway.settings import Settings
 from tests.processes.remote import Remote
 

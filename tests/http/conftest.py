@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gateway import app
+from gateway.runtime import gateway as app
 from gateway.services.upkeep import Upkeep
 from gateway.wasender.client import WasenderClient
 from tests.http.support import Shop, opened

@@ -13,7 +13,7 @@ from gateway.postgres.connection import readers
 from gateway.postgres.connection.pool import CONNECT_ERRORS, open_pool
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.streams import _NEWS_SQL, StreamStore
-from gateway.stores import live_reader
+from gateway.runtime.repositories import live_reader
 from tests.http.support import eventually
 
 PID = "SELECT pg_backend_pid()"

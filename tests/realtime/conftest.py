@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 import tests.running
-from gateway import port as ports
 from gateway.postgres.connection.pool import connect_direct
+from gateway.runtime import listen_socket as ports
 from gateway.services.upkeep import Upkeep
 from tests.running import Running, running, settings_for
 

@@ -28,7 +28,7 @@ from gateway.client import subscription as subscriptions
 from gateway.client.client import socket_url
 from gateway.client.login import Login
 from gateway.domain.access import Role
-from gateway.port import address_of, bind
+from gateway.runtime.listen_socket import address_of, bind
 from tests.postgres.writers import insert_many, insert_message, insert_session
 from tests.running import DEADLINE_S, SECRET, Running, running, settings_for
 

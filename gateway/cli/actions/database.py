@@ -4,13 +4,13 @@ from contextlib import AsyncExitStack
 
 import asyncpg
 
-from gateway import ground
 from gateway.cli.console import out
-from gateway.folder import read_secret
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.migrations import runner as migrations
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.vault import Vault
+from gateway.runtime import database as ground
+from gateway.runtime.data_dir import read_secret
 from gateway.settings import Settings
 
 

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import orjson
 
-from gateway import ground
 from gateway.cli.console import out
 from gateway.domain.errors import ConfigError
 from gateway.domain.session import Actor, iso_utc
@@ -15,6 +14,7 @@ from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.sessions.audit_log import TrailTable
 from gateway.postgres.webhooks.batches import DeliveryTable
 from gateway.postgres.webhooks.journal import JournalTable
+from gateway.runtime import database as ground
 from gateway.services.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook

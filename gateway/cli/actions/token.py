@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import ConfigError, GatewayError
-from gateway.folder import read_secret
+from gateway.runtime.data_dir import read_secret
 from gateway.services.login import Login
 from gateway.settings import Settings
 

@@ -8,9 +8,9 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.folder import data_dir
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.sessions.vault import Vault
+from gateway.runtime.data_dir import data_dir
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -16,12 +16,12 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from gateway import ground
 from gateway.domain.errors import ConfigError
-from gateway.ending import Ending, ending_signals
-from gateway.folder import data_dir, read_secret
-from gateway.port import bind
 from gateway.postgres.migrations.runner import migrate
+from gateway.runtime import database as ground
+from gateway.runtime.data_dir import data_dir, read_secret
+from gateway.runtime.listen_socket import bind
+from gateway.runtime.signals import Ending, ending_signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -16,16 +16,17 @@ from starlette.applications import Starlette
 from gateway.domain.access import Principal, Role
 from gateway.domain.linking import Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
-from gateway.doors import Jobs, Sockets, open_doors
-from gateway.folder import read_secret
-from gateway.ground import open_database
-from gateway.outside import open_outside
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.realtime.connections import Roster
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
+from gateway.runtime.data_dir import read_secret
+from gateway.runtime.database import open_database
+from gateway.runtime.repositories import open_stores
+from gateway.runtime.routes import Jobs, Sockets, open_doors
+from gateway.runtime.upstream import open_outside
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal
@@ -44,7 +45,6 @@ from gateway.services.trail import Trail
 from gateway.services.truth import Truth
 from gateway.services.upkeep import Upkeep
 from gateway.settings import Settings
-from gateway.stores import open_stores
 from gateway.wasender import payloads, qr, webhook
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.orders import BACKGROUND, PATIENT

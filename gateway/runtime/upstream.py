@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from starlette.routing import BaseRoute, Mount
 
 from gateway.domain.errors import ConfigError
-from gateway.folder import data_dir
+from gateway.runtime.data_dir import data_dir
 from gateway.services.account import AccountToken, TokenStore
 from gateway.settings import Settings
 from gateway.wasender.client import WasenderClient

@@ -11,11 +11,11 @@ from typing import Literal
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.app import Gateway
-from gateway.ending import Ending, ending_signals
-from gateway.port import address_of, bind
 from gateway.postgres.connection.pool import quieten_lost_connections
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
+from gateway.runtime.gateway import Gateway
+from gateway.runtime.listen_socket import address_of, bind
+from gateway.runtime.signals import Ending, ending_signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

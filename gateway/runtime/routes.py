@@ -20,7 +20,6 @@ from gateway.http.journal import JournalRoutes
 from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
-from gateway.outside import Outside
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.realtime.connections import Roster
 from gateway.realtime.hub.catch_up_reads import SharedReads
@@ -29,6 +28,8 @@ from gateway.realtime.native import asyncapi
 from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
+from gateway.runtime.repositories import Stores
+from gateway.runtime.upstream import Outside
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal
@@ -44,10 +45,9 @@ from gateway.services.supabase_keys import SupabaseKeys
 from gateway.services.trail import Trail
 from gateway.services.truth import Truth
 from gateway.settings import Settings
-from gateway.stores import Stores
 from gateway.wasender import qr, webhook
 
-UI = Path(__file__).parent / "ui"
+UI = Path(__file__).parents[1] / "ui"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from gateway.folder import data_dir
-from gateway.ground import close_pool, is_pooled, open_vault
 from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
@@ -21,6 +19,8 @@ from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.webhooks.batches import DeliveryTable
 from gateway.postgres.webhooks.journal import JournalTable
+from gateway.runtime.data_dir import data_dir
+from gateway.runtime.database import close_pool, is_pooled, open_vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
 
