@@ -21,10 +21,10 @@ from prometheus_client import Counter
 from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import Reading
 from gateway.domain.ordering import ALL, MESSAGES, SESSION, Cause, held_lanes, lanes_of
+from gateway.services.deadlines import within
 from gateway.services.deliveries import DeliveryStore
 from gateway.services.ingest import Ingest, cause_of, log_refusal
 from gateway.services.spooled import Item, Spooled, delivery_of, in_order
-from gateway.services.within import within
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
 from gateway.domain.notifications import sessions_of
 from gateway.domain.session import SessionSecrets
-from gateway.services.within import within
+from gateway.services.deadlines import within
 
 logger = logging.getLogger(__name__)
 
