@@ -33,7 +33,7 @@ from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import read_secret
-from gateway.services.account import AccountToken
+from gateway.services.auth.account_token import AccountToken
 from gateway.settings import Settings
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.orders import PATIENT

@@ -15,8 +15,8 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.errors import Forbidden, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
 from gateway.http.responses import body_of, fields_of, success
-from gateway.services.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
-from gateway.services.origins import Origins
+from gateway.services.auth.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
+from gateway.services.auth.origins import Origins
 
 COOKIE = "gateway_login"
 

@@ -27,11 +27,11 @@ from gateway.runtime.database import open_database
 from gateway.runtime.repositories import open_stores
 from gateway.runtime.routes import Jobs, Sockets, open_doors
 from gateway.runtime.upstream import open_outside
+from gateway.services.auth.login import Login
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal
 from gateway.services.linking import Linking
-from gateway.services.login import Login
 from gateway.services.projection import Projection
 from gateway.services.readiness import readiness
 from gateway.services.reconcile import Reconciler

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Mount
 
 from gateway.domain.errors import ConfigError
 from gateway.runtime.data_dir import data_dir
-from gateway.services.account import AccountToken, TokenStore
+from gateway.services.auth.account_token import AccountToken, TokenStore
 from gateway.settings import Settings
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.simulator.simulator import Simulator

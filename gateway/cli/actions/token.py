@@ -5,7 +5,7 @@ from typing import Any
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.runtime.data_dir import read_secret
-from gateway.services.login import Login
+from gateway.services.auth.login import Login
 from gateway.settings import Settings
 
 

@@ -9,8 +9,8 @@ from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.socket_transport import Outlet
-from gateway.services.login import Login
-from gateway.services.origins import Origins
+from gateway.services.auth.login import Login
+from gateway.services.auth.origins import Origins
 
 AUTH_WITHIN_S = 5.0
 """For the first frame, when nothing else said who is calling."""

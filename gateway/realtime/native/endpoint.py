@@ -24,9 +24,9 @@ from gateway.realtime.native.authentication import Admission, Refused, refuse
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import Outlet
+from gateway.services.auth.login import Login
+from gateway.services.auth.origins import Origins
 from gateway.services.feed import Feed, StreamReader, Truth
-from gateway.services.login import Login
-from gateway.services.origins import Origins
 from gateway.services.states import States
 
 logger = logging.getLogger(__name__)

@@ -36,9 +36,9 @@ from gateway.realtime.supabase.joins import (
 from gateway.realtime.supabase.tables import Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import Outlet
+from gateway.services.auth.origins import Origins
+from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
 from gateway.services.feed import Feed, StreamReader, Truth
-from gateway.services.origins import Origins
-from gateway.services.supabase_keys import KeyRefused, SupabaseKeys
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import Unauthenticated
-from gateway.services.login import TICKET_LIFE_S, Login, claims_of, principal_of
+from gateway.services.auth.login import TICKET_LIFE_S, Login, claims_of, principal_of
 
 SECRET = "a-secret-that-is-long-enough-for-every-algorithm-a-forger-may-choose"
 AGENT = Principal(sub="7", name="Ann", role=Role.AGENT, sessions=frozenset({12, 13}))

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.domain.access import Role
-from gateway.services.supabase_keys import KeyRefused, SupabaseKeys, expiry
+from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys, expiry
 
 OURS = "secret-of-the-gateway-of-at-least-32-characters"
 PROJECT = "secret-of-the-project-of-at-least-32-characters"

@@ -13,7 +13,7 @@ import jwt
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError, Unauthenticated
-from gateway.services.login import ALGORITHM, principal_of
+from gateway.services.auth.login import ALGORITHM, principal_of
 
 _WHOLE = frozenset({"authenticated", "service_role"})
 

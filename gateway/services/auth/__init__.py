@@ -1,0 +1,1 @@
+"""Who a caller is, and how a caller proves it."""
