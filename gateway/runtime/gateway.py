@@ -31,7 +31,7 @@ from gateway.services.auth.login import Login
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal
-from gateway.services.linking import Linking
+from gateway.services.linking.service import Linking
 from gateway.services.projection import Projection
 from gateway.services.readiness import readiness
 from gateway.services.reconcile import Reconciler

@@ -36,7 +36,7 @@ from gateway.services.auth.supabase_keys import SupabaseKeys
 from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal
-from gateway.services.linking import Linking
+from gateway.services.linking.service import Linking
 from gateway.services.reconcile import Reconciler
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions

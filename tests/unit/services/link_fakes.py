@@ -10,7 +10,7 @@ from typing import Any
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.session import Actor, ConnectReply, SessionId, UpstreamSession
-from gateway.services.linking import Linking
+from gateway.services.linking.service import Linking
 from tests.clock import now
 from tests.unit.services.link_store import MemoryStore
 

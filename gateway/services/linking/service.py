@@ -18,8 +18,8 @@ from gateway.domain import linking
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End, Limits
 from gateway.domain.session import Actor, SessionStatus
-from gateway.services.link_ends import Ends
-from gateway.services.link_needs import (
+from gateway.services.linking.completion import Ends
+from gateway.services.linking.ports import (
     STORE_S,
     AttemptStore,
     Leases,
@@ -29,7 +29,7 @@ from gateway.services.link_needs import (
     store_late,
     within,
 )
-from gateway.services.link_post import Post
+from gateway.services.linking.runner import Post
 from gateway.services.trail import Log
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End
-from gateway.services.link_needs import STORE_S, Leases, Wiring, store_late, within
-from gateway.services.poller import Poller
+from gateway.services.linking.poller import Poller
+from gateway.services.linking.ports import STORE_S, Leases, Wiring, store_late, within
 
 logger = logging.getLogger(__name__)
 

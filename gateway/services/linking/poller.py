@@ -17,7 +17,7 @@ from gateway.domain import linking
 from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamFailed
 from gateway.domain.linking import Answered, Attempt, End, Failed, Signal
 from gateway.domain.session import SessionId, SessionStatus
-from gateway.services.link_needs import CALL_S, STORE_S, Wiring, store_late, upstream_late, within
+from gateway.services.linking.ports import CALL_S, STORE_S, Wiring, store_late, upstream_late, within
 
 logger = logging.getLogger(__name__)
 

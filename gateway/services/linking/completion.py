@@ -10,7 +10,7 @@ from typing import Any
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import End
 from gateway.domain.session import SessionId, SessionStatus
-from gateway.services.link_needs import (
+from gateway.services.linking.ports import (
     CALL_S,
     STORE_S,
     OnConnected,
