@@ -28,21 +28,21 @@ from gateway.runtime.repositories import open_stores
 from gateway.runtime.routes import Jobs, Sockets, open_doors
 from gateway.runtime.upstream import open_outside
 from gateway.services.auth.login import Login
-from gateway.services.feed import Feed
 from gateway.services.ingest import Ingest
 from gateway.services.journal import Journal
 from gateway.services.linking.service import Linking
-from gateway.services.projection import Projection
+from gateway.services.live.conversation_list import Projection
+from gateway.services.live.feed import Feed
+from gateway.services.live.idle import Slumber
+from gateway.services.live.session_states import StateRow, States
+from gateway.services.live.staleness import Truth
 from gateway.services.readiness import readiness
 from gateway.services.reconcile import Reconciler
 from gateway.services.replay import Replay
 from gateway.services.retention import Retention
 from gateway.services.senders import Senders
 from gateway.services.sessions import Sessions
-from gateway.services.slumber import Slumber
-from gateway.services.states import StateRow, States
 from gateway.services.trail import Trail
-from gateway.services.truth import Truth
 from gateway.services.upkeep import Upkeep
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook

@@ -18,7 +18,7 @@ from gateway.postgres.inbox.conversation_list import ProjectionTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery
-from gateway.services.projection import Progress
+from gateway.services.live.conversation_list import Progress
 from tests.postgres.chance_writer import ChanceWriter
 from tests.postgres.conversation_oracle import Oracle
 from tests.postgres_fixtures import clone

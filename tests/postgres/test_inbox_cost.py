@@ -13,7 +13,7 @@ from gateway.postgres.inbox.conversation_list import ProjectionTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.inbox.page import PROBED_CHATS, PROBED_MESSAGES
 from gateway.services.inbox import ConversationQuery
-from gateway.services.projection import Progress
+from gateway.services.live.conversation_list import Progress
 from tests.postgres.writers import insert_message
 
 BUSY = "555@s.whatsapp.net"

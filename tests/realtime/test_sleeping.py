@@ -12,8 +12,11 @@ import pytest_asyncio
 from gateway.postgres.connection import listener as listeners
 from gateway.postgres.connection import pool as pools
 from gateway.postgres.connection.listener import APPLICATION
-from gateway.services import feed, retention, slumber, states, upkeep
+from gateway.services import retention, upkeep
 from gateway.services.linking import service as linking
+from gateway.services.live import feed
+from gateway.services.live import idle as slumber
+from gateway.services.live import session_states as states
 from gateway.services.upkeep import Upkeep
 from tests.http.support import HOOK, key_of, received, secret_of
 from tests.postgres.ears import comes_true

@@ -13,7 +13,7 @@ import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.inbox import conversation_statements as sql
-from gateway.services.projection import Progress
+from gateway.services.live.conversation_list import Progress
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 

@@ -27,8 +27,8 @@ from gateway.postgres.sessions.lists import list_sessions
 from gateway.postgres.sessions.rows import SELECT_SESSION, SESSION, session_of
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.sessions.vault import Vault
+from gateway.services.live.session_states import StateRow
 from gateway.services.session_cache import SessionPage, SessionQuery
-from gateway.services.states import StateRow
 from gateway.services.trail import TrailNote
 
 Pool = asyncpg.Pool

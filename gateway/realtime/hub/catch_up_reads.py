@@ -9,7 +9,7 @@ from gateway.domain.streams import Event, Extent, Position, ResetReason, check_p
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import Page
-from gateway.services.feed import StreamReader
+from gateway.services.live.feed import StreamReader
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 64 * 1024

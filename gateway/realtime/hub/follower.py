@@ -19,7 +19,7 @@ from gateway.realtime.hub.pending_frames import burst_of
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import Outlet, wait_until_read
-from gateway.services.feed import StreamReader
+from gateway.services.live.feed import StreamReader
 
 logger = logging.getLogger(__name__)
 

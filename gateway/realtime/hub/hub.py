@@ -24,7 +24,7 @@ from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import Gathered
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Frame
-from gateway.services.states import StateValue
+from gateway.services.live.session_states import StateValue
 
 _LIVE = Standing.LIVE
 

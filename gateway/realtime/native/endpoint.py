@@ -26,8 +26,8 @@ from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import Outlet
 from gateway.services.auth.login import Login
 from gateway.services.auth.origins import Origins
-from gateway.services.feed import Feed, StreamReader, Truth
-from gateway.services.states import States
+from gateway.services.live.feed import Feed, StreamReader, Truth
+from gateway.services.live.session_states import States
 
 logger = logging.getLogger(__name__)
 

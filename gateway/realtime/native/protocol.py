@@ -17,7 +17,7 @@ from gateway.domain.session import iso_utc
 from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
 from gateway.realtime.native import frames
 from gateway.realtime.transport.framing import Frame, frame
-from gateway.services.states import StateValue
+from gateway.services.live.session_states import StateValue
 
 PROTOCOL: Literal[1] = 1
 HEARTBEAT_S = 25

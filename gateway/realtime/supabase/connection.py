@@ -20,7 +20,7 @@ from gateway.realtime.supabase.frames import Message, Writer
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
 from gateway.services.auth.supabase_keys import KeyRefused, expiry
-from gateway.services.feed import StreamReader, Truth
+from gateway.services.live.feed import StreamReader, Truth
 
 logger = logging.getLogger(__name__)
 

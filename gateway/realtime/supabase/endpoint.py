@@ -38,7 +38,7 @@ from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import Outlet
 from gateway.services.auth.origins import Origins
 from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
-from gateway.services.feed import Feed, StreamReader, Truth
+from gateway.services.live.feed import Feed, StreamReader, Truth
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.transport.framing import Burst, Frame, frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
-from gateway.services.feed import Feed
+from gateway.services.live.feed import Feed
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)
 MOST_BYTES = 256 * 1024

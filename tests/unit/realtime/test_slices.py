@@ -12,7 +12,7 @@ from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, Slices
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.services.states import StateValue
+from gateway.services.live.session_states import StateValue
 from tests.unit.realtime.connection_fakes import BOX, encode, events
 
 MANY = 4 * STEP

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionId
-from gateway.services.states import StateRow, States, StateValue
+from gateway.services.live.session_states import StateRow, States, StateValue
 
 
 def session(number: int = 7, **changes: object) -> Session:

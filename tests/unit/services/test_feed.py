@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Extent, Inbox, Position
-from gateway.services.feed import Feed
+from gateway.services.live.feed import Feed
 from tests.unit.services.feed_fakes import EPOCH, Hub, Store
 
 
@@ -164,7 +164,7 @@ async def test_who_follows_while_its_inbox_is_being_read_for_nobody_gets_the_eve
 async def test_the_hub_is_told_after_a_moment_where_unread_inboxes_stand(
     feed: Feed, store: Store, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.services.feed.UNREAD_S", 0.01)
+    monkeypatch.setattr("gateway.services.live.feed.UNREAD_S", 0.01)
     store.append(1)
     await feed.open()
     async with running(feed):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.projection import MOST_S, Progress, Projection
+from gateway.services.live.conversation_list import MOST_S, Progress, Projection
 from tests.clock import now, virtual_time
 
 STEP_S = 0.4

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.slumber import IDLE_S, LOOK_S, WAKE_S, Slumber
+from gateway.services.live.idle import IDLE_S, LOOK_S, WAKE_S, Slumber
 from tests.clock import virtual_time
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain.errors import UpstreamFailed
-from gateway.services.states import ENDED_SHOWN_S, StateRow, States
+from gateway.services.live.session_states import ENDED_SHOWN_S, StateRow, States
 from tests.unit.services.states_fakes import House, attempt, session
 
 

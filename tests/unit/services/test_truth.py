@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.truth import Truth
+from gateway.services.live.staleness import Truth
 from tests.clock import virtual_time
 
 

@@ -1,0 +1,1 @@
+"""Brings committed changes to the hub, and says when they may be stale."""
