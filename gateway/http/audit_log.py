@@ -15,7 +15,7 @@ from gateway.domain.session import iso_utc
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import choice_of, flag_of, limit_of, session_id_of, success, text_of
-from gateway.services.trail import Trail, TrailKey, TrailPage, TrailRow
+from gateway.services.sessions.audit_log import Trail, TrailKey, TrailPage, TrailRow
 
 _COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata")
 

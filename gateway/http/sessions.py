@@ -23,9 +23,9 @@ from gateway.http.responses import (
     success,
     text_of,
 )
-from gateway.services.reconcile import Reconciler
-from gateway.services.session_cache import SessionKey, SessionQuery
-from gateway.services.sessions import Linker, Sessions
+from gateway.services.sessions.cache import SessionKey, SessionQuery
+from gateway.services.sessions.reconcile import Reconciler
+from gateway.services.sessions.service import Linker, Sessions
 
 _SORTABLE = ("name", "created_at", "updated_at", "status", "phone_number", "last_connected_at", "id")
 _NO_STORE = {"Cache-Control": "no-store"}

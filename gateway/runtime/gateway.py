@@ -37,13 +37,13 @@ from gateway.services.live.idle import Slumber
 from gateway.services.live.session_states import StateRow, States
 from gateway.services.live.staleness import Truth
 from gateway.services.readiness import readiness
-from gateway.services.reconcile import Reconciler
 from gateway.services.replay import Replay
 from gateway.services.retention import Retention
 from gateway.services.senders import Senders
-from gateway.services.sessions import Sessions
-from gateway.services.trail import Trail
-from gateway.services.upkeep import Upkeep
+from gateway.services.sessions.audit_log import Trail
+from gateway.services.sessions.monitor import Upkeep
+from gateway.services.sessions.reconcile import Reconciler
+from gateway.services.sessions.service import Sessions
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
 from gateway.wasender.client import WasenderClient

@@ -40,10 +40,10 @@ from gateway.services.live.feed import Feed
 from gateway.services.live.idle import Slumber
 from gateway.services.live.session_states import States
 from gateway.services.live.staleness import Truth
-from gateway.services.reconcile import Reconciler
 from gateway.services.senders import Senders
-from gateway.services.sessions import Sessions
-from gateway.services.trail import Trail
+from gateway.services.sessions.audit_log import Trail
+from gateway.services.sessions.reconcile import Reconciler
+from gateway.services.sessions.service import Sessions
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
 

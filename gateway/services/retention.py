@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.domain.errors import GatewayError
-from gateway.services.upkeep import LEASE, Leases
+from gateway.services.sessions.monitor import LEASE, Leases
 
 logger = logging.getLogger(__name__)
 

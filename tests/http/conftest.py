@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.runtime import gateway as app
-from gateway.services.upkeep import Upkeep
+from gateway.services.sessions.monitor import Upkeep
 from gateway.wasender.client import WasenderClient
 from tests.http.support import Shop, opened
 from tests.running import Running, running, settings_for

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.services.sessions import WEBHOOK_EVENTS
+from gateway.services.sessions.service import WEBHOOK_EVENTS
 from tests.http.support import HOOK, SESSIONS, Shop, received
 from tests.running import running, settings_for
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 import tests.running
 from gateway.postgres.connection.pool import connect_direct
 from gateway.runtime import listen_socket as ports
-from gateway.services.upkeep import Upkeep
+from gateway.services.sessions.monitor import Upkeep
 from tests.running import Running, running, settings_for
 
 

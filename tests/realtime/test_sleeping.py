@@ -12,12 +12,13 @@ import pytest_asyncio
 from gateway.postgres.connection import listener as listeners
 from gateway.postgres.connection import pool as pools
 from gateway.postgres.connection.listener import APPLICATION
-from gateway.services import retention, upkeep
+from gateway.services import retention
 from gateway.services.linking import service as linking
 from gateway.services.live import feed
 from gateway.services.live import idle as slumber
 from gateway.services.live import session_states as states
-from gateway.services.upkeep import Upkeep
+from gateway.services.sessions import monitor as upkeep
+from gateway.services.sessions.monitor import Upkeep
 from tests.http.support import HOOK, key_of, received, secret_of
 from tests.postgres.ears import comes_true
 from tests.postgres.writers import insert_message, insert_session

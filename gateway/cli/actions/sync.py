@@ -11,7 +11,7 @@ from gateway.postgres.sessions.audit_log import TrailTable
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.auth.account_token import AccountToken
-from gateway.services.reconcile import Reconciler
+from gateway.services.sessions.reconcile import Reconciler
 from gateway.settings import Settings
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.orders import BACKGROUND

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.services.trail import TrailNote, TrailRow
+from gateway.services.sessions.audit_log import TrailNote, TrailRow
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

@@ -10,7 +10,7 @@ from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.search import like, number_part
 from gateway.postgres.sessions.rows import SESSION, session_of
 from gateway.postgres.sessions.statuses import same_statuses
-from gateway.services.session_cache import SessionKey, SessionPage, SessionQuery
+from gateway.services.sessions.cache import SessionKey, SessionPage, SessionQuery
 
 Pool = asyncpg.Pool
 

@@ -28,8 +28,8 @@ from gateway.postgres.sessions.rows import SELECT_SESSION, SESSION, session_of
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.sessions.vault import Vault
 from gateway.services.live.session_states import StateRow
-from gateway.services.session_cache import SessionPage, SessionQuery
-from gateway.services.trail import TrailNote
+from gateway.services.sessions.audit_log import TrailNote
+from gateway.services.sessions.cache import SessionPage, SessionQuery
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

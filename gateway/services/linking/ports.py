@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamTimeout
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.session import ConnectReply, Heard, SessionId, StatusSource, UpstreamSession
-from gateway.services.trail import Log
+from gateway.services.sessions.audit_log import Log
 
 logger = logging.getLogger(__name__)
 

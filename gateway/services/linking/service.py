@@ -30,7 +30,7 @@ from gateway.services.linking.ports import (
     within,
 )
 from gateway.services.linking.runner import Post
-from gateway.services.trail import Log
+from gateway.services.sessions.audit_log import Log
 
 logger = logging.getLogger(__name__)
 

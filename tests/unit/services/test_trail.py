@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import SessionNotFound
-from gateway.services.trail import UPSTREAM_PAGE, Trail, TrailKey, TrailRow
+from gateway.services.sessions.audit_log import UPSTREAM_PAGE, Trail, TrailKey, TrailRow
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

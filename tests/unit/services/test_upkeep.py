@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamFailed, UpstreamUnauthorized
 from gateway.domain.session import SYSTEM, Actor, Heard, SessionId, SessionSecrets, StatusSource
 from gateway.domain.webhook_health import WebhookState
-from gateway.services.reconcile import SyncReport
-from gateway.services.upkeep import SYNC_EVERY_S, SessionFacts, Upkeep
+from gateway.services.sessions.monitor import SYNC_EVERY_S, SessionFacts, Upkeep
+from gateway.services.sessions.reconcile import SyncReport
 from tests.clock import now, virtual_time
 from tests.unit.services.link_fakes import LeaseBoard
 

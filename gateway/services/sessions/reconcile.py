@@ -11,8 +11,8 @@ from typing import Protocol
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.session import SYSTEM, Actor, UpstreamSession
-from gateway.services.session_cache import SessionCache, SessionSource, SessionStore, now
-from gateway.services.trail import Log
+from gateway.services.sessions.audit_log import Log
+from gateway.services.sessions.cache import SessionCache, SessionSource, SessionStore, now
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from gateway.domain.session import (
     normalise_status,
 )
 from gateway.domain.webhook_health import WEBHOOK_PATH
-from gateway.services.session_cache import SessionCache, SessionPage, SessionQuery, SessionStore, now
-from gateway.services.trail import Log, TrailNote
+from gateway.services.sessions.audit_log import Log, TrailNote
+from gateway.services.sessions.cache import SessionCache, SessionPage, SessionQuery, SessionStore, now
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from gateway.domain.session import (
     StatusSource,
     UpstreamSession,
 )
-from gateway.services.trail import TrailNote
+from gateway.services.sessions.audit_log import TrailNote
 
 ASK_AGAIN = 3
 """How often a session is asked for again because somebody stored something meanwhile."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamUnauthorized
 from gateway.domain.session import SYSTEM, Actor, Heard, SessionSecrets, StatusSource, normalise_status
 from gateway.domain.webhook_health import WebhookFacts, WebhookState, is_ours, judge_webhook
-from gateway.services.reconcile import SyncReport
+from gateway.services.sessions.reconcile import SyncReport
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The jobs around sessions: reading, changing, reconciling and watching them."""
