@@ -12,7 +12,7 @@ from gateway.domain.session import iso_utc
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import limit_of, parse_session_id, success, text_of
-from gateway.services.journal import OUTCOMES, TROUBLE, Entry, Journal, Wanted, parse_outcomes
+from gateway.services.webhooks.journal import OUTCOMES, TROUBLE, Entry, Journal, Wanted, parse_outcomes
 
 BASE = "/api/journal"
 

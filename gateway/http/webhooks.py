@@ -15,9 +15,9 @@ from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
 from gateway.http.responses import body_of, json_reply, parse_session_id
-from gateway.services.deliveries import Delivery
-from gateway.services.ingest import Ingest
-from gateway.services.senders import Senders
+from gateway.services.webhooks.authenticator import Senders
+from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.ingest import Ingest
 
 logger = logging.getLogger(__name__)
 

@@ -28,8 +28,6 @@ from gateway.runtime.repositories import open_stores
 from gateway.runtime.routes import Jobs, Sockets, open_doors
 from gateway.runtime.upstream import open_outside
 from gateway.services.auth.login import Login
-from gateway.services.ingest import Ingest
-from gateway.services.journal import Journal
 from gateway.services.linking.service import Linking
 from gateway.services.live.conversation_list import Projection
 from gateway.services.live.feed import Feed
@@ -37,13 +35,15 @@ from gateway.services.live.idle import Slumber
 from gateway.services.live.session_states import StateRow, States
 from gateway.services.live.staleness import Truth
 from gateway.services.readiness import readiness
-from gateway.services.replay import Replay
 from gateway.services.retention import Retention
-from gateway.services.senders import Senders
 from gateway.services.sessions.audit_log import Trail
 from gateway.services.sessions.monitor import Upkeep
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
+from gateway.services.webhooks.authenticator import Senders
+from gateway.services.webhooks.ingest import Ingest
+from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.replay import Replay
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
 from gateway.wasender.client import WasenderClient

@@ -33,17 +33,17 @@ from gateway.runtime.upstream import Outside
 from gateway.services.auth.login import Login
 from gateway.services.auth.origins import Origins
 from gateway.services.auth.supabase_keys import SupabaseKeys
-from gateway.services.ingest import Ingest
-from gateway.services.journal import Journal
 from gateway.services.linking.service import Linking
 from gateway.services.live.feed import Feed
 from gateway.services.live.idle import Slumber
 from gateway.services.live.session_states import States
 from gateway.services.live.staleness import Truth
-from gateway.services.senders import Senders
 from gateway.services.sessions.audit_log import Trail
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
+from gateway.services.webhooks.authenticator import Senders
+from gateway.services.webhooks.ingest import Ingest
+from gateway.services.webhooks.journal import Journal
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
 

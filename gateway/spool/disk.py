@@ -24,8 +24,8 @@ from prometheus_client import Counter as Count
 from prometheus_client import Gauge
 
 from gateway.domain.errors import ConfigError, GatewayError
-from gateway.services.deliveries import Delivery
-from gateway.services.spooled import Spooled
+from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.spooled import Spooled
 from gateway.spool.file import Full, Refused, Row, SpoolFile, insert, size_of
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter

@@ -15,7 +15,7 @@ from typing import Any
 from gateway.cli.main import main
 from gateway.realtime.hub.fanout_scheduler import Slices
 from gateway.runtime import gateway as app
-from gateway.services.deliveries import Delivery, DeliveryStore, Outcome
+from gateway.services.webhooks.batch import Delivery, DeliveryStore, Outcome
 
 
 class OneByOne:

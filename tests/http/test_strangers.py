@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from gateway.services import ingest
+from gateway.services.webhooks import ingest
 from tests.http.support import Shop, eventually, moved, received, sent
 from tests.postgres.writers import insert_message
 from tests.unit.wasender import payload_parts as parts

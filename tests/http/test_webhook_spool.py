@@ -15,7 +15,7 @@ import pytest_asyncio
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrations.runner import migrate
-from gateway.services.ingest import PATIENCE_S
+from gateway.services.webhooks.ingest import PATIENCE_S
 from tests.http.support import INCOMING, Shop, eventually, key_of, received, secret_of
 from tests.postgres_fixtures import FAST, make_folder
 from tests.running import running, settings_for

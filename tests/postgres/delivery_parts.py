@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.domain.message import Change, MessageReceived, MessageSent, Reading
-from gateway.services.deliveries import Delivery
+from gateway.services.webhooks.batch import Delivery
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JID = "49151@s.whatsapp.net"

@@ -27,7 +27,7 @@ from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.sessions.vault import Vault
 from gateway.postgres.webhooks.batches import DeliveryTable
-from gateway.services.deliveries import Delivery
+from gateway.services.webhooks.batch import Delivery
 from tests.postgres.writers import OUTGOING, insert_session
 
 NOW = datetime.now(UTC)

@@ -19,7 +19,7 @@ from gateway.domain.message import (
 )
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.webhooks.batches import DeliveryTable
-from gateway.services.deliveries import Delivery
+from gateway.services.webhooks.batch import Delivery
 from tests.postgres.delivery_parts import AT, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
 

@@ -16,9 +16,9 @@ from gateway.domain.message import (
     Reading,
     StatusReported,
 )
-from gateway.services.deliveries import Delivery, Outcome
-from gateway.services.ingest import Ingest
-from gateway.services.replay import Replay
+from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.ingest import Ingest
+from gateway.services.webhooks.replay import Replay
 from gateway.spool.disk import DiskSpool
 from tests.spool.support import AT
 

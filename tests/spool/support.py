@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.domain.message import Reading
-from gateway.services.deliveries import Delivery
+from gateway.services.webhooks.batch import Delivery
 from gateway.spool.disk import DiskSpool
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

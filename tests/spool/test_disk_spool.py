@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from gateway.domain.errors import ConfigError, Unavailable
-from gateway.services.spooled import Spooled
+from gateway.services.webhooks.spooled import Spooled
 from gateway.spool import disk
 from gateway.spool.disk import DiskSpool
 from gateway.spool.file import Refused, SpoolFile

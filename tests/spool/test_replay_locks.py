@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.replay import OWN_LOCKS_S
+from gateway.services.webhooks.replay import OWN_LOCKS_S
 from tests.spool.house import DEADLINE_S, House, until
 from tests.spool.support import ALL, delivery, keep, names, numbered
 
@@ -38,7 +38,7 @@ async def test_after_an_outage_a_held_row_holds_its_session_for_as_long_as_it_ma
     assert house.store.stored == ["received 3"]
     assert house.spool.held(12, {"*", "=9"}) == {"*"}
 
-    monkeypatch.setattr("gateway.services.replay.OWN_LOCKS_S", 0.0)
+    monkeypatch.setattr("gateway.services.webhooks.replay.OWN_LOCKS_S", 0.0)
     assert OWN_LOCKS_S > 3  # Postgres ends what we were cut off from after three seconds
     await house.replay.round()
     assert house.store.stored == ["received 3", "received 1", "received 2"]

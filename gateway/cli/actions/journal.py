@@ -15,7 +15,7 @@ from gateway.postgres.sessions.audit_log import TrailTable
 from gateway.postgres.webhooks.batches import DeliveryTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime import database as ground
-from gateway.services.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
+from gateway.services.webhooks.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook
 

@@ -27,7 +27,7 @@ from gateway.postgres.webhooks.writes import (
     outcome_of_nothing,
     received_columns,
 )
-from gateway.services.deliveries import Delivery, Outcome
+from gateway.services.webhooks.batch import Delivery, Outcome
 
 Pool = asyncpg.Pool
 

@@ -6,8 +6,8 @@ import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.webhooks.batches import DeliveryTable, mapped_delivery_errors
-from gateway.services.deliveries import Delivery, Outcome
-from gateway.services.journal import OUTCOMES, SETTLED, Entry, Wanted
+from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.journal import OUTCOMES, SETTLED, Entry, Wanted
 
 Pool = asyncpg.Pool
 

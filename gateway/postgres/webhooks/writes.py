@@ -29,7 +29,7 @@ from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.webhooks import statements as sql
-from gateway.services.deliveries import Delivery, Outcome
+from gateway.services.webhooks.batch import Delivery, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from gateway.domain.errors import Unavailable
-from gateway.services.deliveries import Delivery
+from gateway.services.webhooks.batch import Delivery
 
 
 class MemorySpool:

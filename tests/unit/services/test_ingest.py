@@ -9,8 +9,8 @@ import pytest
 
 from gateway.domain.errors import GatewayError, RowLocked, RowRefused, StoreUnavailable, Unavailable
 from gateway.domain.message import Reading, SessionChange, StatusReported
-from gateway.services.deliveries import Answer, Delivery, Outcome
-from gateway.services.ingest import MAX_BATCH, PATIENCE_S, Ingest
+from gateway.services.webhooks.batch import Answer, Delivery, Outcome
+from gateway.services.webhooks.ingest import MAX_BATCH, PATIENCE_S, Ingest
 from tests.clock import virtual_time
 from tests.unit.services.spool_fakes import MemorySpool
 

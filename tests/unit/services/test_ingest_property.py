@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.domain.errors import RowLocked, RowRefused, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import MessageDeleted, Reading
-from gateway.services.deliveries import Answer, Delivery, Outcome
-from gateway.services.ingest import PATIENCE_S, SPOOL_S, Ingest
+from gateway.services.webhooks.batch import Answer, Delivery, Outcome
+from gateway.services.webhooks.ingest import PATIENCE_S, SPOOL_S, Ingest
 from tests.clock import now, virtual_time
 from tests.unit.services.spool_fakes import MemorySpool
 from tests.unit.services.test_ingest import AT

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import MessageDeleted, Reading, StatusReported
-from gateway.services.deliveries import Answer, Delivery
-from gateway.services.ingest import PATIENCE_AWAY_S, PATIENCE_S, SPOOL_S, Ingest
+from gateway.services.webhooks.batch import Answer, Delivery
+from gateway.services.webhooks.ingest import PATIENCE_AWAY_S, PATIENCE_S, SPOOL_S, Ingest
 from tests.clock import now, virtual_time
 from tests.unit.services.spool_fakes import MemorySpool
 from tests.unit.services.test_ingest import AT, Store, running
@@ -265,7 +265,7 @@ async def test_a_handover_is_waited_for_instead_of_following() -> None:
 
 @virtual_time
 async def test_a_queue_that_overflows_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.services.ingest.MAX_WAITING", 3)
+    monkeypatch.setattr("gateway.services.webhooks.ingest.MAX_WAITING", 3)
     store = Moody()
     store.is_frozen = True
     async with running(store, spool=MemorySpool()) as ingest:

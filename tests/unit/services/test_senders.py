@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable, Unauthenticated, Unavailable, UpstreamTimeout
 from gateway.domain.session import SessionId, SessionSecrets
-from gateway.services.senders import REFRESH_EVERY_S, Senders
+from gateway.services.webhooks.authenticator import REFRESH_EVERY_S, Senders
 
 
 def secrets_of(session_id: int, secret: str | None = None) -> SessionSecrets:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.domain.ordering import Cause, held_lanes
-from gateway.services.deliveries import Waiting
+from gateway.services.webhooks.batch import Waiting
 
 
 class Apart:

@@ -22,9 +22,9 @@ from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, Tabl
 from gateway.domain.message import Reading
 from gateway.domain.ordering import ALL, MESSAGES, SESSION, Cause, held_lanes, lanes_of
 from gateway.services.deadlines import within
-from gateway.services.deliveries import DeliveryStore
-from gateway.services.ingest import Ingest, cause_of, log_refusal
-from gateway.services.spooled import Item, Spooled, delivery_of, in_order
+from gateway.services.webhooks.batch import DeliveryStore
+from gateway.services.webhooks.ingest import Ingest, cause_of, log_refusal
+from gateway.services.webhooks.spooled import Item, Spooled, delivery_of, in_order
 
 logger = logging.getLogger(__name__)
 

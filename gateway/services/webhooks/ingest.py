@@ -24,9 +24,9 @@ from gateway.domain.errors import (
 )
 from gateway.domain.message import SessionChange
 from gateway.domain.ordering import Cause, held_lanes, lanes_of
-from gateway.services.apart import Apart
 from gateway.services.deadlines import within
-from gateway.services.deliveries import Answer, Delivery, DeliveryStore, NoSpool, Outcome, Spool, Waiting
+from gateway.services.webhooks.batch import Answer, Delivery, DeliveryStore, NoSpool, Outcome, Spool, Waiting
+from gateway.services.webhooks.locked import Apart
 
 logger = logging.getLogger(__name__)
 

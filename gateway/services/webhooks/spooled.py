@@ -9,7 +9,7 @@ import orjson
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import CodeReported, MessageReceived, MessageSent, Reading
-from gateway.services.deliveries import Delivery
+from gateway.services.webhooks.batch import Delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from gateway.domain.errors import Conflict, GatewayError, NotFound, Unavailable
 from gateway.domain.message import Reading
 from gateway.domain.session import Actor
-from gateway.services.deliveries import Delivery, Outcome
-from gateway.services.ingest import log_refusal
-from gateway.services.spooled import without_expired_codes
+from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.ingest import log_refusal
+from gateway.services.webhooks.spooled import without_expired_codes
 
 logger = logging.getLogger(__name__)
 

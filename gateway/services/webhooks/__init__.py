@@ -1,0 +1,1 @@
+"""Takes webhooks, commits them in batches, and replays what waited on disk."""
