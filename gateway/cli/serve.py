@@ -11,7 +11,7 @@ from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from gateway.runtime.gateway import Gateway
-    from gateway.wasender.simulator.simulator import Simulator
+    from gateway.simulator.app import Simulator
 
 commands = typer.Typer()
 
@@ -120,8 +120,8 @@ def simulator(
 ) -> None:
     """The stand-in for WasenderAPI alone, on a port of its own (loopback only)."""
     from gateway.runtime import data_dir as folder
-    from gateway.wasender.simulator.settings import SimulatorSettings
-    from gateway.wasender.simulator.simulator import Simulator
+    from gateway.simulator.app import Simulator
+    from gateway.simulator.settings import SimulatorSettings
 
     log("warning")
     path = state or folder.data_dir(read_settings()) / "simulator.json"

@@ -8,8 +8,8 @@ from gateway.domain.errors import ConfigError
 from gateway.runtime.data_dir import data_dir
 from gateway.services.auth.account_token import AccountToken, TokenStore
 from gateway.settings import Settings
+from gateway.simulator.app import Simulator
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.simulator.simulator import Simulator
 
 
 class Outside:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import run_app
-from gateway.wasender.simulator import Simulator, SimulatorSettings, identity
+from gateway.simulator import Simulator, SimulatorSettings, identity
 from tests.linking.upstream import LINK_EVENTS
 
 

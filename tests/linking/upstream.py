@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving as serving_app
-from gateway.wasender.simulator import Simulator, SimulatorSettings
+from gateway.simulator import Simulator, SimulatorSettings
 from tests.simulator.support import QUICK, Served
 
 PATIENCE_S = 20.0

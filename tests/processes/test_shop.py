@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest_asyncio
 
-from gateway.wasender.simulator.world import SimulatedSession, World, save
+from gateway.simulator.state import SimulatedSession, World, save
 from tests.pictures import decode_svg_data_url
 from tests.processes.conftest import Role
 from tests.processes.remote import SECRET, Remote, reach

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from gateway.wasender.simulator import Clock, Simulator, SimulatorSettings, Timer
+from gateway.simulator import Clock, Simulator, SimulatorSettings, Timer
 
 PATIENCE_S = 10.0
 """Deadline of everything that is waited for; a test that passes never gets near it."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.wasender.simulator import SimulatorSettings
+from gateway.simulator import SimulatorSettings
 from tests.simulator.support import QUICK, MovedClock, Served, serving
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from gateway.wasender.simulator.control import refusal_of
+from gateway.simulator.control import refusal_of
 from tests.simulator.support import Served, serving
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import ConfigError
-from gateway.wasender.simulator import Simulator, SimulatorSettings
+from gateway.simulator import Simulator, SimulatorSettings
 from tests.simulator.support import receiving, serving
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.wasender.simulator import identity
-from gateway.wasender.simulator.contents import MEDIA_TYPES
-from gateway.wasender.simulator.replies import Refusal, validation_refusal
+from gateway.simulator import identity
+from gateway.simulator.contents import MEDIA_TYPES
+from gateway.simulator.replies import Refusal, validation_refusal
 
 _TRUE, _FALSE = (True, 1, "1"), (False, 0, "0")
 

@@ -17,17 +17,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.wasender.simulator import limits, replies
-from gateway.wasender.simulator.account_api import AccountApi
-from gateway.wasender.simulator.chats import Chats
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.faults import FaultSwitches
-from gateway.wasender.simulator.links import Links, Passkey, WrongState
-from gateway.wasender.simulator.people_api import PeopleApi
-from gateway.wasender.simulator.replies import Refusal, account_refusal
-from gateway.wasender.simulator.sends import Sends
-from gateway.wasender.simulator.session_api import ALLOWANCE, SessionApi
-from gateway.wasender.simulator.world import SimulatedSession
+from gateway.simulator import limits, replies
+from gateway.simulator.account_api import AccountApi
+from gateway.simulator.chats import Chats
+from gateway.simulator.engine import Engine
+from gateway.simulator.faults import FaultSwitches
+from gateway.simulator.links import Links, Passkey, WrongState
+from gateway.simulator.people_api import PeopleApi
+from gateway.simulator.replies import Refusal, account_refusal
+from gateway.simulator.sends import Sends
+from gateway.simulator.session_api import ALLOWANCE, SessionApi
+from gateway.simulator.state import SimulatedSession
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.wasender.simulator import faults, identity, replies
-from gateway.wasender.simulator.chats import Chats
-from gateway.wasender.simulator.contents import BadContent
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.links import Links, WrongState
-from gateway.wasender.simulator.replies import Refusal, success
-from gateway.wasender.simulator.sends import Sends
-from gateway.wasender.simulator.world import SimulatedSession
+from gateway.simulator import faults, identity, replies
+from gateway.simulator.chats import Chats
+from gateway.simulator.contents import BadContent
+from gateway.simulator.engine import Engine
+from gateway.simulator.links import Links, WrongState
+from gateway.simulator.replies import Refusal, success
+from gateway.simulator.sends import Sends
+from gateway.simulator.state import SimulatedSession
 
 WATCH_S = 5.0
 """How long a request for changes waits for one. Short: a server that stops waits for it, unless released."""

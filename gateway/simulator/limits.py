@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from gateway.wasender.simulator.clock import Clock
+from gateway.simulator.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ The reply says only `in_progress`. Later come `message.sent`, the echo in `messa
 
 from typing import Any
 
-from gateway.wasender.simulator import contents, identity
-from gateway.wasender.simulator.clock import Timer
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.world import SentMessage, SimulatedSession
+from gateway.simulator import contents, identity
+from gateway.simulator.clock import Timer
+from gateway.simulator.engine import Engine
+from gateway.simulator.state import SentMessage, SimulatedSession
 
 ERROR, PENDING, SENT, DELIVERED, READ = range(5)
 

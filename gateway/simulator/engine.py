@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.wasender.simulator import identity, world
-from gateway.wasender.simulator.clock import Clock, Timer
-from gateway.wasender.simulator.faults import Faults
-from gateway.wasender.simulator.limits import Limits
-from gateway.wasender.simulator.settings import SimulatorSettings
-from gateway.wasender.simulator.shapes import PLAIN, Twist, shaped
-from gateway.wasender.simulator.webhooks import Delivery, Letter, WebhookSender
-from gateway.wasender.simulator.world import SimulatedSession, World
+from gateway.simulator import identity
+from gateway.simulator import state as world
+from gateway.simulator.clock import Clock, Timer
+from gateway.simulator.faults import Faults
+from gateway.simulator.limits import Limits
+from gateway.simulator.settings import SimulatorSettings
+from gateway.simulator.shapes import PLAIN, Twist, shaped
+from gateway.simulator.state import SimulatedSession, World
+from gateway.simulator.webhooks import Delivery, Letter, WebhookSender
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
-from gateway.wasender.simulator import api, control, page
-from gateway.wasender.simulator.chats import Chats
-from gateway.wasender.simulator.clock import Clock
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.links import Links
-from gateway.wasender.simulator.sends import Sends
-from gateway.wasender.simulator.settings import SimulatorSettings
+from gateway.simulator import api, control, page
+from gateway.simulator.chats import Chats
+from gateway.simulator.clock import Clock
+from gateway.simulator.engine import Engine
+from gateway.simulator.links import Links
+from gateway.simulator.sends import Sends
+from gateway.simulator.settings import SimulatorSettings
 
 
 class Simulator:

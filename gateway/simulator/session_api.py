@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.wasender.simulator import checks, identity, replies
-from gateway.wasender.simulator.contents import MEDIA_TYPES, BadContent
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.limits import Allowance
-from gateway.wasender.simulator.replies import Refusal, session_refusal, success
-from gateway.wasender.simulator.sends import Sends
-from gateway.wasender.simulator.world import SentMessage, SimulatedSession
+from gateway.simulator import checks, identity, replies
+from gateway.simulator.contents import MEDIA_TYPES, BadContent
+from gateway.simulator.engine import Engine
+from gateway.simulator.limits import Allowance
+from gateway.simulator.replies import Refusal, session_refusal, success
+from gateway.simulator.sends import Sends
+from gateway.simulator.state import SentMessage, SimulatedSession
 
 ALLOWANCE = "simulator.allowance"
 """Where a route leaves its limit in the scope, for the X-RateLimit headers."""

@@ -8,7 +8,7 @@ import base64
 import secrets
 from typing import Any
 
-from gateway.wasender.simulator import identity
+from gateway.simulator import identity
 
 MEDIA_TYPES = {
     "image": "image/jpeg",

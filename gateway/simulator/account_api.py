@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.wasender.simulator import checks, identity, replies
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.links import Links, Passkey, WrongState
-from gateway.wasender.simulator.pages import paginated
-from gateway.wasender.simulator.replies import Refusal, account_refusal, success
-from gateway.wasender.simulator.sends import Sends
-from gateway.wasender.simulator.world import SentMessage, SimulatedSession
+from gateway.simulator import checks, identity, replies
+from gateway.simulator.engine import Engine
+from gateway.simulator.links import Links, Passkey, WrongState
+from gateway.simulator.pages import paginated
+from gateway.simulator.replies import Refusal, account_refusal, success
+from gateway.simulator.sends import Sends
+from gateway.simulator.state import SentMessage, SimulatedSession
 
 NOT_FOUND = "The specified session was not found."
 _SESSION = "/whatsapp-sessions/{id}"

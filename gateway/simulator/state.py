@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.domain.errors import ConfigError
-from gateway.wasender.simulator import identity
+from gateway.simulator import identity
 
 MAX_LOG_ROWS = 200
 MAX_SENT_KEPT = 1_000

@@ -6,13 +6,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.wasender.simulator import identity, replies
-from gateway.wasender.simulator.chats import Chats
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.pages import maybe_paged
-from gateway.wasender.simulator.replies import session_refusal, success
-from gateway.wasender.simulator.session_api import SessionGate
-from gateway.wasender.simulator.world import Contact, Group, SimulatedSession
+from gateway.simulator import identity, replies
+from gateway.simulator.chats import Chats
+from gateway.simulator.engine import Engine
+from gateway.simulator.pages import maybe_paged
+from gateway.simulator.replies import session_refusal, success
+from gateway.simulator.session_api import SessionGate
+from gateway.simulator.state import Contact, Group, SimulatedSession
 
 _GROUP = "/groups/{jid}"
 

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.wasender.simulator import identity
-from gateway.wasender.simulator.clock import Timer
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.world import SimulatedSession
+from gateway.simulator import identity
+from gateway.simulator.clock import Timer
+from gateway.simulator.engine import Engine
+from gateway.simulator.state import SimulatedSession
 
 
 class WrongState(Exception):

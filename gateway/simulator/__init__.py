@@ -2,8 +2,8 @@
 machine.
 """
 
-from gateway.wasender.simulator.clock import Clock, Timer
-from gateway.wasender.simulator.settings import ReplyCodes, SimulatorSettings
-from gateway.wasender.simulator.simulator import Simulator
+from gateway.simulator.app import Simulator
+from gateway.simulator.clock import Clock, Timer
+from gateway.simulator.settings import ReplyCodes, SimulatorSettings
 
 __all__ = ["Clock", "ReplyCodes", "Simulator", "SimulatorSettings", "Timer"]

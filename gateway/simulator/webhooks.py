@@ -19,9 +19,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from gateway.wasender.simulator.clock import Clock
-from gateway.wasender.simulator.settings import SimulatorSettings
-from gateway.wasender.simulator.shapes import PLAIN, Twist
+from gateway.simulator.clock import Clock
+from gateway.simulator.settings import SimulatorSettings
+from gateway.simulator.shapes import PLAIN, Twist
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ send.
 
 from typing import Any
 
-from gateway.wasender.simulator import contents, identity
-from gateway.wasender.simulator.contents import BadContent
-from gateway.wasender.simulator.engine import Engine
-from gateway.wasender.simulator.links import WrongState
-from gateway.wasender.simulator.shapes import WEBHOOK_MODES, Twist
-from gateway.wasender.simulator.webhooks import Delivery
-from gateway.wasender.simulator.world import Contact, Group, SimulatedSession
+from gateway.simulator import contents, identity
+from gateway.simulator.contents import BadContent
+from gateway.simulator.engine import Engine
+from gateway.simulator.links import WrongState
+from gateway.simulator.shapes import WEBHOOK_MODES, Twist
+from gateway.simulator.state import Contact, Group, SimulatedSession
+from gateway.simulator.webhooks import Delivery
 
 _ALIASES = {"pushName": "push_name", "fromMe": "from_me", "id": "key_id", "duplicates": "copies"}
 

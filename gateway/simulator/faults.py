@@ -16,8 +16,8 @@ from typing import Any, Literal
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.wasender.simulator.clock import Clock
-from gateway.wasender.simulator.shapes import WEBHOOK_MODES, Twist
+from gateway.simulator.clock import Clock
+from gateway.simulator.shapes import WEBHOOK_MODES, Twist
 
 ENGINE_MODES = frozenset({"slow_qr", "webhook_sync_fails", "send_fails", "connect_fails"})
 MODES = WEBHOOK_MODES | ENGINE_MODES
