@@ -3,14 +3,14 @@
  * any other; `client.d.ts` beside it says what one may rely on.
  */
 
-import { Connection } from "./connection.js";
-import { browser } from "./environment.js";
-import { StateTopic, StreamTopic } from "./subscription.js";
-import { Tokens } from "./tokens.js";
+import { Connection } from "./client/connection.js";
+import { browser } from "./client/environment.js";
+import { StateTopic, StreamTopic } from "./client/subscription.js";
+import { Tokens } from "./client/tokens.js";
 
 /** @import { Client, ConnectionState, ConnectOptions, Position, PositionMap, StateHandlers, StreamOptions, Subscription } from "./client.js" */
-/** @import { Environment } from "./environment.js" */
-/** @import { Topic } from "./subscription.js" */
+/** @import { Environment } from "./client/environment.js" */
+/** @import { Topic } from "./client/subscription.js" */
 
 const TRY_AGAIN_MS = 2_000;
 

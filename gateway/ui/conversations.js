@@ -13,7 +13,7 @@ import {
   messageKey,
   messageTime,
 } from "./order.js";
-import { isCovered } from "./positions.js";
+import { isCovered } from "./client/positions.js";
 
 /** @import { Conversation, Message, PositionMap, StreamEvent } from "./types.js" */
 

@@ -1,7 +1,7 @@
 /** One thread as data: loaded in pages from the newest back, moved by events, without doubles, in server order. */
 
 import { compareMessages, conversationKey, nextStatus, messageKey } from "./order.js";
-import { isCovered } from "./positions.js";
+import { isCovered } from "./client/positions.js";
 
 /** @import { Message, PositionMap, StreamEvent } from "./types.js" */
 

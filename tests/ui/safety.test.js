@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
+import { dirname, join, normalize, relative } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 const UI = new URL("../../gateway/ui/", import.meta.url);
-const names = await readdir(UI);
+const names = (await readdir(UI, { recursive: true, withFileTypes: true }))
+  .filter((entry) => entry.isFile())
+  .map((entry) => relative(fileURLToPath(UI), join(entry.parentPath ?? entry.path, entry.name)));
 const read = (name) => readFile(new URL(name, UI), "utf8");
 
 test("no script writes markup, evaluates text or keeps anything in the browser's storage", async () => {
@@ -27,10 +31,12 @@ test("every file that a page, a script or a style names is there", async () => {
   for (const name of names) {
     const text = await read(name);
     const wanted = [
-      ...text.matchAll(/(?:src|href)="\/ui\/([^"]+)"|from "\.\/([^"]+)"|^import "\.\/([^"]+)"/gm),
+      ...text.matchAll(/(?:src|href)="\/ui\/([^"]+)"|from "(\.[^"]+)"|^import "(\.[^"]+)"/gm),
     ];
-    for (const match of wanted)
-      assert.ok(names.includes(match[1] ?? match[2] ?? match[3]), `${name} → ${match[0]}`);
+    for (const match of wanted) {
+      const file = match[1] ?? normalize(join(dirname(name), match[2] ?? match[3]));
+      assert.ok(names.includes(file), `${name} → ${match[0]}`);
+    }
   }
 });
 

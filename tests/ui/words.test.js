@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { backoffMs, mayReturn } from "../../gateway/ui/backoff.js";
+import { backoffMs, mayReturn } from "../../gateway/ui/client/backoff.js";
 import { openableUrl } from "../../gateway/ui/bubble.js";
 import * as format from "../../gateway/ui/format.js";
 import { parseText } from "../../gateway/ui/rich-text.js";

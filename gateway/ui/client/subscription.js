@@ -8,7 +8,7 @@
 
 import { Positions } from "./positions.js";
 
-/** @import { PositionMap, StateFrame, StateHandlers, StreamHandlers } from "./client.js" */
+/** @import { PositionMap, StateFrame, StateHandlers, StreamHandlers } from "../client.js" */
 
 /**
  * @typedef {Record<string, any>} Frame

@@ -7,7 +7,7 @@
 
 import { backoffMs, mayReturn } from "./backoff.js";
 
-/** @import { ConnectionState } from "./client.js" */
+/** @import { ConnectionState } from "../client.js" */
 /** @import { Environment } from "./environment.js" */
 /** @import { Tokens } from "./tokens.js" */
 

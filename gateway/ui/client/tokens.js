@@ -1,6 +1,6 @@
 /** The login of a connection: where its token or ticket comes from, and when a new token is due. */
 
-/** @import { ConnectOptions } from "./client.js" */
+/** @import { ConnectOptions } from "../client.js" */
 
 const EARLY_MS = 60_000;
 const AGAIN_MS = 10_000;
