@@ -38,7 +38,7 @@ class DocsRoutes:
         return _json(self._sockets)
 
     async def _docs(self, request: Request) -> Response:
-        page = (self._ui / "docs.html").read_text(encoding="utf-8")
+        page = (self._ui / "docs" / "docs.html").read_text(encoding="utf-8")
         return HTMLResponse(page, headers={"Cache-Control": "no-cache", "Content-Security-Policy": _CSP})
 
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { curlOf, fieldsOf, repliesOf, roleText, typeText } from "../../gateway/ui/docs-model.js";
+import { curlOf, fieldsOf, repliesOf, roleText, typeText } from "../../gateway/ui/docs/docs-model.js";
 
 const spec = {
   components: {
