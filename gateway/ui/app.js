@@ -4,7 +4,7 @@ import { backend } from "./backend.js";
 import { connectionBanner } from "./banner.js";
 import { el, fill } from "./dom.js";
 import { icon } from "./icons.js";
-import { WhatsAppInbox } from "./inbox.js";
+import { WhatsAppInbox } from "./inbox/inbox.js";
 import { WhatsAppSessions } from "./sessions.js";
 import { t } from "./strings.js";
 

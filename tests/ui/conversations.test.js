@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Conversations } from "../../gateway/ui/conversations.js";
-import { Messages } from "../../gateway/ui/messages.js";
+import { Conversations } from "../../gateway/ui/inbox/conversations.js";
+import { Messages } from "../../gateway/ui/inbox/messages.js";
 
 const CHAT = "923001234567@s.whatsapp.net";
 const at = (second) => `2026-03-01T10:00:${String(second).padStart(2, "0")}Z`;

@@ -7,7 +7,7 @@ import {
   isShown,
   messageKey,
   nextStatus,
-} from "../../gateway/ui/order.js";
+} from "../../gateway/ui/inbox/order.js";
 
 const at = (second) => `2026-03-01T10:00:${String(second).padStart(2, "0")}Z`;
 const incoming = (id, second) => ({

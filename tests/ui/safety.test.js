@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { dirname, join, normalize, relative } from "node:path";
 import { dirname, join, normalize, relative } from "node:path";
+import { dirname, join, normalize, relative } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { fileURLToPath } from "node:url";
 import { fileURLToPath } from "node:url";
 

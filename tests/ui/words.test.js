@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { backoffMs, mayReturn } from "../../gateway/ui/client/backoff.js";
-import { openableUrl } from "../../gateway/ui/bubble.js";
+import { openableUrl } from "../../gateway/ui/inbox/bubble.js";
 import * as format from "../../gateway/ui/format.js";
-import { parseText } from "../../gateway/ui/rich-text.js";
+import { parseText } from "../../gateway/ui/inbox/rich-text.js";
 import {
   deliveryState,
   messageKind,
