@@ -5,7 +5,7 @@ import { connectionBanner } from "./banner.js";
 import { el, fill } from "./dom.js";
 import { icon } from "./icons.js";
 import { WhatsAppInbox } from "./inbox/inbox.js";
-import { WhatsAppSessions } from "./sessions.js";
+import { WhatsAppSessions } from "./sessions/sessions.js";
 import { t } from "./strings.js";
 
 const shared = backend();

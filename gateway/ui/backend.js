@@ -2,7 +2,7 @@
 
 import { connect } from "./client.js";
 import { Rest } from "./rest.js";
-import { SessionStore } from "./session-store.js";
+import { SessionStore } from "./sessions/session-store.js";
 import { showToast } from "./toast.js";
 import { t } from "./strings.js";
 

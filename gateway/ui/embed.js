@@ -1,9 +1,9 @@
 /** For other sites: one module script that defines `<whatsapp-inbox>` and `<whatsapp-sessions>` and brings their style. */
 
 import "./inbox/inbox.js";
-import "./sessions.js";
+import "./sessions/sessions.js";
 import { el } from "./dom.js";
 
-for (const name of ["theme", "base", "inbox/inbox", "inbox/thread", "sessions", "linking"]) {
+for (const name of ["theme", "base", "inbox/inbox", "inbox/thread", "sessions/sessions", "sessions/linking"]) {
   document.head.append(el("link", { rel: "stylesheet", href: new URL(`${name}.css`, import.meta.url).href }));
 }

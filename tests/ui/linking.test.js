@@ -9,7 +9,7 @@ import {
   onStatus,
   onTick,
   secondsLeft,
-} from "../../gateway/ui/linking.js";
+} from "../../gateway/ui/sessions/linking.js";
 
 const T0 = Date.parse("2026-03-01T10:00:00Z");
 const code = (seq, lifeS = 45, more = {}) => ({
