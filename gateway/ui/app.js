@@ -1,12 +1,12 @@
 /** The page itself: puts the elements together, the header, the title, and what is shown without a login. */
 
-import { backend } from "./backend.js";
-import { connectionBanner } from "./banner.js";
-import { el, fill } from "./dom.js";
-import { icon } from "./icons.js";
+import { backend } from "./shared/backend.js";
+import { connectionBanner } from "./shared/banner.js";
+import { el, fill } from "./shared/dom.js";
+import { icon } from "./shared/icons.js";
 import { WhatsAppInbox } from "./inbox/inbox.js";
 import { WhatsAppSessions } from "./sessions/sessions.js";
-import { t } from "./strings.js";
+import { t } from "./shared/strings.js";
 
 const shared = backend();
 const header = /** @type {HTMLElement} */ (document.querySelector("header.app-head"));

@@ -2,8 +2,8 @@
 
 import "./inbox/inbox.js";
 import "./sessions/sessions.js";
-import { el } from "./dom.js";
+import { el } from "./shared/dom.js";
 
-for (const name of ["theme", "base", "inbox/inbox", "inbox/thread", "sessions/sessions", "sessions/linking"]) {
+for (const name of ["shared/theme", "shared/base", "inbox/inbox", "inbox/thread", "sessions/sessions", "sessions/linking"]) {
   document.head.append(el("link", { rel: "stylesheet", href: new URL(`${name}.css`, import.meta.url).href }));
 }

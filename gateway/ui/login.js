@@ -4,7 +4,7 @@
  * The ticket is used up by the button's POST only, so that the preview of a link in a chat does not spend it.
  */
 
-import { t } from "./strings.js";
+import { t } from "./shared/strings.js";
 
 const query = new URLSearchParams(location.search);
 const ticket = query.get("ticket");

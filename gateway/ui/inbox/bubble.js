@@ -1,16 +1,16 @@
 /** One message as an element. Every kind has a rendering; a kind nobody knows yet says so and blanks nothing. */
 
-import { el } from "../dom.js";
-import { clockTime, exactTime } from "../format.js";
-import { icon } from "../icons.js";
+import { el } from "../shared/dom.js";
+import { clockTime, exactTime } from "../shared/format.js";
+import { icon } from "../shared/icons.js";
 import { messageTime } from "./order.js";
 import { richText } from "./rich-text.js";
-import { deliveryState, messageKind } from "../states.js";
-import { t } from "../strings.js";
+import { deliveryState, messageKind } from "../shared/states.js";
+import { t } from "../shared/strings.js";
 
-/** @import { Message } from "../types.js" */
+/** @import { Message } from "../shared/types.js" */
 
-/** @type {Record<string, import("../icons.js").IconName>} */
+/** @type {Record<string, import("../shared/icons.js").IconName>} */
 const TICKS = {
   queued: "clock",
   sent: "check",
@@ -35,18 +35,18 @@ export function openableUrl(url) {
 function media(message) {
   const kind = messageKind(message);
   if (kind === "text") return null;
-  const name = /** @type {import("../icons.js").IconName} */ (kind);
+  const name = /** @type {import("../shared/icons.js").IconName} */ (kind);
   const url = openableUrl(message.media_url);
   return el(
     "span",
     { class: "wa-media" },
     icon(name),
-    el("span", {}, t(/** @type {import("../strings.js").TextKey} */ (`type.${kind}`))),
+    el("span", {}, t(/** @type {import("../shared/strings.js").TextKey} */ (`type.${kind}`))),
     url && el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, t("type.open")),
   );
 }
 
-/** @param {Message} message @returns {import("../dom.js").Child[]} */
+/** @param {Message} message @returns {import("../shared/dom.js").Child[]} */
 function content(message) {
   if (message.deleted_at) return [el("span", { class: "wa-deleted" }, t("thread.deleted"))];
   const text = message.message_text ?? "";

@@ -1,10 +1,10 @@
 /** The reply box. Enter sends, Shift+Enter breaks the line, and an input method's Enter does neither. */
 
-import { el } from "../dom.js";
-import { icon } from "../icons.js";
-import { t } from "../strings.js";
+import { el } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
+import { t } from "../shared/strings.js";
 
-/** @import { Backend } from "../backend.js" */
+/** @import { Backend } from "../shared/backend.js" */
 
 const MAX_HEIGHT_PX = 160;
 

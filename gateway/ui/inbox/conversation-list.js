@@ -1,13 +1,13 @@
 /** The left side of the inbox: search, filter, session switcher, and the rows. Holds no data of its own. */
 
 import { ConversationRow } from "./conversation-row.js";
-import { arrange, debounced, el, fill } from "../dom.js";
-import { icon } from "../icons.js";
+import { arrange, debounced, el, fill } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
 import { conversationKey } from "./order.js";
-import { t } from "../strings.js";
+import { t } from "../shared/strings.js";
 
 /** @import { Conversations, Query } from "./conversations.js" */
-/** @import { Backend } from "../backend.js" */
+/** @import { Backend } from "../shared/backend.js" */
 
 const SEARCH_AFTER_MS = 250;
 
@@ -155,7 +155,7 @@ export class ConversationList {
     fill(this.#notice, ...this.#notices(kind));
   }
 
-  /** @param {string} kind @returns {import("../dom.js").Child[]} */
+  /** @param {string} kind @returns {import("../shared/dom.js").Child[]} */
   #notices(kind) {
     /** @param {() => void} run @param {string} text */
     const button = (run, text) =>

@@ -4,14 +4,14 @@
  * Names stand in `bdi`: a right-to-left name reads its own way and still begins where names begin on this page.
  */
 
-import { el, fill } from "../dom.js";
-import { displayName, exactTime, formatPhone, hue, initials, listTime } from "../format.js";
-import { icon } from "../icons.js";
+import { el, fill } from "../shared/dom.js";
+import { displayName, exactTime, formatPhone, hue, initials, listTime } from "../shared/format.js";
+import { icon } from "../shared/icons.js";
 import { conversationKey } from "./order.js";
-import { deliveryState, previewOf } from "../states.js";
-import { t } from "../strings.js";
+import { deliveryState, previewOf } from "../shared/states.js";
+import { t } from "../shared/strings.js";
 
-/** @import { Conversation } from "../types.js" */
+/** @import { Conversation } from "../shared/types.js" */
 
 /** @param {Conversation} conversation */
 export function avatar(conversation) {
@@ -82,7 +82,7 @@ export class ConversationRow {
   }
 }
 
-/** @param {import("../types.js").Message} message */
+/** @param {import("../shared/types.js").Message} message */
 function preview(message) {
   const own = message.direction === "out";
   const state = own ? deliveryState(message) : null;

@@ -15,7 +15,7 @@ import {
 } from "./order.js";
 import { isCovered } from "../client/positions.js";
 
-/** @import { Conversation, Message, PositionMap, StreamEvent } from "../types.js" */
+/** @import { Conversation, Message, PositionMap, StreamEvent } from "../shared/types.js" */
 
 /**
  * @typedef {{session: number | null, filter: "all" | "unread" | "unreplied", search: string}} Query
@@ -25,7 +25,7 @@ import { isCovered } from "../client/positions.js";
 export class Conversations {
   /** Everything ever loaded or heard of, whatever the query. @type {Map<string, Conversation>} */
   #known = new Map();
-  /** @type {Map<string, import("../types.js").Position>} where each conversation's inbox stood when it was read */
+  /** @type {Map<string, import("../shared/types.js").Position>} where each conversation's inbox stood when it was read */
   #readAt = new Map();
   /** @type {Set<string>} what the query shows */
   #view = new Set();

@@ -5,16 +5,16 @@
  * the address). Fires `message` for each new message and `unread-change`; asks for the session modal by `sessions-wanted`.
  */
 
-import { backend } from "../backend.js";
+import { backend } from "../shared/backend.js";
 import { ConversationList } from "./conversation-list.js";
 import { Conversations } from "./conversations.js";
-import { debounced, fill } from "../dom.js";
+import { debounced, fill } from "../shared/dom.js";
 import { conversationKey, isShown } from "./order.js";
 import { Thread } from "./thread.js";
-import { showFailure } from "../toast.js";
+import { showFailure } from "../shared/toast.js";
 
 /** @import { Query } from "./conversations.js" */
-/** @import { Conversation, PositionMap, StreamEvent } from "../types.js" */
+/** @import { Conversation, PositionMap, StreamEvent } from "../shared/types.js" */
 
 const PAGE = 50;
 const MAX_PAGE = 200;

@@ -5,13 +5,13 @@
  */
 
 import { messageBubble } from "./bubble.js";
-import { arrange, el } from "../dom.js";
-import { dayName, dayNumber } from "../format.js";
-import { icon } from "../icons.js";
+import { arrange, el } from "../shared/dom.js";
+import { dayName, dayNumber } from "../shared/format.js";
+import { icon } from "../shared/icons.js";
 import { messageKey, messageTime } from "./order.js";
-import { t } from "../strings.js";
+import { t } from "../shared/strings.js";
 
-/** @import { Message } from "../types.js" */
+/** @import { Message } from "../shared/types.js" */
 
 const NEAR_END_PX = 100;
 const NEAR_START_PX = 200;

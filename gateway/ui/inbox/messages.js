@@ -3,7 +3,7 @@
 import { compareMessages, conversationKey, nextStatus, messageKey } from "./order.js";
 import { isCovered } from "../client/positions.js";
 
-/** @import { Message, PositionMap, StreamEvent } from "../types.js" */
+/** @import { Message, PositionMap, StreamEvent } from "../shared/types.js" */
 
 /** @typedef {{messages: Message[], has_more: boolean, before: string | null, position: PositionMap}} ThreadReply */
 
@@ -12,7 +12,7 @@ export class Messages {
   #byKey = new Map();
   /** @type {StreamEvent[] | null} events since the load began */
   #since = null;
-  /** @type {import("../types.js").Position | undefined} */
+  /** @type {import("../shared/types.js").Position | undefined} */
   #readAt;
   hasMore = false;
   /** @type {string | null} */

@@ -1,6 +1,6 @@
 /** Identity and order of messages and conversations: pure rules, the same for list and thread. */
 
-/** @import { Conversation, Message } from "../types.js" */
+/** @import { Conversation, Message } from "../shared/types.js" */
 
 /** @param {{session_id: number, chat: string | null}} of */
 export function conversationKey(of) {

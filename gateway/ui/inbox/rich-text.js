@@ -4,7 +4,7 @@
  * Parts are made by `parseText` and turned into elements by `richText`; markup in the text stays text.
  */
 
-import { el } from "../dom.js";
+import { el } from "../shared/dom.js";
 
 /** @typedef {{kind: "text" | "link" | "strong" | "em" | "s" | "code", text: string}} Part */
 

@@ -1,19 +1,19 @@
 /** The right side of the inbox: one conversation with its header, its messages and the reply box. */
 
 import { avatar } from "./conversation-row.js";
-import { makeBadge, updateBadge } from "../badge.js";
+import { makeBadge, updateBadge } from "../shared/badge.js";
 import { Composer } from "./composer.js";
-import { el, fill } from "../dom.js";
-import { displayName, formatPhone } from "../format.js";
-import { icon } from "../icons.js";
+import { el, fill } from "../shared/dom.js";
+import { displayName, formatPhone } from "../shared/format.js";
+import { icon } from "../shared/icons.js";
 import { MessageLog } from "./message-log.js";
 import { Messages } from "./messages.js";
-import { RestError } from "../rest.js";
-import { t } from "../strings.js";
-import { showFailure } from "../toast.js";
+import { RestError } from "../shared/rest.js";
+import { t } from "../shared/strings.js";
+import { showFailure } from "../shared/toast.js";
 
-/** @import { Backend } from "../backend.js" */
-/** @import { Conversation, Message, StreamEvent } from "../types.js" */
+/** @import { Backend } from "../shared/backend.js" */
+/** @import { Conversation, Message, StreamEvent } from "../shared/types.js" */
 
 const PAGE = 50;
 

@@ -1,8 +1,8 @@
 /** The sessions as they are now: loaded once by REST, kept by state frames; `change` tells who watches. */
 
-/** @import { Rest } from "../rest.js" */
+/** @import { Rest } from "../shared/rest.js" */
 /** @import { Client } from "../client.js" */
-/** @import { Session, StateFrame } from "../types.js" */
+/** @import { Session, StateFrame } from "../shared/types.js" */
 
 export class SessionStore extends EventTarget {
   /** @type {Map<number, Session>} */

@@ -5,23 +5,23 @@
  * error. Fires `session-connected` when a phone was linked here, and `session-open` when its inbox is asked for.
  */
 
-import { backend } from "../backend.js";
-import { el, fill, uniqueId } from "../dom.js";
-import { icon } from "../icons.js";
+import { backend } from "../shared/backend.js";
+import { el, fill, uniqueId } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
 import { LinkWatch } from "./link-watch.js";
 import { QrPanel } from "./qr-panel.js";
 import { SessionForm } from "./session-form.js";
 import { SessionList } from "./session-list.js";
-import { t } from "../strings.js";
-import { showFailure } from "../toast.js";
+import { t } from "../shared/strings.js";
+import { showFailure } from "../shared/toast.js";
 
 /** @import { LinkView, Phase } from "./linking.js" */
-/** @import { Session } from "../types.js" */
+/** @import { Session } from "../shared/types.js" */
 
 const SUCCESS_STAYS_MS = 2000;
 const AGES_EVERY_MS = 5000;
 
-/** @type {Partial<Record<Phase, import("../strings.js").TextKey>>} */
+/** @type {Partial<Record<Phase, import("../shared/strings.js").TextKey>>} */
 const ANNOUNCED = {
   refreshing: "live.expired",
   finishing: "live.finishing",

@@ -1,8 +1,8 @@
 /** What every element of the page shares: who is logged in, REST, the live connection, and the sessions. */
 
-import { connect } from "./client.js";
+import { connect } from "../client.js";
 import { Rest } from "./rest.js";
-import { SessionStore } from "./sessions/session-store.js";
+import { SessionStore } from "../sessions/session-store.js";
 import { showToast } from "./toast.js";
 import { t } from "./strings.js";
 

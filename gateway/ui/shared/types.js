@@ -49,12 +49,12 @@
  *
  * What the client hands on, as everybody else sees it, too:
  *
- * @typedef {import("./client.js").Message} Message
- * @typedef {import("./client.js").Position} Position
- * @typedef {import("./client.js").PositionMap} PositionMap
- * @typedef {import("./client.js").StreamEvent} StreamEvent
- * @typedef {import("./client.js").StateFrame} StateFrame
- * @typedef {import("./client.js").ConnectionState} ConnectionState
+ * @typedef {import("../client.js").Message} Message
+ * @typedef {import("../client.js").Position} Position
+ * @typedef {import("../client.js").PositionMap} PositionMap
+ * @typedef {import("../client.js").StreamEvent} StreamEvent
+ * @typedef {import("../client.js").StateFrame} StateFrame
+ * @typedef {import("../client.js").ConnectionState} ConnectionState
  */
 
 export {};
