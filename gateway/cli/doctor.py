@@ -35,8 +35,8 @@ from gateway.runtime import database as ground
 from gateway.runtime.data_dir import read_secret
 from gateway.services.auth.account_token import AccountToken
 from gateway.settings import Settings
+from gateway.wasender.calls import PATIENT
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.orders import PATIENT
 
 BELL_S = 5.0
 REQUEST_S = 10.0

@@ -46,8 +46,8 @@ from gateway.services.webhooks.journal import Journal
 from gateway.services.webhooks.replay import Replay
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
+from gateway.wasender.calls import BACKGROUND, PATIENT
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.orders import BACKGROUND, PATIENT
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,12 @@ from typing import Any, Self
 
 from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamUnauthorized
 from gateway.domain.session import ConnectReply, SendReply, UpstreamSession
-from gateway.wasender import orders, payloads
-from gateway.wasender.faults import fault, scrub, spent_for
-from gateway.wasender.orders import Order, of_key, of_session
-from gateway.wasender.pace import Pacer, count
-from gateway.wasender.wire import Answer, Wire, api_root
+from gateway.wasender import calls as orders
+from gateway.wasender import payloads
+from gateway.wasender.calls import Order, of_key, of_session
+from gateway.wasender.errors import fault, scrub, spent_for
+from gateway.wasender.http_transport import Answer, Wire, api_root
+from gateway.wasender.rate_limiter import Pacer, count
 
 log = logging.getLogger(__name__)
 

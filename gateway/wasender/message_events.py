@@ -17,9 +17,9 @@ from gateway.domain.message import (
     MessageReceived,
     MessageSent,
 )
-from gateway.wasender.content import Content, content_of, is_only_baggage, unwrapped
-from gateway.wasender.identity import Parties, is_from_me, key_id, parties
-from gateway.wasender.instants import instant
+from gateway.wasender.message_content import Content, content_of, is_only_baggage, unwrapped
+from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
+from gateway.wasender.timestamps import instant
 
 
 @dataclass(frozen=True, slots=True)

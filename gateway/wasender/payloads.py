@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from gateway.domain.errors import Invalid, UpstreamFailed
 from gateway.domain.message import digits_of, mend_text
 from gateway.domain.session import ConnectReply, SendReply, SessionId, UpstreamSession, normalise_status
-from gateway.wasender.faults import scrub
+from gateway.wasender.errors import scrub
 
 _TEXTS = ("name", "phone_number", "webhook_url", "api_key", "webhook_secret")
 _FLAGS = ("account_protection", "log_messages", "webhook_enabled")

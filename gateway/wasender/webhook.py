@@ -17,9 +17,9 @@ import orjson
 from gateway.domain.message import Change, CodeReported, Reading, StatusReported, mend, mend_text
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
-from gateway.wasender.faults import REDACTED
-from gateway.wasender.instants import instant
+from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
+from gateway.wasender.timestamps import instant
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.auth.account_token import AccountToken
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.settings import Settings
+from gateway.wasender.calls import BACKGROUND
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.orders import BACKGROUND
 
 
 async def sync(settings: Settings) -> None:

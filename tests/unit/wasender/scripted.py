@@ -9,8 +9,8 @@ from aiohttp import ClientConnectorError
 from aioresponses import CallbackResult, aioresponses
 from yarl import URL
 
+from gateway.wasender.calls import Patience
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.orders import Patience
 from tests.clock import EPOCH, now
 from tests.unit.wasender.conftest import ROOT, Tokens
 

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain.errors import ConfigError
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.wire import api_root
+from gateway.wasender.http_transport import api_root
 from tests.unit.wasender.conftest import Tokens
 
 

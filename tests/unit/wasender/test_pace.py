@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from gateway.domain.errors import UpstreamRateLimited, UpstreamTimeout
-from gateway.wasender import orders, pace
-from gateway.wasender.orders import Order, Patience, of_key, of_session
-from gateway.wasender.pace import OVERDUE_S, SAFETY_S, Pacer
+from gateway.wasender import calls as orders
+from gateway.wasender import rate_limiter as pace
+from gateway.wasender.calls import Order, Patience, of_key, of_session
+from gateway.wasender.rate_limiter import OVERDUE_S, SAFETY_S, Pacer
 from tests.clock import EPOCH, now, virtual_time
 
 HANG_S = 15.0

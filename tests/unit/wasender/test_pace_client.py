@@ -15,9 +15,9 @@ from gateway.domain.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
-from gateway.wasender import orders
+from gateway.wasender import calls as orders
+from gateway.wasender.calls import Patience
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.orders import Patience
 from tests.clock import EPOCH, now, virtual_time
 from tests.unit.wasender.conftest import ROOT
 from tests.unit.wasender.scripted import (

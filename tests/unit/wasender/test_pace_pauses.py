@@ -8,7 +8,7 @@ import pytest
 from aioresponses import CallbackResult, aioresponses
 
 from gateway.domain.errors import UpstreamRateLimited
-from gateway.wasender import orders
+from gateway.wasender import calls as orders
 from tests.clock import EPOCH, now, virtual_time
 from tests.unit.wasender.conftest import ROOT
 from tests.unit.wasender.scripted import (

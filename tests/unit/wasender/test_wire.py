@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.domain.errors import UpstreamFailed, UpstreamTimeout
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.wire import MAX_REPLY_BYTES
+from gateway.wasender.http_transport import MAX_REPLY_BYTES
 from tests.unit.wasender.conftest import TOKEN, Tokens
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -30,8 +30,8 @@ from gateway.domain.errors import (
     UpstreamTimeout,
     UpstreamUnauthorized,
 )
-from gateway.wasender.orders import SEND, Order, Patience
-from gateway.wasender.wire import NOT_REACHED
+from gateway.wasender.calls import SEND, Order, Patience
+from gateway.wasender.http_transport import NOT_REACHED
 
 CALLS = Counter(
     "gateway_upstream_calls",

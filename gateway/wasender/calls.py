@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamTimeout
-from gateway.wasender.wire import NOT_REACHED
+from gateway.wasender.http_transport import NOT_REACHED
 
 ACCOUNT = "account"
 SEND = "send_message"
