@@ -46,13 +46,13 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
     import uvloop
 
-    from gateway.runtime.signals import ending_signals
+    from gateway.runtime.signals import shutdown_signals
 
     async def until_told_to_end() -> None:
         main = asyncio.current_task()
         assert main is not None
         # So that what a command has opened, an embedded Postgres above all, is closed again.
-        for number in ending_signals():
+        for number in shutdown_signals():
             if number is not signal.SIGINT:  # asyncio makes a KeyboardInterrupt of it
                 asyncio.get_running_loop().add_signal_handler(number, main.cancel)
         await work

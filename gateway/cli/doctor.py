@@ -38,7 +38,7 @@ from gateway.settings import Settings
 from gateway.wasender.calls import PATIENT
 from gateway.wasender.client import WasenderClient
 
-BELL_S = 5.0
+NOTIFICATION_S = 5.0
 REQUEST_S = 10.0
 CLOCK_S = 5.0
 """Logins and rate limits count in seconds; clocks further apart than this refuse what is good."""
@@ -98,7 +98,7 @@ class Checkup:
         except ConfigError as error:
             yield Finding("database", False, error.message)
             return
-        bell = await self._bell(connection, direct)
+        bell = await self._notification(connection, direct)
         yield bell
         if await self._schema_is_missing(connection):
             yield Finding(
@@ -134,12 +134,12 @@ class Checkup:
         self._stack.push_async_callback(connection.close, timeout=5)
         return connection
 
-    async def _bell(self, connection: asyncpg.Connection, dsn: str) -> Finding:
+    async def _notification(self, connection: asyncpg.Connection, dsn: str) -> Finding:
         heard = asyncio.Event()
         where = address_of(dsn)
         started = time.monotonic()
         try:
-            async with asyncio.timeout(BELL_S):
+            async with asyncio.timeout(NOTIFICATION_S):
                 await connection.add_listener("gateway_doctor", lambda *_: heard.set())
                 await connection.execute("SELECT pg_notify('gateway_doctor', '')")
                 await heard.wait()
@@ -184,7 +184,7 @@ class Checkup:
         account = AccountToken(self._settings.wasender_token, credentials)
         try:
             async with WasenderClient(self._settings.wasender_base_url, account) as impatient:
-                client = impatient.with_patience(PATIENT)
+                client = impatient.with_retry_policy(PATIENT)
                 sessions = await client.list_sessions()
                 yield Finding(
                     "token", True, f"WasenderAPI takes the account token; it has {len(sessions)} sessions."

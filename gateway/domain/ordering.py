@@ -17,12 +17,12 @@ SESSION = "*session"
 """Names of lanes; the others are key ids of messages, behind `=`."""
 
 
-def lanes_of(reading: Reading) -> frozenset[str]:
+def ordering_keys_of(reading: Reading) -> frozenset[str]:
     """All lanes of a webhook."""
     return frozenset({ALL}) | _kinds(reading) | _subjects(reading)
 
 
-def held_lanes(reading: Reading, cause: Cause) -> frozenset[str]:
+def held_keys(reading: Reading, cause: Cause) -> frozenset[str]:
     """The lanes in which later webhooks of the session must stay behind this one."""
     if cause == "row":
         return _subjects(reading)

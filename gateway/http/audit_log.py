@@ -15,15 +15,15 @@ from gateway.domain.session import iso_utc
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import choice_of, flag_of, limit_of, session_id_of, success, text_of
-from gateway.services.sessions.audit_log import Trail, TrailKey, TrailPage, TrailRow
+from gateway.services.sessions.audit_log import AuditKey, AuditLog, AuditPage, AuditRow
 
 _COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata")
 
 
-class TrailRoutes:
-    def __init__(self, gate: Gate, trail: Trail) -> None:
+class AuditLogRoutes:
+    def __init__(self, gate: Gate, audit_log: AuditLog) -> None:
         self._gate = gate
-        self._trail = trail
+        self._audit_log = audit_log
 
     def routes(self) -> list[Route]:
         return [Route("/api/whatsapp-sessions/{id}/logs", self._gate.guard(self._list), methods=["GET"])]
@@ -32,7 +32,7 @@ class TrailRoutes:
         session_id = session_id_of(request)
         principal.require(Act.READ, session_id)
         wanted = choice_of(request, "format", ("json", "csv"))
-        page = await self._trail.page(
+        page = await self._audit_log.page(
             session_id,
             event_type=text_of(request, "event_type"),
             limit=limit_of(request),
@@ -45,12 +45,12 @@ class TrailRoutes:
         return success([_data(row) for row in page.rows], next_cursor=cursor)
 
 
-def _parse_before(text: str | None) -> TrailKey | None:
+def _parse_before(text: str | None) -> AuditKey | None:
     values = parse_cursor(text, datetime, int, int)
     return None if values is None else (datetime.fromisoformat(values[0]), values[1], values[2])
 
 
-def _data(row: TrailRow) -> dict[str, Any]:
+def _data(row: AuditRow) -> dict[str, Any]:
     metadata = row.metadata if isinstance(row.metadata, dict) else {}
     return {
         "id": row.id,
@@ -63,7 +63,7 @@ def _data(row: TrailRow) -> dict[str, Any]:
     }
 
 
-def _csv(session_id: int, page: TrailPage) -> Response:
+def _csv(session_id: int, page: AuditPage) -> Response:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)

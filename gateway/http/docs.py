@@ -22,7 +22,7 @@ class DocsRoutes:
         """`asyncapi` describes the WebSockets."""
         self._ui = ui
         self._rest = orjson.dumps(document())
-        self._sockets = orjson.dumps(asyncapi)
+        self._websockets = orjson.dumps(asyncapi)
 
     def routes(self) -> list[Route]:
         return [
@@ -35,7 +35,7 @@ class DocsRoutes:
         return _json(self._rest)
 
     async def _asyncapi(self, request: Request) -> Response:
-        return _json(self._sockets)
+        return _json(self._websockets)
 
     async def _docs(self, request: Request) -> Response:
         page = (self._ui / "docs" / "docs.html").read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
 from gateway.http.responses import body_of, json_reply, parse_session_id
-from gateway.services.webhooks.authenticator import Senders
-from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.authenticator import WebhookAuthenticator
+from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.ingest import Ingest
 
 logger = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ class WebhookRoutes:
     def __init__(
         self,
         reader: WebhookReader,
-        senders: Senders,
+        authenticator: WebhookAuthenticator,
         ingest: Ingest,
         on_webhook: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_webhook` is told of each whose sender is known, before it is stored."""
         self._reader = reader
         self._on_webhook = on_webhook
-        self._senders = senders
+        self._authenticator = authenticator
         self._ingest = ingest
 
     def routes(self) -> list[Route]:
@@ -65,7 +65,7 @@ class WebhookRoutes:
             return _not_json()
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
         claimed = self._reader.claimed_key(body)
-        sender = await self._senders.authenticate(
+        sender = await self._authenticator.authenticate(
             path_id, claimed, request.headers.get("x-webhook-signature")
         )
         self._on_webhook()
@@ -74,7 +74,7 @@ class WebhookRoutes:
         ]
         redacted = self._reader.redact(body, int(sender.id), secrets)  # and mended
         reading = self._reader.read(redacted, received_at)
-        await self._ingest.submit(Delivery(int(sender.id), received_at, redacted, reading))
+        await self._ingest.submit(InboundWebhook(int(sender.id), received_at, redacted, reading))
         return _RECEIVED
 
 

@@ -1,6 +1,6 @@
 """What the listening connection says to Postgres."""
 
-BEAT = """
+HEARTBEAT = """
 INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
 VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()

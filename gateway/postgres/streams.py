@@ -54,7 +54,7 @@ ORDER BY inbox, off
 """
 
 # Counters and events of one moment. Of an inbox without an offset only the counter is asked for.
-_NEWS_SQL = """
+_UNREAD_SQL = """
 SELECT i.inbox, i.off AS top, i.floor, i.epoch::text AS epoch, p.off, p.tbl, p.op, p.record, p.old,
     to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
 FROM unnest($1::bigint[], $2::bigint[]) AS o (inbox, off)
@@ -147,7 +147,7 @@ class StreamStore:
             rows = await self._reader.fetch(statement, *arguments)
         return [_event(row) for row in rows]
 
-    async def read_news(
+    async def read_unread(
         self, offsets: Mapping[int, int | None], limit: int, max_bytes: int
     ) -> tuple[dict[int, Extent], list[Event]]:
         """`extents` and `read_after` in one question, of one moment; no events where the offset is None.
@@ -158,7 +158,7 @@ class StreamStore:
             return {}, []
         share = max(_MIN_SHARE_BYTES, max_bytes // len(offsets))
         with mapped_errors():
-            rows = await self._reader.fetch(_NEWS_SQL, list(offsets), list(offsets.values()), limit, share)
+            rows = await self._reader.fetch(_UNREAD_SQL, list(offsets), list(offsets.values()), limit, share)
         extents = {row["inbox"]: Extent(row["top"], row["floor"], row["epoch"]) for row in rows}
         return extents, [_event(row) for row in rows if row["off"] is not None]
 

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.realtime.drain import drain
 from gateway.realtime.native import protocol
-from gateway.realtime.transport.socket_transport import EXTENSION, AsgiOutlet, Outlet
+from gateway.realtime.transport.socket_transport import EXTENSION, AsgiTransport, SocketTransport
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ class Member(Protocol):
     """What everybody's sockets have in common."""
 
     name: str
-    outlet: Outlet
+    transport: SocketTransport
 
     async def wait_until_read(self) -> None: ...
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Its turn has come: once in HEARTBEAT_S."""
 
     def look_at_clock(self, now: float) -> None:
@@ -39,30 +39,30 @@ class Member(Protocol):
     def end(self) -> None: ...
 
 
-class outlet_of:
+class transport_of:
     """`async with outlet_of(socket) as outlet`: the way out of a socket while the block runs, which ends quietly when
     the client is gone."""
 
-    __slots__ = ("_life", "_outlet", "_socket")
+    __slots__ = ("_life", "_socket", "_transport")
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self._life: asyncio.Timeout | None = None
 
-    async def __aenter__(self) -> Outlet:
-        ours: Outlet | None = self._socket.scope.get("extensions", {}).get(EXTENSION)
+    async def __aenter__(self) -> SocketTransport:
+        ours: SocketTransport | None = self._socket.scope.get("extensions", {}).get(EXTENSION)
         if ours is None:
             # A server without our extension can abort nothing; the end of this task closes the socket there.
             life = self._life = asyncio.timeout(None)
             await life.__aenter__()
-            ours = AsgiOutlet(self._socket.send, on_abort=lambda: life.reschedule(0))
-        self._outlet = ours
+            ours = AsgiTransport(self._socket.send, on_abort=lambda: life.reschedule(0))
+        self._transport = ours
         return ours
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._outlet.release()
+        self._transport.release()
         if self._life is not None:
             try:
                 await self._life.__aexit__(kind, error, trace)
@@ -71,13 +71,13 @@ class outlet_of:
         return isinstance(error, WebSocketDisconnect | TimeoutError)
 
 
-class Roster:
-    def __init__(self, max_connections: int, rouse: Callable[[], Awaitable[None]]) -> None:
-        """`rouse` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
-        self._rouse = rouse
+class Connections:
+    def __init__(self, max_connections: int, wake: Callable[[], Awaitable[None]]) -> None:
+        """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
+        self._wake = wake
         self.open: set[Member] = set()
         self._max_connections = max_connections
-        self._beats: list[set[Member]] = [set() for _ in range(protocol.HEARTBEAT_S)]
+        self._heartbeats: list[set[Member]] = [set() for _ in range(protocol.HEARTBEAT_S)]
         self._second = 0
         self.is_draining = False
 
@@ -85,7 +85,7 @@ class Roster:
     def is_full(self) -> bool:
         return len(self.open) >= self._max_connections
 
-    async def converse(
+    async def serve(
         self,
         socket: WebSocket,
         member: Member,
@@ -93,12 +93,12 @@ class Roster:
         hear: Callable[[Message], Awaitable[None]],
     ) -> None:
         """From the greeting to the end of the socket: each message is heard before the next is taken."""
-        member.outlet.settle()
-        slot = min(self._beats, key=len)
+        member.transport.release_handshake()
+        slot = min(self._heartbeats, key=len)
         self.open.add(member)
         code = 1006
         try:
-            await self._rouse()
+            await self._wake()
             greet()
             slot.add(member)  # not sooner: nothing comes before the greeting
             while True:
@@ -106,7 +106,7 @@ class Roster:
                 if message["type"] == "websocket.disconnect":
                     code = message.get("code", 1005)
                     return
-                member.outlet.heard()
+                member.transport.heard()
                 await hear(message)
                 # Who asks and does not read the answers is not listened to until it does.
                 await member.wait_until_read()
@@ -125,12 +125,12 @@ class Roster:
     def tick(self) -> None:
         """One second has passed: heartbeats spread over the seconds, silence, and expired logins."""
         self._second = (self._second + 1) % protocol.HEARTBEAT_S
-        for member in tuple(self._beats[self._second]):
-            member.beat()
+        for member in tuple(self._heartbeats[self._second]):
+            member.heartbeat()
         now, silent_since = time.time(), asyncio.get_running_loop().time() - UNHEARD_S
         for member in tuple(self.open):
             member.look_at_clock(now)
-            if member.outlet.hears_pongs and member.outlet.heard_at < silent_since:
+            if member.transport.hears_pongs and member.transport.heard_at < silent_since:
                 member.close(protocol.UNHEARD, "nothing heard for 90 seconds")
 
     async def drain(self, hasten: asyncio.Event) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.realtime.native import protocol
-from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, Outlet
+from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, SocketTransport
 
 PER_SOCKET_S = 0.002
 MAX_SPREAD_S = 3.0
@@ -25,7 +25,7 @@ HASTY_S = 0.5
 
 
 class Leaving(Protocol):
-    outlet: Outlet
+    transport: SocketTransport
 
     def close(self, code: int, reason: str) -> None: ...
 
@@ -54,7 +54,7 @@ async def drain(
     while waiting:
         for _ in range(len(waiting) if hasten.is_set() else min(share, len(waiting))):
             socket = waiting.popleft()
-            if not socket.outlet.is_gone():
+            if not socket.transport.is_gone():
                 socket.close(protocol.RESTART, "the gateway restarts")
         if waiting:
             await _pause(hasten, SLICE_S)
@@ -65,12 +65,12 @@ async def _wait_until_gone(sockets: Sequence[Leaving], hasten: asyncio.Event) ->
     loop = asyncio.get_running_loop()
     # A close aborts by itself when its time is over; this is for what that does not end.
     deadline = loop.time() + ABORT_AFTER_S + HASTY_S
-    while left := [socket for socket in sockets if not socket.outlet.is_gone()]:
+    while left := [socket for socket in sockets if not socket.transport.is_gone()]:
         if hasten.is_set():
             deadline = min(deadline, loop.time() + HASTY_S)
         if loop.time() > deadline:
             for socket in left:
-                socket.outlet.abort()
+                socket.transport.abort()
             return
         if hasten.is_set():
             await asyncio.sleep(SLICE_S)

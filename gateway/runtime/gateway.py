@@ -1,7 +1,7 @@
-"""The composition root: opens everything in order, closes it in reverse.
+"""The composition root: builds every part in the order of dependency and closes it in reverse.
 
-`stores` (what is kept), `outside` (whom we talk to) and `doors` (the ways in) are parts of it, in files of their own;
-nobody else knows all rooms.
+`repositories` holds what is kept, `upstream` the way to WasenderAPI, `routes` the ways in. No other module knows all
+rooms.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from gateway.domain.message import CodeReported, SessionChange, StatusReported
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
-from gateway.realtime.connections import Roster
+from gateway.realtime.connections import Connections
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.runtime.data_dir import read_secret
 from gateway.runtime.database import open_database
-from gateway.runtime.repositories import open_stores
-from gateway.runtime.routes import Jobs, Sockets, open_doors
-from gateway.runtime.upstream import open_outside
+from gateway.runtime.repositories import open_repositories
+from gateway.runtime.routes import Services, WebSockets, build_app
+from gateway.runtime.upstream import open_upstream
 from gateway.services.auth.login import Login
 from gateway.services.linking.service import Linking
-from gateway.services.live.conversation_list import Projection
+from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
-from gateway.services.live.idle import Slumber
-from gateway.services.live.session_states import StateRow, States
-from gateway.services.live.staleness import Truth
+from gateway.services.live.idle import IdleMonitor
+from gateway.services.live.session_states import SessionStates, StateRow
+from gateway.services.live.staleness import Staleness
 from gateway.services.readiness import readiness
 from gateway.services.retention import Retention
-from gateway.services.sessions.audit_log import Trail
-from gateway.services.sessions.monitor import Upkeep
+from gateway.services.sessions.audit_log import AuditLog
+from gateway.services.sessions.monitor import Monitor
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
-from gateway.services.webhooks.authenticator import Senders
+from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
 from gateway.services.webhooks.replay import Replay
@@ -85,7 +85,7 @@ class Gateway:
     @property
     def stale_since(self) -> str | None:
         """Since when we may have missed something; None while we hear Postgres."""
-        return self._truth.stale_since
+        return self._staleness.stale_since
 
     # ------------------------------------------------------------------------------------------ lifecycle
 
@@ -106,94 +106,99 @@ class Gateway:
         self.database_url = await open_database(settings, stack)
         self._direct = settings.listen_url or self.database_url
         await migrate(self._direct, report=lambda line: logger.info("migrate %s", line))
-        self._stores = await open_stores(settings, self.database_url, secret, self.id, stack)
-        self._spool = self._stores.spool
-        self._outside = await open_outside(settings, self.url, stack)
-        upstream = await self._outside.open_client(self._stores.credentials, stack)
-        self.login = Login(secret, self._stores.credentials)
+        self._repositories = await open_repositories(settings, self.database_url, secret, self.id, stack)
+        self._spool = self._repositories.spool
+        self._upstream_access = await open_upstream(settings, self.url, stack)
+        upstream = await self._upstream_access.open_client(self._repositories.credentials, stack)
+        self.login = Login(secret, self._repositories.credentials)
         self._make_streams(secret)
-        self._make_jobs(upstream)
-        self.asgi = open_doors(
-            settings, self._stores, self._jobs(upstream), self._sockets, self._outside, self._readiness
+        self._make_services(upstream)
+        self.asgi = build_app(
+            settings,
+            self._repositories,
+            self._services(upstream),
+            self._websockets,
+            self._upstream_access,
+            self._readiness,
         )
         stack.push_async_callback(self._listener.close)
         await self._listener.open()
         await self._feed.open()
         await self._states.open()
-        await self._senders.open()
+        await self._authenticator.open()
         await self._start_tasks()
 
     def _make_streams(self, secret: str) -> None:
         """What brings committed changes to browsers, and says when it cannot."""
-        settings, stores = self.settings, self._stores
+        settings, repositories = self.settings, self._repositories
         hub = Hub(protocol.event_encoder(settings.zone))
         self._awake = awake = asyncio.Event()
-        self._projection = Projection(stores.projection)
-        self._feed = Feed(stores.live_streams, hub, awake=awake)
+        self._conversation_list = ConversationList(repositories.conversation_list)
+        self._feed = Feed(repositories.live_streams, hub, awake=awake)
         hub.on_followed = self._feed.attend
-        self._states = States(
-            stores.sessions, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake
+        self._states = SessionStates(
+            repositories.sessions, hub, qr.svg_data_url, on_change=self._sessions_changed, awake=awake
         )
-        self._truth = Truth(
-            self._look,
+        self._staleness = Staleness(
+            self._catch_up,
             is_hearing=lambda: self._listener.is_up,
-            tell_stale=lambda since: self._sockets.tell_stale(since),
-            tell_fresh=lambda: self._sockets.tell_fresh(),
+            tell_stale=lambda since: self._websockets.tell_stale(since),
+            tell_fresh=lambda: self._websockets.tell_fresh(),
         )
-        self._feed.on_failure = self._states.on_failure = self._truth.doubt
+        self._feed.on_failure = self._states.on_failure = self._staleness.mark_stale
         self._listener = Listener(
             self._direct,
             gateway_id=self.id,
             timezone=settings.timezone,
             probe_s=settings.probe_s,
-            on_message_bell=self._message_bell,
-            on_session_bell=self._states.ring,
-            on_key_bell=lambda payload: self._senders.ring(payload),
-            on_up=self._hears_again,
-            on_down=self._hears_nothing,
+            on_message_notification=self._messages_notified,
+            on_session_notification=self._states.notify,
+            on_key_notification=lambda payload: self._authenticator.notify(payload),
+            on_up=self._connected_again,
+            on_down=self._connection_lost,
             awake=awake,
         )
-        self._slumber = Slumber(
+        self._idle = IdleMonitor(
             self._listener,
             awake,
-            is_needed=lambda: bool(self._roster.open) or self._linking.is_busy,
-            look=self._look,
-            on_deaf=self._hears_nothing,
+            is_needed=lambda: bool(self._connections.open) or self._linking.is_busy,
+            catch_up=self._catch_up,
+            on_lost=self._connection_lost,
         )
-        self._roster = Roster(settings.max_connections, rouse=self._slumber.hear)
-        self._sockets = Sockets(
+        self._connections = Connections(settings.max_connections, wake=self._idle.wait_until_awake)
+        self._websockets = WebSockets(
             settings,
             secret,
-            stores,
+            repositories,
             self.login,
             hub=hub,
             feed=self._feed,
             states=self._states,
-            truth=self._truth,
-            roster=self._roster,
+            staleness=self._staleness,
+            connections=self._connections,
         )
 
-    def _make_jobs(self, upstream: WasenderClient) -> None:
+    def _make_services(self, upstream: WasenderClient) -> None:
         """What is done with webhooks, sessions and everything that is kept."""
-        settings, stores, awake = self.settings, self._stores, self._awake
-        log, public_url = stores.trail.log, self._outside.public_url
-        background = upstream.with_patience(BACKGROUND)
-        self.reconciler = Reconciler(background, stores.sessions, log=log)
+        settings, repositories, awake = self.settings, self._repositories, self._awake
+        log, public_url = repositories.audit_log.log, self._upstream_access.public_url
+        background = upstream.with_retry_policy(BACKGROUND)
+        self.reconciler = Reconciler(background, repositories.sessions, log=log)
         self.sessions = Sessions(
-            upstream.with_patience(PATIENT),
-            stores.sessions,
+            upstream.with_retry_policy(PATIENT),
+            repositories.sessions,
             log=log,
             public_url=public_url,
             validate=_validate_session_fields,
         )
-        self._senders = Senders(
-            stores.sessions, self.sessions, is_deaf=lambda: self._truth.stale_since is not None
+        self._authenticator = WebhookAuthenticator(
+            repositories.sessions, self.sessions, is_stale=lambda: self._staleness.stale_since is not None
         )
-        stores.sessions.on_keys = self._senders.forget
-        self._ingest = Ingest(stores.deliveries, self._session_reported, stores.spool)
-        self._replay = Replay(stores.spool, stores.deliveries, self._ingest, webhook.read)
+        repositories.sessions.on_keys = self._authenticator.forget
+        self._ingest = Ingest(repositories.webhooks, self._session_reported, repositories.spool)
+        self._replay = Replay(repositories.spool, repositories.webhooks, self._ingest, webhook.read)
         self._linking = Linking(
-            stores.attempts,
+            repositories.attempts,
             upstream,
             self._listener,
             on_connected=self.sessions.refresh_connected,
@@ -202,8 +207,8 @@ class Gateway:
             awake=awake,
         )
         self.sessions.linker = self._linking
-        self.upkeep = Upkeep(
-            stores.upkeep,
+        self.monitor = Monitor(
+            repositories.monitor,
             self.sessions,
             self.reconciler,
             background,
@@ -211,24 +216,24 @@ class Gateway:
             public_url=public_url,
             awake=awake,
         )
-        self._retention = Retention(stores.retention, self._listener, awake=awake)
+        self._retention = Retention(repositories.retention, self._listener, awake=awake)
 
-    def _jobs(self, upstream: WasenderClient) -> Jobs:
-        stores, log = self._stores, self._stores.trail.log
+    def _services(self, upstream: WasenderClient) -> Services:
+        repositories, log = self._repositories, self._repositories.audit_log.log
         # A person waits for the answer, and would rather hear of a fault than of nothing.
-        patient = upstream.with_patience(PATIENT)
-        return Jobs(
+        patient = upstream.with_retry_policy(PATIENT)
+        return Services(
             login=self.login,
-            senders=self._senders,
+            authenticator=self._authenticator,
             ingest=self._ingest,
-            slumber=self._slumber,
+            idle=self._idle,
             sessions=self.sessions,
-            reconciler=Reconciler(patient, stores.sessions, log=log),
+            reconciler=Reconciler(patient, repositories.sessions, log=log),
             linking=self._linking,
             states=self._states,
-            trail=Trail(stores.trail, patient, self.sessions.mark_gone),
-            journal=Journal(stores.journal, webhook.read, log, self._ingest.tell),
-            inbox=InboxTable(stores.pool, self.settings.zone, on_behind=self._projection.ring),
+            audit_log=AuditLog(repositories.audit_log, patient, self.sessions.mark_gone),
+            journal=Journal(repositories.journal, webhook.read, log, self._ingest.tell),
+            inbox=InboxTable(repositories.pool, self.settings.zone, on_behind=self._conversation_list.notify),
         )
 
     async def _start_tasks(self) -> None:
@@ -241,21 +246,21 @@ class Gateway:
             "ingest": self._ingest,
             "replay": self._replay,
             "listener": self._listener,
-            "truth": self._truth,
-            "projection": self._projection,
+            "truth": self._staleness,
+            "projection": self._conversation_list,
             "linking": self._linking,
-            "heartbeats": self._roster,
+            "heartbeats": self._connections,
             "retention": self._retention,
-            "upkeep": self.upkeep,
-            **({} if self.settings.probe_s else {"slumber": self._slumber}),
+            "upkeep": self.monitor,
+            **({} if self.settings.probe_s else {"slumber": self._idle}),
         }
         running = {name: pumps.create_task(work.run(), name=name) for name, work in works.items()}
-        self._upkeep_task = running["upkeep"]
+        self._monitor_task = running["upkeep"]
 
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
             cutting.callback(
-                asyncio.get_running_loop().call_later(CLOSE_S, self._stores.pool.terminate).cancel
+                asyncio.get_running_loop().call_later(CLOSE_S, self._repositories.pool.terminate).cancel
             )
             try:
                 async with asyncio.timeout(CLOSE_S):
@@ -276,9 +281,9 @@ class Gateway:
         """
         self._is_draining = True
         # It asks upstream, which may be the simulator behind the server that is about to stop.
-        self._upkeep_task.cancel()
-        self._outside.release()
-        await self._roster.drain(hasten or asyncio.Event())
+        self._monitor_task.cancel()
+        self._upstream_access.release()
+        await self._connections.drain(hasten or asyncio.Event())
 
     async def login_link(self) -> str:
         """A link that logs its first user in as the owner."""
@@ -287,23 +292,23 @@ class Gateway:
 
     # ------------------------------------------------------------------------------------------ events
 
-    def _message_bell(self, payload: str) -> None:
-        self._feed.ring(payload)
-        self._projection.ring()
+    def _messages_notified(self, payload: str) -> None:
+        self._feed.notify(payload)
+        self._conversation_list.notify()
 
-    def _hears_again(self) -> None:
-        self._message_bell("*")
-        self._states.ring("*")
-        self._senders.ring("*")
+    def _connected_again(self) -> None:
+        self._messages_notified("*")
+        self._states.notify("*")
+        self._authenticator.notify("*")
         self._linking.wake(())
 
-    async def _look(self) -> None:
-        await self._feed.look()
-        await self._states.look()
+    async def _catch_up(self) -> None:
+        await self._feed.catch_up()
+        await self._states.catch_up()
 
-    def _hears_nothing(self) -> None:
+    def _connection_lost(self) -> None:
         self._linking.on_leases_lost()
-        self._truth.doubt()
+        self._staleness.mark_stale()
 
     def _sessions_changed(self, rows: Sequence[StateRow]) -> None:
         for row in rows:
@@ -321,7 +326,7 @@ class Gateway:
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         return readiness(
             is_draining=self._is_draining,
-            can_commit=self._truth.stale_since is None and not self._ingest.is_away,
+            can_commit=self._staleness.stale_since is None and not self._ingest.is_away,
             spooled=self._spool.count(),
             complaint=self._spool.complaint(),
         )

@@ -9,15 +9,15 @@ from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
-from gateway.postgres.inbox.conversation_list import ProjectionTable
+from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.retention import RetentionTable
-from gateway.postgres.sessions.audit_log import TrailTable
+from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.link_attempts import AttemptTable
-from gateway.postgres.sessions.monitor import UpkeepTable
+from gateway.postgres.sessions.monitor import MonitorTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
-from gateway.postgres.webhooks.batches import DeliveryTable
+from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.data_dir import data_dir
 from gateway.runtime.database import close_pool, is_pooled, open_vault
@@ -35,28 +35,28 @@ INTAKE_SIZE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
+class Repositories:
     pool: asyncpg.Pool
     credentials: CredentialTable
     sessions: SessionTable
     attempts: AttemptTable
-    trail: TrailTable
+    audit_log: AuditLogTable
     streams: StreamStore
     live_streams: StreamStore
     """The same, for the feed alone: what is pushed waits for nobody who has the pool's connections."""
 
-    deliveries: DeliveryTable
+    webhooks: WebhookTable
     journal: JournalTable
-    projection: ProjectionTable
-    upkeep: UpkeepTable
+    conversation_list: ConversationListTable
+    monitor: MonitorTable
     retention: RetentionTable
     columns: ColumnTable
     spool: DiskSpool
 
 
-async def open_stores(
+async def open_repositories(
     settings: Settings, dsn: str, secret: str, gateway_id: str, stack: AsyncExitStack
-) -> Stores:
+) -> Repositories:
     """The database is brought up to date already. Raises ConfigError; everything is closed with the stack."""
     zone, pooled = settings.timezone, is_pooled(settings, dsn)
     pool = await open_pool(dsn, timezone=zone, pooled=pooled)
@@ -67,19 +67,19 @@ async def open_stores(
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
-    deliveries = DeliveryTable(intake, gateway_id, clock)
-    return Stores(
+    webhooks = WebhookTable(intake, gateway_id, clock)
+    return Repositories(
         pool=pool,
         credentials=CredentialTable(pool, vault),
         sessions=sessions,
         attempts=AttemptTable(pool, clock),
-        trail=TrailTable(pool),
+        audit_log=AuditLogTable(pool),
         streams=streams,
         live_streams=StreamStore(live),
-        deliveries=deliveries,
-        journal=JournalTable(pool, deliveries),
-        projection=ProjectionTable(pool),
-        upkeep=UpkeepTable(pool, sessions),
+        webhooks=webhooks,
+        journal=JournalTable(pool, webhooks),
+        conversation_list=ConversationListTable(pool),
+        monitor=MonitorTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
         spool=await _open_spool(settings, pool, stack),

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from gateway.domain.linking import Attempt
 from gateway.http.api import openapi
 from gateway.http.application import application
-from gateway.http.audit_log import TrailRoutes
+from gateway.http.audit_log import AuditLogRoutes
 from gateway.http.auth import COOKIE, AuthRoutes, Gate
 from gateway.http.docs import DocsRoutes
 from gateway.http.health import HealthRoutes
@@ -21,27 +21,27 @@ from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.inbox.inbox import InboxTable
-from gateway.realtime.connections import Roster
+from gateway.realtime.connections import Connections
 from gateway.realtime.hub.catch_up_reads import SharedReads
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import asyncapi
 from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
-from gateway.runtime.repositories import Stores
-from gateway.runtime.upstream import Outside
+from gateway.runtime.repositories import Repositories
+from gateway.runtime.upstream import UpstreamAccess
 from gateway.services.auth.login import Login
 from gateway.services.auth.origins import Origins
 from gateway.services.auth.supabase_keys import SupabaseKeys
 from gateway.services.linking.service import Linking
 from gateway.services.live.feed import Feed
-from gateway.services.live.idle import Slumber
-from gateway.services.live.session_states import States
-from gateway.services.live.staleness import Truth
-from gateway.services.sessions.audit_log import Trail
+from gateway.services.live.idle import IdleMonitor
+from gateway.services.live.session_states import SessionStates
+from gateway.services.live.staleness import Staleness
+from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
-from gateway.services.webhooks.authenticator import Senders
+from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
 from gateway.settings import Settings
@@ -54,7 +54,7 @@ UI = Path(__file__).parents[1] / "ui"
 class Pictures:
     """QR codes as the routes show them."""
 
-    states: States
+    states: SessionStates
 
     def code_data(self, attempt: Attempt) -> dict[str, Any]:
         return self.states.code_data(attempt)
@@ -66,24 +66,24 @@ class Pictures:
         return qr.png(code)
 
 
-class Sockets:
+class WebSockets:
     """Both dialects over one hub, one roster."""
 
     def __init__(
         self,
         settings: Settings,
         secret: str,
-        stores: Stores,
+        repositories: Repositories,
         login: Login,
         *,
         hub: Hub,
         feed: Feed,
-        states: States,
-        truth: Truth,
-        roster: Roster,
+        states: SessionStates,
+        staleness: Staleness,
+        connections: Connections,
     ) -> None:
         origins = Origins(settings.allowed_origins)
-        reads = SharedReads(stores.streams)
+        reads = SharedReads(repositories.streams)
         self.ours = Realtime(
             hub=hub,
             feed=feed,
@@ -92,8 +92,8 @@ class Sockets:
             login=login,
             origins=origins,
             cookie=COOKIE,
-            truth=truth,
-            roster=roster,
+            staleness=staleness,
+            connections=connections,
         )
         self.supabase = SupabaseRealtime(
             hub=hub,
@@ -101,9 +101,9 @@ class Sockets:
             streams=reads,
             keys=SupabaseKeys(secret, settings.supabase_jwt_secret),
             origins=origins,
-            tables=Tables(stores.columns),
-            truth=truth,
-            roster=roster,
+            tables=Tables(repositories.columns),
+            staleness=staleness,
+            connections=connections,
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -122,49 +122,54 @@ class Sockets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Jobs:
+class Services:
     """The services that the routes call."""
 
     login: Login
-    senders: Senders
+    authenticator: WebhookAuthenticator
     ingest: Ingest
-    slumber: Slumber
+    idle: IdleMonitor
     sessions: Sessions
     reconciler: Reconciler
     linking: Linking
-    states: States
-    trail: Trail
+    states: SessionStates
+    audit_log: AuditLog
     journal: Journal
     inbox: InboxTable
 
 
-def open_doors(
+def build_app(
     settings: Settings,
-    stores: Stores,
-    jobs: Jobs,
-    sockets: Sockets,
-    outside: Outside,
+    repositories: Repositories,
+    services: Services,
+    websockets: WebSockets,
+    upstream_access: UpstreamAccess,
     readiness: Callable[[], tuple[bool, dict[str, Any]]],
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate = Gate(jobs.login, Origins(settings.allowed_origins))
+    gate = Gate(services.login, Origins(settings.allowed_origins))
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
     is_https = (settings.public_url or "").startswith("https:")
-    pictures = Pictures(jobs.states)
+    pictures = Pictures(services.states)
     return application(
         [
-            *WebhookRoutes(webhook, jobs.senders, jobs.ingest, jobs.slumber.touch).routes(),
-            *AuthRoutes(gate, jobs.login, UI, about, is_https=is_https).routes(),
+            *WebhookRoutes(webhook, services.authenticator, services.ingest, services.idle.touch).routes(),
+            *AuthRoutes(gate, services.login, UI, about, is_https=is_https).routes(),
             *SessionRoutes(
-                gate, jobs.sessions, jobs.reconciler, jobs.linking, stores.attempts, pictures
+                gate,
+                services.sessions,
+                services.reconciler,
+                services.linking,
+                repositories.attempts,
+                pictures,
             ).routes(),
-            *TrailRoutes(gate, jobs.trail).routes(),
-            *JournalRoutes(gate, jobs.journal).routes(),
-            *InboxRoutes(gate, jobs.inbox).routes(),
+            *AuditLogRoutes(gate, services.audit_log).routes(),
+            *JournalRoutes(gate, services.journal).routes(),
+            *InboxRoutes(gate, services.inbox).routes(),
             *HealthRoutes(readiness).routes(),
             *DocsRoutes(UI, asyncapi.document(openapi.schemas(), COOKIE)).routes(),
-            *sockets.routes(),
-            *outside.routes(),
+            *websockets.routes(),
+            *upstream_access.routes(),
             *PageRoutes(gate, UI).routes(),
         ],
         allowed_origins=settings.allowed_origins,

@@ -15,7 +15,7 @@ from gateway.postgres.connection.pool import quieten_lost_connections
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.gateway import Gateway
 from gateway.runtime.listen_socket import address_of, bind
-from gateway.runtime.signals import Ending, ending_signals
+from gateway.runtime.signals import ShutdownSignals, shutdown_signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -78,19 +78,19 @@ async def run(
 
     `sock` is a port that is open already; without it, the one of the settings is opened.
     """
-    ending = Ending()
+    shutdown = ShutdownSignals()
     main = asyncio.current_task()
     assert main is not None
     is_up = False
 
     def on_signal() -> None:
-        if not ending.stop.is_set() and not is_up:
+        if not shutdown.stop.is_set() and not is_up:
             main.cancel()
-        ending.on_signal()
+        shutdown.on_signal()
 
     loop = asyncio.get_running_loop()
     quieten_lost_connections(loop)
-    for number in ending_signals():
+    for number in shutdown_signals():
         loop.add_signal_handler(number, on_signal)
     sock = sock or bind(settings.host, settings.port)
     try:
@@ -102,15 +102,15 @@ async def run(
                 gc.set_threshold(GC_AFTER)
                 if settings.simulator:
                     # At another port than last time: its webhooks come along before anybody needs them.
-                    await gateway.upkeep.follow_public_url()
+                    await gateway.monitor.follow_public_url()
                 await on_ready(gateway)
                 try:
-                    await ending.stop.wait()
+                    await shutdown.stop.wait()
                 finally:
-                    await gateway.drain(ending.hasten)
-                    server.force_exit = ending.hasten.is_set()
+                    await gateway.drain(shutdown.hasten)
+                    server.force_exit = shutdown.hasten.is_set()
     except asyncio.CancelledError:
-        if not ending.stop.is_set():
+        if not shutdown.stop.is_set():
             raise
     finally:
         sock.close()
@@ -122,7 +122,7 @@ async def run_app(
     """A plain app until SIGINT or SIGTERM. `release` lets go what its requests wait for."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in ending_signals():
+    for number in shutdown_signals():
         loop.add_signal_handler(number, stop.set)
     try:
         async with serving(app, sock, "on"):

@@ -9,7 +9,7 @@ ONE_SIGNAL_S = 1.0
 on."""
 
 
-def ending_signals() -> list[signal.Signals]:
+def shutdown_signals() -> list[signal.Signals]:
     """What asks us to end: Ctrl-C, a service's stop, and the terminal being closed, unless `nohup` forbids that.
 
     None may kill us outright: the embedded Postgres has a session of its own and would stay behind.
@@ -18,7 +18,7 @@ def ending_signals() -> list[signal.Signals]:
     return [number for number in listed if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-class Ending:
+class ShutdownSignals:
     """The first signal says `stop`, a later one `hasten`."""
 
     def __init__(self) -> None:

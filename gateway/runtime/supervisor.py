@@ -21,7 +21,7 @@ from gateway.postgres.migrations.runner import migrate
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import data_dir, read_secret
 from gateway.runtime.listen_socket import bind
-from gateway.runtime.signals import Ending, ending_signals
+from gateway.runtime.signals import ShutdownSignals, shutdown_signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ async def supervise(settings: Settings) -> None:
         raise ConfigError(
             "The simulator is one process. Leave GATEWAY_WORKERS at 1, or run `gateway simulator`."
         )
-    ending = Ending()
-    stop = ending.stop
-    for number in ending_signals():
-        asyncio.get_running_loop().add_signal_handler(number, ending.on_signal)
+    shutdown = ShutdownSignals()
+    stop = shutdown.stop
+    for number in shutdown_signals():
+        asyncio.get_running_loop().add_signal_handler(number, shutdown.on_signal)
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
         database_url = await ground.open_database(settings, stack)
@@ -75,7 +75,7 @@ async def supervise(settings: Settings) -> None:
         async with asyncio.TaskGroup() as children:
             running = [
                 children.create_task(
-                    _keep_running(environ, sock.fileno(), ending, refused), name=f"worker-{number}"
+                    _keep_running(environ, sock.fileno(), shutdown, refused), name=f"worker-{number}"
                 )
                 for number in range(settings.workers)
             ]
@@ -87,9 +87,9 @@ async def supervise(settings: Settings) -> None:
 
 
 async def _keep_running(
-    environ: Mapping[str, str], socket_fd: int, ending: Ending, refused: asyncio.Event
+    environ: Mapping[str, str], socket_fd: int, shutdown: ShutdownSignals, refused: asyncio.Event
 ) -> None:
-    stop = ending.stop
+    stop = shutdown.stop
     pause_s = 0.0
     was_healthy = False
     while not stop.is_set():
@@ -107,7 +107,7 @@ async def _keep_running(
         try:
             code = await child.wait()
         finally:
-            await _end(child, ending.hasten)
+            await _end(child, shutdown.hasten)
         if stop.is_set():
             return
         is_healthy = time.monotonic() - started_at > HEALTHY_S

@@ -12,7 +12,7 @@ from gateway.simulator.app import Simulator
 from gateway.wasender.client import WasenderClient
 
 
-class Outside:
+class UpstreamAccess:
     """Which WasenderAPI it is, and under what address that one reaches us."""
 
     def __init__(self, settings: Settings, url: str, simulator: Simulator | None) -> None:
@@ -44,11 +44,11 @@ class Outside:
             self.simulator.release()
 
 
-async def open_outside(settings: Settings, url: str, stack: AsyncExitStack) -> Outside:
+async def open_upstream(settings: Settings, url: str, stack: AsyncExitStack) -> UpstreamAccess:
     """Raises ConfigError where the simulator may not run. It ends with the stack."""
     if not settings.simulator:
-        return Outside(settings, url, None)
+        return UpstreamAccess(settings, url, None)
     if not settings.is_loopback:
         raise ConfigError("The simulator runs on loopback only. Leave GATEWAY_HOST at 127.0.0.1.")
     simulator = Simulator(data_dir(settings) / "simulator.json")
-    return Outside(settings, url, await stack.enter_async_context(simulator.running()))
+    return UpstreamAccess(settings, url, await stack.enter_async_context(simulator.running()))

@@ -24,9 +24,9 @@ from prometheus_client import Counter as Count
 from prometheus_client import Gauge
 
 from gateway.domain.errors import ConfigError, GatewayError
-from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.spooled import Spooled
-from gateway.spool.file import Full, Refused, Row, SpoolFile, insert, size_of
+from gateway.spool.file import Full, Row, SpoolFile, WriteRefused, insert, size_of
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 
@@ -100,7 +100,7 @@ class DiskSpool:
         self._closers.callback(self._file.close)
         try:
             waiting = self._file.check()
-        except Refused as error:
+        except WriteRefused as error:
             self.refusal = error.message  # the disk may come to its senses: each webhook asks again
             logger.error("spool.unusable file=%s reason=%s", self.path, error.message)
         else:
@@ -129,16 +129,20 @@ class DiskSpool:
     def is_empty(self) -> bool:
         return not self._pending and self._reader.is_empty()
 
-    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
-        pending = {lane for lane in lanes if (session_id, lane) in self._pending} if self._pending else set()
-        return self._reader.held(session_id, lanes) | pending
+    def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
+        pending = (
+            {ordering_key for ordering_key in ordering_keys if (session_id, ordering_key) in self._pending}
+            if self._pending
+            else set()
+        )
+        return self._reader.held(session_id, ordering_keys) | pending
 
-    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
-        rows = [_row(item, lanes) for item, lanes in entries]
+    def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
+        rows = [_row(item, ordering_keys) for item, ordering_keys in entries]
         if self._writer.backlog >= MAX_BACKLOG:
             # Their senders come again; what a disk that hangs leaves lying here is memory.
             return self._refuse_now(len(rows))
-        keys = Counter((row[0], lane) for row in rows for lane in row[3])
+        keys = Counter((row[0], ordering_key) for row in rows for ordering_key in row[3])
         self._pending.update(keys)
         done: asyncio.Future[None] = self._writer.put(lambda db: self._insert(db, rows))
 
@@ -211,7 +215,7 @@ class DiskSpool:
     def _look_at_disk(self) -> None:
         disk = os.statvfs(self.path.parent)
         if disk.f_bavail * disk.f_frsize < RESERVE_BYTES:
-            raise Refused("The spool refuses (its disk is full). Send it again.", retry_after_s=5)
+            raise WriteRefused("The spool refuses (its disk is full). Send it again.", retry_after_s=5)
 
     # ------------------------------------------------------------------------------------------ for the replay
 
@@ -251,13 +255,15 @@ class DiskSpool:
 
     async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
         """Lets webhooks (number, session) hold these lanes only."""
-        taken = [(number, session, tuple(lanes)) for number, session, lanes in entries]
+        taken = [(number, session, tuple(ordering_keys)) for number, session, ordering_keys in entries]
 
         def job(db: sqlite3.Connection) -> None:
-            for number, session, lanes in taken:
+            for number, session, ordering_keys in taken:
                 db.execute("DELETE FROM lanes WHERE entry = ?", (number,))
                 # It may have been written and removed meanwhile: then its lanes would be held for ever.
-                db.executemany(_HOLD, [(session, lane, number, number) for lane in lanes])
+                db.executemany(
+                    _HOLD, [(session, ordering_key, number, number) for ordering_key in ordering_keys]
+                )
 
         await self._writer.put(job)
 
@@ -279,13 +285,13 @@ class DiskSpool:
         await self._writer.tidy()
 
 
-def _unanswered() -> Refused:
-    return Refused("The spool refuses (its disk does not answer). Send it again.", retry_after_s=5)
+def _unanswered() -> WriteRefused:
+    return WriteRefused("The spool refuses (its disk does not answer). Send it again.", retry_after_s=5)
 
 
-def _row(item: Delivery, lanes: Collection[str]) -> Row:
+def _row(item: InboundWebhook, ordering_keys: Collection[str]) -> Row:
     at = (item.received_at - _EPOCH) // timedelta(microseconds=1)
-    return item.session_id, at, orjson.dumps(item.body), lanes
+    return item.session_id, at, orjson.dumps(item.body), ordering_keys
 
 
 _HOLD = """

@@ -63,11 +63,11 @@ PRAGMA user_version = {VERSION};
 """
 
 
-class Refused(Unavailable):
+class WriteRefused(Unavailable):
     """The spool does not take it: its disk does not, or it is full."""
 
 
-class Full(Refused):
+class Full(WriteRefused):
     """As much waits as may."""
 
 
@@ -130,7 +130,7 @@ class SpoolFile:
             for job in jobs:
                 try:
                     results.append(job(db))
-                except Refused as refusal:
+                except WriteRefused as refusal:
                     results.append(refusal)
             db.execute("COMMIT")
         except BaseException:
@@ -181,8 +181,8 @@ class SpoolFile:
         logger.error("spool.set_aside reason=%r file=%s webhooks_carried_over=%d", why, broken, len(rows))
 
 
-def _refused(why: str) -> Refused:
-    return Refused(f"The spool refuses ({why}). Send it again.", retry_after_s=5)
+def _refused(why: str) -> WriteRefused:
+    return WriteRefused(f"The spool refuses ({why}). Send it again.", retry_after_s=5)
 
 
 class _Foreign(sqlite3.DatabaseError):
@@ -285,12 +285,12 @@ def size_of(row: Row) -> int:
 
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
     for row in rows:
-        session, at, body, lanes = row
+        session, at, body, ordering_keys = row
         cursor = db.execute(
             "INSERT INTO entries (session, received_at, body, size) VALUES (?, ?, ?, ?)",
             (session, at, body, size_of(row)),
         )
         db.executemany(
             "INSERT INTO lanes (session, lane, entry) VALUES (?, ?, ?)",
-            [(session, lane, cursor.lastrowid) for lane in lanes],
+            [(session, ordering_key, cursor.lastrowid) for ordering_key in ordering_keys],
         )

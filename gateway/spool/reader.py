@@ -15,7 +15,7 @@ from gateway.spool.file import connect, inode_of
 logger = logging.getLogger(__name__)
 
 BUSY_S = 0.05
-MAX_LANES = 500
+MAX_KEYS = 500
 """A webhook in more lanes than this is taken to be in all of them."""
 
 COMPLAIN_EVERY_S = 60.0
@@ -47,17 +47,17 @@ class SpoolReader:
         self._empty_at = None if count else version
         return int(count), int(size)
 
-    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+    def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
         """Those of the lanes in which something waits."""
         if self.is_empty():
             return frozenset()
-        is_many = len(lanes) > MAX_LANES
-        places = ", ".join("?" * len(lanes))
+        is_many = len(ordering_keys) > MAX_KEYS
+        places = ", ".join("?" * len(ordering_keys))
         query = "SELECT DISTINCT lane FROM lanes WHERE session = ?" + (
             "" if is_many else f" AND lane IN ({places})"
         )
         try:
-            found = self._connection().execute(query, [session_id, *([] if is_many else lanes)])
+            found = self._connection().execute(query, [session_id, *([] if is_many else ordering_keys)])
             return frozenset(row[0] for row in found)
         except (sqlite3.Error, OSError) as error:
             self._complain(error)

@@ -21,20 +21,20 @@ _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One call. `name` is that of the client's method; calls of one `lane` keep one pace."""
+class UpstreamCall:
+    """One call. `name` is that of the client's method; calls of one `bucket` keep one pace."""
 
     name: str
     method: str
     path: str
-    lane: str = ACCOUNT
+    bucket: str = ACCOUNT
     json_body: dict[str, Any] | None = None
     params: dict[str, str] | None = None
 
     @property
     def is_about_session(self) -> bool:
         """Only then can a 404 mean that there is no such session."""
-        return self.lane != ACCOUNT
+        return self.bucket != ACCOUNT
 
 
 def of_session(
@@ -45,24 +45,26 @@ def of_session(
     *,
     json_body: dict[str, Any] | None = None,
     params: dict[str, str] | None = None,
-) -> Order:
+) -> UpstreamCall:
     """A call about one session, made with the account token."""
     path = f"/whatsapp-sessions/{int(session_id)}" + (f"/{action}" if action else "")
-    return Order(name, method, path, f"session:{int(session_id)}", json_body, params)
+    return UpstreamCall(name, method, path, f"session:{int(session_id)}", json_body, params)
 
 
-def of_key(name: str, method: str, path: str, api_key: str, json_body: dict[str, Any] | None = None) -> Order:
+def of_key(
+    name: str, method: str, path: str, api_key: str, json_body: dict[str, Any] | None = None
+) -> UpstreamCall:
     """A call made with a session's own key.
 
     The lane is named by a digest of the key: whose it is, is not known here. Messages have a lane of their
     own, as they have limits of their own (1 per 5 s, 1 per minute), which must delay nothing else.
     """
     digest = hashlib.blake2b(api_key.encode(errors="surrogatepass"), digest_size=8).hexdigest()
-    return Order(name, method, path, f"{'sends' if name == SEND else 'key'}:{digest}", json_body)
+    return UpstreamCall(name, method, path, f"{'sends' if name == SEND else 'key'}:{digest}", json_body)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How much trouble a caller wants to be spared. Times in seconds."""
 
     repeats: int
@@ -73,26 +75,26 @@ class Patience:
     """From the first moment to the start of the last try. An answer may take a call's time-out longer."""
 
 
-ONCE = Patience(repeats=0, pause_s=2.0, total_s=8.0)
+ONCE = RetryPolicy(repeats=0, pause_s=2.0, total_s=8.0)
 """For callers with a rhythm of their own, as pollers have: their next question is the repetition."""
-PATIENT = Patience(repeats=2, pause_s=1.0, total_s=8.0)
+PATIENT = RetryPolicy(repeats=2, pause_s=1.0, total_s=8.0)
 """For what a person waits for: what passes at once is spared them, "try again in 5 s" is told."""
-BACKGROUND = Patience(repeats=5, pause_s=60.0, total_s=180.0)
+BACKGROUND = RetryPolicy(repeats=5, pause_s=60.0, total_s=180.0)
 """For what nobody waits for."""
 
 
 def repeat_after(
-    order: Order, error: UpstreamError, failures: int, patience: Patience, left_s: float, roll: float
+    call: UpstreamCall, error: UpstreamError, failures: int, policy: RetryPolicy, left_s: float, roll: float
 ) -> float | None:
     """Seconds until the call may be made again after its `failures`-th failure; None if it may not.
 
-    `left_s` is what remains of `patience.total_s`; 0 ≤ `roll` < 1 spreads the back-off over its whole length
+    `left_s` is what remains of `policy.total_s`; 0 ≤ `roll` < 1 spreads the back-off over its whole length
     (full jitter: those that failed together do not come back together).
     """
-    if failures > patience.repeats or not _is_safe(order, error):
+    if failures > policy.repeats or not _is_safe(call, error):
         return None
     wished = error.retry_after_s or 0.0
-    if wished > min(patience.pause_s, left_s):
+    if wished > min(policy.pause_s, left_s):
         return None
     if isinstance(error, UpstreamRateLimited):
         return 0.0  # the pacer keeps the pause, for this call and for those beside it
@@ -100,16 +102,16 @@ def repeat_after(
     return wait if wait <= left_s else None
 
 
-def _is_safe(order: Order, error: UpstreamError) -> bool:
-    is_once_only = order.name in ONCE_ONLY
+def _is_safe(call: UpstreamCall, error: UpstreamError) -> bool:
+    is_once_only = call.name in ONCE_ONLY
     match error:
         case UpstreamRateLimited():  # with another status, words about pace may come after half the work
             return error.status == 429 or not is_once_only
         case UpstreamTimeout():
-            return order.method == "GET" or error.details == NOT_REACHED
+            return call.method == "GET" or error.details == NOT_REACHED
         case UpstreamFailed():
             return not is_once_only and (
-                error.status in _PASSING or (error.status == 504 and order.method == "GET")
+                error.status in _PASSING or (error.status == 504 and call.method == "GET")
             )
         case _:
             return False

@@ -2,8 +2,8 @@
 
 Lifecycle: `async with WasenderClient(...)` opens and closes the pool of HTTP connections. Account calls take
 their token from the provider given to the constructor, session calls get the session's key as an argument.
-All go through `_request`, the one place for pacing and repeating, by the rules of `pace` and `orders`. By itself
-a client repeats nothing but a call whose token was renewed; `with_patience` gives one that does where it is
+All go through `_request`, the one place for pacing and repeating, by the rules of `rate_limiter` and `calls`. By itself
+a client repeats nothing but a call whose token was renewed; `with_retry_policy` gives one that does where it is
 safe. (aiohttp repeats idempotent methods only, and only when a kept-alive connection turns out to be closed.)
 """
 
@@ -18,12 +18,12 @@ from typing import Any, Self
 
 from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamUnauthorized
 from gateway.domain.session import ConnectReply, SendReply, UpstreamSession
-from gateway.wasender import calls as orders
+from gateway.wasender import calls as calls
 from gateway.wasender import payloads
-from gateway.wasender.calls import Order, of_key, of_session
-from gateway.wasender.errors import fault, scrub, spent_for
-from gateway.wasender.http_transport import Answer, Wire, api_root
-from gateway.wasender.rate_limiter import Pacer, count
+from gateway.wasender.calls import UpstreamCall, of_key, of_session
+from gateway.wasender.errors import scrub, spent_for, upstream_error
+from gateway.wasender.http_transport import Answer, HttpTransport, api_root
+from gateway.wasender.rate_limiter import RateLimiter, count
 
 log = logging.getLogger(__name__)
 
@@ -49,49 +49,51 @@ class WasenderClient:
         *,
         timeout_s: float = 15.0,
         connect_timeout_s: float = 5.0,
-        pacer: Pacer | None = None,
-        patience: orders.Patience = orders.ONCE,
+        limiter: RateLimiter | None = None,
+        policy: calls.RetryPolicy = calls.ONCE,
         clock: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
     ) -> None:
         self._account_token = account_token
-        self._pacer = pacer or Pacer(roll=roll)
-        self._patience = patience
+        self._limiter = limiter or RateLimiter(roll=roll)
+        self._policy = policy
         self._clock = clock
         self._roll = roll
-        self._wire = Wire(api_root(base_url), timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
+        self._http_transport = HttpTransport(
+            api_root(base_url), timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
+        )
 
     async def __aenter__(self) -> Self:
-        await self._wire.open()
+        await self._http_transport.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._wire.close()
+        await self._http_transport.close()
 
-    def with_patience(self, patience: orders.Patience) -> Self:
+    def with_retry_policy(self, policy: calls.RetryPolicy) -> Self:
         """This client for other callers: the same connections and the same pace. It is not to be opened."""
         other = copy.copy(self)
-        other._patience = patience
+        other._policy = policy
         return other
 
     @property
     def root(self) -> str:
         """Where the calls go, ending in `/api`."""
-        return self._wire.root
+        return self._http_transport.root
 
     # ------------------------------------------------------------------------------------ account token
 
     async def auth_check(self) -> None:
         """Returns if the account token is accepted."""
-        await self._as_account(Order("auth_check", "GET", "/auth-check"))
+        await self._as_account(UpstreamCall("auth_check", "GET", "/auth-check"))
 
     async def list_sessions(self) -> list[UpstreamSession]:
         """All sessions of the account, or an error: a list with holes would make sessions look deleted."""
         found: dict[int, UpstreamSession] = {}
         for page in range(1, MAX_PAGES + 1):
             params = {"page": str(page)} if page > 1 else None
-            order = Order("list_sessions", "GET", "/whatsapp-sessions", params=params)
-            body = await self._as_account(order)
+            call = UpstreamCall("list_sessions", "GET", "/whatsapp-sessions", params=params)
+            body = await self._as_account(call)
             items, more = payloads.page_of(body, page)
             for item in items:
                 session = payloads.session(item)
@@ -102,8 +104,8 @@ class WasenderClient:
 
     async def create_session(self, fields: dict[str, Any]) -> UpstreamSession:
         """`fields` as checked by `payloads.session_fields`. The reply holds the session's secrets."""
-        order = Order("create_session", "POST", "/whatsapp-sessions", json_body=fields)
-        return payloads.session(_data(await self._as_account(order)))
+        call = UpstreamCall("create_session", "POST", "/whatsapp-sessions", json_body=fields)
+        return payloads.session(_data(await self._as_account(call)))
 
     async def get_session(self, session_id: int) -> UpstreamSession:
         """The session with its `api_key` and `webhook_secret`."""
@@ -133,8 +135,8 @@ class WasenderClient:
 
     async def get_qr_code(self, session_id: int) -> str | None:
         """The raw code to scan now, or None while there is none."""
-        order = of_session("get_qr_code", "GET", session_id, "qrcode")
-        return payloads.qr_code(_data(await self._as_account(order)))
+        call = of_session("get_qr_code", "GET", session_id, "qrcode")
+        return payloads.qr_code(_data(await self._as_account(call)))
 
     async def disconnect_session(self, session_id: int) -> str:
         """Ends the connection and returns the status then. One that has ended already counts as done."""
@@ -185,8 +187,8 @@ class WasenderClient:
 
     async def send_message(self, api_key: str, payload: dict[str, Any]) -> SendReply:
         """Hands a message over. After UpstreamTimeout or a 5xx it may have been sent: do not just repeat."""
-        order = of_key(orders.SEND, "POST", "/send-message", api_key, payload)
-        return payloads.send_reply(_data(await self._request(order, api_key)))
+        call = of_key(calls.SEND, "POST", "/send-message", api_key, payload)
+        return payloads.send_reply(_data(await self._request(call, api_key)))
 
     # ------------------------------------------------------------------------------------ the wire
 
@@ -197,82 +199,86 @@ class WasenderClient:
         data = _data(await self._as_account(of_session(call, "GET", session_id, name, params=params)))
         return data if isinstance(data, dict) else {"data": data if isinstance(data, list) else []}
 
-    async def _as_account(self, order: Order) -> Any:
+    async def _as_account(self, call: UpstreamCall) -> Any:
         token = await self._account_token(False)
         try:
-            return await self._request(order, token)
+            return await self._request(call, token)
         except UpstreamUnauthorized:
             renewed = await self._account_token(True)
             if renewed == token:
                 raise
-        return await self._request(order, renewed)
+        return await self._request(call, renewed)
 
-    async def _request(self, order: Order, token: str) -> Any:
+    async def _request(self, call: UpstreamCall, token: str) -> Any:
         """One call, made as often as the caller's patience allows; the body of a success (`{}` if empty)."""
         if not _TOKEN.fullmatch(token):  # aiohttp would refuse the header with the token in its message
             raise UpstreamUnauthorized("There is no WasenderAPI token, or it has characters no token has.")
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience.total_s
+        deadline = loop.time() + self._policy.total_s
         failures = 0
         while True:
             try:
-                return await self._try(order, token, deadline)
+                return await self._try(call, token, deadline)
             except UpstreamError as error:
                 failures += 1
                 left_s, roll = deadline - loop.time(), self._roll()
-                wait_s = orders.repeat_after(order, error, failures, self._patience, left_s, roll)
+                wait_s = calls.repeat_after(call, error, failures, self._policy, left_s, roll)
                 if wait_s is None:
                     raise
-                log.info("upstream.repeats call=%s failures=%d error=%s", order.name, failures, error.code)
+                log.info("upstream.repeats call=%s failures=%d error=%s", call.name, failures, error.code)
             await asyncio.sleep(wait_s)
 
-    async def _try(self, order: Order, token: str, deadline: float) -> Any:
+    async def _try(self, call: UpstreamCall, token: str, deadline: float) -> Any:
         """One exchange, in its turn. What it says about pace is heeded before the next one has its turn."""
-        async with self._pacer.turn(order, self._patience, deadline):
+        async with self._limiter.turn(call, self._policy, deadline):
             outcome: UpstreamError | str = "cancelled"
             try:
-                body = self._read(order, await self._exchange(order, token), token)
+                body = self._read(call, await self._exchange(call, token), token)
                 outcome = "ok"
                 return body
             except UpstreamError as error:
                 outcome = error
                 if isinstance(error, UpstreamRateLimited):
-                    self._pause(order, error.retry_after_s or 0.0, refused=True)
+                    self._pause(call, error.retry_after_s or 0.0, refused=True)
                 raise
             finally:
-                count(order, outcome)
+                count(call, outcome)
 
-    async def _exchange(self, order: Order, token: str) -> Answer:
+    async def _exchange(self, call: UpstreamCall, token: str) -> Answer:
         started = time.monotonic()
         status: object = "none"
         try:
-            answer = await self._wire.exchange(order.method, order.path, token, order.json_body, order.params)
+            answer = await self._http_transport.exchange(
+                call.method, call.path, token, call.json_body, call.params
+            )
             status = answer.status
             return answer
         finally:
             ms = (time.monotonic() - started) * 1000
-            method, path = order.method, order.path
+            method, path = call.method, call.path
             log.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, status, ms)
 
-    def _read(self, order: Order, answer: Answer, token: str) -> Any:
+    def _read(self, call: UpstreamCall, answer: Answer, token: str) -> Any:
         body, now_s = answer.body, self._clock()
         if 200 <= answer.status < 300 and body is not None and not _says_no(body):
-            if self._pacer.believes(order) and (spent_s := spent_for(answer.headers, now_s)) is not None:
-                self._pause(order, spent_s, refused=False)
+            if self._limiter.believes(call) and (spent_s := spent_for(answer.headers, now_s)) is not None:
+                self._pause(call, spent_s, refused=False)
             return body
         safe = scrub(body, (token,))
-        raise fault(answer.status, answer.headers, safe, now_s=now_s, about_session=order.is_about_session)
+        raise upstream_error(
+            answer.status, answer.headers, safe, now_s=now_s, about_session=call.is_about_session
+        )
 
-    def _pause(self, order: Order, seconds: float, *, refused: bool) -> None:
-        if self._pacer.pause(order, seconds, refused=refused):
-            log.info("upstream.pauses call=%s path=%s seconds=%.1f", order.name, order.path, seconds)
+    def _pause(self, call: UpstreamCall, seconds: float, *, refused: bool) -> None:
+        if self._limiter.pause(call, seconds, refused=refused):
+            log.info("upstream.pauses call=%s path=%s seconds=%.1f", call.name, call.path, seconds)
 
 
 def _says_no(body: Any) -> bool:
     return isinstance(body, dict) and body.get("success") is False
 
 
-def _action(name: str, session_id: int, action: str) -> Order:
+def _action(name: str, session_id: int, action: str) -> UpstreamCall:
     return of_session(name, "POST", session_id, action, json_body={})
 
 

@@ -52,7 +52,7 @@ _MISSING_WORDS = ("session was not found", "session not found", "no query result
 _ROUTE_WORDS = ("route", "could not be found")
 
 
-def fault(
+def upstream_error(
     status: int, headers: Mapping[str, str], body: Any, *, now_s: float, about_session: bool = True
 ) -> UpstreamError:
     """The error for an answer that is not a success.

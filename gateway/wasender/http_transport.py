@@ -67,7 +67,7 @@ class Answer:
     body: Any
 
 
-class Wire:
+class HttpTransport:
     """The pool of connections to one upstream. Open it once, close it once."""
 
     def __init__(self, root: str, *, timeout_s: float, connect_timeout_s: float) -> None:

@@ -19,7 +19,7 @@ from gateway.domain.message import (
 )
 from gateway.wasender.message_content import Content, content_of, is_only_baggage, unwrapped
 from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
-from gateway.wasender.timestamps import instant
+from gateway.wasender.timestamps import timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def message(element: Any, at: datetime) -> Found:
     if key is None or own_id is None:
         return Skip("a message without key.id")
     inner = unwrapped(element.get("message"))
-    at = instant(element.get("messageTimestamp"), at)
+    at = timestamp(element.get("messageTimestamp"), at)
     if isinstance(inner.get("protocolMessage"), dict):
         return _protocol(inner["protocolMessage"], at)
     if not _SILENT.keys().isdisjoint(inner):
@@ -106,7 +106,7 @@ def sent(element: Any, at: datetime) -> Found:
     content = content_of(unwrapped(element.get("message")), element.get("messageBody"))
     if content is None:  # says that it was sent, not what: a row made of this would be empty
         return DeliveryMoved(own_id, DeliveryState.SENT, at)
-    return _row(own_id, key, True, content, instant(element.get("messageTimestamp"), at), element)
+    return _row(own_id, key, True, content, timestamp(element.get("messageTimestamp"), at), element)
 
 
 def reaction(element: Any, at: datetime) -> Found:
@@ -133,7 +133,7 @@ def reaction(element: Any, at: datetime) -> Found:
         return Skip("a reaction without remoteJid")
     text = body.get("text")
     content = Content(kind="reactionMessage", type="reaction", text=text if isinstance(text, str) else "")
-    at = instant(body.get("senderTimestampMs"), at)
+    at = timestamp(body.get("senderTimestampMs"), at)
     return _message_of(own_id or f"{target_id}:reaction:{who.address}", who, from_me, content, at, element)
 
 
@@ -175,7 +175,7 @@ def receipt(element: Any, at: datetime) -> Found:
         ("receiptTimestamp", DeliveryState.DELIVERED),
     ):
         if body.get(name):
-            return _moved(own_id, key, state, instant(body[name], at), None)
+            return _moved(own_id, key, state, timestamp(body[name], at), None)
     return Skip("a receipt without a time")
 
 
@@ -238,7 +238,7 @@ def _protocol(protocol: dict[str, Any], at: datetime) -> Found:
     content = content_of(unwrapped(edited))
     if content is None:
         return Skip("an edit without a text")
-    return MessageEdited(target, content.text, instant(protocol.get("timestampMs"), at))
+    return MessageEdited(target, content.text, timestamp(protocol.get("timestampMs"), at))
 
 
 def _moved(own_id: str, key: dict[str, Any], state: DeliveryState | None, at: datetime, error: Any) -> Found:

@@ -10,7 +10,7 @@ calls that hang until their time-out. So a call gives its place there back after
 its lane passes through a gate of the slow: whoever hangs meets only those who hang. In all there can be no more
 calls under way than both gates hold, and the quick one lets through in one time-out.
 
-Lifecycle: a `Pacer` lives as long as the client that has it, on one loop, and owns no task.
+Lifecycle: a `RateLimiter` lives as long as the client that has it, on one loop, and owns no task.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from gateway.domain.errors import (
     UpstreamTimeout,
     UpstreamUnauthorized,
 )
-from gateway.wasender.calls import SEND, Order, Patience
+from gateway.wasender.calls import SEND, RetryPolicy, UpstreamCall
 from gateway.wasender.http_transport import NOT_REACHED
 
 CALLS = Counter(
@@ -44,7 +44,7 @@ WAITED = Histogram(
     buckets=(0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 
-PER_LANE = 2
+PER_BUCKET = 2
 PER_ACCOUNT = 64
 _PER_SLOW = 64
 OVERDUE_S = 2.0
@@ -58,7 +58,7 @@ ENFORCED_S = 600.0
 """How long after a 429 the header that announces the next one is believed."""
 SAFETY_S = 1.0
 """Added to a pause: upstream names whole seconds, and does not say which way it rounds."""
-_MANY_LANES = 1024
+_MANY_BUCKETS = 1024
 
 # Answered when the engine has done something; `connect`, when there is a first code.
 _SLOW_BY_NATURE = frozenset({"connect_session", "create_session", "restart_session"})
@@ -72,16 +72,16 @@ _OUTCOMES: dict[type[UpstreamError], str] = {
 }
 
 
-def count(order: Order, outcome: UpstreamError | str) -> None:
+def count(call: UpstreamCall, outcome: UpstreamError | str) -> None:
     """Counts a try. An error is counted by its kind."""
     if isinstance(outcome, UpstreamError):
         is_sent = outcome.details != NOT_REACHED
         outcome = _OUTCOMES.get(type(outcome), "failed") if is_sent else str(NOT_REACHED["reason"])
-    CALLS.labels(order.name, outcome).inc()
+    CALLS.labels(call.name, outcome).inc()
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Bucket:
     slots: asyncio.Semaphore
     users: int = 0
     slow_until: float = float("-inf")
@@ -95,25 +95,25 @@ class _Lane:
         return not self.users and needed_until <= now
 
 
-class Pacer:
+class RateLimiter:
     """Lets calls pass. `per_account` bounds the calls under way that do not hang; `roll` gives 0 ≤ x < 1."""
 
     def __init__(
         self,
         *,
-        per_lane: int = PER_LANE,
+        per_bucket: int = PER_BUCKET,
         per_account: int = PER_ACCOUNT,
         roll: Callable[[], float] = random.random,
     ) -> None:
-        self._per_lane = per_lane
+        self._per_bucket = per_bucket
         self._quick = asyncio.Semaphore(per_account)
         self._slow = asyncio.Semaphore(_PER_SLOW)
         self._roll = roll
-        self._lanes: dict[str, _Lane] = {}
-        self._many = _MANY_LANES
+        self._buckets: dict[str, _Bucket] = {}
+        self._many = _MANY_BUCKETS
 
     @contextlib.asynccontextmanager
-    async def turn(self, order: Order, patience: Patience, deadline: float) -> AsyncIterator[None]:
+    async def turn(self, call: UpstreamCall, policy: RetryPolicy, deadline: float) -> AsyncIterator[None]:
         """Waits for this call's turn; the call is made inside. Safe to cancel.
 
         `deadline` is a time of the running loop. Raises UpstreamRateLimited at once if upstream wants a pause
@@ -121,26 +121,26 @@ class Pacer:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        lane = self._lane(order)
-        lane.users += 1
+        bucket = self._bucket(call)
+        bucket.users += 1
         try:
-            _pause_left(lane, order, patience, deadline)  # too long? Then not behind those that sit it out
-            await _take(lane.slots, order, deadline)
+            _pause_left(bucket, call, policy, deadline)  # too long? Then not behind those that sit it out
+            await _take(bucket.slots, call, deadline)
             try:
-                gate = await self._pass(lane, order, patience, deadline)
+                gate = await self._pass(bucket, call, policy, deadline)
                 WAITED.observe(loop.time() - began)
-                marks_lane = order.name not in _SLOW_BY_NATURE
-                passage = _Passage(gate, lane, marks_lane=marks_lane, gives_back=gate is self._quick)
+                marks_bucket = call.name not in _SLOW_BY_NATURE
+                passage = _Passage(gate, bucket, marks_bucket=marks_bucket, gives_back=gate is self._quick)
                 try:
                     yield
                 finally:
                     passage.leave()
             finally:
-                lane.slots.release()
+                bucket.slots.release()
         finally:
-            lane.users -= 1
+            bucket.users -= 1
 
-    def pause(self, order: Order, seconds: float, *, refused: bool) -> bool:
+    def pause(self, call: UpstreamCall, seconds: float, *, refused: bool) -> bool:
         """Keeps further calls of the order's lane back. Answers whether it does.
 
         `refused` tells a 429 from a success that was the last call of its window. That is believed of messages,
@@ -148,65 +148,69 @@ class Pacer:
         limits, and a minute without news of a code is too much for a guess.
         """
         now = asyncio.get_running_loop().time()
-        lane = self._lane(order)
+        bucket = self._bucket(call)
         if refused:
-            lane.refused_at = now
-        elif not self.believes(order):
+            bucket.refused_at = now
+        elif not self.believes(call):
             return False
         # Half of the safety is spread, so that not all that wait come back in one instant.
         until = now + min(seconds, MAX_PAUSE_S) + SAFETY_S * (0.5 + 0.5 * self._roll())
-        is_longer = lane.paused_until > now
-        lane.wished_until = max(lane.wished_until, now + seconds) if is_longer else now + seconds
-        lane.paused_until = max(lane.paused_until, until)
+        is_longer = bucket.paused_until > now
+        bucket.wished_until = max(bucket.wished_until, now + seconds) if is_longer else now + seconds
+        bucket.paused_until = max(bucket.paused_until, until)
         return True
 
-    def believes(self, order: Order) -> bool:
+    def believes(self, call: UpstreamCall) -> bool:
         """Whether a success that was the last call of its window means a pause for the calls after it."""
-        if order.name == SEND:
+        if call.name == SEND:
             return True
-        return self._lane(order).refused_at + ENFORCED_S > asyncio.get_running_loop().time()
+        return self._bucket(call).refused_at + ENFORCED_S > asyncio.get_running_loop().time()
 
     async def _pass(
-        self, lane: _Lane, order: Order, patience: Patience, deadline: float
+        self, bucket: _Bucket, call: UpstreamCall, policy: RetryPolicy, deadline: float
     ) -> asyncio.Semaphore:
         """Through the account's gate, with no pause left when it has been passed."""
         while True:
-            if (left_s := _pause_left(lane, order, patience, deadline)) > 0:
+            if (left_s := _pause_left(bucket, call, policy, deadline)) > 0:
                 await asyncio.sleep(left_s)
                 continue  # it may have become longer meanwhile
             now = asyncio.get_running_loop().time()
-            gate = self._slow if lane.slow_until > now else self._quick
-            await _take(gate, order, deadline)
-            if lane.paused_until <= asyncio.get_running_loop().time():
+            gate = self._slow if bucket.slow_until > now else self._quick
+            await _take(gate, call, deadline)
+            if bucket.paused_until <= asyncio.get_running_loop().time():
                 return gate
             gate.release()  # the call beside this one was refused meanwhile
 
-    def _lane(self, order: Order) -> _Lane:
-        if (lane := self._lanes.get(order.lane)) is not None:
-            return lane
-        if len(self._lanes) >= self._many:
+    def _bucket(self, call: UpstreamCall) -> _Bucket:
+        if (bucket := self._buckets.get(call.bucket)) is not None:
+            return bucket
+        if len(self._buckets) >= self._many:
             now = asyncio.get_running_loop().time()
-            self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_idle(now)}
-            self._many = max(_MANY_LANES, 2 * len(self._lanes))
+            self._buckets = {
+                name: bucket for name, bucket in self._buckets.items() if not bucket.is_idle(now)
+            }
+            self._many = max(_MANY_BUCKETS, 2 * len(self._buckets))
         # Messages go one by one: upstream's order of two at once is anybody's guess.
-        lane = _Lane(asyncio.Semaphore(1 if order.name == SEND else self._per_lane))
-        self._lanes[order.lane] = lane
-        return lane
+        bucket = _Bucket(asyncio.Semaphore(1 if call.name == SEND else self._per_bucket))
+        self._buckets[call.bucket] = bucket
+        return bucket
 
 
 class _Passage:
     """A call under way, with its place at the gate until it leaves or, at the quick gate, is overdue."""
 
-    __slots__ = ("_gate", "_gives_back", "_lane", "_marks_lane", "_timer")
+    __slots__ = ("_bucket", "_gate", "_gives_back", "_marks_bucket", "_timer")
 
-    def __init__(self, gate: asyncio.Semaphore, lane: _Lane, *, marks_lane: bool, gives_back: bool) -> None:
+    def __init__(
+        self, gate: asyncio.Semaphore, bucket: _Bucket, *, marks_bucket: bool, gives_back: bool
+    ) -> None:
         self._gate: asyncio.Semaphore | None = gate
-        self._lane, self._marks_lane, self._gives_back = lane, marks_lane, gives_back
+        self._bucket, self._marks_bucket, self._gives_back = bucket, marks_bucket, gives_back
         self._timer = asyncio.get_running_loop().call_later(OVERDUE_S, self._overdue)
 
     def _overdue(self) -> None:
-        if self._marks_lane:
-            self._lane.slow_until = asyncio.get_running_loop().time() + SLOW_S
+        if self._marks_bucket:
+            self._bucket.slow_until = asyncio.get_running_loop().time() + SLOW_S
         if self._gives_back:
             self._release()
 
@@ -220,21 +224,21 @@ class _Passage:
             gate.release()
 
 
-def _pause_left(lane: _Lane, order: Order, patience: Patience, deadline: float) -> float:
+def _pause_left(bucket: _Bucket, call: UpstreamCall, policy: RetryPolicy, deadline: float) -> float:
     """Seconds of pause to sit out, 0 if none. Raises UpstreamRateLimited if it is too long for the caller."""
     now = asyncio.get_running_loop().time()
-    if lane.paused_until <= now:
+    if bucket.paused_until <= now:
         return 0.0
-    if lane.wished_until - now > patience.pause_s or lane.paused_until > deadline:
-        count(order, "held")
+    if bucket.wished_until - now > policy.pause_s or bucket.paused_until > deadline:
+        count(call, "held")
         raise UpstreamRateLimited(
             "WasenderAPI has asked for a pause that is not over yet, so it was not called.",
-            retry_after_s=max(lane.paused_until, lane.wished_until) - now,
+            retry_after_s=max(bucket.paused_until, bucket.wished_until) - now,
         )
-    return lane.paused_until - now
+    return bucket.paused_until - now
 
 
-async def _take(gate: asyncio.Semaphore, order: Order, deadline: float) -> None:
+async def _take(gate: asyncio.Semaphore, call: UpstreamCall, deadline: float) -> None:
     if not gate.locked():  # nearly always: no clock needs to be wound up for that
         await gate.acquire()
         return
@@ -242,7 +246,7 @@ async def _take(gate: asyncio.Semaphore, order: Order, deadline: float) -> None:
         async with asyncio.timeout_at(deadline):
             await gate.acquire()
     except TimeoutError:
-        count(order, "held")
+        count(call, "held")
         raise UpstreamTimeout(
             "Too many calls to WasenderAPI are waiting for an answer, so this one was not sent.",
             details=NOT_REACHED,

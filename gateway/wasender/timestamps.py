@@ -8,7 +8,7 @@ _MILLISECONDS_FROM = 1e11  # as seconds, the year 5138; upstream mixes both unit
 _MAX_DIGITS = 20  # of a 64-bit number
 
 
-def instant(value: Any, default: datetime) -> datetime:
+def timestamp(value: Any, default: datetime) -> datetime:
     """The moment in UTC; `default` for what is no moment: missing, zero, negative, beyond the year 9999."""
     number = _number(value)
     if number is None or not math.isfinite(number) or number <= 0:

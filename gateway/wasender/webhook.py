@@ -19,7 +19,7 @@ from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
 from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
-from gateway.wasender.timestamps import instant
+from gateway.wasender.timestamps import timestamp
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def read(body: Any, now: datetime) -> Reading:
         if _is_too_deep(body):
             return Reading(event=event, reason="nested too deeply to be read")
         body = mend(body)
-    return _collected(event, reader, reader.split(body), instant(body.get("timestamp"), now))
+    return _collected(event, reader, reader.split(body), timestamp(body.get("timestamp"), now))
 
 
 def claimed_key(body: Any) -> str | None:

@@ -54,25 +54,25 @@ class Crowd:
         self._manners = manners
         self._topic_of = topic_of
         self._poll = select.epoll()
-        self._sockets: dict[int, socket.socket] = {}
+        self._websockets: dict[int, socket.socket] = {}
         self._tails: dict[int, bytes] = {}
         self._buffer = bytearray(1 << 18)
 
     def __len__(self) -> int:
-        return len(self._sockets)
+        return len(self._websockets)
 
     def close(self) -> None:
         self._poll.close()
-        for each in self._sockets.values():
+        for each in self._websockets.values():
             each.close()
-        self._sockets.clear()
+        self._websockets.clear()
 
     # ------------------------------------------------------------------------------------------ coming
 
     def grow_to(self, size: int) -> None:
         """More clients, each admitted and subscribed when this returns."""
-        while len(self._sockets) < size:
-            first = len(self._sockets)
+        while len(self._websockets) < size:
+            first = len(self._websockets)
             batch = [self._connect(number) for number in range(first, min(size, first + BATCH))]
             rests = [b""] * len(batch)
             for wanted, answer in [("\r\n\r\n", ""), *self._manners.steps]:
@@ -82,7 +82,7 @@ class Crowd:
                         each.sendall(client_frame(answer.replace("TOPIC", self._topic_of(first + place))))
             for each in batch:
                 each.setblocking(False)
-                self._sockets[each.fileno()] = each
+                self._websockets[each.fileno()] = each
                 self._poll.register(each.fileno(), select.EPOLLIN)
 
     def _connect(self, number: int) -> socket.socket:
@@ -103,7 +103,7 @@ class Crowd:
 
     def collect(self, messages: int) -> float:
         """Reads until that many have come in all; returns when the last one had. Raises TimeoutError."""
-        buffer, sockets, tails = self._buffer, self._sockets, self._tails
+        buffer, sockets, tails = self._buffer, self._websockets, self._tails
         missing = messages
         deadline = time.monotonic() + PATIENCE_S
         while missing > 0:
@@ -129,18 +129,18 @@ class Crowd:
         find = re.compile(rb"`(\d{8})").findall
         while not until():
             for number, _ in self._poll.poll(0.1):
-                data = self._sockets[number].recv(1 << 16)
+                data = self._websockets[number].recv(1 << 16)
                 now = time.monotonic()
                 seen += [(int(found), now) for found in find(data)]
                 if _PING in data:
-                    self._sockets[number].send(_PONG)
+                    self._websockets[number].send(_PONG)
         return seen
 
     def check_last(self, number: int) -> None:
         """Every client's newest message is this one. Raises AssertionError."""
         wanted = f"`{number:08d} ".encode()
         late = sum(wanted not in tail for tail in self._tails.values())
-        assert len(self._tails) == len(self._sockets), "some clients got nothing"
+        assert len(self._tails) == len(self._websockets), "some clients got nothing"
         assert not late, f"{late} clients did not get the last message"
 
 

@@ -58,19 +58,19 @@ def webhook(session_id: int) -> bytes:
     return head.encode() + body
 
 
-class Senders:
+class WebhookAuthenticator:
     def __init__(self, port: int, count: int) -> None:
         self._poll = select.epoll()
-        self._sockets: dict[int, socket.socket] = {}
+        self._websockets: dict[int, socket.socket] = {}
         for _ in range(count):
             each = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets[each.fileno()] = each
+            self._websockets[each.fileno()] = each
             self._poll.register(each.fileno(), select.EPOLLIN)
 
     def close(self) -> None:
         self._poll.close()
-        for each in self._sockets.values():
+        for each in self._websockets.values():
             each.close()
 
     def send(self, requests: list[bytes]) -> float:
@@ -78,13 +78,13 @@ class Senders:
         waiting = iter(requests)
         begun = time.monotonic()
         unanswered = 0
-        answers = dict.fromkeys(self._sockets, b"")
-        for each, request in zip(self._sockets.values(), waiting, strict=False):
+        answers = dict.fromkeys(self._websockets, b"")
+        for each, request in zip(self._websockets.values(), waiting, strict=False):
             each.sendall(request)
             unanswered += 1
         while unanswered:
             for number, _ in self._poll.poll(1.0):
-                answers[number] += self._sockets[number].recv(4096)
+                answers[number] += self._websockets[number].recv(4096)
                 if not answers[number].startswith(b"HTTP/1.1 200"):
                     raise RuntimeError(f"a webhook was answered {answers[number]!r}")
                 if not answers[number].endswith(b'{"received":true}'):
@@ -92,7 +92,7 @@ class Senders:
                 answers[number] = b""
                 request = next(waiting, b"")
                 if request:
-                    self._sockets[number].sendall(request)
+                    self._websockets[number].sendall(request)
                 else:
                     unanswered -= 1
             if time.monotonic() - begun > PATIENCE_S:

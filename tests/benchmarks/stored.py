@@ -18,7 +18,7 @@ from tests.benchmarks.figures import Run
 from tests.benchmarks.gateways import BEARER, crowd_of, name_of
 from tests.benchmarks.machine import median
 from tests.benchmarks.publishing import AsRows
-from tests.benchmarks.senders import Senders, session_row, webhook
+from tests.benchmarks.senders import WebhookAuthenticator, session_row, webhook
 from tests.benchmarks.served import Served
 
 PART = "stored"
@@ -48,8 +48,8 @@ class Side:
         self._loop = run.ground.runner
         self._webhooks = size.webhooks // 8
         self._messages = size.messages
-        self._senders = Senders(port, size.senders)
-        stack.callback(self._senders.close)
+        self._authenticator = WebhookAuthenticator(port, size.senders)
+        stack.callback(self._authenticator.close)
         crowd = crowd_of(port, size.connections // 5)
         stack.callback(crowd.close)
         publisher = AsRows(run.ground.runner, dsn, 1, TEXT_BYTES)
@@ -74,7 +74,7 @@ class Side:
     def webhook_us(self) -> float:
         # Not to the inboxes that somebody watches.
         requests = [webhook(number % (SESSIONS - 2) + 3) for number in range(self._webhooks)]
-        return self._senders.send(requests) / len(requests) * 1e6
+        return self._authenticator.send(requests) / len(requests) * 1e6
 
     def frame_ms(self) -> float:
         """From the beginning of a stranger's INSERT to its frame at a client."""

@@ -13,9 +13,9 @@ import time
 from typing import Any
 
 from gateway.cli.main import main
-from gateway.realtime.hub.fanout_scheduler import Slices
+from gateway.realtime.hub.fanout_scheduler import FanoutScheduler
 from gateway.runtime import gateway as app
-from gateway.services.webhooks.batch import Delivery, DeliveryStore, Outcome
+from gateway.services.webhooks.batch import InboundWebhook, Outcome, WebhookStore
 
 
 class OneByOne:
@@ -23,16 +23,16 @@ class OneByOne:
 
     is_away = False
 
-    def __init__(self, store: DeliveryStore, *_: Any) -> None:
+    def __init__(self, store: WebhookStore, *_: Any) -> None:
         self._store = store
 
-    def tell(self, delivery: Delivery) -> None:
+    def tell(self, delivery: InboundWebhook) -> None:
         pass
 
     def note_committed(self) -> None:
         pass
 
-    async def submit(self, delivery: Delivery) -> Outcome:
+    async def submit(self, delivery: InboundWebhook) -> Outcome:
         return (await self._store.write([delivery]))[0]
 
     async def run(self) -> None:
@@ -43,25 +43,25 @@ class OneByOne:
 
 
 class Nowhere(OneByOne):
-    async def submit(self, delivery: Delivery) -> Outcome:
+    async def submit(self, delivery: InboundWebhook) -> Outcome:
         return "stored"
 
 
 def _watch_turns() -> list[list[float]]:
     """Seconds of each turn, by fan-out; grows as long as the gateway runs."""
     turns: list[list[float]] = []
-    go_on, start = Slices._go_on, Slices.start
+    go_on, start = FanoutScheduler._go_on, FanoutScheduler.start
 
-    def timed_start(self: Slices, walk: Any) -> None:
+    def timed_start(self: FanoutScheduler, walk: Any) -> None:
         turns.append([])
         start(self, walk)
 
-    def timed_go_on(self: Slices) -> None:
+    def timed_go_on(self: FanoutScheduler) -> None:
         began = time.perf_counter()
         go_on(self)
         turns[-1].append(time.perf_counter() - began)
 
-    vars_of: Any = Slices
+    vars_of: Any = FanoutScheduler
     vars_of.start, vars_of._go_on = timed_start, timed_go_on
     return turns
 

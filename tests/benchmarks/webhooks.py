@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.benchmarks.figures import Run
 from tests.benchmarks.gateways import name_of
 from tests.benchmarks.machine import median
-from tests.benchmarks.senders import Senders, session_row, webhook
+from tests.benchmarks.senders import WebhookAuthenticator, session_row, webhook
 from tests.benchmarks.served import Served
 
 PART = "webhooks"
@@ -35,7 +35,7 @@ class Way:
         """Seconds until so many have been acknowledged."""
         requests = [webhook(number % SESSIONS + 1) for number in range(count)]
         # Connected anew: a server closes what has been idle while the others had their turn.
-        senders = Senders(self.port, self.senders)
+        senders = WebhookAuthenticator(self.port, self.senders)
         try:
             return senders.send(requests)
         finally:

@@ -189,7 +189,7 @@ class Hunt:
             await connection.close()
         self._judge(truth)
 
-    def _is_settled(self, truth: oracle.Truth) -> bool:
+    def _is_settled(self, truth: oracle.Staleness) -> bool:
         return not self._ledger.complaints({row["message_id"] for row in truth.rows.values()}) and all(
             truth.is_shown_by(browser, self._inboxes_of(browser))
             and not browser.is_stale
@@ -200,7 +200,7 @@ class Hunt:
     def _inboxes_of(self, browser: Browser) -> list[int]:
         return [int(browser.name[6:])] if browser in self.of_one else list(INBOXES)
 
-    def _judge(self, truth: oracle.Truth) -> None:
+    def _judge(self, truth: oracle.Staleness) -> None:
         report, complaints = self._report, self._report.complaints
         complaints += truth.complaints(self._ledger)
         for browser in self.browsers:

@@ -23,7 +23,7 @@ _EVENTS = {"INSERT": "message.created", "DELETE": "message.deleted", "UPDATE": "
 _COMPARED = ("message_id", "message_text", "is_read")
 
 
-class Truth:
+class Staleness:
     """The tables at one moment."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Truth:
         )
 
 
-async def look(connection: asyncpg.Connection) -> Truth:
+async def look(connection: asyncpg.Connection) -> Staleness:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         tops = {row["inbox"]: row["off"] for row in await connection.fetch(_TOPS)}
         stream: dict[int, list[tuple[int, str, str]]] = {}
@@ -108,7 +108,7 @@ async def look(connection: asyncpg.Connection) -> Truth:
             row["wasender_session_id"]: row["status"]
             for row in await connection.fetch("SELECT wasender_session_id, status FROM whatsapp_sessions")
         }
-    return Truth(tops, stream, rows, statuses)
+    return Staleness(tops, stream, rows, statuses)
 
 
 def _difference(shown: list[Any], true: list[Any]) -> str:

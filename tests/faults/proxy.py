@@ -34,7 +34,7 @@ class _Link:
 
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter | None = None
-    is_deaf: bool = False
+    is_stale: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -83,7 +83,7 @@ class Proxy:
         After a while the near side's own keepalive would find out, and reset them.
         """
         for link in tuple(self._links):
-            link.is_deaf = True
+            link.is_stale = True
             if link.far is not None:
                 _abort(link.far)
             if noticed_after_s is not None:
@@ -93,7 +93,7 @@ class Proxy:
         """No fault any more. Half-open connections are reset, as the next packet would do."""
         self.delay_s, self.slice_bytes, self.bytes_per_s, self.is_refusing = 0.0, None, None, False
         for link in tuple(self._links):
-            if link.is_deaf:
+            if link.is_stale:
                 self._reset(link)
         self.release()
 
@@ -139,7 +139,7 @@ class Proxy:
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            if link.is_deaf and link in self._links:
+            if link.is_stale and link in self._links:
                 await self._until_forgotten()
             self._reset(link)
             self._lingering.discard(task)
@@ -167,7 +167,7 @@ class Proxy:
             while data := await reader.read(_CHUNK):
                 for piece in self._sliced(data):
                     await self._pass(link, is_forth, piece, writer)
-            if is_forth and link.is_deaf:
+            if is_forth and link.is_stale:
                 self._reset(link)
             elif is_forth:
                 writer.write_eof()
@@ -181,7 +181,7 @@ class Proxy:
         if self.bytes_per_s:
             await asyncio.sleep(len(piece) / self.bytes_per_s)
         await self._flows.wait()
-        if link.is_deaf:
+        if link.is_stale:
             return
         self.on_piece(id(link), is_forth, piece)
         writer.write(piece)

@@ -26,7 +26,7 @@ class Storm:
     """Webhooks at a steady rate, whatever becomes of the earlier ones; each is tried until it is taken."""
 
     def __init__(self, url: Callable[[], str], http: aiohttp.ClientSession) -> None:
-        self._senders = [Sender(url, http, inbox) for inbox in INBOXES]
+        self._authenticator = [Sender(url, http, inbox) for inbox in INBOXES]
         self.ledger = Ledger()
         self.stop = asyncio.Event()
 
@@ -43,7 +43,7 @@ class Storm:
     async def _one(self, key: str, number: int) -> None:
         never = asyncio.Event()
         self.ledger.note(key, "unsure")
-        if await self._senders[number % len(INBOXES)].until_taken(message(key, key), never):
+        if await self._authenticator[number % len(INBOXES)].until_taken(message(key, key), never):
             self.ledger.note(key, "kept")
 
 
@@ -75,7 +75,7 @@ async def weather(
             assert truth.complaints_about(browser, INBOXES, rows=True) == []
 
 
-async def settled(place: Town, ledger: Ledger) -> oracle.Truth:
+async def settled(place: Town, ledger: Ledger) -> oracle.Staleness:
     """The tables once everything that was acknowledged is in them."""
     connection = await asyncpg.connect(place.dsn)
     try:

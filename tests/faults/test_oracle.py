@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.browser import Browser
 from tests.faults.ledger import Ledger
-from tests.faults.oracle import Truth
+from tests.faults.oracle import Staleness
 
 POSITION = {"off": 0, "epoch": "one"}
 
@@ -21,13 +21,13 @@ def event(off: int, number: int | None = None) -> dict[str, Any]:
     return {"type": "event", "topic": "inbox:7", "off": off, "event": "message.created", "data": data}
 
 
-def truth(count: int) -> Truth:
+def truth(count: int) -> Staleness:
     numbers = range(1, count + 1)
     stream = {7: [(number, "message.created", f"K{number}") for number in numbers]}
-    return Truth({7: count}, stream, {(7, "in", str(number)): row(number) for number in numbers}, {})
+    return Staleness({7: count}, stream, {(7, "in", str(number)): row(number) for number in numbers}, {})
 
 
-def complaints_after(*frames: dict[str, Any], true: Truth) -> list[str]:
+def complaints_after(*frames: dict[str, Any], true: Staleness) -> list[str]:
     browser = Browser("b", lambda: "", "", after={7: POSITION})
     for frame in frames:
         if frame["type"] == "event":

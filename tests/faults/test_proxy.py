@@ -9,14 +9,14 @@ import pytest
 
 from tests.faults.proxy import Proxy
 
-Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Completion = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Echo:
     """A server that says everything back; `ends` are its sides of the connections."""
 
     def __init__(self) -> None:
-        self.ends: list[Ends] = []
+        self.ends: list[Completion] = []
         self.lost = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +32,7 @@ class Echo:
 
 
 @contextlib.asynccontextmanager
-async def wired() -> AsyncIterator[tuple[Echo, Proxy, Ends]]:
+async def wired() -> AsyncIterator[tuple[Echo, Proxy, Completion]]:
     echo = Echo()
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -47,7 +47,7 @@ async def wired() -> AsyncIterator[tuple[Echo, Proxy, Ends]]:
     await server.wait_closed()
 
 
-async def said_back(ends: Ends, data: bytes) -> None:
+async def said_back(ends: Completion, data: bytes) -> None:
     reader, writer = ends
     writer.write(data)
     async with asyncio.timeout(10):

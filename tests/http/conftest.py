@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.runtime import gateway as app
-from gateway.services.sessions.monitor import Upkeep
+from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.client import WasenderClient
 from tests.http.support import Shop, opened
 from tests.running import Running, running, settings_for
@@ -19,10 +19,10 @@ from tests.running import Running, running, settings_for
 def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most sessions of these tests exist only here: a sync of the gateway's own accord would find them gone."""
 
-    async def rest(_: Upkeep) -> None:
+    async def rest(_: Monitor) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Upkeep, "run", rest)
+    monkeypatch.setattr(Monitor, "run", rest)
 
 
 @pytest_asyncio.fixture

@@ -46,7 +46,7 @@ async def shop(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Shop]:
         shop = Shop(gateway, connection, http)
         await shop.add_session(12)
         await shop.add_session(13)
-        gateway.gateway._senders.forget(
+        gateway.gateway._authenticator.forget(
             None
         )  # both are known before Postgres goes, whoever's bell came first
         await shop.take(received(key_id="before"))

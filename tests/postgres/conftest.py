@@ -9,7 +9,7 @@ import pytest_asyncio
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
-from gateway.postgres.webhooks.batches import DeliveryTable
+from gateway.postgres.webhooks.batches import WebhookTable
 from tests.postgres.writers import Bells
 
 
@@ -56,10 +56,10 @@ async def bells(database: str) -> AsyncIterator[Bells]:
 
 
 @pytest_asyncio.fixture
-async def table(database: str) -> AsyncIterator[DeliveryTable]:
+async def table(database: str) -> AsyncIterator[WebhookTable]:
     """Where webhooks of the test's database are written."""
     pool = await open_pool(database, timezone="UTC", max_size=5, pooled=False)
     try:
-        yield DeliveryTable(pool, str(uuid.uuid4()))
+        yield WebhookTable(pool, str(uuid.uuid4()))
     finally:
         await pool.close()

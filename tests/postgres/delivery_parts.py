@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.domain.message import Change, MessageReceived, MessageSent, Reading
-from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.batch import InboundWebhook
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JID = "49151@s.whatsapp.net"
 
 
-def delivery(*changes: Change, session_id: int = 12) -> Delivery:
-    return Delivery(session_id, AT, {"n": 1}, Reading("messages.upsert", changes))
+def delivery(*changes: Change, session_id: int = 12) -> InboundWebhook:
+    return InboundWebhook(session_id, AT, {"n": 1}, Reading("messages.upsert", changes))
 
 
 def received(key: str = "K", **more: Any) -> MessageReceived:

@@ -12,7 +12,7 @@ from gateway.postgres.connection.listener import Listener
 from gateway.postgres.connection.watchdog import Watchdog
 
 
-class Ears:
+class IdleListener:
     """Its log: `up`, `down`, and each bell as `message <payload>` or `session <payload>`."""
 
     def __init__(self, dsn: str, probe_s: float, watchdog: Watchdog | None = None) -> None:
@@ -24,8 +24,8 @@ class Ears:
             gateway_id=self.id,
             timezone="UTC",
             probe_s=probe_s,
-            on_message_bell=lambda payload: self._note(f"message {payload}"),
-            on_session_bell=lambda payload: self._note(f"session {payload}"),
+            on_message_notification=lambda payload: self._note(f"message {payload}"),
+            on_session_notification=lambda payload: self._note(f"session {payload}"),
             on_up=lambda: self._note("up"),
             on_down=lambda: self._note("down"),
             watchdog=watchdog,
@@ -48,9 +48,9 @@ class Ears:
 
 
 @contextlib.asynccontextmanager
-async def listening(dsn: str, *, probe_s: float = 0.05) -> AsyncIterator[Ears]:
+async def listening(dsn: str, *, probe_s: float = 0.05) -> AsyncIterator[IdleListener]:
     """A listener that is up and kept up."""
-    ears = Ears(dsn, probe_s)
+    ears = IdleListener(dsn, probe_s)
     await ears.listener.open()
     task = asyncio.create_task(ears.listener.run(), name="listener")
     try:

@@ -26,8 +26,8 @@ from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.sessions.vault import Vault
-from gateway.postgres.webhooks.batches import DeliveryTable
-from gateway.services.webhooks.batch import Delivery
+from gateway.postgres.webhooks.batches import WebhookTable
+from gateway.services.webhooks.batch import InboundWebhook
 from tests.postgres.writers import OUTGOING, insert_session
 
 NOW = datetime.now(UTC)
@@ -38,10 +38,10 @@ EARLIER, EARLIEST = NOW - timedelta(seconds=5), NOW - timedelta(seconds=10)
 class Tables:
     sessions: SessionTable
     attempts: AttemptTable
-    deliveries: DeliveryTable
+    deliveries: WebhookTable
 
     async def webhook(self, change: Change, came: datetime) -> str:
-        [outcome] = await self.deliveries.write([Delivery(12, came, {}, Reading("any", (change,)))])
+        [outcome] = await self.deliveries.write([InboundWebhook(12, came, {}, Reading("any", (change,)))])
         return outcome
 
 
@@ -54,7 +54,7 @@ async def tables(database: str, connection: asyncpg.Connection) -> AsyncIterator
         yield Tables(
             SessionTable(pool, Vault("s" * 32), clock),
             AttemptTable(pool, clock),
-            DeliveryTable(pool, str(uuid.uuid4()), clock),
+            WebhookTable(pool, str(uuid.uuid4()), clock),
         )
     finally:
         await pool.close()

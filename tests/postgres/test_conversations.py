@@ -14,7 +14,7 @@ from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.inbox import conversation_list as projection_module
 from gateway.postgres.inbox import page as page_module
-from gateway.postgres.inbox.conversation_list import ProjectionTable
+from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery
@@ -33,7 +33,7 @@ class Bench:
         self.dsn = dsn
         self.pool = pool
         self.inbox = InboxTable(pool, ZoneInfo(zone))
-        self.projection = ProjectionTable(pool)
+        self.projection = ConversationListTable(pool)
         self.oracle = Oracle(connection)
 
     async def catch_up(self) -> None:

@@ -18,8 +18,8 @@ from gateway.domain.message import (
     StatusReported,
 )
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.webhooks.batches import DeliveryTable
-from gateway.services.webhooks.batch import Delivery
+from gateway.postgres.webhooks.batches import WebhookTable
+from gateway.services.webhooks.batch import InboundWebhook
 from tests.postgres.delivery_parts import AT, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
 
@@ -30,7 +30,7 @@ async def count(connection: asyncpg.Connection, table: str = INCOMING) -> int:
 
 @pytest.mark.parametrize("turned", [False, True])
 async def test_an_edit_or_deletion_in_the_batch_of_its_message_is_not_lost(
-    table: DeliveryTable, connection: asyncpg.Connection, turned: bool
+    table: WebhookTable, connection: asyncpg.Connection, turned: bool
 ) -> None:
     batch = [
         delivery(received()),
@@ -48,7 +48,7 @@ async def test_an_edit_or_deletion_in_the_batch_of_its_message_is_not_lost(
 
 
 async def test_a_refused_batch_leaves_nothing_behind(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(f"ALTER TABLE {INCOMING} ADD CHECK (message_text <> 'refuse me')")
     with pytest.raises(RowRefused):
@@ -59,7 +59,7 @@ async def test_a_refused_batch_leaves_nothing_behind(
 
 
 async def test_a_held_row_is_said_to_be_locked_within_a_moment_and_nothing_is_stored(
-    table: DeliveryTable, connection: asyncpg.Connection, other: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:
     async with other.transaction():
         await insert_message(other, 12, message_id="B")
@@ -71,7 +71,7 @@ async def test_a_held_row_is_said_to_be_locked_within_a_moment_and_nothing_is_st
 
 
 async def test_a_batch_that_waits_for_a_row_holds_nothing_that_others_of_its_session_need(
-    table: DeliveryTable, other: asyncpg.Connection, connection: asyncpg.Connection
+    table: WebhookTable, other: asyncpg.Connection, connection: asyncpg.Connection
 ) -> None:
     await insert_session(connection, 12)
     async with other.transaction():
@@ -88,7 +88,7 @@ async def test_a_batch_that_waits_for_a_row_holds_nothing_that_others_of_its_ses
 
 
 async def test_a_foreign_lock_on_our_notes_costs_no_webhook_its_answer(
-    table: DeliveryTable, other: asyncpg.Connection, connection: asyncpg.Connection
+    table: WebhookTable, other: asyncpg.Connection, connection: asyncpg.Connection
 ) -> None:
     await insert_session(connection, 12)
     seen = "SELECT webhook_seen_at FROM gateway.session_state WHERE wasender_session_id = 12"
@@ -101,7 +101,7 @@ async def test_a_foreign_lock_on_our_notes_costs_no_webhook_its_answer(
 
 
 async def test_that_webhooks_come_is_noted_and_rings_no_bell(
-    table: DeliveryTable, connection: asyncpg.Connection, bells: Any
+    table: WebhookTable, connection: asyncpg.Connection, bells: Any
 ) -> None:
     await insert_session(connection, 12)
     await bells.heard()
@@ -113,11 +113,11 @@ async def test_that_webhooks_come_is_noted_and_rings_no_bell(
 
 
 async def test_batches_with_the_same_rows_in_opposite_order_both_commit(
-    database: str, table: DeliveryTable, connection: asyncpg.Connection
+    database: str, table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
     try:
-        other = DeliveryTable(pool, str(uuid.uuid4()))
+        other = WebhookTable(pool, str(uuid.uuid4()))
         keys = [f"K{number:03}" for number in range(60)]
         for _ in range(5):
             async with asyncio.timeout(10):
@@ -133,7 +133,7 @@ async def test_batches_with_the_same_rows_in_opposite_order_both_commit(
 
 
 async def test_browsers_see_the_messages_of_a_batch_in_the_order_in_which_they_came(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     keys = [f"K{number}" for number in (9, 10, 2, 33, 1)]
     batch = [delivery(received(key), session_id=session_id) for key in keys for session_id in (12, 13)]
@@ -150,7 +150,7 @@ async def test_browsers_see_the_messages_of_a_batch_in_the_order_in_which_they_c
 
 
 async def test_a_locked_table_and_a_held_inbox_are_told_from_a_held_row(
-    table: DeliveryTable, connection: asyncpg.Connection, other: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:
     await table.write([delivery(received("A"))])
     async with other.transaction():
@@ -169,13 +169,15 @@ async def test_a_locked_table_and_a_held_inbox_are_told_from_a_held_row(
 
 
 async def test_the_journal_says_what_became_of_each_and_by_whom(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     batch = [
         delivery(received()),
         delivery(received()),
         delivery(),
-        Delivery(12, AT, {"odd": True}, Reading("weather", known=False, reason="an event we do not know")),
+        InboundWebhook(
+            12, AT, {"odd": True}, Reading("weather", known=False, reason="an event we do not know")
+        ),
     ]
 
     assert await table.write(batch) == ["stored", "duplicate", "ignored", "unknown"]
@@ -187,14 +189,14 @@ async def test_the_journal_says_what_became_of_each_and_by_whom(
     assert len({row["gateway"] for row in rows} - {None}) == 1
 
 
-async def test_a_delivery_with_one_new_and_one_known_message_counts_as_stored(table: DeliveryTable) -> None:
+async def test_a_delivery_with_one_new_and_one_known_message_counts_as_stored(table: WebhookTable) -> None:
     await table.write([delivery(received("A"))])
 
     assert await table.write([delivery(received("A"), received("B"))]) == ["stored"]
 
 
 async def test_a_statuss_casing_is_left_when_it_says_the_same(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await insert_session(connection, 12, status="QR_READY")
     status = "SELECT status FROM whatsapp_sessions"
@@ -206,7 +208,7 @@ async def test_a_statuss_casing_is_left_when_it_says_the_same(
 
 
 async def test_states_that_come_early_wait_for_their_message_and_the_furthest_wins(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     for state in (DeliveryState.SENT, DeliveryState.READ, DeliveryState.DELIVERED):
         await table.write([delivery(DeliveryMoved("K", state, AT + timedelta(seconds=state)))])
@@ -220,7 +222,7 @@ async def test_states_that_come_early_wait_for_their_message_and_the_furthest_wi
 
 
 async def test_a_message_the_gateway_sent_itself_is_not_written_a_second_time(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
         f"INSERT INTO {OUTGOING} (client_id, wasender_session_id, chat, to_phone, status, wa_key_id, origin)"
@@ -233,7 +235,7 @@ async def test_a_message_the_gateway_sent_itself_is_not_written_a_second_time(
 
 
 async def test_the_number_behind_a_lid_is_learned_in_the_batch_that_needs_it(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     lid = "198@lid"
     await table.write(
@@ -248,7 +250,7 @@ async def test_the_number_behind_a_lid_is_learned_in_the_batch_that_needs_it(
     assert await connection.fetchval(f"SELECT chat FROM {OUTGOING}") == JID
 
 
-async def test_a_crowd_teaches_no_number(table: DeliveryTable, connection: asyncpg.Connection) -> None:
+async def test_a_crowd_teaches_no_number(table: WebhookTable, connection: asyncpg.Connection) -> None:
     await table.write([delivery(received(chat="1@g.us", from_phone="1@g.us", sender_lid="198@lid"))])
 
     assert await count(connection, "gateway.lids") == 0

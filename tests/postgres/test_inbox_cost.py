@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.inbox.conversation_list import ProjectionTable
+from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.inbox.page import PROBED_CHATS, PROBED_MESSAGES
 from gateway.services.inbox import ConversationQuery
@@ -54,7 +54,7 @@ class Counted:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self.inbox = InboxTable(pool, UTC)
-        self.projection = ProjectionTable(pool)
+        self.projection = ConversationListTable(pool)
 
     async def rows_read(self) -> int:
         await self._pool.execute("SELECT pg_stat_force_next_flush()")

@@ -9,7 +9,7 @@ from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection import listener as listeners
 from gateway.postgres.connection.listener import APPLICATION
-from tests.postgres.ears import Ears, comes_true, end_backend, listening
+from tests.postgres.ears import IdleListener, comes_true, end_backend, listening
 from tests.postgres.wire import wire_to
 from tests.postgres.writers import insert_message, insert_session
 
@@ -91,11 +91,11 @@ async def test_bells_that_stop_coming_are_noticed_though_statements_still_work(
     database: str, impatient: None
 ) -> None:
     async with wire_to(database) as wire, listening(wire.dsn) as ears:
-        wire.is_deaf = True
+        wire.is_stale = True
         await ears.hears("down")
 
         assert wire.swallowed
-        wire.is_deaf = False
+        wire.is_stale = False
         await ears.hears("up", 2)
 
 
@@ -103,8 +103,8 @@ async def test_a_host_whose_bells_never_come_back_is_refused_in_one_sentence(
     database: str, connection: asyncpg.Connection, impatient: None
 ) -> None:
     async with wire_to(database) as wire:
-        wire.is_deaf = True
-        ears = Ears(wire.dsn, 5)
+        wire.is_stale = True
+        ears = IdleListener(wire.dsn, 5)
         with pytest.raises(ConfigError, match="GATEWAY_LISTEN_URL") as refused:
             await ears.listener.open()
 
@@ -124,7 +124,7 @@ async def test_a_host_that_cannot_be_reached_is_refused_in_one_sentence(postgres
         (postgres.dsn_of("no_such_database"), "database"),
     ):
         with pytest.raises(ConfigError, match=word) as refused:
-            await Ears(dsn, 5).listener.open()
+            await IdleListener(dsn, 5).listener.open()
         assert "hidden" not in refused.value.message
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.message import MessageReceived
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.webhooks.batches import DeliveryTable
+from gateway.postgres.webhooks.batches import WebhookTable
 from tests.postgres.delivery_parts import JID, delivery, received
 from tests.postgres.writers import INCOMING, insert_message
 
@@ -22,7 +22,7 @@ async def test_a_batch_of_messages_is_one_statement(database: str) -> None:
     pool = await open_pool(database, timezone="UTC", max_size=1, pooled=False)
     asked: list[str] = []
     try:
-        deliveries = DeliveryTable(pool, None)
+        deliveries = WebhookTable(pool, None)
         await deliveries.write([delivery()])  # notes that webhooks come, which it does once a minute
         async with pool.acquire() as connection:
             connection.add_query_logger(lambda record: asked.append(record.query))
@@ -40,7 +40,7 @@ async def test_a_batch_of_messages_is_one_statement(database: str) -> None:
 
 
 async def test_a_message_that_another_session_holds_is_kept_beside_it_once(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await insert_message(connection, 13, message_id="K")
     batch = [delivery(received()), delivery(received("other")), delivery(received())]
@@ -54,7 +54,7 @@ async def test_a_message_that_another_session_holds_is_kept_beside_it_once(
 
 
 async def test_a_number_told_later_in_the_batch_counts_for_what_came_before(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     told = received("B", sender_lid=LID)
 
@@ -65,7 +65,7 @@ async def test_a_number_told_later_in_the_batch_counts_for_what_came_before(
 
 
 async def test_a_lid_that_has_moved_to_another_number_is_learned_anew(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await table.write([delivery(received("A", sender_lid=LID))])
     await table.write([delivery(received("B", sender_lid=LID, from_phone="49152"))])
@@ -76,7 +76,7 @@ async def test_a_lid_that_has_moved_to_another_number_is_learned_anew(
 
 @pytest.mark.parametrize("size", [1, 2])
 async def test_a_trigger_of_the_shop_finds_its_own_tables(
-    table: DeliveryTable,
+    table: WebhookTable,
     connection: asyncpg.Connection,
     size: int,
 ) -> None:
@@ -94,7 +94,7 @@ async def test_a_trigger_of_the_shop_finds_its_own_tables(
 
 
 async def test_a_row_that_a_trigger_of_the_shop_swallows_is_a_duplicate_like_before(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(f"""
         CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS
@@ -108,7 +108,7 @@ async def test_a_row_that_a_trigger_of_the_shop_swallows_is_a_duplicate_like_bef
 
 
 async def test_what_has_been_collected_is_found_by_index_also_after_a_vacuum(
-    table: DeliveryTable, connection: asyncpg.Connection
+    table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     collecting = ("staged", "marked", "touched")
     for name in collecting:

@@ -66,12 +66,12 @@ async def test_news_are_counters_and_events_of_one_moment(
 ) -> None:
     for inbox in (12, 7, 5):
         await insert_many(connection, inbox, 4)
-    extents, news = await store.read_news({12: 2, 7: None, 5: 4, 99: 0}, 100, 10**6)
+    extents, news = await store.read_unread({12: 2, 7: None, 5: 4, 99: 0}, 100, 10**6)
 
     assert extents == await store.extents([12, 7, 5])
     assert [(event.inbox, event.off) for event in news] == [(12, 3), (12, 4)]
     assert news == await store.read_after({12: 2}, 100)
-    assert await store.read_news({}, 100, 1) == ({}, [])
+    assert await store.read_unread({}, 100, 1) == ({}, [])
 
 
 async def test_news_limited_by_size_or_number_begin_right_after_the_offset(
@@ -84,11 +84,11 @@ async def test_news_limited_by_size_or_number_begin_right_after_the_offset(
     def offs(news: list[Event]) -> list[tuple[int, int]]:
         return [(event.inbox, event.off) for event in news]
 
-    assert offs((await store.read_news({12: 1, 7: 0}, 2, 10**6))[1]) == [(7, 1), (7, 2), (12, 2), (12, 3)]
-    assert offs((await store.read_news({12: 1, 7: 0}, 100, 50_000))[1]) == [
+    assert offs((await store.read_unread({12: 1, 7: 0}, 2, 10**6))[1]) == [(7, 1), (7, 2), (12, 2), (12, 3)]
+    assert offs((await store.read_unread({12: 1, 7: 0}, 100, 50_000))[1]) == [
         (7, 1), (7, 2), (7, 3), (12, 2), (12, 3), (12, 4),
     ]  # fmt: skip
-    assert offs((await store.read_news({12: 5}, 100, 1))[1]) == [(12, 6)]
+    assert offs((await store.read_unread({12: 5}, 100, 1))[1]) == [(12, 6)]
 
 
 async def test_prune_forgets_old_events_and_tells_by_the_floor(

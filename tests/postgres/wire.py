@@ -10,7 +10,7 @@ NOTIFICATION = ord("A")
 
 
 class Wire:
-    """`dsn` leads through it. `is_deaf`: bells are swallowed. `is_silent`: nothing comes through any more."""
+    """`dsn` leads through it. `is_stale`: bells are swallowed. `is_silent`: nothing comes through any more."""
 
     def __init__(self, dsn: str) -> None:
         parts = urlsplit(dsn)
@@ -18,7 +18,7 @@ class Wire:
         self._target = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
         self._user, self._database = parts.username, parts.path
         self.dsn = ""
-        self.is_deaf = False
+        self.is_stale = False
         self.is_silent = False
         self.swallowed = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,7 +65,7 @@ class Wire:
             body = await reader.readexactly(int.from_bytes(head[1:], "big") - 4)
             if self.is_silent:
                 continue
-            if head[0] == NOTIFICATION and self.is_deaf:
+            if head[0] == NOTIFICATION and self.is_stale:
                 self.swallowed += 1
                 continue
             writer.write(head + body)

@@ -13,7 +13,7 @@ _NOTIFICATION = b"A"
 
 
 @contextlib.asynccontextmanager
-async def forwarding(socket: Path, *, is_deaf: bool) -> AsyncIterator[int]:
+async def forwarding(socket: Path, *, is_stale: bool) -> AsyncIterator[int]:
     """A TCP port on loopback in front of a Unix socket of Postgres; addresses need `sslmode=disable`."""
     at_work: set[asyncio.Task[None]] = set()
 
@@ -26,7 +26,7 @@ async def forwarding(socket: Path, *, is_deaf: bool) -> AsyncIterator[int]:
             back, upstream = await asyncio.open_unix_connection(str(socket))
             async with asyncio.TaskGroup() as both:
                 both.create_task(_copy(reader, upstream), name="to-postgres")
-                both.create_task(_copy_messages(back, writer, is_deaf), name="from-postgres")
+                both.create_task(_copy_messages(back, writer, is_stale), name="from-postgres")
         except* (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -53,10 +53,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.write_eof()
 
 
-async def _copy_messages(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_deaf: bool) -> None:
+async def _copy_messages(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_stale: bool) -> None:
     while True:
         head = await reader.readexactly(5)
         body = await reader.readexactly(int.from_bytes(head[1:]) - 4)
-        if not (is_deaf and head[:1] == _NOTIFICATION):
+        if not (is_stale and head[:1] == _NOTIFICATION):
             writer.write(head + body)
             await writer.drain()

@@ -106,7 +106,7 @@ async def test_a_host_whose_bells_never_come_back_is_refused(
     terminal: Terminal, database: str, socket_of: Path
 ) -> None:
     name = urlsplit(database).path[1:]
-    async with forwarding(socket_of, is_deaf=True) as port:
+    async with forwarding(socket_of, is_stale=True) as port:
         said = await refused(terminal, f"postgresql://gateway@127.0.0.1:{port}/{name}?sslmode=disable")
 
     assert "NOTIFY does not come back" in said
@@ -117,7 +117,7 @@ async def test_a_deaf_host_is_fine_when_bells_are_heard_elsewhere(
     terminal: Terminal, database: str, socket_of: Path
 ) -> None:
     name = urlsplit(database).path[1:]
-    async with forwarding(socket_of, is_deaf=True) as port:
+    async with forwarding(socket_of, is_stale=True) as port:
         env = {
             "DATABASE_URL": f"postgresql://gateway@127.0.0.1:{port}/{name}?sslmode=disable",
             "GATEWAY_LISTEN_URL": database,
@@ -144,7 +144,7 @@ async def test_the_same_host_without_deafness_serves(
     terminal: Terminal, database: str, socket_of: Path
 ) -> None:
     name = urlsplit(database).path[1:]
-    async with forwarding(socket_of, is_deaf=False) as port:
+    async with forwarding(socket_of, is_stale=False) as port:
         dsn = f"postgresql://gateway@127.0.0.1:{port}/{name}?sslmode=disable"
         env = {"DATABASE_URL": dsn, "GATEWAY_SECRET": SECRET}
         async with terminal.start("serve", "--port", "0", env=env) as serve:

@@ -12,7 +12,7 @@ import pytest_asyncio
 import tests.running
 from gateway.postgres.connection.pool import connect_direct
 from gateway.runtime import listen_socket as ports
-from gateway.services.sessions.monitor import Upkeep
+from gateway.services.sessions.monitor import Monitor
 from tests.running import Running, running, settings_for
 
 
@@ -49,7 +49,7 @@ async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
 def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions that stand in the tables alone would be found missing upstream, and become gone."""
 
-    async def idle(self: Upkeep) -> None:
+    async def idle(self: Monitor) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Upkeep, "run", idle)
+    monkeypatch.setattr(Monitor, "run", idle)

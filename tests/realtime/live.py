@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from gateway.realtime.connections import Roster
+from gateway.realtime.connections import Connections
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
 from tests.frames import check_frame
@@ -60,11 +60,11 @@ def offs_of(frames: list[dict[str, Any]]) -> list[int]:
 
 
 def realtime_of(gateway: Running) -> Realtime:
-    return gateway.gateway._sockets.ours
+    return gateway.gateway._websockets.ours
 
 
-def roster_of(gateway: Running) -> Roster:
-    return gateway.gateway._roster
+def roster_of(gateway: Running) -> Connections:
+    return gateway.gateway._connections
 
 
 async def heard(gateway: Running, inbox: int, off: int) -> None:

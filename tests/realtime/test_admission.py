@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from gateway.domain.access import Principal, Role
 from gateway.http.auth import COOKIE
 from gateway.realtime.native import authentication as admission
-from gateway.realtime.transport.socket_transport import AsgiOutlet
-from gateway.realtime.transport.uvicorn_protocol import TransportOutlet
+from gateway.realtime.transport.socket_transport import AsgiTransport
+from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
 from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until
 from tests.running import Running, Socket, running, settings_for
 
@@ -33,9 +33,9 @@ def expired(gateway: Running) -> str:
 
 async def test_the_two_ways_of_writing_are_the_ones_that_are_tested(live: Running, way: str) -> None:
     async with live.socket():
-        outlet = connection_of(live).outlet
+        outlet = connection_of(live).transport
 
-        assert isinstance(outlet, TransportOutlet if way == "ready frames" else AsgiOutlet)
+        assert isinstance(outlet, ReadyFrameTransport if way == "ready frames" else AsgiTransport)
 
 
 async def test_a_bearer_token_is_welcomed(live: Running) -> None:

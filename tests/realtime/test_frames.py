@@ -192,7 +192,7 @@ async def test_a_wider_login_widens_the_inbox_of_all(live: Running, writer: asyn
 
 async def test_a_client_that_asks_on_and_on_and_never_reads_is_listened_to_no_more(live: Running) -> None:
     async with sluggish(live) as client:
-        outlet = connection_of(live, client.name).outlet
+        outlet = connection_of(live, client.name).transport
         questions = asyncio.create_task(client.ask(100_000), name="questions")
         await until(lambda: outlet.buffered() > 48 * KIB, "the answers pile up")
         refusals = 0
@@ -210,7 +210,7 @@ async def test_a_client_that_asks_on_and_on_and_never_reads_is_listened_to_no_mo
 
 async def test_whoever_reads_again_is_listened_to_again(live: Running) -> None:
     async with sluggish(live) as client:
-        outlet = connection_of(live, client.name).outlet
+        outlet = connection_of(live, client.name).transport
         questions = asyncio.create_task(client.ask(5_000), name="questions")
         await until(lambda: outlet.buffered() > 48 * KIB, "the answers pile up")
         await client.next("pong", lambda frame: int(frame["ref"]) == 4999)

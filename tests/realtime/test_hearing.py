@@ -116,7 +116,7 @@ async def test_tables_that_cannot_be_read_are_told_though_bells_are_heard(
 async def test_events_do_not_wait_until_others_give_a_connection_back(
     live: Running, writer: asyncpg.Connection
 ) -> None:
-    pool = live.gateway._stores.pool
+    pool = live.gateway._repositories.pool
     async with live.socket() as socket, contextlib.AsyncExitStack() as stack:
         await socket.subscribe("inbox:12")
         for _ in range(pool.get_max_size()):

@@ -28,14 +28,14 @@ async def test_a_heartbeat_names_the_inboxes_that_moved_since_the_last_one(
         for inbox in (7, 8):
             await socket.subscribe(f"inbox:{inbox}", after={"off": 0, "epoch": "none"})
         connection = connection_of(live)
-        connection.beat()
+        connection.heartbeat()
         assert (await socket.next("heartbeat"))["tops"] == {}
 
         await insert_message(writer, 7)
         await socket.event("message.created")
-        connection.beat()
+        connection.heartbeat()
         assert (await socket.next("heartbeat"))["tops"] == {"inbox:7": 2}
-        connection.beat()
+        connection.heartbeat()
         assert (await socket.next("heartbeat"))["tops"] == {}
 
 
@@ -49,9 +49,9 @@ async def test_a_heartbeat_never_claims_more_than_has_been_sent(
             await insert_message(writer, 12, message_text="x" * 8192)
             if off % 10 == 0:
                 await slow.read(16384)
-                connection.beat()
+                connection.heartbeat()
         await slow.next("event", lambda frame: frame["off"] == 100)
-        connection.beat()
+        connection.heartbeat()
         await slow.next("heartbeat", lambda frame: frame["tops"].get("inbox:12") == 100)
 
         have = 0
@@ -64,7 +64,7 @@ async def test_a_heartbeat_never_claims_more_than_has_been_sent(
 
 async def test_whoever_is_not_heard_for_90_seconds_is_told_to_come_back(gateway: Running) -> None:
     async with gateway.socket() as socket:
-        outlet = connection_of(gateway).outlet
+        outlet = connection_of(gateway).transport
         outlet.heard_at = asyncio.get_running_loop().time() - 89  # type: ignore[misc]
         roster_of(gateway).tick()
         assert not [frame for frame in await pong(socket) if frame["type"] == "drain"]
@@ -78,9 +78,9 @@ async def test_a_websocket_pong_is_a_sign_of_life(gateway: Running) -> None:
     async with gateway.socket() as socket:
         connection = connection_of(gateway)
         long_ago = asyncio.get_running_loop().time() - 91
-        connection.outlet.heard_at = long_ago  # type: ignore[misc]
-        connection.beat()  # with a WebSocket ping, which the client answers by itself
-        await until(lambda: connection.outlet.heard_at > long_ago, "the pong is heard")
+        connection.transport.heard_at = long_ago  # type: ignore[misc]
+        connection.heartbeat()  # with a WebSocket ping, which the client answers by itself
+        await until(lambda: connection.transport.heard_at > long_ago, "the pong is heard")
         roster_of(gateway).tick()
 
         await pong(socket)

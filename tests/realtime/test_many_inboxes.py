@@ -25,7 +25,7 @@ async def make_inboxes(gateway: Running, writer: asyncpg.Connection, count: int 
         FIRST,
         count,
     )
-    await gateway.gateway._feed.look()
+    await gateway.gateway._feed.catch_up()
 
 
 async def whole(socket: Socket) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ async def test_whoever_does_not_read_is_not_sent_all_frames_at_once(
     await make_inboxes(live, writer)
     async with sluggish(live) as slow, live.socket() as quick:
         await slow.send(type="subscribe", ref="all", topic="inbox:*")
-        outlet = connection_of(live, slow.name).outlet
+        outlet = connection_of(live, slow.name).transport
         await until(lambda: outlet.buffered() > 64 * KIB, "the first frames are on their way")
         await quick.send(type="subscribe", ref="all", topic="inbox:*")
         assert len(await whole(quick)) == 6
@@ -104,7 +104,7 @@ async def test_a_heartbeat_names_so_many_as_fit_and_the_others_with_the_next(
         connection._told = {inbox: off - 1 for inbox, off in connection._told.items()}  # as if all had moved
         named: set[str] = set()
         for _ in range(6):
-            connection.beat()
+            connection.heartbeat()
             beat = await socket.next("heartbeat")
             assert len(orjson.dumps(beat)) <= MAX_FRAME_BYTES
             assert not named & set(beat["tops"])

@@ -69,7 +69,7 @@ async def test_whoever_was_cut_off_is_served_from_memory(
 
 
 async def bottom(gateway: Running) -> dict[str, Any]:
-    position = gateway.gateway._sockets.ours._hub.position(0)
+    position = gateway.gateway._websockets.ours._hub.position(0)
     assert position is not None
     return {"off": position.off, "epoch": position.epoch}
 

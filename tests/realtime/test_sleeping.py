@@ -18,7 +18,7 @@ from gateway.services.live import feed
 from gateway.services.live import idle as slumber
 from gateway.services.live import session_states as states
 from gateway.services.sessions import monitor as upkeep
-from gateway.services.sessions.monitor import Upkeep
+from gateway.services.sessions.monitor import Monitor
 from tests.http.support import HOOK, key_of, received, secret_of
 from tests.postgres.ears import comes_true
 from tests.postgres.writers import insert_message, insert_session
@@ -26,7 +26,7 @@ from tests.realtime.live import offs_of, until
 from tests.realtime.states import made
 from tests.running import Running, running, settings_for
 
-run_upkeep = Upkeep.run
+run_upkeep = Monitor.run
 
 
 @pytest.fixture
@@ -49,21 +49,21 @@ async def drowsy(
     database: str, tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
     """A gateway that falls asleep at once, and whose clocks all go fast."""
-    monkeypatch.setattr(Upkeep, "run", run_upkeep)
+    monkeypatch.setattr(Monitor, "run", run_upkeep)
     monkeypatch.setattr(slumber, "IDLE_S", 0.2)
     monkeypatch.setattr(feed.Feed.__init__, "__kwdefaults__", {"tick_s": 0.02, "awake": None})
     monkeypatch.setattr(states, "TICK_S", 0.02)
-    monkeypatch.setattr(linking, "LOOK_S", 0.02)
+    monkeypatch.setattr(linking, "CHECK_S", 0.02)
     monkeypatch.setattr(upkeep, "ROUND_S", 0.02)
     monkeypatch.setattr(retention, "PASS_EVERY_S", 0.02)
-    monkeypatch.setattr(listeners, "BEAT_S", 0.02)
+    monkeypatch.setattr(listeners, "HEARTBEAT_S", 0.02)
     async with running(settings_for(database, tmp_path, probe_s=0)) as started:
         yield started
 
 
 async def asleep(gateway: Running, connection: asyncpg.Connection) -> None:
     """Returns once the gateway has let go of its listening connection."""
-    awake = gateway.gateway._slumber._awake
+    awake = gateway.gateway._idle._awake
     await until(lambda: not awake.is_set(), "it sleeps")
     sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()"
 

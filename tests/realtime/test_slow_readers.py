@@ -26,7 +26,7 @@ async def test_whoever_reads_nothing_is_bounded_delays_nobody_and_gets_everythin
         for off in range(1, 301):  # 2.4 MB, more than the tail in memory holds
             await insert_message(writer, 12, message_text=TEXT)
             assert (await quick.event("message.created"))["off"] == off
-            most = max(most, connection.outlet.buffered())
+            most = max(most, connection.transport.buffered())
 
         assert connection._cursors[12].standing is Standing.CATCHING_UP
         assert most < 64 * KIB + 64 * KIB + 256 * KIB
@@ -80,7 +80,7 @@ async def test_a_replay_goes_as_fast_as_the_client_reads(live: Running, writer: 
     async with sluggish(live) as slow:
         after = {"off": 0, "epoch": epoch}
         await slow.send(type="subscribe", ref="1", topic="inbox:12", after=after)
-        outlet = connection_of(live, slow.name).outlet
+        outlet = connection_of(live, slow.name).transport
         await until(lambda: outlet.buffered() > 48 * KIB, "the replay has begun")
         most = 0
         while not any(frame["type"] == "subscribed" for frame in slow.frames):
@@ -107,7 +107,7 @@ async def test_of_states_only_the_newest_waits_for_a_slow_reader(
         for _ in range(3):
             await insert_message(writer, 12, message_text="x" * 200 * KIB)
             await quick.event("message.created")
-        assert connection_of(live, slow.name).outlet.buffered() > 128 * KIB
+        assert connection_of(live, slow.name).transport.buffered() > 128 * KIB
         for number in range(50):
             await writer.execute("UPDATE whatsapp_sessions SET name = $1", f"name {number}")
             await quick.state("session.updated")
@@ -124,7 +124,7 @@ async def test_a_slow_reader_learns_in_the_end_that_all_is_fresh(
         await slow.subscribe("inbox:12")
         realtime_of(live).tell_stale("2026-11-23T10:00:00Z")
         await slow.next("stale")
-        outlet = connection_of(live, slow.name).outlet
+        outlet = connection_of(live, slow.name).transport
         for _ in range(60):
             await insert_message(writer, 12, message_text=TEXT)
         await until(lambda: outlet.buffered() > 64 * KIB, "it reads nothing")

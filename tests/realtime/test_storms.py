@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from gateway.realtime.transport.framing import Burst
-from gateway.realtime.transport.socket_transport import AsgiOutlet, Outlet
-from gateway.realtime.transport.uvicorn_protocol import TransportOutlet
+from gateway.realtime.transport.socket_transport import AsgiTransport, SocketTransport
+from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
 from tests.realtime.live import connection_of, heard, offs_of, sluggish
 from tests.running import Running
 
@@ -17,14 +17,14 @@ KIB = 1024
 BOUND = 256 * KIB
 
 
-Peaks = dict[Outlet, list[int]]
+Peaks = dict[SocketTransport, list[int]]
 
 
 @pytest.fixture
 def peaks(monkeypatch: pytest.MonkeyPatch) -> Peaks:
     """What each outlet has buffered after each write, as it goes. Made before the connections, which keep the ways."""
     written: Peaks = defaultdict(list)
-    for kind in (TransportOutlet, AsgiOutlet):
+    for kind in (ReadyFrameTransport, AsgiTransport):
         for way in ("write", "offer"):
             monkeypatch.setattr(kind, way, noting(getattr(kind, way), written))
     return written
@@ -56,7 +56,7 @@ async def test_one_transaction_of_many_rows(
 ) -> None:
     async with sluggish(live) as deaf:
         await deaf.subscribe("inbox:12")
-        written = peaks[connection_of(live, deaf.name).outlet]
+        written = peaks[connection_of(live, deaf.name).transport]
         for number in range(3):
             await storm(writer, f"S{number}-", rows, size)
         await heard(live, 12, 3 * rows)
@@ -73,7 +73,7 @@ async def test_a_long_replay_begun_and_never_read(
     await storm(writer, "S", 4000, 300)
     await heard(live, 12, 4000)
     async with sluggish(live) as deaf:
-        written = peaks[connection_of(live, deaf.name).outlet]
+        written = peaks[connection_of(live, deaf.name).transport]
         await deaf.send(type="subscribe", ref="1", topic="inbox:12", after={"off": 0, "epoch": epoch})
         await deaf.next("event", lambda frame: frame["off"] == 1)
         await storm(writer, "T", 500, 300)

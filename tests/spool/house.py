@@ -16,7 +16,7 @@ from gateway.domain.message import (
     Reading,
     StatusReported,
 )
-from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.batch import InboundWebhook, Outcome
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.replay import Replay
 from gateway.spool.disk import DiskSpool
@@ -53,7 +53,7 @@ class Store:
         self.locked_table = False
         self.journal_fault: Exception | None = None
 
-    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
+    async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         called = [item.reading.event for item in batch]
         if self.away:
             raise self.away
@@ -71,7 +71,7 @@ class Store:
         self.times |= {item.received_at for item in batch}
         return ["stored"] * len(batch)
 
-    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
+    async def journal_failure(self, delivery: InboundWebhook, reason: str) -> None:
         if self.journal_fault:
             raise self.journal_fault
         self.failed.append(delivery.reading.event)

@@ -5,19 +5,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.domain.message import Reading
-from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.batch import InboundWebhook
 from gateway.spool.disk import DiskSpool
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ALL = frozenset({"*"})
 
 
-def delivery(name: str, session_id: int = 12, **body: Any) -> Delivery:
-    return Delivery(session_id, AT, {"event": name, **body}, Reading(name))
+def delivery(name: str, session_id: int = 12, **body: Any) -> InboundWebhook:
+    return InboundWebhook(session_id, AT, {"event": name, **body}, Reading(name))
 
 
-async def keep(spool: DiskSpool, *names: str, session_id: int = 12, lanes: frozenset[str] = ALL) -> None:
-    await spool.append([(delivery(name, session_id), lanes) for name in names])
+async def keep(
+    spool: DiskSpool, *names: str, session_id: int = 12, ordering_keys: frozenset[str] = ALL
+) -> None:
+    await spool.append([(delivery(name, session_id), ordering_keys) for name in names])
 
 
 async def names(spool: DiskSpool) -> list[str]:

@@ -13,7 +13,7 @@ from gateway.domain.errors import ConfigError, Unavailable
 from gateway.services.webhooks.spooled import Spooled
 from gateway.spool import disk
 from gateway.spool.disk import DiskSpool
-from gateway.spool.file import Refused, SpoolFile
+from gateway.spool.file import SpoolFile, WriteRefused
 from tests.spool.conftest import Opener
 from tests.spool.support import ALL, AT, delivery, keep, name_of, names, numbered, remove_all
 
@@ -58,7 +58,7 @@ async def test_what_comes_during_a_write_shares_the_next_one(
 
 async def test_what_is_gone_from_it_holds_nothing_any_more(open_spool: Opener) -> None:
     spool = await open_spool()
-    await keep(spool, "gone", "waits", lanes=frozenset({"=K"}))
+    await keep(spool, "gone", "waits", ordering_keys=frozenset({"=K"}))
     gone, _ = await spool.page(0)
     await spool.remove([gone.id])
     await spool.hold([(gone.id, gone.session_id, {"*messages"})])
@@ -82,7 +82,7 @@ async def test_a_disk_that_hangs_is_not_handed_more_than_it_may_owe(
     kept = [asyncio.ensure_future(keep(spool, f"{number}")) for number in range(50)]
     for _ in range(100):
         await asyncio.sleep(0)
-    refused = [task for task in kept if task.done() and isinstance(task.exception(), Refused)]
+    refused = [task for task in kept if task.done() and isinstance(task.exception(), WriteRefused)]
     assert 40 <= len(refused) < 50
     assert spool.complaint() is not None
     answers.set()
@@ -118,11 +118,11 @@ async def test_every_process_sees_what_another_holds_and_appends_behind_it(open_
 
 async def test_a_webhook_in_very_many_lanes_is_kept_and_found(open_spool: Opener) -> None:
     spool = await open_spool()
-    lanes = frozenset(f"=K{number}" for number in range(3000))
-    await keep(spool, "a", lanes=lanes)
+    ordering_keys = frozenset(f"=K{number}" for number in range(3000))
+    await keep(spool, "a", ordering_keys=ordering_keys)
 
     assert spool.held(12, {"*", "=K2999"}) == {"=K2999"}
-    assert spool.held(12, lanes) == lanes
+    assert spool.held(12, ordering_keys) == ordering_keys
 
 
 async def test_what_is_told_to_hold_less_holds_less(open_spool: Opener) -> None:

@@ -12,8 +12,8 @@ from tests.spool.support import ALL, delivery, keep, names, numbered
 
 async def test_a_row_that_is_held_keeps_back_what_is_about_it_and_nothing_else(house: House) -> None:
     house.store.locked = {"received K"}
-    lanes = frozenset({"=K"})
-    await keep(house.spool, "received K", "about K", lanes=lanes)
+    ordering_keys = frozenset({"=K"})
+    await keep(house.spool, "received K", "about K", ordering_keys=ordering_keys)
     await keep(house.spool, *numbered("received ", range(200)))
     await keep(house.spool, "received K", session_id=13)
 

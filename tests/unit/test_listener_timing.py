@@ -76,7 +76,7 @@ async def listening(
     downs: list[float] = []
     listener = Listener(
         "dsn", gateway_id="g", timezone="UTC", probe_s=probe_s,
-        on_message_bell=lambda _: None, on_session_bell=lambda _: None,
+        on_message_notification=lambda _: None, on_session_notification=lambda _: None,
         on_up=lambda: None, on_down=lambda: downs.append(now()),
     )  # fmt: skip
     await listener.open()

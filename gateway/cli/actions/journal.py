@@ -11,8 +11,8 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.session import Actor, iso_utc
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.migrations.runner import migrate
-from gateway.postgres.sessions.audit_log import TrailTable
-from gateway.postgres.webhooks.batches import DeliveryTable
+from gateway.postgres.sessions.audit_log import AuditLogTable
+from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime import database as ground
 from gateway.services.webhooks.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
@@ -80,7 +80,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Journal]:
         await migrate(settings.listen_url or dsn, report=lambda line: None)
         pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
         stack.push_async_callback(ground.close_pool, pool)
-        yield Journal(JournalTable(pool, DeliveryTable(pool, None)), webhook.read, TrailTable(pool).log)
+        yield Journal(JournalTable(pool, WebhookTable(pool, None)), webhook.read, AuditLogTable(pool).log)
 
 
 def _whoever_is_here() -> Actor:

@@ -7,7 +7,7 @@ from rich.progress import Progress
 from gateway.cli.actions.database import open_tables
 from gateway.cli.console import err, out
 from gateway.domain.errors import ConfigError
-from gateway.postgres.sessions.audit_log import TrailTable
+from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.auth.account_token import AccountToken
@@ -27,7 +27,7 @@ async def sync(settings: Settings) -> None:
         token = AccountToken(settings.wasender_token, CredentialTable(pool, vault))
         upstream = await stack.enter_async_context(WasenderClient(settings.wasender_base_url, token))
         reconciler = Reconciler(
-            upstream.with_patience(BACKGROUND), SessionTable(pool, vault), log=TrailTable(pool).log
+            upstream.with_retry_policy(BACKGROUND), SessionTable(pool, vault), log=AuditLogTable(pool).log
         )
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             line = bar.add_task("Sessions", total=None)

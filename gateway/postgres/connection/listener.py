@@ -35,7 +35,7 @@ PROBE_S = 5.0
 STATEMENT_S = 5.0
 """Deadline of any statement here; a blocked one would make us deaf."""
 
-BEAT_S = 3.0
+HEARTBEAT_S = 3.0
 """Longest between two beats, however rare the probes are: peers count the seconds."""
 
 FROZEN_AFTER_S = 8.0
@@ -62,9 +62,9 @@ class Listener:
         gateway_id: str,
         timezone: str,
         probe_s: float,
-        on_message_bell: Callable[[str], None],
-        on_session_bell: Callable[[str], None],
-        on_key_bell: Callable[[str], None] = lambda payload: None,
+        on_message_notification: Callable[[str], None],
+        on_session_notification: Callable[[str], None],
+        on_key_notification: Callable[[str], None] = lambda payload: None,
         on_up: Callable[[], None],
         on_down: Callable[[], None],
         awake: asyncio.Event | None = None,
@@ -75,9 +75,9 @@ class Listener:
         self._timezone = timezone
         # 0 lets the database sleep while nobody needs it; somebody who does must not be deaf.
         self._probe_s = probe_s or PROBE_S
-        self._on_message_bell = on_message_bell
-        self._on_session_bell = on_session_bell
-        self._on_key_bell = on_key_bell
+        self._on_message_notification = on_message_notification
+        self._on_session_notification = on_session_notification
+        self._on_key_notification = on_key_notification
         self._on_up = on_up
         self._on_down = on_down
         self._probe_channel = f"gateway_probe_{gateway_id.replace('-', '')}"
@@ -173,13 +173,13 @@ class Listener:
             async with asyncio.timeout(STATEMENT_S):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
                 # dropped by the driver; that is why everybody looks once after `on_up`.
-                await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_bell))
-                await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_bell))
-                await connection.add_listener(KEYS_CHANNEL, self._heard(self._on_key_bell))
+                await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_notification))
+                await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_notification))
+                await connection.add_listener(KEYS_CHANNEL, self._heard(self._on_key_notification))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
-                await connection.execute(sql.BEAT, self._gateway_id, socket.gethostname())
+                await connection.execute(sql.HEARTBEAT, self._gateway_id, socket.gethostname())
         except BaseException:
             connection.terminate()
             raise
@@ -196,7 +196,7 @@ class Listener:
         failures = 0
         while not self._lost.is_set():
             try:
-                async with asyncio.timeout(min(self._probe_s, BEAT_S)):
+                async with asyncio.timeout(min(self._probe_s, HEARTBEAT_S)):
                     await self._lost.wait()
                 return
             except TimeoutError:
@@ -205,7 +205,7 @@ class Listener:
             if _now() - self.heard_at > self._probe_s / 2:
                 await self._probe()
                 self.heard_at = _now()
-            await self.statement(sql.BEAT, self._gateway_id, socket.gethostname())
+            await self.statement(sql.HEARTBEAT, self._gateway_id, socket.gethostname())
             self._failures = (
                 0  # not sooner: one that is cut again and again should come back ever more slowly
             )
@@ -270,14 +270,14 @@ class Listener:
 
     async def acquire(self, session_id: int) -> bool:
         """The right to run the poller of a session, in the whole cluster; False if another gateway has it."""
-        await self._rouse()
+        await self._wake_up()
         with mapped_errors():
             try:
                 return bool(await self.statement(sql.ACQUIRE, sql.LEASE_SPACE + session_id))
             except TimeoutError:
                 return False
 
-    async def _rouse(self) -> None:
+    async def _wake_up(self) -> None:
         if not self._awake.is_set():
             self.wake()
             with contextlib.suppress(TimeoutError):

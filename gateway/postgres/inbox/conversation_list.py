@@ -148,7 +148,7 @@ class Key(NamedTuple):
     chat: str
 
 
-class ProjectionTable:
+class ConversationListTable:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 

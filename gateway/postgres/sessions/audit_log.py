@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.services.sessions.audit_log import TrailNote, TrailRow
+from gateway.services.sessions.audit_log import AuditNote, AuditRow
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -31,29 +31,29 @@ SELECT id, $2, $3, $4, now(), 'gateway' FROM public.whatsapp_sessions WHERE wase
 """
 
 
-async def write_row(connection: Connection | Pool, session_id: int, note: TrailNote) -> None:
+async def write_row(connection: Connection | Pool, session_id: int, note: AuditNote) -> None:
     """One row, also as part of a transaction; nothing when the session is not known here."""
     await connection.execute(_WRITE, session_id, note.event, note.sentence, note.metadata)
 
 
-class TrailTable:
+class AuditLogTable:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def log(self, session_id: int, event_type: str, message: str, metadata: dict[str, Any]) -> None:
         """One row; nothing when the session is not known here."""
         with mapped_errors():
-            await write_row(self._pool, session_id, TrailNote(event_type, message, metadata))
+            await write_row(self._pool, session_id, AuditNote(event_type, message, metadata))
 
     async def read(
         self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None
-    ) -> list[TrailRow]:
+    ) -> list[AuditRow]:
         """Newest first; `before` is time and id of the last row already seen."""
         at, number = before or (None, None)
         with mapped_errors():
             rows = await self._pool.fetch(_READ, session_id, event_type, at, number, limit)
         return [
-            TrailRow(
+            AuditRow(
                 row["id"], row["event_type"], row["message"], row["metadata"], row["created_at"], "gateway"
             )
             for row in rows

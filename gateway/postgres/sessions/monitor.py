@@ -51,7 +51,7 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value
 """
 
 
-class UpkeepTable:
+class MonitorTable:
     def __init__(self, pool: Pool, sessions: SessionTable) -> None:
         self._pool = pool
         self._sessions = sessions

@@ -28,7 +28,7 @@ from gateway.postgres.sessions.rows import SELECT_SESSION, SESSION, session_of
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.sessions.vault import Vault
 from gateway.services.live.session_states import StateRow
-from gateway.services.sessions.audit_log import TrailNote
+from gateway.services.sessions.audit_log import AuditNote
 from gateway.services.sessions.cache import SessionPage, SessionQuery
 
 Pool = asyncpg.Pool
@@ -232,7 +232,7 @@ class SessionTable:
         status: str,
         source: StatusSource,
         as_of: float,
-        note: TrailNote | None = None,
+        note: AuditNote | None = None,
     ) -> Heard:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():

@@ -27,7 +27,7 @@ from gateway.postgres.webhooks.writes import (
     outcome_of_nothing,
     received_columns,
 )
-from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Pool = asyncpg.Pool
 
@@ -47,7 +47,7 @@ _NOT_LEFT_OPEN = "SET LOCAL idle_in_transaction_session_timeout = '3s'"
 _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 
 
-class DeliveryTable:
+class WebhookTable:
     """`services.ingest.DeliveryStore` in Postgres."""
 
     def __init__(self, pool: Pool, gateway_id: str | None, clock: DatabaseClock | None = None) -> None:
@@ -57,8 +57,8 @@ class DeliveryTable:
         self._seen_at: dict[int, float] = {}
         """When we last noted that a session's webhooks come, by our own clock."""
 
-    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
-        with mapped_delivery_errors():
+    async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
+        with mapped_write_errors():
             async with self._pool.acquire() as connection:
                 if batch and is_all_messages(batch):
                     outcomes = await self._write_at_once(connection, batch)
@@ -67,19 +67,19 @@ class DeliveryTable:
             await self._note_seen({item.session_id for item in batch})
         return outcomes
 
-    async def _write_at_once(self, connection: Connection, batch: Sequence[Delivery]) -> list[Outcome]:
+    async def _write_at_once(self, connection: Connection, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         """In one statement: Postgres works while we read the next webhooks, and asks nothing in between."""
         otherwise = [outcome_of_nothing(item.reading) for item in batch]
         stored = await connection.fetchval(
             sql.RECEIVE_AND_JOURNAL,
-            patience_of(batch),
+            lock_timeout_of(batch),
             *received_columns(each(batch, MessageReceived)),
             *_journal_columns(batch, otherwise, [item.reading.reason for item in batch]),
             self._gateway_id,
         )
         return ["stored" if number in stored else outcome for number, outcome in enumerate(otherwise)]
 
-    async def _write_in_steps(self, connection: Connection, batch: Sequence[Delivery]) -> list[Outcome]:
+    async def _write_in_steps(self, connection: Connection, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         async with connection.transaction():
             await self.prepare(connection, batch)
             written = await self.write_rows(connection, batch)
@@ -87,15 +87,15 @@ class DeliveryTable:
             await self._write_journal(connection, batch, outcomes, [reason for _, reason in written])
         return outcomes
 
-    async def prepare(self, connection: Connection, batch: Sequence[Delivery]) -> None:
+    async def prepare(self, connection: Connection, batch: Sequence[InboundWebhook]) -> None:
         """Sets how long this transaction may wait for others."""
-        await connection.execute(f"SET LOCAL lock_timeout = '{patience_of(batch)}'; {_NOT_LEFT_OPEN}")
+        await connection.execute(f"SET LOCAL lock_timeout = '{lock_timeout_of(batch)}'; {_NOT_LEFT_OPEN}")
 
     async def write_rows(
-        self, connection: Connection, batch: Sequence[Delivery]
+        self, connection: Connection, batch: Sequence[InboundWebhook]
     ) -> list[tuple[Outcome, str | None]]:
         """The rows of the batch, in a transaction of the caller's: outcome and reason of each."""
-        written = Batch(connection, batch, self._clock, patience_of(batch))
+        written = Batch(connection, batch, self._clock, lock_timeout_of(batch))
         await written.write_changes()
         return [(written.outcome_of(number), written.reason_of(number)) for number in range(len(batch))]
 
@@ -109,17 +109,17 @@ class DeliveryTable:
         try:
             await self._pool.execute(sql.SEEN, due)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            logger.warning("deliveries.not_noted error=%s", type(error).__name__)
+            logger.warning("webhooks.not_noted error=%s", type(error).__name__)
 
-    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
+    async def journal_failure(self, inbound: InboundWebhook, reason: str) -> None:
         with mapped_errors():
             async with self._pool.acquire() as connection:
-                await self._write_journal(connection, [delivery], ["failed"], [reason])
+                await self._write_journal(connection, [inbound], ["failed"], [reason])
 
     async def _write_journal(
         self,
         connection: Connection,
-        batch: Sequence[Delivery],
+        batch: Sequence[InboundWebhook],
         outcomes: Sequence[Outcome],
         reasons: Sequence[str | None],
     ) -> None:
@@ -127,12 +127,12 @@ class DeliveryTable:
         await connection.execute(sql.JOURNAL, *columns, self._gateway_id)
 
 
-def patience_of(batch: Sequence[Delivery]) -> str:
+def lock_timeout_of(batch: Sequence[InboundWebhook]) -> str:
     return LOCK_TIMEOUT if len(batch) > 1 else LOCK_TIMEOUT_ALONE
 
 
 def _journal_columns(
-    batch: Sequence[Delivery], outcomes: Sequence[Outcome], reasons: Sequence[str | None]
+    batch: Sequence[InboundWebhook], outcomes: Sequence[Outcome], reasons: Sequence[str | None]
 ) -> list[Sequence[Any]]:
     return [
         [item.received_at for item in batch],
@@ -147,15 +147,15 @@ def _journal_columns(
     ]
 
 
-def is_worth_keeping(delivery: Delivery, outcome: Outcome, reason: str | None) -> bool:
+def is_worth_keeping(inbound: InboundWebhook, outcome: Outcome, reason: str | None) -> bool:
     """Whether the journal keeps the body: what became rows is in their `raw_data`, and what nobody shows is noise."""
-    if delivery.reading.is_noise:
+    if inbound.reading.is_noise:
         return False
     return outcome in ("failed", "unknown") or reason is not None
 
 
 @contextlib.contextmanager
-def mapped_delivery_errors() -> Iterator[None]:
+def mapped_write_errors() -> Iterator[None]:
     """`mapped_errors`, which also tells a lock from an outage, and a trigger's refusal from a bug."""
     with mapped_errors():
         try:

@@ -5,8 +5,8 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.webhooks.batches import DeliveryTable, mapped_delivery_errors
-from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.postgres.webhooks.batches import WebhookTable, mapped_write_errors
+from gateway.services.webhooks.batch import InboundWebhook, Outcome
 from gateway.services.webhooks.journal import OUTCOMES, SETTLED, Entry, Wanted
 
 Pool = asyncpg.Pool
@@ -30,9 +30,9 @@ WHERE id = $1
 class JournalTable:
     """`services.journal.JournalStore` in Postgres."""
 
-    def __init__(self, pool: Pool, deliveries: DeliveryTable) -> None:
+    def __init__(self, pool: Pool, webhooks: WebhookTable) -> None:
         self._pool = pool
-        self._deliveries = deliveries
+        self._deliveries = webhooks
 
     async def entries(self, wanted: Wanted, limit: int) -> list[Entry]:
         conditions = [
@@ -54,16 +54,16 @@ class JournalTable:
             row = await self._pool.fetchrow(_ENTRY, number)
         return _entry_of(row) if row else None
 
-    async def write_again(self, number: int, delivery: Delivery, by: str) -> Outcome:
-        with mapped_delivery_errors():
+    async def write_again(self, number: int, inbound: InboundWebhook, by: str) -> Outcome:
+        with mapped_write_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await self._deliveries.prepare(connection, [delivery])
+                await self._deliveries.prepare(connection, [inbound])
                 lock = "SELECT outcome FROM gateway.journal WHERE id = $1 FOR UPDATE"
                 now: Outcome = await connection.fetchval(lock, number)
                 if now in SETTLED:
                     return now  # somebody else was quicker
-                ((outcome, reason),) = await self._deliveries.write_rows(connection, [delivery])
-                await connection.execute(_AGAIN, number, outcome, reason, delivery.reading.event or None, by)
+                ((outcome, reason),) = await self._deliveries.write_rows(connection, [inbound])
+                await connection.execute(_AGAIN, number, outcome, reason, inbound.reading.event or None, by)
         return outcome
 
     async def note_failure(self, number: int, reason: str, by: str) -> None:

@@ -29,7 +29,7 @@ from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.webhooks import statements as sql
-from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -40,11 +40,11 @@ class Batch:
     """Writes the changes, and remembers which deliveries changed anything."""
 
     def __init__(
-        self, connection: Connection, batch: Sequence[Delivery], clock: DatabaseClock, patience: str
+        self, connection: Connection, batch: Sequence[InboundWebhook], clock: DatabaseClock, lock_timeout: str
     ) -> None:
-        """`patience` is how long a row may be waited for that somebody else holds, as Postgres reads it."""
+        """`lock_timeout` is how long a row may be waited for that somebody else holds, as Postgres reads it."""
         self._connection = connection
-        self._patience = patience
+        self._lock_timeout = lock_timeout
         self._clock = clock
         self._batch = batch
         self._stored: set[int] = set()
@@ -123,7 +123,9 @@ class Batch:
     async def _write_received(self) -> None:
         found = self._each(MessageReceived)
         if found:
-            written = await self._connection.fetchval(sql.RECEIVE, self._patience, *received_columns(found))
+            written = await self._connection.fetchval(
+                sql.RECEIVE, self._lock_timeout, *received_columns(found)
+            )
             self._stored.update(written)
 
     async def _write_sent(self) -> None:
@@ -204,7 +206,7 @@ class Batch:
         return _count(done) > 0
 
 
-def each(batch: Sequence[Delivery], kind: type[T]) -> list[tuple[int, int, T]]:
+def each(batch: Sequence[InboundWebhook], kind: type[T]) -> list[tuple[int, int, T]]:
     """Number of the delivery, session and change, for all changes of a kind."""
     return [
         (number, item.session_id, change)
@@ -214,7 +216,7 @@ def each(batch: Sequence[Delivery], kind: type[T]) -> list[tuple[int, int, T]]:
     ]
 
 
-def is_all_messages(batch: Sequence[Delivery]) -> bool:
+def is_all_messages(batch: Sequence[InboundWebhook]) -> bool:
     """Whether there is nothing to write but messages from customers."""
     return all(isinstance(change, MessageReceived) for item in batch for change in item.reading.changes)
 

@@ -3,12 +3,12 @@
 from typing import Protocol
 
 from gateway.domain.streams import Inbox, Position, Standing
-from gateway.realtime.hub.pending_frames import News
+from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder
 from gateway.realtime.transport.framing import Burst, Frame
 
 
-class Listener(Protocol):
+class StreamSubscriber(Protocol):
     """What the hub asks of whoever follows streams."""
 
     def send(self, burst: Burst) -> bool:
@@ -23,7 +23,7 @@ class Listener(Protocol):
     def covers(self, inbox: int) -> bool: ...
 
 
-class Watcher(Listener, Protocol):
+class StateSubscriber(StreamSubscriber, Protocol):
     """What it asks of whoever watches states, too."""
 
     def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
@@ -35,7 +35,7 @@ class Cursor:
 
     __slots__ = ("connection", "encode", "epoch", "inbox", "off", "send", "since", "standing", "topics")
 
-    def __init__(self, connection: Listener, inbox: Inbox, start: Position, encode: Encoder) -> None:
+    def __init__(self, connection: StreamSubscriber, inbox: Inbox, start: Position, encode: Encoder) -> None:
         self.connection = connection
         self.send = connection.send  # kept here: a fan-out touches as few objects for each client as it can
         self.encode = encode
@@ -54,7 +54,7 @@ class Stream:
     """What the hub knows of an inbox: what has been published, what is on its way, and who follows, in which
     encoding."""
 
-    __slots__ = ("cursors", "epoch", "is_walking", "news", "off")
+    __slots__ = ("cursors", "epoch", "is_walking", "off", "pending")
 
     def __init__(self, off: int, epoch: str) -> None:
         self.off = off
@@ -62,7 +62,7 @@ class Stream:
         self.cursors: dict[Encoder, dict[Cursor, None]] = {}
         """In the order in which they came, which is that of their objects in memory, ours and the kernel's: walking
         over thousands of them in another one waits for memory all the way."""
-        self.news: dict[Encoder, News] = {}
+        self.pending: dict[Encoder, PendingFrames] = {}
         self.is_walking = False
 
     def add(self, cursor: Cursor) -> None:

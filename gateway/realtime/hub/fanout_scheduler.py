@@ -22,7 +22,7 @@ Walk = Iterator[None]
 T = TypeVar("T")
 
 
-class Slices:
+class FanoutScheduler:
     """The walks under way. Everything runs on the loop; without one, walks must fit into a slice."""
 
     def __init__(

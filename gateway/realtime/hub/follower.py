@@ -18,7 +18,7 @@ from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.pending_frames import burst_of
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.realtime.transport.socket_transport import Outlet, wait_until_read
+from gateway.realtime.transport.socket_transport import SocketTransport, wait_until_read
 from gateway.services.live.feed import StreamReader
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ RETRY_S = 1.0
 class Follower(ABC):
     """A dialect adds its subscriptions, and says what they are told."""
 
-    def __init__(self, name: str, outlet: Outlet, hub: Hub, streams: StreamReader) -> None:
+    def __init__(self, name: str, transport: SocketTransport, hub: Hub, streams: StreamReader) -> None:
         self.name = name
-        self.outlet = outlet
-        self.send: Callable[[Burst], bool] = outlet.offer
+        self.transport = transport
+        self.send: Callable[[Burst], bool] = transport.try_write
         self._hub = hub
         self._streams = streams
         self._catcher: asyncio.Task[None] | None = None
@@ -70,12 +70,12 @@ class Follower(ABC):
 
     def reply(self, frame: Frame) -> None:
         """An answer to the client's own frame. They are small, and reading stops while they pile up."""
-        self.outlet.write(Burst([frame]))
+        self.transport.write(Burst([frame]))
 
     async def wait_until_read(self) -> None:
         """Returns when the client has taken what is on its way to it; closes the connection if it takes nothing."""
         try:
-            await wait_until_read(self.outlet)
+            await wait_until_read(self.transport)
         except ConnectionError:
             pass  # the next receive says so
         except TimeoutError:
@@ -84,7 +84,7 @@ class Follower(ABC):
     def close(self, code: int, reason: str) -> None:
         if self._is_open:
             logger.info("connection.closing connection=%s code=%d reason=%s", self.name, code, reason)
-            self.outlet.close(code, reason)
+            self.transport.close(code, reason)
 
     def end(self) -> None:
         """The socket is gone: stops catching up. Idempotent."""
@@ -94,14 +94,14 @@ class Follower(ABC):
 
     def _give_up(self) -> None:
         self.close(protocol.NO_PROGRESS, "nothing was read for a minute")
-        self.outlet.abort()
+        self.transport.abort()
 
     # ------------------------------------------------------------------------------------------ catching up
 
     async def _catch_up(self) -> None:
         try:
             while True:
-                await wait_until_read(self.outlet)
+                await wait_until_read(self.transport)
                 is_pending = self._send_pending()
                 behind = [item for item in self._all_cursors() if item.standing is Standing.CATCHING_UP]
                 if not behind and not is_pending:
@@ -115,7 +115,7 @@ class Follower(ABC):
                     except StoreUnavailable:
                         knows_all = False
                         break
-                    await wait_until_read(self.outlet)
+                    await wait_until_read(self.transport)
                 self._announce()
                 if not knows_all:  # once for all of them: who follows hundreds would wait for minutes
                     await asyncio.sleep(RETRY_S)
@@ -150,7 +150,7 @@ class Follower(ABC):
         else:
             burst = burst_of(frames for _, frames in page)
             if burst is not None:
-                self.outlet.write(burst)
+                self.transport.write(burst)
             cursor.off = page[-1][0]
         return True
 

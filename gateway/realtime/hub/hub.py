@@ -17,11 +17,11 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
-from gateway.realtime.hub.cursors import Cursor, Listener, Stream, Watcher
-from gateway.realtime.hub.fanout_scheduler import Slices, each, steps
-from gateway.realtime.hub.pending_frames import News
+from gateway.realtime.hub.cursors import Cursor, StateSubscriber, Stream, StreamSubscriber
+from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each, steps
+from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
-from gateway.realtime.hub.write_coalescer import Gathered
+from gateway.realtime.hub.write_coalescer import WriteCoalescer
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Frame
 from gateway.services.live.session_states import StateValue
@@ -34,15 +34,15 @@ class Hub:
         """`encode` is our own dialect's; its frames are kept ready in the tail."""
         self._encode = encode
         self._streams: dict[int, Stream] = {}
-        self._wild: set[Listener] = set()
-        self._states: dict[str, set[Watcher]] = {}
+        self._wild: set[StreamSubscriber] = set()
+        self._states: dict[str, set[StateSubscriber]] = {}
         self._tails = Tails(encode)
-        self._gathered = Gathered(self._fall_back)
-        self._slices = Slices(at_end=self._gathered.flush_all)
+        self._coalescer = WriteCoalescer(self._fall_back)
+        self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all)
         self.on_followed: Callable[[int | None], None] = lambda inbox: None
         """Told of an inbox that gets a follower; None when somebody wants to know of all."""
 
-        self.connections: set[Watcher] = set()
+        self.connections: set[StateSubscriber] = set()
 
     # ------------------------------------------------------------------------------------------ streams
 
@@ -66,59 +66,59 @@ class Hub:
         first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
         for encode in stream.cursors:
-            news = stream.news.get(encode)
-            if news is None or news.end != first:  # nobody asked for this encoding a moment ago
-                news = stream.news[encode] = News(first, encode)
+            pending = stream.pending.get(encode)
+            if pending is None or pending.end != first:  # nobody asked for this encoding a moment ago
+                pending = stream.pending[encode] = PendingFrames(first, encode)
             if encode is self._encode:
                 own = [encode(event) for event in events]
-                news.add_made(own)
+                pending.add_made(own)
             else:
-                news.add(events)
+                pending.add(events)
         self._tails.keep(inbox, events, own, with_events=len(stream.cursors) > 1)
         if not stream.is_walking:
             stream.is_walking = True
-            self._slices.start(self._walk(stream))
+            self._scheduler.start(self._walk(stream))
 
     def together(self) -> AbstractContextManager[None]:
         """What is published within the block leaves at its end: one write for who follows several of the inboxes."""
-        return self._slices.together()
+        return self._scheduler.together()
 
     def _walk(self, stream: Stream) -> Iterator[None]:
         try:
             reached = -1
-            while stream.news and stream.off != reached:
+            while stream.pending and stream.off != reached:
                 reached, epoch = stream.off, stream.epoch
-                for encode in tuple(stream.news):
+                for encode in tuple(stream.pending):
                     # A connection that fails may leave while we walk over them.
                     for some in steps(tuple(stream.cursors.get(encode, ()))):
-                        news = stream.news.get(encode)
-                        if news is None:  # another history has begun meanwhile
+                        pending = stream.pending.get(encode)
+                        if pending is None:  # another history has begun meanwhile
                             break
-                        self._deliver(stream, some, news)
+                        self._deliver(stream, some, pending)
                         yield
                 if stream.epoch != epoch:
                     reached = -1  # an offset of the history before: what has come since is walked anew
                     continue
-                for news in stream.news.values():
-                    news.drop(reached)
+                for pending in stream.pending.values():
+                    pending.drop(reached)
         finally:
-            stream.news = {}
+            stream.pending = {}
             stream.is_walking = False
 
-    def _deliver(self, stream: Stream, cursors: Sequence[Cursor], news: News) -> None:
-        off, is_shared = stream.off, self._slices.is_shared
+    def _deliver(self, stream: Stream, cursors: Sequence[Cursor], pending: PendingFrames) -> None:
+        off, is_shared = stream.off, self._scheduler.is_shared
         begin, burst = -1, None
         for cursor in cursors:
             after = cursor.off
             if cursor.standing is not _LIVE or after >= off:
                 continue
             if after != begin:
-                if after + 1 < news.first or cursor.epoch != stream.epoch:
+                if after + 1 < pending.first or cursor.epoch != stream.epoch:
                     self._fall_back(cursor)  # it was passed over: the catch-up knows what it needs
                     continue
-                begin, burst = after, news.after(after)
+                begin, burst = after, pending.after(after)
             if is_shared:
-                self._gathered.add(cursor, off, burst)
+                self._coalescer.add(cursor, off, burst)
             elif burst is None or cursor.send(burst):
                 cursor.off = off
             else:
@@ -135,7 +135,7 @@ class Hub:
                     connection.appear(inbox, Position(extent.floor, extent.epoch))
             return
         stream.off, stream.epoch = extent.top, extent.epoch
-        stream.news.clear()  # whoever has not been reached falls back
+        stream.pending.clear()  # whoever has not been reached falls back
         self._tails.drop(inbox)
         for cursor in stream.all_cursors():
             if cursor.epoch != extent.epoch or cursor.off < extent.top:
@@ -143,7 +143,7 @@ class Hub:
 
     def follow(
         self,
-        connection: Listener,
+        connection: StreamSubscriber,
         inbox: Inbox,
         start: Position,
         topic: str,
@@ -203,20 +203,20 @@ class Hub:
 
     # ------------------------------------------------------------------------------------------ wildcards
 
-    def watch_all(self, connection: Listener) -> None:
+    def watch_all(self, connection: StreamSubscriber) -> None:
         """`inbox:*`: also inboxes that appear later."""
         self._wild.add(connection)
         self.on_followed(None)
 
-    def unwatch_all(self, connection: Listener) -> None:
+    def unwatch_all(self, connection: StreamSubscriber) -> None:
         self._wild.discard(connection)
 
     # ------------------------------------------------------------------------------------------ states
 
-    def watch_state(self, connection: Watcher, topic: str) -> None:
+    def watch_state(self, connection: StateSubscriber, topic: str) -> None:
         self._states.setdefault(topic, set()).add(connection)
 
-    def unwatch_state(self, connection: Watcher, topic: str) -> None:
+    def unwatch_state(self, connection: StateSubscriber, topic: str) -> None:
         watchers = self._states.get(topic)
         if watchers:
             watchers.discard(connection)
@@ -236,14 +236,14 @@ class Hub:
             if not watchers:
                 continue
             send = partial(self._send_state, topic, value, protocol.state_frame(topic, value))
-            self._slices.start(each(tuple(watchers), send))
+            self._scheduler.start(each(tuple(watchers), send))
 
-    def _send_state(self, topic: str, value: StateValue, ready: Frame, connection: Watcher) -> None:
+    def _send_state(self, topic: str, value: StateValue, ready: Frame, connection: StateSubscriber) -> None:
         # It may have left since; who has come since has got the newest value with its answer.
         if connection not in self._states.get(topic, ()) or not connection.covers(value.session_id):
             return
         if value.part != "link" or connection.sees_link():
-            self._gathered.flush(connection)
+            self._coalescer.flush(connection)
             connection.send_state((topic, value.session_id, value.part), ready, value.expires_at)
 
     # ------------------------------------------------------------------------------------------ everybody
@@ -251,20 +251,20 @@ class Hub:
     def broadcast(self, kind: str, ready: Frame) -> None:
         """A word to all; whoever cannot take it now gets the newest of its kind later."""
 
-        def send(connection: Watcher) -> None:
+        def send(connection: StateSubscriber) -> None:
             if connection in self.connections:
-                self._gathered.flush(connection)
+                self._coalescer.flush(connection)
                 connection.send_state((kind, 0, ""), ready, None)
 
-        self._slices.start(each(tuple(self.connections), send))
+        self._scheduler.start(each(tuple(self.connections), send))
 
-    def forget(self, connection: Listener, cursors: Iterable[Cursor]) -> None:
+    def forget(self, connection: StreamSubscriber, cursors: Iterable[Cursor]) -> None:
         """A connection has ended."""
         self._wild.discard(connection)
         for cursor in cursors:
             self._let_go(cursor)
 
-    def forget_watcher(self, connection: Watcher, topics: Iterable[str]) -> None:
+    def forget_watcher(self, connection: StateSubscriber, topics: Iterable[str]) -> None:
         self.connections.discard(connection)
         for topic in topics:
             self.unwatch_state(connection, topic)

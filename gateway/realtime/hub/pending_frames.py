@@ -7,7 +7,7 @@ from gateway.realtime.hub.tail import Encoder, Frames
 from gateway.realtime.transport.framing import Burst
 
 
-class News:
+class PendingFrames:
     """A burst is joined once for all who stand at the same offset.
 
     Frames are made when the first of them is reached: a thousand clients with a filter each are a thousand encodings.

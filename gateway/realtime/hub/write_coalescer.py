@@ -3,25 +3,25 @@
 import logging
 from collections.abc import Callable
 
-from gateway.realtime.hub.cursors import Cursor, Listener
+from gateway.realtime.hub.cursors import Cursor, StreamSubscriber
 from gateway.realtime.transport.framing import Burst
 
 logger = logging.getLogger(__name__)
 
 
-class Gathered:
+class WriteCoalescer:
     """Who follows many inboxes is reached once for each that moves; here that becomes one write."""
 
     def __init__(self, fall_back: Callable[[Cursor], None]) -> None:
         self._fall_back = fall_back
-        self._waiting: dict[Listener, list[tuple[Cursor, int, Burst | None]]] = {}
+        self._waiting: dict[StreamSubscriber, list[tuple[Cursor, int, Burst | None]]] = {}
         self._joined: dict[tuple[int, ...], tuple[list[Burst], Burst]] = {}
 
     def add(self, cursor: Cursor, off: int, burst: Burst | None) -> None:
         """The cursor will be at `off` once the burst is written."""
         self._waiting.setdefault(cursor.connection, []).append((cursor, off, burst))
 
-    def flush(self, connection: Listener) -> None:
+    def flush(self, connection: StreamSubscriber) -> None:
         """Writes what waits for this connection, before anything else is written to it."""
         entries = self._waiting.pop(connection, None)
         if not entries:

@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
 from gateway.realtime.native import protocol
-from gateway.realtime.transport.socket_transport import Outlet
+from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
 from gateway.services.auth.origins import Origins
 
@@ -16,7 +16,7 @@ AUTH_WITHIN_S = 5.0
 """For the first frame, when nothing else said who is calling."""
 
 
-class Refused(Exception):
+class SocketRefused(Exception):
     """The socket must be closed, with this code."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -25,7 +25,7 @@ class Refused(Exception):
         self.reason = reason
 
 
-class Admission:
+class SocketAuthentication:
     def __init__(self, login: Login, origins: Origins, cookie: str) -> None:
         self._login = login
         self._origins = origins
@@ -35,13 +35,13 @@ class Admission:
         """Who is calling. Raises Refused."""
         # First of all: a foreign page must neither use the browser's cookie nor use a ticket up.
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
-            raise Refused(protocol.FORBIDDEN, "this page may not connect")
+            raise SocketRefused(protocol.FORBIDDEN, "this page may not connect")
         try:
             return await self._authenticate(socket)
         except StoreUnavailable:
-            raise Refused(protocol.OVERLOAD, "the database is away, come back soon") from None
+            raise SocketRefused(protocol.OVERLOAD, "the database is away, come back soon") from None
         except GatewayError as error:
-            raise Refused(protocol.UNAUTHORISED, error.message) from None
+            raise SocketRefused(protocol.UNAUTHORISED, error.message) from None
 
     async def _authenticate(self, socket: WebSocket) -> Principal:
         scheme, _, token = socket.headers.get("authorization", "").partition(" ")
@@ -63,21 +63,21 @@ async def _token_of_first_frame(socket: WebSocket) -> str:
     except TimeoutError:
         raise Unauthenticated("say who you are within 5 seconds") from None
     except KeyError:
-        raise Refused(protocol.BAD_FRAME, "text frames only") from None
+        raise SocketRefused(protocol.BAD_FRAME, "text frames only") from None
     try:
         first = protocol.parse(text)
     except protocol.BadFrame as error:
         if error.is_fatal:
-            raise Refused(protocol.BAD_FRAME, error.message) from None
+            raise SocketRefused(protocol.BAD_FRAME, error.message) from None
         raise Unauthenticated("the first frame must say who you are") from None
     if not isinstance(first, protocol.Auth):
         raise Unauthenticated("the first frame must say who you are")
     return first.token
 
 
-async def refuse(socket: WebSocket, outlet: Outlet, code: int, reason: str) -> None:
+async def refuse(socket: WebSocket, transport: SocketTransport, code: int, reason: str) -> None:
     """Closes an accepted socket with the reason, and returns when it is gone."""
     # RFC 6455 §5.5: a control frame's payload ends at 125 bytes, two of which are the code.
-    outlet.close(code, reason.encode()[:120].decode("utf-8", "ignore"))
+    transport.close(code, reason.encode()[:120].decode("utf-8", "ignore"))
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass

@@ -15,7 +15,7 @@ from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.feed import StreamReader
 
 MAX_VALUES_BYTES = 200 * 1024
@@ -56,9 +56,9 @@ class Subscription:
 
 class Connection(Follower):
     def __init__(
-        self, name: str, principal: Principal, outlet: Outlet, hub: Hub, streams: StreamReader
+        self, name: str, principal: Principal, transport: SocketTransport, hub: Hub, streams: StreamReader
     ) -> None:
-        super().__init__(name, outlet, hub, streams)
+        super().__init__(name, transport, hub, streams)
         self.principal = principal
         self._cursors: dict[int, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}
@@ -152,7 +152,7 @@ class Connection(Follower):
             self._cursors.pop(cursor.inbox, None)
             self._told.pop(cursor.inbox, None)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """The heartbeat: how far each inbox that moved since the last one has been sent, and a ping."""
         # Not the hub's top: a client that is catching up would take what is still to come for lost.
         # Nor a start that `subscribed` has still to name: a client that begins now would take it for a gap.
@@ -164,7 +164,7 @@ class Connection(Follower):
         tops = dict(islice(moved, MAX_TOPS))  # the others come with the next one
         if self.send(Burst([protocol.heartbeat(tops)])):
             self._told.update(tops)
-            self.outlet.ping()
+            self.transport.ping()
 
     def look_at_clock(self, now: float) -> None:
         if self.principal.expires_at is not None and self.principal.expires_at <= now:
@@ -224,13 +224,13 @@ class Connection(Follower):
 
     def _send_pending(self) -> bool:
         now = time.time()
-        while self._pending and self.outlet.buffered() <= WRITE_LIMIT_BYTES:
+        while self._pending and self.transport.buffered() <= WRITE_LIMIT_BYTES:
             key = next(iter(self._pending))
             frame, expires_at = self._pending.pop(key)
             if expires_at is None or expires_at > now:
-                self.outlet.write(Burst([frame]))
+                self.transport.write(Burst([frame]))
         everything = self._subscriptions.get("inbox:*")
-        while everything and everything.untold and self.outlet.buffered() <= WRITE_LIMIT_BYTES:
+        while everything and everything.untold and self.transport.buffered() <= WRITE_LIMIT_BYTES:
             self._tell_tops(everything)
         return bool(self._pending) or bool(everything and everything.untold)
 

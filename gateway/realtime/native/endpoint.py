@@ -17,17 +17,17 @@ from gateway.domain.streams import (
     check_position,
     is_within,
 )
-from gateway.realtime.connections import Roster, outlet_of
+from gateway.realtime.connections import Connections, transport_of
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
-from gateway.realtime.native.authentication import Admission, Refused, refuse
+from gateway.realtime.native.authentication import SocketAuthentication, SocketRefused, refuse
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
-from gateway.realtime.transport.socket_transport import Outlet
+from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
 from gateway.services.auth.origins import Origins
-from gateway.services.live.feed import Feed, StreamReader, Truth
-from gateway.services.live.session_states import States
+from gateway.services.live.feed import Feed, StalenessView, StreamReader
+from gateway.services.live.session_states import SessionStates
 
 logger = logging.getLogger(__name__)
 
@@ -45,53 +45,53 @@ class Realtime:
         *,
         hub: Hub,
         feed: Feed,
-        states: States,
+        states: SessionStates,
         streams: StreamReader,
         login: Login,
         origins: Origins,
         cookie: str,
-        truth: Truth,
-        roster: Roster,
+        staleness: StalenessView,
+        connections: Connections,
     ) -> None:
         self._hub = hub
         self._feed = feed
         self._states = states
         self._streams = streams
         self._login = login
-        self._admission = Admission(login, origins, cookie)
-        self._truth = truth
-        self._roster = roster
+        self._authentication = SocketAuthentication(login, origins, cookie)
+        self._staleness = staleness
+        self._connections = connections
         self._strange_inboxes: set[Inbox] = set()
 
     # ------------------------------------------------------------------------------------------ one socket
 
     async def serve(self, socket: WebSocket) -> None:
         await socket.accept()
-        async with outlet_of(socket) as outlet:
-            connection = await self._admit(socket, outlet)
+        async with transport_of(socket) as transport:
+            connection = await self._admit(socket, transport)
             if connection is not None:
-                await self._roster.converse(
+                await self._connections.serve(
                     socket,
                     connection,
                     greet=lambda: self._greet(connection),
                     hear=lambda message: self._hear(connection, message.get("text")),
                 )
 
-    async def _admit(self, socket: WebSocket, outlet: Outlet) -> Connection | None:
+    async def _admit(self, socket: WebSocket, transport: SocketTransport) -> Connection | None:
         """A connection with a principal; None after a refusal (accept, then close with a code)."""
         try:
-            principal = await self._admission.principal(socket)
-        except Refused as refusal:
-            await refuse(socket, outlet, refusal.code, refusal.reason)
+            principal = await self._authentication.principal(socket)
+        except SocketRefused as refusal:
+            await refuse(socket, transport, refusal.code, refusal.reason)
             return None
-        if self._roster.is_draining:
-            await refuse(socket, outlet, protocol.RESTART, "the gateway restarts")
+        if self._connections.is_draining:
+            await refuse(socket, transport, protocol.RESTART, "the gateway restarts")
             return None
-        if self._roster.is_full:
-            await refuse(socket, outlet, protocol.TOO_MANY, "too many connections")
+        if self._connections.is_full:
+            await refuse(socket, transport, protocol.TOO_MANY, "too many connections")
             return None
-        outlet.heard()
-        return Connection(secrets.token_hex(6), principal, outlet, self._hub, self._streams)
+        transport.heard()
+        return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams)
 
     def _greet(self, connection: Connection) -> None:
         self._hub.connections.add(connection)
@@ -100,8 +100,8 @@ class Realtime:
             connection.principal.role.word,
         )  # fmt: skip
         connection.reply(protocol.welcome(connection.name))
-        if self._truth.stale_since is not None:
-            connection.reply(protocol.stale(self._truth.stale_since))
+        if self._staleness.stale_since is not None:
+            connection.reply(protocol.stale(self._staleness.stale_since))
 
     # ------------------------------------------------------------------------------------------ frames
 

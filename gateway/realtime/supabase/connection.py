@@ -18,9 +18,9 @@ from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
 from gateway.realtime.supabase.frames import Message, Writer
 from gateway.realtime.transport.framing import Burst
-from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.auth.supabase_keys import KeyRefused, expiry
-from gateway.services.live.feed import StreamReader, Truth
+from gateway.services.live.feed import StalenessView, StreamReader
 
 logger = logging.getLogger(__name__)
 
@@ -41,20 +41,20 @@ class SupabaseConnection(Follower):
         key: str,
         principal: Principal,
         writer: Writer,
-        outlet: Outlet,
+        transport: SocketTransport,
         hub: Hub,
         streams: StreamReader,
         encoders: Encoders,
-        truth: Truth,
+        staleness: StalenessView,
     ) -> None:
         """`principal` is the key's; a channel may have one of its own."""
-        super().__init__(name, outlet, hub, streams)
+        super().__init__(name, transport, hub, streams)
         self.key = key
         self.principal = principal
         self.writer = writer
         self.channels: dict[str, Channel] = {}
         self._encoders = encoders
-        self._truth = truth
+        self._staleness = staleness
         self._has_complained = False
 
     # ------------------------------------------------------------------------------------------ the client's
@@ -191,7 +191,7 @@ class SupabaseConnection(Follower):
                 item.standing is not Standing.LIVE for item in channel.cursors.values()
             ):
                 continue
-            if self._truth.stale_since is not None and channel.cursors:
+            if self._staleness.stale_since is not None and channel.cursors:
                 self.end_with_fault(channel, NOT_NOW)
                 continue
             channel.is_joined = True
@@ -212,9 +212,9 @@ class SupabaseConnection(Follower):
 
     # ------------------------------------------------------------------------------------------ everybody's
 
-    def beat(self) -> None:
-        if self.outlet.buffered() <= WRITE_LIMIT_BYTES:
-            self.outlet.ping()
+    def heartbeat(self) -> None:
+        if self.transport.buffered() <= WRITE_LIMIT_BYTES:
+            self.transport.ping()
 
     def look_at_clock(self, now: float) -> None:
         for channel in tuple(self.channels.values()):
@@ -251,4 +251,4 @@ class SupabaseConnection(Follower):
 
     def _say(self, channel: Channel, text: str, *, ok: bool, extension: str = CHANGES) -> None:
         frame = self.writer.system(channel.join_ref, channel.topic, extension, text, ok=ok)
-        self.outlet.write(Burst([frame]))
+        self.transport.write(Burst([frame]))

@@ -9,8 +9,8 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
-from gateway.realtime.connections import Roster, outlet_of
-from gateway.realtime.hub.fanout_scheduler import Slices, each
+from gateway.realtime.connections import Connections, transport_of
+from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.supabase.bindings import read_wish
@@ -35,15 +35,15 @@ from gateway.realtime.supabase.joins import (
 )
 from gateway.realtime.supabase.tables import Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
-from gateway.realtime.transport.socket_transport import Outlet
+from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.origins import Origins
 from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
-from gateway.services.live.feed import Feed, StreamReader, Truth
+from gateway.services.live.feed import Feed, StalenessView, StreamReader
 
 logger = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class ConnectionRefused(Exception):
     """The handshake is answered with this status and sentence."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -64,8 +64,8 @@ class SupabaseRealtime:
         keys: SupabaseKeys,
         origins: Origins,
         tables: Tables,
-        truth: Truth,
-        roster: Roster,
+        staleness: StalenessView,
+        connections: Connections,
     ) -> None:
         self._hub = hub
         self._feed = feed
@@ -73,25 +73,25 @@ class SupabaseRealtime:
         self._keys = keys
         self._origins = origins
         self._tables = tables
-        self._truth = truth
-        self._roster = roster
+        self._staleness = staleness
+        self._connections = connections
         self._encoders = Encoders()
         self._open: set[SupabaseConnection] = set()
-        self._slices = Slices()
+        self._scheduler = FanoutScheduler()
 
     # ------------------------------------------------------------------------------------------ one socket
 
     async def serve(self, socket: WebSocket) -> None:
         try:
             key, principal, version = self._admit(socket)
-        except Refused as refusal:
+        except ConnectionRefused as refusal:
             logger.info("connection.refused dialect=supabase reason=%r", refusal.message)
             return await _deny(socket, refusal)
         await socket.accept()  # no subprotocol: none is asked for
-        async with outlet_of(socket) as outlet:
-            connection = self._connection(key, principal, version, outlet)
+        async with transport_of(socket) as transport:
+            connection = self._connection(key, principal, version, transport)
             try:
-                await self._roster.converse(
+                await self._connections.serve(
                     socket,
                     connection,
                     greet=lambda: self._greet(connection),
@@ -104,36 +104,38 @@ class SupabaseRealtime:
     def _admit(self, socket: WebSocket) -> tuple[str, Principal, int]:
         """The key, whom it stands for, and the version. Raises Refused."""
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
-            raise Refused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
+            raise ConnectionRefused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
         version = version_of(socket.query_params.get("vsn"))
         if version is None:
-            raise Refused(403, "This version is not served: 1.0.0 or 2.0.0")
+            raise ConnectionRefused(403, "This version is not served: 1.0.0 or 2.0.0")
         # A browser cannot set headers on a socket: this is the one place where a token may be in an address.
         key = socket.headers.get("x-api-key") or socket.query_params.get("apikey")
         if not key:
-            raise Refused(401, "API key is missing")
+            raise ConnectionRefused(401, "API key is missing")
         try:
             principal = self._keys.verify(key)
         except KeyRefused as refused:
-            raise Refused(401, refused.message) from None
-        if self._roster.is_draining:
-            raise Refused(503, "Realtime is restarting, please standby")
-        if self._roster.is_full:
-            raise Refused(429, "Too many connected users")
+            raise ConnectionRefused(401, refused.message) from None
+        if self._connections.is_draining:
+            raise ConnectionRefused(503, "Realtime is restarting, please standby")
+        if self._connections.is_full:
+            raise ConnectionRefused(429, "Too many connected users")
         return key, principal, version
 
-    def _connection(self, key: str, principal: Principal, version: int, outlet: Outlet) -> SupabaseConnection:
-        outlet.heard()
+    def _connection(
+        self, key: str, principal: Principal, version: int, transport: SocketTransport
+    ) -> SupabaseConnection:
+        transport.heard()
         return SupabaseConnection(
             secrets.token_hex(6),
             key,
             principal,
             Writer(version),
-            outlet,
+            transport,
             self._hub,
             self._streams,
             self._encoders,
-            self._truth,
+            self._staleness,
         )
 
     def _greet(self, connection: SupabaseConnection) -> None:
@@ -219,13 +221,13 @@ class SupabaseRealtime:
     # ------------------------------------------------------------------------------------------ all sockets
 
     def tell_stale(self) -> None:
-        self._slices.start(each(tuple(self._open), SupabaseConnection.tell_stale))
+        self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_stale))
 
     def tell_fresh(self) -> None:
-        self._slices.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
+        self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
 
 
-async def _deny(socket: WebSocket, refusal: Refused) -> None:
+async def _deny(socket: WebSocket, refusal: ConnectionRefused) -> None:
     if "websocket.http.response" in socket.scope.get("extensions", {}):
         await socket.send_denial_response(JSONResponse({"error": refusal.message}, refusal.status))
     else:

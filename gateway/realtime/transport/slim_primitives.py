@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 
-class Mailbox:
+class SlimQueue:
     """An unbounded queue with one reader."""
 
     __slots__ = ("_items", "_reader")
@@ -31,7 +31,7 @@ class Mailbox:
         return self._items.pop(0)
 
 
-class Gate:
+class SlimEvent:
     """Open or shut; made shut. Whoever waits goes on when it opens."""
 
     __slots__ = ("_is_open", "_waiting")

@@ -27,7 +27,7 @@ MAX_BURST_BYTES = 192 * 1024
 NO_PROGRESS_S = 60.0
 
 
-class Outlet(Protocol):
+class SocketTransport(Protocol):
     hears_pongs: bool
 
     @property
@@ -35,14 +35,14 @@ class Outlet(Protocol):
         """Loop time of the last byte (or, without our server class, the last frame) from the client."""
 
     def heard(self) -> None: ...
-    def settle(self) -> None:
+    def release_handshake(self) -> None:
         """The client is admitted: lets go of what only the handshake needed."""
 
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""
 
     def write(self, burst: Burst) -> None: ...
-    def offer(self, burst: Burst) -> bool:
+    def try_write(self, burst: Burst) -> bool:
         """Writes, or says False: what waits already is over the write limit, or this is too much at once."""
 
     def ping(self) -> None: ...
@@ -60,24 +60,24 @@ class Outlet(Protocol):
         """The connection has ended: lets go of what is the outlet's own. Idempotent."""
 
 
-async def wait_until_read(outlet: Outlet) -> None:
+async def wait_until_read(transport: SocketTransport) -> None:
     """Returns when the outlet is under its write limit.
 
     Raises TimeoutError if the client has taken nothing for NO_PROGRESS_S, ConnectionError if it is gone.
     """
-    while outlet.buffered() > WRITE_LIMIT_BYTES:
-        before = outlet.buffered()
+    while transport.buffered() > WRITE_LIMIT_BYTES:
+        before = transport.buffered()
         try:
             async with asyncio.timeout(NO_PROGRESS_S):
-                await outlet.drained()
+                await transport.drained()
             await asyncio.sleep(0)  # a transport may tell us a moment later that it is full
         except TimeoutError:
-            if outlet.buffered() >= before:
+            if transport.buffered() >= before:
                 raise
-            outlet.heard()  # whoever takes bytes is alive, even if we do not read at the moment
+            transport.heard()  # whoever takes bytes is alive, even if we do not read at the moment
 
 
-class AsgiOutlet:
+class AsgiTransport:
     """Texts through ASGI's `send`, for servers without our extension. One task per connection writes them.
 
     ASGI can abort nothing: `on_abort` must end the app's task, and the server then closes the socket.
@@ -102,7 +102,7 @@ class AsgiOutlet:
     def heard(self) -> None:
         self.heard_at = asyncio.get_running_loop().time()
 
-    def settle(self) -> None:
+    def release_handshake(self) -> None:
         pass  # what there is is the server's
 
     def buffered(self) -> int:
@@ -118,7 +118,7 @@ class AsgiOutlet:
         self._drained.clear()
         self._ready.set()
 
-    def offer(self, burst: Burst) -> bool:
+    def try_write(self, burst: Burst) -> bool:
         if self._bytes > WRITE_LIMIT_BYTES or len(burst) > MAX_BURST_BYTES:
             return False
         self.write(burst)

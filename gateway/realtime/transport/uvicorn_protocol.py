@@ -16,7 +16,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from gateway.realtime.transport.framing import Burst
-from gateway.realtime.transport.slim_primitives import Gate, Mailbox
+from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 from gateway.realtime.transport.socket_transport import (
     ABORT_AFTER_S,
     EXTENSION,
@@ -31,13 +31,13 @@ LOW_WATER_BYTES = 16 * 1024
 
 
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
-    outlet: "TransportOutlet | None" = None
+    socket_transport: "ReadyFrameTransport | None" = None
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         # asyncio's own have five deques between them, 3.8 kB for each connection.
-        self.queue = Mailbox()  # type: ignore[assignment]
-        self.writable = Gate()  # type: ignore[assignment]
+        self.queue = SlimQueue()  # type: ignore[assignment]
+        self.writable = SlimEvent()  # type: ignore[assignment]
         self.writable.set()
 
     def handle_connect(self, event: Request) -> None:
@@ -45,21 +45,21 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         # The app's task exists now but has not run: what is added to the scope here is there from its start.
         if not self.close_sent:
-            self.outlet = TransportOutlet(self)
+            self.socket_transport = ReadyFrameTransport(self)
             extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = self.outlet
+            extensions[EXTENSION] = self.socket_transport
             self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        if self.outlet is not None:
-            self.outlet.heard()
+        if self.socket_transport is not None:
+            self.socket_transport.heard()
         super().data_received(data)
 
     def handle_pong(self, event: WebSocketFrame) -> None:
         pass  # ours are sent by the heartbeat, and any byte counts as a sign of life
 
 
-class TransportOutlet:
+class ReadyFrameTransport:
     """Ready frames, written to the transport as they are."""
 
     __slots__ = ("_fd", "_is_open", "_protocol", "_transport", "heard_at")
@@ -78,7 +78,7 @@ class TransportOutlet:
     def heard(self) -> None:
         self.heard_at = self._protocol.loop.time()
 
-    def settle(self) -> None:
+    def release_handshake(self) -> None:
         # A browser's handshake is 2 kB and more, kept three times: as request, as scope, and our answer to it.
         protocol: Any = self._protocol
         protocol.request = protocol.response = None
@@ -93,7 +93,7 @@ class TransportOutlet:
         if self._is_open and not self._transport.is_closing():
             self._transport.write(burst.wire)
 
-    def offer(self, burst: Burst) -> bool:
+    def try_write(self, burst: Burst) -> bool:
         transport = self._transport
         if not self._is_open or transport.is_closing():
             return True  # nobody is there to take it

@@ -13,8 +13,8 @@ from gateway.domain.session import SessionId, SessionStatus
 from gateway.services.linking.ports import (
     CALL_S,
     STORE_S,
+    LinkingContext,
     OnConnected,
-    Wiring,
     store_late,
     upstream_late,
     within,
@@ -26,14 +26,14 @@ REFRESH_S = 30.0
 """For reading key, user and the rest after a link."""
 
 
-class Ends:
-    def __init__(self, wiring: Wiring, on_connected: OnConnected) -> None:
-        self._wiring = wiring
+class Completion:
+    def __init__(self, context: LinkingContext, on_connected: OnConnected) -> None:
+        self._context = context
         self._on_connected = on_connected
 
     async def follow(self, session_id: int, end: End) -> None:
         logger.info("linking.ended session=%d reason=%s", session_id, end.reason)
-        note = self._wiring.note
+        note = self._context.note
         match end.reason:
             case "connected":
                 if await self._was_scanned_unseen(session_id):
@@ -54,7 +54,7 @@ class Ends:
         A webhook that comes late may be about an earlier link. If upstream cannot be asked, its word stands:
         a linked phone must not end in a time-out. True if this call ended the attempt.
         """
-        store = self._wiring.store
+        store = self._context.store
         try:
             attempt = await within(STORE_S, store.current(session_id), store_late)
             if attempt is None or not attempt.running or not await self._is_connected(session_id):
@@ -70,13 +70,13 @@ class Ends:
     async def _was_scanned_unseen(self, session_id: int) -> bool:
         """Whether a code was shown and the phone was linked before anybody looked: the trail tells of the scan, too."""
         try:
-            attempt = await within(STORE_S, self._wiring.store.current(session_id), store_late)
+            attempt = await within(STORE_S, self._context.store.current(session_id), store_late)
         except GatewayError:
             return False
         return attempt is not None and attempt.number > 0 and attempt.scanned_at is None
 
     async def _is_connected(self, session_id: int) -> bool:
-        call = self._wiring.upstream.get_session(SessionId(session_id))
+        call = self._context.upstream.get_session(SessionId(session_id))
         try:
             return (await within(CALL_S, call, upstream_late)).status == SessionStatus.CONNECTED
         except GatewayError as error:

@@ -3,7 +3,7 @@
 It owns no decision: it asks upstream, hands what came to `domain.linking`, and carries out what that says.
 Every write names the poller's token, so that a poller which was frozen and woke up too late changes nothing.
 
-Lifecycle: a `Post` makes it and runs `follow`; `tell` and cancelling the task are the only ways in.
+Lifecycle: a `AttemptRunner` makes it and runs `follow`; `tell` and cancelling the task are the only ways in.
 Cancelling is safe at any point: the attempt's row says where to go on.
 """
 
@@ -17,7 +17,7 @@ from gateway.domain import linking
 from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamFailed
 from gateway.domain.linking import Answered, Attempt, End, Failed, Signal
 from gateway.domain.session import SessionId, SessionStatus
-from gateway.services.linking.ports import CALL_S, STORE_S, Wiring, store_late, upstream_late, within
+from gateway.services.linking.ports import CALL_S, STORE_S, LinkingContext, store_late, upstream_late, within
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,12 @@ class Poller:
     gateway that died came that far.
     """
 
-    def __init__(self, attempt: Attempt, token: str, wiring: Wiring, *, is_new: bool) -> None:
+    def __init__(self, attempt: Attempt, token: str, context: LinkingContext, *, is_new: bool) -> None:
         self.attempt = attempt
         self.is_ending = False
         """True while the end is being written: from there on nobody needs to stop this poller."""
         self._token = token
-        self._wiring = wiring
+        self._context = context
         self._id = SessionId(attempt.session_id)
         self._connect_due = is_new
         self._connect_made = False
@@ -61,10 +61,10 @@ class Poller:
         self._written: str | None = None
         self._told: str | None = None
         self._written_at = float("-inf")
-        self._wrote_at = wiring.clock()  # the attempt was begun or taken a moment ago, and that rings, too
+        self._wrote_at = context.clock()  # the attempt was begun or taken a moment ago, and that rings, too
         self._asked_at = float("-inf")
         # Attempts taken over together (a gateway died) would otherwise all ask at once.
-        self._ask_at = wiring.clock() + (0.0 if is_new else wiring.limits.poll_s * wiring.roll())
+        self._ask_at = context.clock() + (0.0 if is_new else context.limits.poll_s * context.roll())
         self._news: Attempt | None = None
         self._rung = asyncio.Event()
 
@@ -93,35 +93,35 @@ class Poller:
                 # Nothing is lost: what could not be written is seen again by the next look at upstream.
                 self.is_ending = False
                 logger.warning("link.store_unavailable session=%d error=%s", self._id, error)
-                await asyncio.sleep(STORE_RETRY_S * (1 + self._wiring.roll()))
+                await asyncio.sleep(STORE_RETRY_S * (1 + self._context.roll()))
 
     # ------------------------------------------------------------------------------------------ waiting
 
     @property
     def _deadline(self) -> float:
-        return linking.deadline(self.attempt, self._wiring.limits)
+        return linking.deadline(self.attempt, self._context.limits)
 
     async def _rest(self) -> None:
         """Until it is time to ask or to give up. A ring brings the next question forward."""
-        while (delay := min(self._ask_at, self._deadline) - self._wiring.clock()) > 0:
+        while (delay := min(self._ask_at, self._deadline) - self._context.clock()) > 0:
             try:
                 async with asyncio.timeout(delay):
                     await self._rung.wait()
             except TimeoutError:
                 continue  # a timer may fire before the wall clock is there
-            await self._on_ring()
+            await self._on_notification()
 
-    async def _on_ring(self) -> None:
-        has_news = await self._adopt_news()
+    async def _on_notification(self) -> None:
+        has_news = await self._adopt_report()
         if self._told != self._written:  # a webhook may have written another status meanwhile
             self._written_at = float("-inf")
             has_news = has_news or self._written is not None
-        is_echo = not has_news and self._wiring.clock() - self._wrote_at < ECHO_S
+        is_echo = not has_news and self._context.clock() - self._wrote_at < ECHO_S
         if is_echo or self._failures:  # after a failure upstream's wish, or the back-off, comes first
             return
-        self._ask_at = min(self._ask_at, max(self._wiring.clock(), self._asked_at + MIN_GAP_S))
+        self._ask_at = min(self._ask_at, max(self._context.clock(), self._asked_at + MIN_GAP_S))
 
-    async def _adopt_news(self) -> bool:
+    async def _adopt_report(self) -> bool:
         """Whether the row that a bell brought holds something that this poller did not write."""
         self._rung.clear()
         row, self._news = self._news, None
@@ -138,7 +138,7 @@ class Poller:
             raise NotOurs
         before, self.attempt = self.attempt, row
         if row.number > before.number:
-            await self._wiring.note(
+            await self._context.note(
                 self._id, "qr_generated", f"Code {row.number} is shown.", attempt=row.number, seq=row.seq
             )
 
@@ -146,14 +146,14 @@ class Poller:
 
     def _is_due(self) -> bool:
         """Also when the time is up, for a last look; but not while upstream wants to be left alone."""
-        return self._wiring.clock() >= self._ask_at or not self._failures
+        return self._context.clock() >= self._ask_at or not self._failures
 
     async def _ask(self) -> list[Signal]:
-        self._asked_at = self._wiring.clock()
+        self._asked_at = self._context.clock()
         if self._connect_due:
             return await self._ask_to_connect()
-        signals = await self._ask_for_news()
-        if await self._adopt_news():
+        signals = await self._ask_for_code()
+        if await self._adopt_report():
             # A webhook overtook this answer: its code may be older than the row's. Soon asked again.
             signals = [replace(s, code=self.attempt.code) if isinstance(s, Answered) else s for s in signals]
         return signals
@@ -162,19 +162,19 @@ class Poller:
         """`connect` repeats harmlessly upstream; after a failure the status says whether it was done."""
         self._connect_due = False
         try:
-            reply = await self._call(self._wiring.upstream.connect_session(self._id))
+            reply = await self._call(self._context.upstream.connect_session(self._id))
         except GatewayError as error:
             return [self._failure(error, "connect")]
         self._connect_made, self._failures = True, 0
         if reply.code is None:
             # The engine is not up yet, or the number is linked already: `connected` in this reply may mean
             # "connecting", so only the status is believed.
-            return await self._ask_for_news()
+            return await self._ask_for_code()
         return [Answered(status=None, code=reply.code)]
 
-    async def _ask_for_news(self) -> list[Signal]:
+    async def _ask_for_code(self) -> list[Signal]:
         """Status first: a code that is read afterwards is newer than what the status says."""
-        upstream = self._wiring.upstream
+        upstream = self._context.upstream
         try:
             status = (await self._call(upstream.get_session(self._id))).status
         except GatewayError as error:
@@ -196,7 +196,7 @@ class Poller:
         return [answer]
 
     async def _call(self, call: Awaitable[T]) -> T:
-        left = self._deadline - self._wiring.clock()
+        left = self._deadline - self._context.clock()
         return await within(min(CALL_S, max(LAST_LOOK_S, left)), call, upstream_late)
 
     def _failure(self, error: GatewayError, during: linking.Call) -> Failed:
@@ -207,9 +207,9 @@ class Poller:
     # ------------------------------------------------------------------------------------------ acting
 
     async def _act_on(self, signal: Signal) -> End | None:
-        wiring = self._wiring
+        context = self._context
         effects = linking.decide(
-            self.attempt, signal, now=wiring.clock(), limits=wiring.limits, roll=wiring.roll()
+            self.attempt, signal, now=context.clock(), limits=context.limits, roll=context.roll()
         )
         for effect in effects:
             if isinstance(effect, End):
@@ -218,7 +218,7 @@ class Poller:
         return None
 
     async def _carry_out(self, effect: linking.Effect) -> None:
-        store = self._wiring.store
+        store = self._context.store
         match effect:
             case linking.WaitUntil(at):
                 self._ask_at = at
@@ -233,21 +233,23 @@ class Poller:
                 )
             case linking.StoreScanned():
                 await self._write(store.mark_scanned(self._id, self._token))
-                await self._wiring.note(self._id, "scanned", "A phone has scanned the code.")
+                await self._context.note(self._id, "scanned", "A phone has scanned the code.")
             case linking.Touch():
                 await self._write(store.touch(self._id, self._token))
 
     async def _write(self, call: Awaitable[Attempt | None]) -> None:
         row = await within(STORE_S, call, store_late)
-        self._wrote_at = self._wiring.clock()
+        self._wrote_at = self._context.clock()
         await self._learn(row)
 
     async def _record_status(self, status: str) -> None:
-        now = self._wiring.clock()
+        now = self._context.clock()
         is_new = status != self._written
         if not is_new and now - self._written_at < STATUS_FRESH_S:
             return
-        record = self._wiring.store.record_status(self._id, status, "poll", self._token, as_of=self._asked_at)
+        record = self._context.store.record_status(
+            self._id, status, "poll", self._token, as_of=self._asked_at
+        )
         heard = await within(STORE_S, record, store_late)
         if heard is None:
             raise NotOurs
@@ -255,11 +257,11 @@ class Poller:
             return  # overtaken by a webhook, which may have been late itself: the next answer is written again
         self._written, self._written_at = status, now
         if is_new:  # an unchanged one rings nothing
-            self._wrote_at = self._wiring.clock()
+            self._wrote_at = self._context.clock()
 
     async def _end(self, end: End) -> End | None:
         self.is_ending = True
-        store = self._wiring.store
+        store = self._context.store
         if await within(STORE_S, store.end(self._id, self._token, end.reason, end.error), store_late):
             return end
         raise NotOurs

@@ -93,7 +93,7 @@ OnConnected = Callable[[int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
+class LinkingContext:
     """What every poller is given."""
 
     store: AttemptStore

@@ -11,7 +11,7 @@ from uuid import uuid4
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End
 from gateway.services.linking.poller import Poller
-from gateway.services.linking.ports import STORE_S, Leases, Wiring, store_late, within
+from gateway.services.linking.ports import STORE_S, Leases, LinkingContext, store_late, within
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ LEASE_TRIES_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 _FAULT = {"code": "internal", "message": "Linking stopped because of a fault here.", "action": "retry"}
 
 
-class Post:
-    def __init__(self, session_id: int, wiring: Wiring, leases: Leases) -> None:
+class AttemptRunner:
+    def __init__(self, session_id: int, context: LinkingContext, leases: Leases) -> None:
         self.token = str(uuid4())
         """Fences the writes of this post's poller. New for each: it tells two of one process apart, too."""
         self.task: asyncio.Task[None] | None = None
@@ -29,7 +29,7 @@ class Post:
         self.has_lease = False
         """Or may have it: it was asked for, and the answer was not no."""
         self._id = session_id
-        self._wiring = wiring
+        self._context = context
         self._leases = leases
         self._is_leaving = False
 
@@ -50,7 +50,7 @@ class Post:
             return
         self.task.cancel()
 
-    async def run(self, fresh: Attempt | None, former: "Post | None") -> End | None:
+    async def run(self, fresh: Attempt | None, former: "AttemptRunner | None") -> End | None:
         """How the attempt ended by this post's hand; None if it goes on, or was ended by another's.
 
         `fresh` is the attempt if it was begun for this post. Never raises, except when it is cancelled.
@@ -63,7 +63,7 @@ class Post:
             attempt, is_new = await self._take(fresh)
             if attempt is None:
                 return None
-            self.poller = Poller(attempt, self.token, self._wiring, is_new=is_new)
+            self.poller = Poller(attempt, self.token, self._context, is_new=is_new)
             logger.info("linking.poller_started session=%d attempt=%d", self._id, attempt.id)
             return await self.poller.follow()
         except GatewayError as error:
@@ -89,7 +89,7 @@ class Post:
 
     async def _take(self, fresh: Attempt | None) -> tuple[Attempt | None, bool]:
         """The attempt, held by this post, if it runs; and whether upstream has not been asked yet."""
-        store = self._wiring.store
+        store = self._context.store
         if fresh is not None:
             # Another gateway's poller may have had it between `begin` and the lease: it would have left its
             # token. A cancelled attempt must not reach upstream at all.
@@ -101,7 +101,7 @@ class Post:
     async def _give_up(self) -> End | None:
         """A poller with a bug ends its attempt: it would crash again wherever it went on."""
         try:
-            ended = self._wiring.store.end(self._id, self.token, "error", _FAULT)
+            ended = self._context.store.end(self._id, self.token, "error", _FAULT)
             return End("error", _FAULT) if await within(STORE_S, ended, store_late) else None
         except Exception as failure:
             logger.warning("linking.give_up_failed session=%d error=%r", self._id, failure)

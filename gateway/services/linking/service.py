@@ -18,18 +18,18 @@ from gateway.domain import linking
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End, Limits
 from gateway.domain.session import Actor, SessionStatus
-from gateway.services.linking.completion import Ends
+from gateway.services.linking.completion import Completion
 from gateway.services.linking.ports import (
     STORE_S,
     AttemptStore,
     Leases,
+    LinkingContext,
     OnConnected,
     Upstream,
-    Wiring,
     store_late,
     within,
 )
-from gateway.services.linking.runner import Post
+from gateway.services.linking.runner import AttemptRunner
 from gateway.services.sessions.audit_log import Log
 
 logger = logging.getLogger(__name__)
@@ -56,11 +56,11 @@ class Linking:
         awake: asyncio.Event | None = None,
     ) -> None:
         self._awake = awake
-        self._wiring = Wiring(store, upstream, log, limits or Limits(), clock, roll)
-        self._ends = Ends(self._wiring, on_connected)
+        self._context = LinkingContext(store, upstream, log, limits or Limits(), clock, roll)
+        self._completion = Completion(self._context, on_connected)
         self._store = store
         self._leases = leases
-        self._posts: dict[int, Post] = {}
+        self._runners: dict[int, AttemptRunner] = {}
         self._rung: set[int] = set()
         self._stir = asyncio.Event()
         self._look_at = 0.0
@@ -78,15 +78,15 @@ class Linking:
 
         Answers as soon as the attempt is stored; upstream is asked by the poller. Raises StoreUnavailable.
         """
-        post = self._new_post(session_id)
-        begun = self._store.begin(session_id, post.token, actor.name)
+        runner = self._new_runner(session_id)
+        begun = self._store.begin(session_id, runner.token, actor.name)
         attempt, is_new = await within(STORE_S, begun, store_late)
         if is_new:
-            self._start(session_id, post, attempt)
-            await self._wiring.note(
+            self._start(session_id, runner, attempt)
+            await self._context.note(
                 session_id, "link_started", "Linking was started.", actor=actor.name, attempt_id=attempt.id
             )
-        elif session_id not in self._posts:
+        elif session_id not in self._runners:
             self.wake(())  # its gateway may have died a moment ago
         return attempt
 
@@ -98,7 +98,7 @@ class Linking:
         attempt = await within(STORE_S, self._store.current(session_id), store_late)
         is_ended = False
         if attempt is not None and attempt.running:
-            now, limits = self._wiring.clock(), self._wiring.limits
+            now, limits = self._context.clock(), self._context.limits
             for effect in linking.decide(attempt, linking.Cancelled(), now=now, limits=limits):
                 if isinstance(effect, End):
                     ended = self._store.end(session_id, None, effect.reason, effect.error)
@@ -106,13 +106,13 @@ class Linking:
         await self._stop([session_id])
         if is_ended:
             sentence = f"Linking was cancelled: {why.rstrip('.')}."
-            await self._wiring.note(session_id, "link_cancelled", sentence, actor=actor.name)
+            await self._context.note(session_id, "link_cancelled", sentence, actor=actor.name)
         return is_ended
 
     @property
     def is_busy(self) -> bool:
         """Whether an attempt is followed here, or being ended."""
-        return bool(self._posts or self._side_tasks)
+        return bool(self._runners or self._side_tasks)
 
     # -------------------------------------------------------------------------------------- told by others
 
@@ -132,11 +132,11 @@ class Linking:
 
         A poller's own row is taken as it is. One that is not may be older than the poller, so it is read again.
         """
-        post = self._posts.get(session_id)
-        if post is None:
+        runner = self._runners.get(session_id)
+        if runner is None:
             return
-        if row is not None and post.poller is not None and post.holds(row):
-            post.poller.tell(row, status)
+        if row is not None and runner.poller is not None and runner.holds(row):
+            runner.poller.tell(row, status)
         else:
             self.wake([session_id])
 
@@ -149,9 +149,9 @@ class Linking:
 
     def on_leases_lost(self) -> None:
         """The listening connection is gone, and every lease with it: pollers stop, attempts go on."""
-        for post in self._posts.values():
-            post.has_lease = False
-            post.interrupt()
+        for runner in self._runners.values():
+            runner.has_lease = False
+            runner.interrupt()
         self.wake(())
 
     # -------------------------------------------------------------------------------------- running
@@ -165,7 +165,7 @@ class Linking:
                 try:
                     while not self._is_closing:
                         await self._turn()
-                    await self._stop(list(self._posts))
+                    await self._stop(list(self._runners))
                     await _finish(self._side_tasks)
                 finally:
                     self._tasks = None  # a group that is ending takes no more tasks
@@ -182,11 +182,11 @@ class Linking:
         loop = asyncio.get_running_loop()
         try:
             if loop.time() >= self._look_at:
-                self._look_at = loop.time() + LOOK_S * (0.8 + 0.4 * self._wiring.roll())
+                self._look_at = loop.time() + LOOK_S * (0.8 + 0.4 * self._context.roll())
                 if self._awake is None or self._awake.is_set():
-                    await self._look()
+                    await self._check()
             rung, self._rung = self._rung, set()
-            for session_id in rung & self._posts.keys():
+            for session_id in rung & self._runners.keys():
                 await self._judge(session_id)
         except GatewayError as error:  # the next look sees whatever was missed
             logger.warning("linking.store_unavailable error=%s", error)
@@ -199,59 +199,61 @@ class Linking:
             pass
         self._stir.clear()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         """Starts pollers for attempts that may have none, and doubts pollers whose attempt is not listed."""
         # Noted before reading: whatever begins during the read is not missing from it.
-        followed = {session_id: post for session_id, post in self._posts.items() if post.poller}
+        followed = {session_id: runner for session_id, runner in self._runners.items() if runner.poller}
         running = {row.session_id: row for row in await within(STORE_S, self._store.running(), store_late)}
-        for session_id in running.keys() - self._posts.keys():
-            self._start(session_id, self._new_post(session_id), None)
-        self._rung.update(id_ for id_, post in followed.items() if not post.holds(running.get(id_)))
+        for session_id in running.keys() - self._runners.keys():
+            self._start(session_id, self._new_runner(session_id), None)
+        self._rung.update(id_ for id_, runner in followed.items() if not runner.holds(running.get(id_)))
 
     async def _judge(self, session_id: int) -> None:
         """Shows a poller its row; stops it, even in the middle of a call, if the row is not its own."""
-        post = self._posts.get(session_id)
-        if post is None or post.poller is None:
+        runner = self._runners.get(session_id)
+        if runner is None or runner.poller is None:
             return
         row = await within(STORE_S, self._store.current(session_id), store_late)
-        if row is not None and post.holds(row):
-            post.poller.tell(row)
+        if row is not None and runner.holds(row):
+            runner.poller.tell(row)
         else:
-            post.interrupt()
+            runner.interrupt()
 
     # -------------------------------------------------------------------------------------- pollers
 
-    def _new_post(self, session_id: int) -> Post:
-        return Post(session_id, self._wiring, self._leases)
+    def _new_runner(self, session_id: int) -> AttemptRunner:
+        return AttemptRunner(session_id, self._context, self._leases)
 
-    def _start(self, session_id: int, post: Post, fresh: Attempt | None) -> None:
+    def _start(self, session_id: int, runner: AttemptRunner, fresh: Attempt | None) -> None:
         """Puts a post to work. Before `run` nothing is started: `run` finds the attempt."""
         if self._tasks is None or self._is_closing:
             return
-        former = self._posts.get(session_id)
+        former = self._runners.get(session_id)
         if former is not None:
             former.interrupt()
-        self._posts[session_id] = post
-        job = self._work(session_id, post, fresh, former)
-        post.task = self._tasks.create_task(job, name=f"link session {session_id}")
+        self._runners[session_id] = runner
+        job = self._work(session_id, runner, fresh, former)
+        runner.task = self._tasks.create_task(job, name=f"link session {session_id}")
         # Not in the task itself: one that is cancelled before its first step runs no `finally`.
-        post.task.add_done_callback(lambda _: self._leave(session_id, post))
+        runner.task.add_done_callback(lambda _: self._leave(session_id, runner))
 
-    async def _work(self, session_id: int, post: Post, fresh: Attempt | None, former: Post | None) -> None:
-        end = await post.run(fresh, former)
+    async def _work(
+        self, session_id: int, runner: AttemptRunner, fresh: Attempt | None, former: AttemptRunner | None
+    ) -> None:
+        end = await runner.run(fresh, former)
         if end is not None:
-            self._spawn(self._ends.follow(session_id, end), f"close link {session_id}")
+            self._spawn(self._completion.follow(session_id, end), f"close link {session_id}")
 
-    def _leave(self, session_id: int, post: Post) -> None:
-        if self._posts.get(session_id) is post:
-            del self._posts[session_id]
+    def _leave(self, session_id: int, runner: AttemptRunner) -> None:
+        if self._runners.get(session_id) is runner:
+            del self._runners[session_id]
 
     async def _stop(self, session_ids: Iterable[int]) -> None:
         """Interrupts these pollers and waits until they have let go of their leases."""
-        posts = [self._posts[session_id] for session_id in session_ids if session_id in self._posts]
-        for post in posts:
-            post.interrupt()
-        tasks = [post.task for post in posts if post.task is not None]
+        runners = [self._runners[session_id] for session_id in session_ids if session_id in self._runners]
+        for runner in runners:
+            runner.interrupt()
+        tasks = [runner.task for runner in runners if runner.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_S)
 
@@ -259,7 +261,7 @@ class Linking:
 
     async def _confirm(self, session_id: int) -> None:
         try:
-            if await self._ends.confirm(session_id):
+            if await self._completion.confirm(session_id):
                 self.wake([session_id])
         finally:
             self._confirming.discard(session_id)

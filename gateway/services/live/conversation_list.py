@@ -33,18 +33,18 @@ class Progress(enum.Enum):
     BUSY = "busy"
 
 
-class ProjectionStore(Protocol):
+class ConversationListStore(Protocol):
     async def step(self) -> Progress:
         """A step of some 50 ms towards the streams' tops. Raises StoreUnavailable."""
 
 
-class Projection:
-    def __init__(self, store: ProjectionStore) -> None:
+class ConversationList:
+    def __init__(self, store: ConversationListStore) -> None:
         self._store = store
         self._wake = asyncio.Event()
         self._wake.set()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Something has been written, or was found missing. Never waits."""
         self._wake.set()
 
@@ -58,10 +58,10 @@ class Projection:
                 failures = 0
                 continue
             except StoreUnavailable as error:
-                logger.warning("projection.step_failed error=%s", error)
+                logger.warning("conversation_list.step_failed error=%s", error)
             except Exception:
                 # Readers do without it: no row may end the gateway from here.
-                logger.exception("projection.step_failed")
+                logger.exception("conversation_list.step_failed")
             failures += 1
             self._wake.set()
             await asyncio.sleep(min(MOST_S, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))

@@ -39,11 +39,11 @@ class StreamReader(Protocol):
     ) -> list[Event]: ...
 
 
-NewsOf = tuple[dict[int, Extent], list[Event]]
+Unread = tuple[dict[int, Extent], list[Event]]
 
 
 class Streams(StreamReader, Protocol):
-    async def read_news(self, offsets: Mapping[int, int | None], limit: int, max_bytes: int) -> NewsOf:
+    async def read_unread(self, offsets: Mapping[int, int | None], limit: int, max_bytes: int) -> Unread:
         """`extents` and `read_after` of these inboxes in one question; no events where the offset is None."""
 
     async def check_history(self) -> bool:
@@ -53,14 +53,14 @@ class Streams(StreamReader, Protocol):
         """Begins all streams anew unless this one's epoch is another by now; True if it did."""
 
 
-class Truth(Protocol):
+class StalenessView(Protocol):
     """Whether the gateway hears Postgres; clients are told when it does not."""
 
     @property
     def stale_since(self) -> str | None: ...
 
 
-class Outlet(Protocol):
+class EventPublisher(Protocol):
     """The hub, as the feed sees it."""
 
     def position(self, inbox: int) -> Position | None: ...
@@ -74,7 +74,12 @@ class Outlet(Protocol):
 
 class Feed:
     def __init__(
-        self, streams: Streams, hub: Outlet, *, tick_s: float = TICK_S, awake: asyncio.Event | None = None
+        self,
+        streams: Streams,
+        hub: EventPublisher,
+        *,
+        tick_s: float = TICK_S,
+        awake: asyncio.Event | None = None,
     ) -> None:
         self._streams = streams
         self._hub = hub
@@ -87,12 +92,12 @@ class Feed:
         """They have moved, and nobody here follows them: read when somebody comes, or after UNREAD_S."""
         self._unread_at = 0.0
         self._all_dirty = True
-        self._looked_at = 0.0
+        self._caught_up_at = 0.0
         """When all inboxes were looked at last, whatever bells said."""
         self._wake = asyncio.Event()
         self._reading = asyncio.Lock()
 
-    def ring(self, payload: str) -> None:
+    def notify(self, payload: str) -> None:
         """A bell from Postgres. Never waits; a payload we cannot read counts as `*`."""
         numbers = inboxes_of(payload)
         if numbers is None:
@@ -111,7 +116,7 @@ class Feed:
         await self._check_history()
         await self._read()
 
-    async def look(self) -> None:
+    async def catch_up(self) -> None:
         """Returns when everything committed before has been published. Raises StoreUnavailable.
 
         To be called when Postgres was away: another one may have come back.
@@ -130,7 +135,7 @@ class Feed:
             except TimeoutError:
                 if self._awake is not None and not self._awake.is_set():
                     continue
-            if loop.time() - self._looked_at >= self._tick_s:  # also while other bells ring all the time
+            if loop.time() - self._caught_up_at >= self._tick_s:  # also while other bells ring all the time
                 self._all_dirty = True
             try:
                 await self._read(self._overdue())
@@ -183,7 +188,7 @@ class Feed:
             try:
                 if everything:
                     await self._look_at(await self._extents(), [])
-                    self._looked_at = asyncio.get_running_loop().time()
+                    self._caught_up_at = asyncio.get_running_loop().time()
                 elif asked or any(map(self._is_wanted, dirty)):
                     await self._read_inboxes(sorted(dirty))
                 elif dirty:
@@ -227,7 +232,7 @@ class Feed:
         for inbox in inboxes:
             known = self._hub.position(inbox)
             offsets[inbox] = known.off if known is not None and self._hub.is_followed(inbox) else None
-        extents, events = await self._streams.read_news(offsets, PAGE_EVENTS, PAGE_BYTES)
+        extents, events = await self._streams.read_unread(offsets, PAGE_EVENTS, PAGE_BYTES)
         if await self._went_back(extents):
             extents, events = await self._streams.extents(), []
         await self._look_at(extents, events)

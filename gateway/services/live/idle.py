@@ -16,35 +16,35 @@ from gateway.domain.errors import StoreUnavailable
 IDLE_S = 180.0
 """So long nobody must have needed anything."""
 
-LOOK_S = 5.0
+CHECK_S = 5.0
 WAKE_S = 10.0
 """Such a database takes a moment to come up."""
 
 
-class Ears(Protocol):
+class IdleListener(Protocol):
     async def sleep(self) -> None: ...
     def wake(self) -> None: ...
     async def wait_until_up(self) -> None: ...
 
 
-class Slumber:
-    """`is_needed` says whether somebody is there at this moment; `look` returns when everything written so far has
-    been read; `on_deaf` tells those who are there that we cannot hear, as after any loss of the ears."""
+class IdleMonitor:
+    """`is_needed` says whether somebody is there at this moment; `catch_up` returns when everything written so far has
+    been read; `on_lost` tells those who are there that we cannot hear, as after any loss of the ears."""
 
     def __init__(
         self,
-        ears: Ears,
+        ears: IdleListener,
         awake: asyncio.Event,
         *,
         is_needed: Callable[[], bool],
-        look: Callable[[], Awaitable[None]],
-        on_deaf: Callable[[], None],
+        catch_up: Callable[[], Awaitable[None]],
+        on_lost: Callable[[], None],
     ) -> None:
         self._ears = ears
         self._awake = awake
         self._is_needed = is_needed
-        self._look = look
-        self._on_deaf = on_deaf
+        self._catch_up = catch_up
+        self._on_lost = on_lost
         self._needed_at = 0.0
         self._has_slept = False
         self._waking = asyncio.Lock()
@@ -54,7 +54,7 @@ class Slumber:
         self._needed_at = asyncio.get_running_loop().time()
         self._ears.wake()
 
-    async def hear(self) -> None:
+    async def wait_until_awake(self) -> None:
         """For somebody who comes: returns once we hear Postgres again after a sleep, or it is clear that we cannot."""
         self.touch()
         if not self._has_slept:
@@ -65,16 +65,16 @@ class Slumber:
             try:
                 async with asyncio.timeout(WAKE_S):
                     await self._ears.wait_until_up()
-                    await self._look()
+                    await self._catch_up()
             except (TimeoutError, StoreUnavailable):
-                self._on_deaf()
+                self._on_lost()
             self._has_slept = False
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         self._needed_at = loop.time()
         while True:
-            await asyncio.sleep(min(LOOK_S, IDLE_S))
+            await asyncio.sleep(min(CHECK_S, IDLE_S))
             if self._is_needed():
                 self._needed_at = loop.time()
             elif self._awake.is_set() and loop.time() - self._needed_at >= IDLE_S:

@@ -61,22 +61,22 @@ class StateStore(Protocol):
         """The rows of these sessions (deleted ones included), or of all that exist."""
 
 
-class StateOutlet(Protocol):
+class StatePublisher(Protocol):
     def publish_state(self, value: StateValue) -> None: ...
     def is_watched(self, topic: str) -> bool: ...
 
 
-class States:
+class SessionStates:
     def __init__(
         self,
         store: StateStore,
-        outlet: StateOutlet,
+        publisher: StatePublisher,
         picture: Callable[[str], str],
         on_change: Callable[[Sequence[StateRow]], None] = lambda rows: None,
         awake: asyncio.Event | None = None,
     ) -> None:
         self._store = store
-        self._outlet = outlet
+        self._publisher = publisher
         self._picture = picture
         self._on_change = on_change
         self.on_failure: Callable[[], None] = lambda: None
@@ -88,7 +88,7 @@ class States:
         self._all_dirty = False
         self._wake = asyncio.Event()
 
-    def ring(self, payload: str) -> None:
+    def notify(self, payload: str) -> None:
         """A bell: which sessions changed. Never waits; a payload we cannot read counts as `*`."""
         numbers = sessions_of(payload)
         if numbers is None:
@@ -100,7 +100,7 @@ class States:
     async def open(self) -> None:
         self._rows = {row.session_id: row for row in await self._store.read_states(None)}
 
-    async def look(self) -> None:
+    async def catch_up(self) -> None:
         """Returns when everything committed before has been published. Raises StoreUnavailable."""
         await self._refresh(None)
 
@@ -127,7 +127,7 @@ class States:
                 self._wake.set()
                 delay = min(5.0, 0.2 * 2**failures) * random.uniform(0.5, 1.0)
                 self.on_failure()
-                logger.warning("states.read_failed error=%s retry_in_s=%.1f", error, delay)
+                logger.warning("session_states.read_failed error=%s retry_in_s=%.1f", error, delay)
                 await asyncio.sleep(delay)
 
     # ------------------------------------------------------------------------------------------ reading
@@ -202,11 +202,11 @@ class States:
         if event is not None:
             value = self._session_value(row, event)
             if value is not None:
-                self._outlet.publish_state(value)
+                self._publisher.publish_state(value)
         if not before or before.attempt != row.attempt:
-            link = self._link_value(row) if self._outlet.is_watched(f"session:{row.session_id}") else None
+            link = self._link_value(row) if self._publisher.is_watched(f"session:{row.session_id}") else None
             if link is not None:
-                self._outlet.publish_state(link)
+                self._publisher.publish_state(link)
         if row.session is None:
             self._pictures.pop(row.session_id, None)
 
@@ -273,7 +273,7 @@ class States:
             return self._picture(attempt.code or "")
         except GatewayError as error:
             # The raw code is still pushed: another client may make something of it.
-            logger.warning("states.code_not_drawn session=%d error=%s", attempt.session_id, error)
+            logger.warning("session_states.code_not_drawn session=%d error=%s", attempt.session_id, error)
             return None
 
 

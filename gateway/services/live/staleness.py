@@ -21,23 +21,23 @@ LOOK_AGAIN_S = 0.3
 """Between two looks while it is not certain."""
 
 
-class Truth:
-    """`look` returns when everything written so far has been published, or raises StoreUnavailable."""
+class Staleness:
+    """`catch_up` returns when everything written so far has been published, or raises StoreUnavailable."""
 
     def __init__(
         self,
-        look: Callable[[], Awaitable[None]],
+        catch_up: Callable[[], Awaitable[None]],
         *,
         is_hearing: Callable[[], bool],
         tell_stale: Callable[[str], None],
         tell_fresh: Callable[[], None],
     ) -> None:
-        self._look = look
+        self._catch_up = catch_up
         self._is_hearing = is_hearing
         self._tell_stale = tell_stale
         self._tell_fresh = tell_fresh
         self._since: datetime | None = None
-        self._doubts = 0
+        self._marks = 0
         self._wake = asyncio.Event()
 
     @property
@@ -45,13 +45,13 @@ class Truth:
         """Since when we may have missed something; None while we have everything."""
         return iso_utc(self._since)
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Something could not be heard or read: clients are told, unless they know already. Never waits."""
-        self._doubts += 1
+        self._marks += 1
         # A second fall before we were fresh again: what was missed since the first is missing still.
         if self._since is None:
             self._since = datetime.now(UTC)
-            logger.warning("truth.stale")
+            logger.warning("staleness.stale")
         self._tell_stale(self.stale_since or "")
         self._wake.set()
 
@@ -64,14 +64,14 @@ class Truth:
 
     async def _try(self) -> None:
         """One look; `fresh` promises that nothing is missing: first what came meanwhile, then the word."""
-        known = self._doubts
+        known = self._marks
         try:
             if self._is_hearing():
-                await self._look()
+                await self._catch_up()
                 # What was lost during the look may be behind where it looked.
-                if self._is_hearing() and self._doubts == known:
+                if self._is_hearing() and self._marks == known:
                     self._since = None
-                    logger.info("truth.fresh")
+                    logger.info("staleness.fresh")
                     self._tell_fresh()
                     return
         except StoreUnavailable:

@@ -15,7 +15,7 @@ UNDATED = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class TrailNote:
+class AuditNote:
     """A row of the audit trail, to be written together with what it tells of."""
 
     event: str
@@ -28,7 +28,7 @@ Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class TrailRow:
+class AuditRow:
     id: int
     event_type: str
     message: str | None
@@ -37,22 +37,22 @@ class TrailRow:
     source: Literal["gateway", "upstream"]
 
 
-TrailKey = tuple[datetime, int, int]
+AuditKey = tuple[datetime, int, int]
 """Where a row stands: its time, whether it is ours (1) or upstream's (0), and its number there. Newest is greatest."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrailPage:
-    rows: list[TrailRow]
+class AuditPage:
+    rows: list[AuditRow]
     """Newest first."""
-    next: TrailKey | None
+    next: AuditKey | None
     """The last row of the page; None on the last one."""
 
 
-class TrailStore(Protocol):
+class AuditLogStore(Protocol):
     async def read(
         self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None
-    ) -> list[TrailRow]:
+    ) -> list[AuditRow]:
         """Our own rows, newest first; those before this time and number."""
 
 
@@ -61,9 +61,9 @@ class UpstreamLogs(Protocol):
         """Upstream's paginator: `data` is a list of rows, newest first, `last_page` a number."""
 
 
-class Trail:
+class AuditLog:
     def __init__(
-        self, store: TrailStore, upstream: UpstreamLogs, on_gone: Callable[[int], Awaitable[object]]
+        self, store: AuditLogStore, upstream: UpstreamLogs, on_gone: Callable[[int], Awaitable[object]]
     ) -> None:
         """`on_gone` is told of a session that upstream does not have."""
         self._store = store
@@ -76,21 +76,21 @@ class Trail:
         *,
         event_type: str | None,
         limit: int,
-        before: TrailKey | None,
+        before: AuditKey | None,
         with_upstream: bool,
-    ) -> TrailPage:
+    ) -> AuditPage:
         """The next `limit` rows behind `before`, of our own trail or of both merged."""
         rows = await self._store.read(session_id, event_type, limit + 1, _before_of_ours(before))
         if with_upstream:
             rows += await self._of_upstream(session_id, event_type, limit + 1, before)
             rows.sort(key=_key, reverse=True)
         shown = rows[:limit]
-        return TrailPage(shown, _key(shown[-1]) if len(rows) > limit else None)
+        return AuditPage(shown, _key(shown[-1]) if len(rows) > limit else None)
 
     async def _of_upstream(
-        self, session_id: int, event_type: str | None, limit: int, before: TrailKey | None
-    ) -> list[TrailRow]:
-        rows: list[TrailRow] = []
+        self, session_id: int, event_type: str | None, limit: int, before: AuditKey | None
+    ) -> list[AuditRow]:
+        rows: list[AuditRow] = []
         for number in range(1, MAX_UPSTREAM_PAGES + 1):
             try:
                 answer = await self._upstream.get_session_logs(session_id, number, UPSTREAM_PAGE)
@@ -109,11 +109,11 @@ class Trail:
         return sorted(rows, key=_key, reverse=True)[:limit]
 
 
-def _key(row: TrailRow) -> TrailKey:
+def _key(row: AuditRow) -> AuditKey:
     return (row.created_at or UNDATED, int(row.source == "gateway"), row.id)
 
 
-def _before_of_ours(before: TrailKey | None) -> tuple[datetime, int] | None:
+def _before_of_ours(before: AuditKey | None) -> tuple[datetime, int] | None:
     """As a place among our own rows, which come before upstream's of the same moment."""
     if before is None:
         return None
@@ -121,7 +121,7 @@ def _before_of_ours(before: TrailKey | None) -> tuple[datetime, int] | None:
     return (at, number if is_ours else 0)
 
 
-def _row(item: object) -> TrailRow | None:
+def _row(item: object) -> AuditRow | None:
     if not isinstance(item, dict):
         return None
     try:
@@ -130,7 +130,7 @@ def _row(item: object) -> TrailRow | None:
         return None
     status = str(item.get("status") or "").lower() or None
     number = item.get("id")
-    return TrailRow(
+    return AuditRow(
         id=number if isinstance(number, int) else 0,
         event_type=str(item.get("event_type") or "unknown"),
         message=f"WasenderAPI: {status}." if status else "WasenderAPI.",

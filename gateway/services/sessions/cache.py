@@ -19,7 +19,7 @@ from gateway.domain.session import (
     StatusSource,
     UpstreamSession,
 )
-from gateway.services.sessions.audit_log import TrailNote
+from gateway.services.sessions.audit_log import AuditNote
 
 ASK_AGAIN = 3
 """How often a session is asked for again because somebody stored something meanwhile."""
@@ -75,7 +75,7 @@ class SessionStore(Protocol):
         status: str,
         source: StatusSource,
         as_of: float,
-        note: TrailNote | None = None,
+        note: AuditNote | None = None,
     ) -> Heard:
         """The status, and in the same transaction the row of the trail: `note`, or what the turn is worth."""
 

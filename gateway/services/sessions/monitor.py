@@ -41,7 +41,7 @@ class SessionFacts:
     """What is stored of the webhook's state so far."""
 
 
-class UpkeepStore(Protocol):
+class MonitorStore(Protocol):
     async def quiet_sessions(self, quiet_s: float, limit: int) -> list[int]:
         """Sessions that should live and were not heard of, longest first; none that is being linked."""
 
@@ -80,10 +80,10 @@ class Leases(Protocol):
     async def acquire(self, session_id: int) -> bool: ...
 
 
-class Upkeep:
+class Monitor:
     def __init__(
         self,
-        store: UpkeepStore,
+        store: MonitorStore,
         sessions: Keeper,
         reconciler: Syncer,
         upstream: StatusSourceOfTruth,
@@ -120,9 +120,9 @@ class Upkeep:
                         await self._sync()
                     await self.round()
             except GatewayError as error:
-                logger.warning("upkeep.round_failed error=%s", error)
+                logger.warning("monitor.round_failed error=%s", error)
             except Exception:
-                logger.exception("upkeep.round_failed")
+                logger.exception("monitor.round_failed")
             await asyncio.sleep(ROUND_S * (0.8 + 0.4 * self._roll()))
 
     async def _sync(self) -> None:
@@ -179,7 +179,7 @@ class Upkeep:
         except SessionNotFound:
             await self._sessions.mark_gone(session_id)
         except GatewayError as error:
-            logger.warning("upkeep.probe_failed session=%d error=%s", session_id, error)
+            logger.warning("monitor.probe_failed session=%d error=%s", session_id, error)
         else:
             if status is not None:
                 await self._store.record_status(session_id, normalise_status(status), "probe", as_of)
@@ -203,6 +203,6 @@ class Upkeep:
         except SessionNotFound:
             pass  # gone: there is nothing left to repair
         except GatewayError as error:
-            logger.warning("upkeep.repair_failed session=%d error=%s", session_id, error)
+            logger.warning("monitor.repair_failed session=%d error=%s", session_id, error)
             return False
         return True

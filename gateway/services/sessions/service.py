@@ -26,7 +26,7 @@ from gateway.domain.session import (
     normalise_status,
 )
 from gateway.domain.webhook_health import WEBHOOK_PATH
-from gateway.services.sessions.audit_log import Log, TrailNote
+from gateway.services.sessions.audit_log import AuditNote, Log
 from gateway.services.sessions.cache import SessionCache, SessionPage, SessionQuery, SessionStore, now
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class Sessions:
         status = normalise_status(
             await self._or_gone(session_id, self._upstream.disconnect_session(session_id))
         )
-        note = TrailNote("disconnected", f"{actor.name} disconnected the session.", actor.described())
+        note = AuditNote("disconnected", f"{actor.name} disconnected the session.", actor.described())
         heard = await self._store.record_status(session_id, status, "api", as_of, note)
         if heard.is_old:
             # A webhook came during the call: from before it or from after it, only upstream can say.

@@ -43,19 +43,19 @@ class SecretSource(Protocol):
     async def refresh_secrets(self, session_id: int) -> SessionSecrets | None: ...
 
 
-class Senders:
+class WebhookAuthenticator:
     def __init__(
         self,
         store: SecretStore,
         source: SecretSource,
         *,
-        is_deaf: Callable[[], bool] = lambda: False,
+        is_stale: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`is_deaf` says whether the bell of the keys may ring unheard."""
+        """`is_stale` says whether the bell of the keys may ring unheard."""
         self._store = store
         self._source = source
-        self._is_deaf = is_deaf
+        self._is_stale = is_stale
         self._clock = clock
         self._known: dict[int, SessionSecrets] = {}
         self._by_key: dict[bytes, SessionSecrets] = {}
@@ -73,7 +73,7 @@ class Senders:
         """Learns all secrets while Postgres is there: known ones are enough when it is not."""
         await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
 
-    def ring(self, payload: str) -> None:
+    def notify(self, payload: str) -> None:
         """A bell: whose key or secret changed. Never waits; a payload we cannot read counts as `*`."""
         self.forget(sessions_of(payload))
 
@@ -94,7 +94,7 @@ class Senders:
         if not signature:
             raise Unauthenticated("The webhook has no X-Webhook-Signature.")
         by = asyncio.get_running_loop().time() + UNKNOWN_S
-        if self._is_deaf():
+        if self._is_stale():
             self.forget(None)
         if self._dirty or self._all_dirty:
             # Also before a match: a secret that was changed because it leaked must not open the door once more.
@@ -212,7 +212,7 @@ class Senders:
             if fresh is not None:
                 self._learn(self._known | {session_id: fresh})
         except GatewayError as error:
-            logger.warning("senders.refresh_failed session=%d error=%s", session_id, error)
+            logger.warning("authenticator.refresh_failed session=%d error=%s", session_id, error)
 
 
 def _digest(key: str) -> bytes:

@@ -16,7 +16,7 @@ Answer = Outcome | Literal["spooled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class InboundWebhook:
     """One verified webhook, redacted and mended, with what it says."""
 
     session_id: int
@@ -29,15 +29,15 @@ class Delivery:
 class Waiting:
     """A delivery whose sender waits for an answer."""
 
-    delivery: Delivery
-    lanes: frozenset[str]
+    inbound: InboundWebhook
+    ordering_keys: frozenset[str]
     deadline: float
     """By the loop's clock: until then it is tried, then it goes to the spool."""
     done: asyncio.Future[Answer]
 
     @property
     def session_id(self) -> int:
-        return self.delivery.session_id
+        return self.inbound.session_id
 
     def answer(self, result: Answer | BaseException) -> None:
         if self.done.done():
@@ -48,8 +48,8 @@ class Waiting:
             self.done.set_result(result)
 
 
-class DeliveryStore(Protocol):
-    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
+class WebhookStore(Protocol):
+    async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         """Rows and journal of the whole batch in one transaction.
 
         Raises RowRefused if Postgres refuses some of the data, RowLocked if a foreign transaction holds some
@@ -57,7 +57,7 @@ class DeliveryStore(Protocol):
         is stored then. When it is cancelled, all of it may be stored, or nothing.
         """
 
-    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
+    async def journal_failure(self, inbound: InboundWebhook, reason: str) -> None:
         """Keeps a delivery whose rows Postgres refuses."""
 
 
@@ -67,10 +67,10 @@ class Spool(Protocol):
     def is_empty(self) -> bool:
         """Whether nothing at all waits, nor is on its way there."""
 
-    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+    def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
         """Those of the lanes in which something waits, whoever put it there, or is on its way there."""
 
-    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
+    def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
         """Keeps them, in the order of the calls, with the lanes each of them holds.
 
         The future is done when they are safe. It raises Unavailable when they cannot be kept; then none is.
@@ -86,10 +86,10 @@ class NoSpool:
     def is_empty(self) -> bool:
         return True
 
-    def held(self, session_id: int, lanes: Collection[str]) -> frozenset[str]:
+    def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
         return frozenset()
 
-    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
+    def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
         refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         refused.set_exception(
             Unavailable("Postgres cannot take webhooks now. Send it again.", retry_after_s=2)

@@ -3,7 +3,7 @@
 Webhooks that arrive while a transaction commits share the next one (there is no timer: an idle gateway commits
 at once), and each is answered after that commit. What cannot be committed within PATIENCE_S goes to the spool,
 which is as safe, and is answered then; the replay brings it to Postgres later. While something of a session is
-held there, what follows it in the same lane (`domain.lanes`) goes the same way, so that the order is kept.
+held there, what follows it in the same lane (`domain.ordering_keys`) goes the same way, so that the order is kept.
 
 A batch that Postgres refuses is halved until the bad one is alone, and goes to the journal. Of a batch that meets
 a row somebody else holds, each is written by itself and beside the next batches: only the held one waits.
@@ -23,10 +23,18 @@ from gateway.domain.errors import (
     Unavailable,
 )
 from gateway.domain.message import SessionChange
-from gateway.domain.ordering import Cause, held_lanes, lanes_of
+from gateway.domain.ordering import Cause, held_keys, ordering_keys_of
 from gateway.services.deadlines import within
-from gateway.services.webhooks.batch import Answer, Delivery, DeliveryStore, NoSpool, Outcome, Spool, Waiting
-from gateway.services.webhooks.locked import Apart
+from gateway.services.webhooks.batch import (
+    Answer,
+    InboundWebhook,
+    NoSpool,
+    Outcome,
+    Spool,
+    Waiting,
+    WebhookStore,
+)
+from gateway.services.webhooks.locked import LockedRows
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +59,7 @@ HANDOVER_LOOKS = 50
 class Ingest:
     def __init__(
         self,
-        store: DeliveryStore,
+        store: WebhookStore,
         on_session_change: Callable[[int, SessionChange], None] = lambda session_id, change: None,
         spool: Spool | None = None,
     ) -> None:
@@ -61,21 +69,23 @@ class Ingest:
         self._queue: list[Waiting] = []
         self._unanswered: set[asyncio.Future[Answer]] = set()
         self._spooling: set[asyncio.Task[None]] = set()
-        self._apart = Apart(self._try_alone)
+        self._locked_rows = LockedRows(self._try_alone)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._wake = asyncio.Event()
         self._is_open = True
         self.is_away = False
         """Whether the last attempt to commit anything failed for no fault of the data."""
 
-    async def submit(self, delivery: Delivery) -> Answer:
+    async def submit(self, inbound: InboundWebhook) -> Answer:
         """Returns once the delivery is committed or spooled. Raises Unavailable; then it may be lost."""
         if not self._is_open or len(self._unanswered) >= MAX_WAITING:
             raise Unavailable("The gateway cannot take webhooks now. Send it again.", retry_after_s=1)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         self._unanswered.add(done)
-        self._queue.append(Waiting(delivery, lanes_of(delivery.reading), loop.time() + PATIENCE_S, done))
+        self._queue.append(
+            Waiting(inbound, ordering_keys_of(inbound.reading), loop.time() + PATIENCE_S, done)
+        )
         self._wake.set()
         try:
             return await done
@@ -91,7 +101,7 @@ class Ingest:
                 while self._queue:
                     await self._take_batch()
         finally:
-            self._apart.cancel()
+            self._locked_rows.cancel()
 
     async def close(self) -> None:
         """Takes nothing new, and returns when everything taken has been answered: committed, or spooled."""
@@ -109,15 +119,15 @@ class Ingest:
         taken: set[tuple[int, str]] = set()
         """Lanes of those who follow: the spool does not know of them yet."""
         for waiting in batch:
-            session_id, lanes = waiting.session_id, waiting.lanes
-            if self._apart.is_ahead_of(waiting):
-                self._apart.add(waiting, "row")
+            session_id, ordering_keys = waiting.session_id, waiting.ordering_keys
+            if self._locked_rows.is_ahead_of(waiting):
+                self._locked_rows.add(waiting, "row")
             elif not is_empty and (
-                behind := self._spool.held(session_id, lanes)
-                | {lane for lane in lanes if (session_id, lane) in taken}
+                behind := self._spool.held(session_id, ordering_keys)
+                | {ordering_key for ordering_key in ordering_keys if (session_id, ordering_key) in taken}
             ):
                 held = _held(waiting, "row") | behind
-                taken.update((session_id, lane) for lane in held)
+                taken.update((session_id, ordering_key) for ordering_key in held)
                 following.append((waiting, held))
             else:
                 direct.append(waiting)
@@ -139,7 +149,7 @@ class Ingest:
             outcomes = await self._write(batch)
         except RowLocked as error:
             for waiting in batch:
-                self._apart.add(waiting, cause_of(error))
+                self._locked_rows.add(waiting, cause_of(error))
         except (StoreUnavailable, ConfigError) as error:
             # A right or a table that is missing is put right by the operator: until then it is an outage.
             self._note_away(error)
@@ -165,7 +175,7 @@ class Ingest:
         deadline = min(deadline, brief) if self.is_away else max(deadline, brief)
         while True:
             try:
-                written = self._store.write([waiting.delivery for waiting in batch])
+                written = self._store.write([waiting.inbound for waiting in batch])
                 outcomes = await within(deadline - loop.time(), written)
             except RowLocked:
                 raise
@@ -181,7 +191,7 @@ class Ingest:
     async def _try_alone(self, waiting: Waiting, cause: Cause) -> None:
         """One webhook by itself, until it is written or has waited long enough."""
         loop = asyncio.get_running_loop()
-        while not (behind := self._spool.held(waiting.session_id, waiting.lanes)):
+        while not (behind := self._spool.held(waiting.session_id, waiting.ordering_keys)):
             try:
                 (outcome,) = await within(waiting.deadline - loop.time(), self._write_in_turn(waiting))
             except RowLocked as error:
@@ -201,18 +211,18 @@ class Ingest:
 
     async def _write_in_turn(self, waiting: Waiting) -> list[Outcome]:
         async with self._turns:
-            return await self._store.write([waiting.delivery])
+            return await self._store.write([waiting.inbound])
 
     async def _give_up(self, waiting: Waiting, error: Exception) -> None:
         """One webhook that cannot be written for its own fault, or for one of ours: into the journal."""
-        delivery = waiting.delivery
-        reason = log_refusal(delivery, error)
+        inbound = waiting.inbound
+        reason = log_refusal(inbound, error)
         left_s = max(PATIENCE_AWAY_S, waiting.deadline - asyncio.get_running_loop().time())
         try:
-            await within(left_s, self._store.journal_failure(delivery, reason))
+            await within(left_s, self._store.journal_failure(inbound, reason))
         except Exception as fault:
             # Also a bug of ours: the pump must outlive it, and the replay tries again.
-            logger.warning("ingest.not_journalled session=%d error=%r", delivery.session_id, fault)
+            logger.warning("ingest.not_journalled session=%d error=%r", inbound.session_id, fault)
             self._keep([(waiting, _held(waiting, "row"))])
         else:
             waiting.answer("failed")
@@ -236,7 +246,7 @@ class Ingest:
             return
         taken = [waiting for waiting, _ in batch]
         try:
-            kept = self._spool.append([(waiting.delivery, lanes) for waiting, lanes in batch])
+            kept = self._spool.append([(waiting.inbound, ordering_keys) for waiting, ordering_keys in batch])
         except Exception:
             logger.exception("ingest.not_spooled")
             for waiting in taken:
@@ -265,30 +275,30 @@ class Ingest:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             waiting.answer(outcome)
         for waiting in batch:  # behind all answers: a bug of whoever is told must not cost one
-            self.tell(waiting.delivery)
+            self.tell(waiting.inbound)
 
     def _stored(self, waiting: Waiting, outcome: Outcome) -> None:
         waiting.answer(outcome)
-        self.tell(waiting.delivery)
+        self.tell(waiting.inbound)
 
-    def tell(self, delivery: Delivery) -> None:
+    def tell(self, inbound: InboundWebhook) -> None:
         """Says what a committed delivery changed of its session."""
-        for change in delivery.reading.changes:
+        for change in inbound.reading.changes:
             if isinstance(change, SessionChange):
-                self._on_session_change(delivery.session_id, change)
+                self._on_session_change(inbound.session_id, change)
 
 
 def _held(waiting: Waiting, cause: Cause) -> frozenset[str]:
-    return held_lanes(waiting.delivery.reading, cause)
+    return held_keys(waiting.inbound.reading, cause)
 
 
 def cause_of(error: RowLocked) -> Cause:
     return "table" if isinstance(error, TableLocked) else "row"
 
 
-def log_refusal(delivery: Delivery, error: Exception) -> str:
+def log_refusal(inbound: InboundWebhook, error: Exception) -> str:
     """Logs why a webhook cannot be written, and returns it in words for the journal."""
-    session_id, event = delivery.session_id, delivery.reading.event
+    session_id, event = inbound.session_id, inbound.reading.event
     if isinstance(error, RowRefused):
         logger.warning("ingest.refused session=%d event=%s reason=%s", session_id, event, error.message)
         return error.message

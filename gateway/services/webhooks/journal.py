@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gateway.domain.errors import Conflict, GatewayError, NotFound, Unavailable
 from gateway.domain.message import Reading
 from gateway.domain.session import Actor
-from gateway.services.webhooks.batch import Delivery, Outcome
+from gateway.services.webhooks.batch import InboundWebhook, Outcome
 from gateway.services.webhooks.ingest import log_refusal
 from gateway.services.webhooks.spooled import without_expired_codes
 
@@ -59,10 +59,10 @@ class JournalStore(Protocol):
         """Newest first, without bodies."""
 
     async def entry(self, number: int) -> Entry | None: ...
-    async def write_again(self, number: int, delivery: Delivery, by: str) -> Outcome:
+    async def write_again(self, number: int, inbound: InboundWebhook, by: str) -> Outcome:
         """Rows and entry in one transaction. What is settled meanwhile is left as it is.
 
-        Raises as `DeliveryStore.write` does; nothing is changed then.
+        Raises as `WebhookStore.write` does; nothing is changed then.
         """
 
     async def note_failure(self, number: int, reason: str, by: str) -> None: ...
@@ -74,7 +74,7 @@ class Journal:
         store: JournalStore,
         read: Callable[[dict[str, Any], datetime], Reading],
         log: Log,
-        tell: Callable[[Delivery], None] = lambda delivery: None,
+        tell: Callable[[InboundWebhook], None] = lambda inbound: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
@@ -121,16 +121,16 @@ class Journal:
 
     async def _process(self, entry: Entry, body: dict[str, Any], session_id: int, actor: Actor) -> None:
         reading = without_expired_codes(self._read(body, entry.received_at), entry.received_at, self._now())
-        delivery = Delivery(session_id, entry.received_at, body, reading)
+        inbound = InboundWebhook(session_id, entry.received_at, body, reading)
         try:
-            outcome = await self._store.write_again(entry.id, delivery, actor.name)
+            outcome = await self._store.write_again(entry.id, inbound, actor.name)
         except Unavailable:
             raise
         except Exception as error:
             outcome = "failed"
-            await self._store.note_failure(entry.id, log_refusal(delivery, error), actor.name)
+            await self._store.note_failure(entry.id, log_refusal(inbound, error), actor.name)
         else:
-            self._tell(delivery)
+            self._tell(inbound)
         sentence = f"{actor.name} had webhook {entry.id} ({entry.event}) processed again: {outcome}."
         facts = {
             "actor": actor.name,

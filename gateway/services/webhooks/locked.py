@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.domain.ordering import Cause, held_lanes
+from gateway.domain.ordering import Cause, held_keys
 from gateway.services.webhooks.batch import Waiting
 
 
-class Apart:
+class LockedRows:
     """`attempt` writes or spools one webhook; it returns when whoever stands behind it may go."""
 
     def __init__(self, attempt: Callable[[Waiting, Cause], Awaitable[None]]) -> None:
@@ -17,23 +17,29 @@ class Apart:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_ahead_of(self, waiting: Waiting) -> bool:
-        return bool(self._last) and any((waiting.session_id, lane) in self._last for lane in waiting.lanes)
+        return bool(self._last) and any(
+            (waiting.session_id, ordering_key) in self._last for ordering_key in waiting.ordering_keys
+        )
 
     def add(self, waiting: Waiting, cause: Cause) -> None:
         """In a task of its own: who else arrives must not wait for a row that a stranger holds."""
-        behind = {lane for lane in waiting.lanes if (waiting.session_id, lane) in self._last}
-        ahead = {self._last[waiting.session_id, lane] for lane in behind}
+        behind = {
+            ordering_key
+            for ordering_key in waiting.ordering_keys
+            if (waiting.session_id, ordering_key) in self._last
+        }
+        ahead = {self._last[waiting.session_id, ordering_key] for ordering_key in behind}
         task = asyncio.create_task(self._go(waiting, cause, ahead), name="ingest-alone")
-        lanes = behind | held_lanes(waiting.delivery.reading, cause)
-        for lane in lanes:
-            self._last[waiting.session_id, lane] = task
+        ordering_keys = behind | held_keys(waiting.inbound.reading, cause)
+        for ordering_key in ordering_keys:
+            self._last[waiting.session_id, ordering_key] = task
         self._tasks.add(task)
 
         def leave(_: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            for lane in lanes:
-                if self._last.get((waiting.session_id, lane)) is task:
-                    del self._last[waiting.session_id, lane]
+            for ordering_key in ordering_keys:
+                if self._last.get((waiting.session_id, ordering_key)) is task:
+                    del self._last[waiting.session_id, ordering_key]
 
         task.add_done_callback(leave)
 

@@ -20,11 +20,11 @@ from prometheus_client import Counter
 
 from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import Reading
-from gateway.domain.ordering import ALL, MESSAGES, SESSION, Cause, held_lanes, lanes_of
+from gateway.domain.ordering import ALL, MESSAGES, SESSION, Cause, held_keys, ordering_keys_of
 from gateway.services.deadlines import within
-from gateway.services.webhooks.batch import DeliveryStore
+from gateway.services.webhooks.batch import WebhookStore
 from gateway.services.webhooks.ingest import Ingest, cause_of, log_refusal
-from gateway.services.webhooks.spooled import Item, Spooled, delivery_of, in_order
+from gateway.services.webhooks.spooled import Item, Spooled, in_order, webhook_of
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Replay:
     def __init__(
         self,
         spool: SpoolSource,
-        store: DeliveryStore,
+        store: WebhookStore,
         ingest: Ingest,
         read: Callable[[dict[str, Any], datetime], Reading],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -174,7 +174,7 @@ class Replay:
 
     async def _take(self, page: Sequence[Spooled]) -> None:
         fresh = [entry for entry in page if entry.id not in self._done]
-        items = [(entry, delivery_of(entry, self._read, self._now())) for entry in fresh]
+        items = [(entry, webhook_of(entry, self._read, self._now())) for entry in fresh]
         moved = self._moved
         for batch in in_order(items):
             await self._write([item for item in batch if not self._stays_behind(item)])
@@ -183,20 +183,20 @@ class Replay:
 
     def _stays_behind(self, item: Item) -> bool:
         """Whether it follows something that a lock keeps out; then it keeps out what follows it."""
-        entry, delivery = item
-        lanes = lanes_of(delivery.reading)
+        entry, inbound = item
+        ordering_keys = ordering_keys_of(inbound.reading)
         if (entry.session_id, ALL) in self._blocked:
             return True
-        if self._locked_tables & lanes:
+        if self._locked_tables & ordering_keys:
             self._stay(item, "table")
-        elif any((entry.session_id, lane) in self._blocked for lane in lanes):
+        elif any((entry.session_id, ordering_key) in self._blocked for ordering_key in ordering_keys):
             self._stay(item, "row")
         else:
             return False
         return True
 
     def _stay(self, item: Item, cause: Cause) -> None:
-        entry, delivery = item
+        entry, inbound = item
         now = asyncio.get_running_loop().time()
         if (
             cause == "row"
@@ -205,11 +205,11 @@ class Replay:
         ):
             self._blocked.add((entry.session_id, ALL))
             return
-        lanes = held_lanes(delivery.reading, cause)
-        self._blocked.update((entry.session_id, lane) for lane in lanes)
-        if self._holding.get(entry.id) != lanes:
-            self._holding[entry.id] = lanes
-            self._to_hold.append((entry.id, entry.session_id, lanes))
+        ordering_keys = held_keys(inbound.reading, cause)
+        self._blocked.update((entry.session_id, ordering_key) for ordering_key in ordering_keys)
+        if self._holding.get(entry.id) != ordering_keys:
+            self._holding[entry.id] = ordering_keys
+            self._to_hold.append((entry.id, entry.session_id, ordering_keys))
 
     async def _keep_holding(self) -> None:
         """What stayed holds no more than it must: a foreign lock on one row does not hold up a session."""
@@ -223,7 +223,7 @@ class Replay:
         if not items:
             return
         try:
-            outcomes = await within(WRITE_S, self._store.write([delivery for _, delivery in items]))
+            outcomes = await within(WRITE_S, self._store.write([inbound for _, inbound in items]))
         except RowLocked as error:
             await self._write_around(items, error)
         except (StoreUnavailable, ConfigError):
@@ -241,7 +241,7 @@ class Replay:
     async def _write_around(self, items: Sequence[Item], error: RowLocked) -> None:
         """Something is locked: what it keeps out stays, the rest is written."""
         if isinstance(error, TableLocked):
-            about_sessions = [item for item in items if SESSION in lanes_of(item[1].reading)]
+            about_sessions = [item for item in items if SESSION in ordering_keys_of(item[1].reading)]
             others = [item for item in items if item not in about_sessions]
             if about_sessions and others:
                 await self._write(others)
@@ -257,10 +257,10 @@ class Replay:
             self._stay(item, cause_of(error))
 
     async def _finish(self, items: Sequence[Item], outcomes: Sequence[str]) -> None:
-        for (entry, delivery), outcome in zip(items, outcomes, strict=True):
+        for (entry, inbound), outcome in zip(items, outcomes, strict=True):
             REPLAYED.labels(outcome).inc()
             self._done.add(entry.id)
-            self._ingest.tell(delivery)
+            self._ingest.tell(inbound)
         self._moved += len(items)
         await self._forget_done()
 
@@ -274,10 +274,10 @@ class Replay:
             self._done.clear()
 
     async def _give_up(self, item: Item, error: Exception) -> None:
-        entry, delivery = item
-        reason = log_refusal(delivery, error)
+        entry, inbound = item
+        reason = log_refusal(inbound, error)
         try:
-            await within(WRITE_S, self._store.journal_failure(delivery, reason))
+            await within(WRITE_S, self._store.journal_failure(inbound, reason))
         except (StoreUnavailable, ConfigError):
             raise
         except Exception as fault:

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import CodeReported, MessageReceived, MessageSent, Reading
-from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.batch import InboundWebhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Spooled:
     """Whether everything of its session waits behind it."""
 
 
-Item = tuple[Spooled, Delivery]
+Item = tuple[Spooled, InboundWebhook]
 
 
-def delivery_of(
+def webhook_of(
     entry: Spooled, read: Callable[[dict[str, Any], datetime], Reading], now: datetime
-) -> Delivery:
+) -> InboundWebhook:
     """Reads it once more; what cannot be read any more goes to the journal as it is."""
     try:
         body = orjson.loads(entry.raw)
@@ -40,7 +40,7 @@ def delivery_of(
         reading = Reading(event="", known=False, reason="damaged in the spool")
     else:
         reading = without_expired_codes(read(body, entry.received_at), entry.received_at, now)
-    return Delivery(entry.session_id, entry.received_at, body, reading)
+    return InboundWebhook(entry.session_id, entry.received_at, body, reading)
 
 
 def in_order(items: Sequence[Item]) -> list[list[Item]]:
@@ -48,18 +48,18 @@ def in_order(items: Sequence[Item]) -> list[list[Item]]:
     batches: list[list[Item]] = [[]]
     has_sent: set[int] = set()
     for item in items:
-        entry, delivery = item
-        if entry.session_id in has_sent and _has(delivery, MessageReceived):
+        entry, inbound = item
+        if entry.session_id in has_sent and _has(inbound, MessageReceived):
             batches.append([])
             has_sent.clear()
-        if _has(delivery, MessageSent):
+        if _has(inbound, MessageSent):
             has_sent.add(entry.session_id)
         batches[-1].append(item)
     return batches
 
 
-def _has(delivery: Delivery, kind: type[MessageReceived] | type[MessageSent]) -> bool:
-    return any(isinstance(change, kind) for change in delivery.reading.changes)
+def _has(inbound: InboundWebhook, kind: type[MessageReceived] | type[MessageSent]) -> bool:
+    return any(isinstance(change, kind) for change in inbound.reading.changes)
 
 
 def without_expired_codes(reading: Reading, received_at: datetime, now: datetime) -> Reading:

@@ -17,7 +17,7 @@ from gateway.realtime.transport.socket_transport import MAX_BURST_BYTES, WRITE_L
 BOX = Inbox(12)
 
 
-class Outlet:
+class SocketTransport:
     """Takes everything; `load` is what it says is still on its way."""
 
     hears_pongs = True
@@ -30,7 +30,7 @@ class Outlet:
         self.empty = asyncio.Event()
 
     def heard(self) -> None: ...
-    def settle(self) -> None: ...
+    def release_handshake(self) -> None: ...
     def buffered(self) -> int:
         return self.load
 
@@ -38,7 +38,7 @@ class Outlet:
         self.frames.extend(orjson.loads(item.text) for item in burst.frames)
         self.wrote.set()
 
-    def offer(self, burst: Burst) -> bool:
+    def try_write(self, burst: Burst) -> bool:
         if self.load > WRITE_LIMIT_BYTES or len(burst) > MAX_BURST_BYTES:
             return False
         self.write(burst)
@@ -117,8 +117,8 @@ class House:
         self.hub = Hub(encode)
         self.hub.advance(BOX, Extent(top, 0, "e1"))
         self.streams = Streams(top)
-        self.outlet = Outlet()
-        self.connection = Connection("c", ADMIN, self.outlet, self.hub, self.streams)
+        self.transport = SocketTransport()
+        self.connection = Connection("c", ADMIN, self.transport, self.hub, self.streams)
         self.hub.connections.add(self.connection)
 
     def commit(self, first: int, last: int) -> None:

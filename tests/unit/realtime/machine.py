@@ -19,7 +19,7 @@ from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.transport.framing import Burst, Frame, frame
-from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, Outlet
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.feed import Feed
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)
@@ -41,12 +41,12 @@ class Streams:
 
     def __init__(self) -> None:
         self.streams: dict[int, Stream] = {}
-        self.truth: dict[tuple[int, str], dict[int, int]] = {}
+        self.staleness: dict[tuple[int, str], dict[int, int]] = {}
         self.is_away = False
 
     def write(self, inbox: int, count: int) -> None:
         stream = self.streams.setdefault(inbox, Stream(f"{inbox}:0"))
-        history = self.truth.setdefault((inbox, stream.epoch), {})
+        history = self.staleness.setdefault((inbox, stream.epoch), {})
         for _ in range(count):
             stream.top += 1
             stream.events[stream.top] = history[stream.top] = next(_contents)
@@ -57,7 +57,7 @@ class Streams:
         stream.floor = stream.top
         stream.epoch += "+"
         stream.events.clear()
-        self.truth[inbox, stream.epoch] = {}
+        self.staleness[inbox, stream.epoch] = {}
 
     def prune(self, inbox: int, share: float) -> None:
         stream = self.streams[inbox]
@@ -100,7 +100,7 @@ class Streams:
             for number in sorted(number for number in self.streams[inbox].events if number > off)[:limit]
         ]
 
-    async def read_news(
+    async def read_unread(
         self, offsets: Mapping[int, int | None], limit: int, max_bytes: int
     ) -> tuple[dict[int, Extent], list[Event]]:
         extents = await self.extents(list(offsets))
@@ -116,7 +116,7 @@ class Streams:
             return False
         for number, stream in self.streams.items():
             stream.epoch += "'"
-            self.truth[number, stream.epoch] = dict(stream.events)
+            self.staleness[number, stream.epoch] = dict(stream.events)
         return True
 
 
@@ -143,7 +143,7 @@ class Pipe:
         if not self.is_stalled:
             self.read()
 
-    def offer(self, burst: Burst) -> bool:
+    def try_write(self, burst: Burst) -> bool:
         if self.load > WRITE_LIMIT_BYTES:
             return False
         self.write(burst)
@@ -174,7 +174,7 @@ class Marking(Connection):
 
     def follow(self, ref: str | None, name: str, starts: dict[Inbox, Position]) -> None:
         named = {str(inbox): [start.off, start.epoch] for inbox, start in starts.items()}
-        cast(Pipe, self.outlet).frames.append({"type": "mark", "topic": name, "starts": named})
+        cast(Pipe, self.transport).frames.append({"type": "mark", "topic": name, "starts": named})
         super().follow(ref, name, starts)
 
 
@@ -206,13 +206,13 @@ class Core:
         nobody = cast(Any, Nobody())
         self._endpoint = Realtime(
             hub=self.hub, feed=self.feed, states=nobody, streams=self.streams, login=nobody, origins=nobody,
-            cookie="", truth=nobody, roster=nobody,
+            cookie="", staleness=nobody, connections=nobody,
         )  # fmt: skip
         self.connection, self.pipe = self._connect()
 
     def _connect(self) -> tuple[Connection, Pipe]:
         pipe = Pipe()
-        connection = Marking("c", ADMIN, cast(Outlet, pipe), self.hub, self.streams)
+        connection = Marking("c", ADMIN, cast(SocketTransport, pipe), self.hub, self.streams)
         self.hub.connections.add(connection)
         return connection, pipe
 
@@ -264,12 +264,14 @@ class Client:
             self.at[inbox] = (item["off"] - 1, stream.epoch)
         off, epoch = self.at[inbox]
         assert item["off"] == off + 1, f"gap or double in {inbox}: {off} → {item['off']}"
-        assert self._streams.truth[int(inbox), epoch].get(item["off"]) == item["what"], "of another history"
+        assert self._streams.staleness[int(inbox), epoch].get(item["off"]) == item["what"], (
+            "of another history"
+        )
         self.at[inbox] = (item["off"], epoch)
 
     def _on_reset(self, item: dict[str, Any]) -> None:
         inbox = item["topic"].removeprefix("inbox:")
-        assert (int(inbox), item["epoch"]) in self._streams.truth
+        assert (int(inbox), item["epoch"]) in self._streams.staleness
         self.at[inbox] = (item["off"], item["epoch"])
 
     def _on_subscribed(self, item: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from gateway.realtime.drain import drain
-from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, Outlet
+from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, SocketTransport
 from tests.clock import now, virtual_time
 
 
@@ -13,7 +13,7 @@ class FakeSocket:
     """Its client answers a close after `answers_s`; None is one that reads nothing."""
 
     def __init__(self, answers_s: float | None) -> None:
-        self.outlet = cast(Outlet, self)
+        self.transport = cast(SocketTransport, self)
         self.answers_s = answers_s
         self.warned_ms: int | None = None
         self.closed_at: float | None = None

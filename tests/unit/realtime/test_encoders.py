@@ -14,7 +14,7 @@ from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import TAIL_EVENTS, Encoder
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.transport.framing import Frame, frame
-from tests.unit.realtime.connection_fakes import ADMIN, BOX, Outlet, Streams, encode, events
+from tests.unit.realtime.connection_fakes import ADMIN, BOX, SocketTransport, Streams, encode, events
 
 FROM_TOP = Position(0, "e1")
 
@@ -44,7 +44,7 @@ class Stranger(Follower):
     """A client of another dialect, with one cursor."""
 
     def __init__(self, hub: Hub, streams: Streams, start: Position, encoder: Encoder) -> None:
-        self.out = Outlet()
+        self.out = SocketTransport()
         super().__init__("stranger", self.out, hub, streams)
         self.cursor: Cursor | None = None
         self.is_announced = False
@@ -89,8 +89,8 @@ class House:
         await made.out.has("announced")
         return made
 
-    async def own(self) -> Outlet:
-        outlet = Outlet()
+    async def own(self) -> SocketTransport:
+        outlet = SocketTransport()
         connection = Connection("own", ADMIN, outlet, self.hub, self.streams)
         connection.follow("1", "inbox:12", {BOX: FROM_TOP})
         await outlet.has("subscribed")

@@ -44,17 +44,17 @@ class Machine(RuleBasedStateMachine):
     @rule(inbox=INBOXES)
     def write_and_ring(self, inbox: int) -> None:
         self.core.streams.write(inbox, 1)
-        self.core.feed.ring(str(inbox))
+        self.core.feed.notify(str(inbox))
         self.run(self.core.turn())
 
     @rule(inboxes=st.sets(INBOXES, min_size=1))
     def ring(self, inboxes: set[int]) -> None:
-        self.core.feed.ring(",".join(map(str, inboxes)))
+        self.core.feed.notify(",".join(map(str, inboxes)))
         self.run(self.core.turn())
 
     @rule()
     def tick(self) -> None:
-        self.core.feed.ring("*")
+        self.core.feed.notify("*")
         self.run(self.core.turn())
 
     @rule(inbox=INBOXES)
@@ -81,8 +81,8 @@ class Machine(RuleBasedStateMachine):
         self.run(quiet())
 
     @rule()
-    def beat(self) -> None:
-        self.core.connection.beat()
+    def heartbeat(self) -> None:
+        self.core.connection.heartbeat()
         self.take()
 
     @precondition(lambda self: "inbox:*" not in self.wished)
@@ -139,7 +139,7 @@ class Machine(RuleBasedStateMachine):
             self.core.pipe.is_stalled = False
             self.core.pipe.read()
             for _ in range(12):
-                self.core.feed.ring("*")
+                self.core.feed.notify("*")
                 self.run(self.core.turn())
                 self.take()
             for topic in self.wished:

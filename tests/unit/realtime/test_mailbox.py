@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.realtime.transport.slim_primitives import Gate, Mailbox
+from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 
 
 async def test_what_is_put_comes_out_in_order_before_and_after_somebody_waits() -> None:
-    box = Mailbox()
+    box = SlimQueue()
     box.put_nowait(1)
     box.put_nowait(2)
     assert [await box.get(), await box.get()] == [1, 2]
@@ -25,7 +25,7 @@ async def test_what_is_put_comes_out_in_order_before_and_after_somebody_waits() 
 
 
 async def test_a_reader_that_gives_up_loses_nothing() -> None:
-    box = Mailbox()
+    box = SlimQueue()
     reader = asyncio.create_task(box.get())
     await asyncio.sleep(0)
     box.put_nowait("kept")
@@ -37,7 +37,7 @@ async def test_a_reader_that_gives_up_loses_nothing() -> None:
 
 
 async def test_a_gate_lets_everybody_through_when_it_opens() -> None:
-    gate = Gate()
+    gate = SlimEvent()
     waiting = [asyncio.create_task(gate.wait()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.streams import Extent, Inbox, Position, Standing
 from gateway.realtime.hub.cursors import Cursor
-from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, Slices
+from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, FanoutScheduler
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.services.live.session_states import StateValue
@@ -57,7 +57,7 @@ class Client:
 def hub() -> Hub:
     """One whose every look at the clock says that the slice is over."""
     made = Hub(encode)
-    made._slices = Slices(_clock(), at_end=made._gathered.flush_all)
+    made._scheduler = FanoutScheduler(_clock(), at_end=made._coalescer.flush_all)
     made.advance(BOX, Extent(0, 0, "e1"))
     return made
 
@@ -88,7 +88,7 @@ async def test_between_two_slices_the_loop_has_its_turn(hub: Hub) -> None:
 
 
 async def test_a_few_are_reached_at_once_and_without_a_loop(hub: Hub) -> None:
-    hub._slices = Slices()
+    hub._scheduler = FanoutScheduler()
     clients = [Client(hub) for _ in range(STEP)]
     hub.publish(BOX, events(1, 2))
 
@@ -112,12 +112,12 @@ async def test_a_fan_out_that_never_rests_keeps_nothing_but_what_is_on_its_way(h
     for off in range(1, 60):
         hub.publish(BOX, events(off, off))
         await turns(1)
-        sizes.append(max((len(news._frames) for news in hub._streams[BOX].news.values()), default=0))
+        sizes.append(max((len(news._frames) for news in hub._streams[BOX].pending.values()), default=0))
     await turns()
 
     assert [client.offs for client in clients] == [list(range(1, 60))] * MANY
     assert max(sizes) <= 2 * MANY // STEP
-    assert not hub._streams[BOX].news
+    assert not hub._streams[BOX].pending
 
 
 async def test_who_leaves_meanwhile_gets_nothing_more(hub: Hub) -> None:
@@ -225,7 +225,7 @@ async def test_values_of_a_state_keep_their_order_and_spare_who_has_left(hub: Hu
 
 
 async def test_a_walk_that_breaks_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    slices = Slices()
+    slices = FanoutScheduler()
     done: list[int] = []
 
     def broken() -> object:

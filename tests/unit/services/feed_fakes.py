@@ -57,7 +57,7 @@ class Store:
         ]
         return found[: self.page_events]
 
-    async def read_news(
+    async def read_unread(
         self, offsets: Mapping[int, int | None], limit: int, max_bytes: int
     ) -> tuple[dict[int, Extent], list[Event]]:
         self._ask(f"news {','.join(f'{inbox}>{off}' for inbox, off in sorted(offsets.items()))}")

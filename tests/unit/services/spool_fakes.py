@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from gateway.domain.errors import Unavailable
-from gateway.services.webhooks.batch import Delivery
+from gateway.services.webhooks.batch import InboundWebhook
 
 
 class MemorySpool:
     def __init__(self) -> None:
-        self.entries: list[tuple[Delivery, frozenset[str]]] = []
+        self.entries: list[tuple[InboundWebhook, frozenset[str]]] = []
         self.is_full = False
         self.disk_s = 0.005
         """How long the disk takes; negative: it never answers."""
@@ -30,7 +30,7 @@ class MemorySpool:
             if item.session_id == session_id and lane in lanes
         )
 
-    def append(self, entries: Sequence[tuple[Delivery, frozenset[str]]]) -> asyncio.Future[None]:
+    def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         if self.is_full:

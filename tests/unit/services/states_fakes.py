@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionId
-from gateway.services.live.session_states import StateRow, States, StateValue
+from gateway.services.live.session_states import SessionStates, StateRow, StateValue
 
 
 def session(number: int = 7, **changes: object) -> Session:
@@ -65,7 +65,7 @@ class Store:
         return [self.rows.get(number, StateRow(number, 0, None, None)) for number in session_ids]
 
 
-class Outlet:
+class SocketTransport:
     def __init__(self) -> None:
         self.published: list[StateValue] = []
         self.watched = {"session:7"}
@@ -93,10 +93,10 @@ class House:
 
     def __init__(self) -> None:
         self.store = Store()
-        self.outlet = Outlet()
+        self.transport = SocketTransport()
         self.drawn: list[str] = []
         self.changed: list[int] = []
-        self.states = States(self.store, self.outlet, self.draw, on_change=self._on_change)
+        self.states = SessionStates(self.store, self.transport, self.draw, on_change=self._on_change)
 
     def _on_change(self, rows: Sequence[StateRow]) -> None:
         self.changed += [row.session_id for row in rows]

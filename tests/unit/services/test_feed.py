@@ -58,7 +58,7 @@ async def test_a_bell_brings_the_events_of_the_inboxes_it_names(feed: Feed, stor
         for inbox in (1, 2, 3):
             store.append(inbox, 2)
         store.asked.clear()
-        feed.ring("1,3")
+        feed.notify("1,3")
         await hub.reaches(1, 3)
         await hub.reaches(3, 3)
 
@@ -76,13 +76,13 @@ async def test_bells_that_ring_while_it_reads_are_one_look(feed: Feed, store: St
         store.append(1)
         store.asked.clear()
         store.was_asked.clear()
-        feed.ring("1")
+        feed.notify("1")
         await store.hears_a_question()
         store.append(1)
         store.append(2)
         for _ in range(50):
-            feed.ring("1")
-            feed.ring("2,1")
+            feed.notify("1")
+            feed.notify("2,1")
         store.gate.set()
         await hub.reaches(1, 3)
         await hub.reaches(2, 2)
@@ -99,7 +99,7 @@ async def test_a_bell_that_cannot_be_read_means_all(feed: Feed, store: Store, hu
     async with running(feed):
         store.append(1)
         store.asked.clear()
-        feed.ring(payload)
+        feed.notify(payload)
         await hub.reaches(1, 2)
 
     assert store.asked[0] == "extents *"
@@ -116,7 +116,7 @@ async def test_an_inbox_that_nobody_follows_is_not_read_until_somebody_comes(
         store.append(1, 10)
         store.asked.clear()
         for _ in range(3):
-            feed.ring("1")
+            feed.notify("1")
             await asyncio.sleep(0.01)
         assert store.asked == []
 
@@ -131,7 +131,7 @@ async def test_who_follows_while_a_bell_is_only_noted_gets_what_it_rang_for(
     await feed.open()
     async with running(feed):
         store.append(1)
-        feed.ring("1")
+        feed.notify("1")
         await asyncio.sleep(0.01)
         hub.followed = {1}
         feed.attend(1)
@@ -151,7 +151,7 @@ async def test_who_follows_while_its_inbox_is_being_read_for_nobody_gets_the_eve
     async with running(feed):
         store.append(1)
         store.was_asked.clear()
-        feed.ring("1,2")
+        feed.notify("1,2")
         await store.hears_a_question()
         hub.followed = {1, 2}
         feed.attend(1)
@@ -170,7 +170,7 @@ async def test_the_hub_is_told_after_a_moment_where_unread_inboxes_stand(
     async with running(feed):
         store.append(1, 10)
         store.asked.clear()
-        feed.ring("1")
+        feed.notify("1")
         await hub.reaches(1, 11)
 
     assert store.asked == ["news 1>None"]
@@ -189,7 +189,7 @@ async def test_a_lost_bell_is_made_up_for_also_while_others_ring_all_the_time(st
         async def ring_others() -> None:
             while True:
                 store.append(2)
-                feed.ring("2")
+                feed.notify("2")
                 await asyncio.sleep(0.01)
 
         others = asyncio.create_task(ring_others(), name="others")
@@ -207,7 +207,7 @@ async def test_an_inbox_that_was_never_seen_is_looked_at_whoever_follows(
     await feed.open()
     async with running(feed):
         store.append(5, 3)
-        feed.ring("5")
+        feed.notify("5")
         await hub.reaches(5, 3)
 
     assert hub.advanced == [(5, 3)]
@@ -223,9 +223,9 @@ async def test_after_a_failure_nothing_is_skipped(feed: Feed, store: Store, hub:
         store.append(2)
         store.failures = 1
         store.was_asked.clear()
-        feed.ring("1")
+        feed.notify("1")
         await store.hears_a_question()
-        feed.ring("2")
+        feed.notify("2")
         await hub.reaches(1, 2)
         await hub.reaches(2, 2)
 
@@ -248,7 +248,7 @@ async def test_a_failure_between_two_pages_goes_on_after_the_first(
     store.before_reading = fail_once_on_the_second_page
     async with running(feed):
         store.append(1, 5)
-        feed.ring("1")
+        feed.notify("1")
         await hub.reaches(1, 6)
 
     assert hub.published == {1: [2, 3, 4, 5, 6]}
@@ -266,7 +266,7 @@ async def test_an_inbox_that_fell_out_of_a_full_page_comes_with_the_next(
         store.append(1, 9)
         store.append(2, 3)
         store.append(3, 1)
-        feed.ring("1,2,3")
+        feed.notify("1,2,3")
         for inbox, off in ((1, 10), (2, 4), (3, 2)):
             await hub.reaches(inbox, off)
 
@@ -281,7 +281,7 @@ async def test_a_new_history_is_announced_and_not_read(feed: Feed, store: Store,
         store.append(1, 5)
         store.epochs[1] = "e2"
         store.floors[1] = 6
-        feed.ring("1")
+        feed.notify("1")
         await hub.reaches(1, 7)
 
     assert hub.at[1] == Position(7, "e2")
@@ -301,7 +301,7 @@ async def test_what_was_pruned_before_it_was_read_is_announced_as_a_jump(
     store.before_reading = prune
     async with running(feed):
         store.append(1, 4)
-        feed.ring("*")
+        feed.notify("*")
         await hub.reaches(1, 5)
 
     assert hub.published == {}
@@ -365,7 +365,7 @@ async def test_a_stream_that_has_become_shorter_begins_all_of_them_anew(
     hub.followed = {1, 2}
     await feed.open()
     del store.events[1][3:]  # an older database has been brought back; inbox 2 has grown again meanwhile
-    await feed.look()
+    await feed.catch_up()
 
     assert hub.at == {1: Position(3, f"{EPOCH}'"), 2: Position(5, f"{EPOCH}'")}
     assert hub.published == {}
@@ -386,6 +386,6 @@ async def test_if_another_gateway_has_begun_anew_its_epoch_is_taken(
         return found
 
     store.extents = extents  # type: ignore[method-assign]
-    await feed.look()
+    await feed.catch_up()
 
     assert hub.at == {1: Position(3, "theirs")}

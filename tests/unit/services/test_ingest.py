@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.errors import GatewayError, RowLocked, RowRefused, StoreUnavailable, Unavailable
 from gateway.domain.message import Reading, SessionChange, StatusReported
-from gateway.services.webhooks.batch import Answer, Delivery, Outcome
+from gateway.services.webhooks.batch import Answer, InboundWebhook, Outcome
 from gateway.services.webhooks.ingest import MAX_BATCH, PATIENCE_S, Ingest
 from tests.clock import virtual_time
 from tests.unit.services.spool_fakes import MemorySpool
@@ -17,8 +17,8 @@ from tests.unit.services.spool_fakes import MemorySpool
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def delivery(name: str = "fine", *changes: SessionChange) -> Delivery:
-    return Delivery(12, AT, {"name": name}, Reading(event=name, changes=changes))
+def delivery(name: str = "fine", *changes: SessionChange) -> InboundWebhook:
+    return InboundWebhook(12, AT, {"name": name}, Reading(event=name, changes=changes))
 
 
 class Store:
@@ -35,7 +35,7 @@ class Store:
         self.most_at_once = 0
         self.commit_s = 0.01
 
-    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
+    async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         names = [item.reading.event for item in batch]
         self.batches.append(names)
         self.at_once += 1
@@ -55,7 +55,7 @@ class Store:
         self.stored += names
         return ["stored"] * len(batch)
 
-    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
+    async def journal_failure(self, delivery: InboundWebhook, reason: str) -> None:
         if self.journal_fault:
             raise self.journal_fault
         self.failed.append((delivery.reading.event, reason))

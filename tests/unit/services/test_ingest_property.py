@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.errors import RowLocked, RowRefused, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import MessageDeleted, Reading
-from gateway.services.webhooks.batch import Answer, Delivery, Outcome
+from gateway.services.webhooks.batch import Answer, InboundWebhook, Outcome
 from gateway.services.webhooks.ingest import PATIENCE_S, SPOOL_S, Ingest
 from tests.clock import now, virtual_time
 from tests.unit.services.spool_fakes import MemorySpool
@@ -51,7 +51,7 @@ class Postgres:
     stored: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    async def write(self, batch: Sequence[Delivery]) -> list[Outcome]:
+    async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         await asyncio.sleep(0.2 if self.mood == "slow" else 0.005)
         while self.mood == "frozen":  # noqa: ASYNC110  a frozen server tells nobody
             await asyncio.sleep(0.05)
@@ -66,13 +66,13 @@ class Postgres:
         self.stored += [item.reading.event for item in batch]
         return ["stored"] * len(batch)
 
-    async def journal_failure(self, delivery: Delivery, reason: str) -> None:
+    async def journal_failure(self, delivery: InboundWebhook, reason: str) -> None:
         if self.mood not in ("fine", "slow"):
             raise StoreUnavailable("away")
         self.failed.append(delivery.reading.event)
 
 
-def key_of(item: Delivery) -> str:
+def key_of(item: InboundWebhook) -> str:
     (change,) = item.reading.changes
     assert isinstance(change, MessageDeleted)
     return change.key_id
@@ -99,7 +99,7 @@ class Town:
     async def _submit(self, sent: Sent) -> None:
         reading = Reading(sent.name, (MessageDeleted(sent.key, AT),))
         try:
-            sent.answer = await self.ingest.submit(Delivery(sent.session, AT, {}, reading))
+            sent.answer = await self.ingest.submit(InboundWebhook(sent.session, AT, {}, reading))
         except Unavailable:
             sent.answer = "unavailable"
         sent.answered_at = now()

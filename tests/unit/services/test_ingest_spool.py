@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import MessageDeleted, Reading, StatusReported
-from gateway.services.webhooks.batch import Answer, Delivery
+from gateway.services.webhooks.batch import Answer, InboundWebhook
 from gateway.services.webhooks.ingest import PATIENCE_AWAY_S, PATIENCE_S, SPOOL_S, Ingest
 from tests.clock import now, virtual_time
 from tests.unit.services.spool_fakes import MemorySpool
@@ -16,14 +16,14 @@ from tests.unit.services.test_ingest import AT, Store, running
 SLACK_S = 0.3
 
 
-def about(name: str, key: str | None = None, session_id: int = 12) -> Delivery:
+def about(name: str, key: str | None = None, session_id: int = 12) -> InboundWebhook:
     """A webhook called `name`; with a key, it is about that message."""
     changes = () if key is None else (MessageDeleted(key, AT),)
-    return Delivery(session_id, AT, {}, Reading(name, changes))
+    return InboundWebhook(session_id, AT, {}, Reading(name, changes))
 
 
-def status(name: str, session_id: int = 12) -> Delivery:
-    return Delivery(session_id, AT, {}, Reading(name, (StatusReported("connected", AT),)))
+def status(name: str, session_id: int = 12) -> InboundWebhook:
+    return InboundWebhook(session_id, AT, {}, Reading(name, (StatusReported("connected", AT),)))
 
 
 class Moody(Store):
@@ -54,7 +54,7 @@ class Moody(Store):
         return await super().write(batch)
 
 
-async def timed(ingest: Ingest, delivery: Delivery) -> tuple[Answer | str, float]:
+async def timed(ingest: Ingest, delivery: InboundWebhook) -> tuple[Answer | str, float]:
     started = now()
     try:
         answer: Answer | str = await ingest.submit(delivery)
@@ -154,7 +154,7 @@ async def test_what_waited_behind_a_locked_row_is_written_after_it() -> None:
 async def test_who_follows_the_spool_is_followed_in_its_other_lanes_too() -> None:
     store, spool = Moody(), MemorySpool()
     spool.entries.append((about("held", "K"), frozenset({"=K"})))
-    both = Delivery(12, AT, {}, Reading("both", (MessageDeleted("K", AT), MessageDeleted("L", AT))))
+    both = InboundWebhook(12, AT, {}, Reading("both", (MessageDeleted("K", AT), MessageDeleted("L", AT))))
     async with running(store, spool=spool) as ingest:
         batch = [ingest.submit(item) for item in (both, about("after", "L"), about("other", "M"))]
         answers = await asyncio.gather(*batch)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.live.conversation_list import MOST_S, Progress, Projection
+from gateway.services.live.conversation_list import MOST_S, ConversationList, Progress
 from tests.clock import now, virtual_time
 
 STEP_S = 0.4
@@ -30,8 +30,8 @@ class Store:
 
 
 @contextlib.asynccontextmanager
-async def running(store: Store) -> AsyncIterator[Projection]:
-    projection = Projection(store)
+async def running(store: Store) -> AsyncIterator[ConversationList]:
+    projection = ConversationList(store)
     task = asyncio.create_task(projection.run(), name="projection")
     try:
         yield projection
@@ -47,7 +47,7 @@ async def test_it_looks_once_at_the_start_and_then_only_after_a_bell() -> None:
     async with running(store) as projection:
         await asyncio.sleep(3600)
         assert len(store.began) == 1
-        projection.ring()
+        projection.notify()
         await asyncio.sleep(3600)
         assert len(store.began) == 2
 
@@ -69,7 +69,7 @@ async def test_bells_during_a_step_are_one_more_look() -> None:
     async with running(store) as projection:
         await asyncio.sleep(STEP_S / 2)
         for _ in range(50):
-            projection.ring()
+            projection.notify()
         await asyncio.sleep(60)
 
     assert len(store.began) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable, Unauthenticated, Unavailable, UpstreamTimeout
 from gateway.domain.session import SessionId, SessionSecrets
-from gateway.services.webhooks.authenticator import REFRESH_EVERY_S, Senders
+from gateway.services.webhooks.authenticator import REFRESH_EVERY_S, WebhookAuthenticator
 
 
 def secrets_of(session_id: int, secret: str | None = None) -> SessionSecrets:
@@ -65,10 +65,10 @@ class House:
         self.store = Store(*rows)
         self.upstream = Upstream(self.store, upstream)
         self.clock = Clock()
-        self.senders = Senders(self.store, self.upstream, clock=self.clock)
+        self.authenticator = WebhookAuthenticator(self.store, self.upstream, clock=self.clock)
 
     async def who(self, path_id: int | None, key: str | None, secret: str | None) -> int:
-        return int((await self.senders.authenticate(path_id, key, secret)).id)
+        return int((await self.authenticator.authenticate(path_id, key, secret)).id)
 
 
 async def test_first_webhooks_of_the_same_moment_are_all_let_in() -> None:
@@ -86,7 +86,7 @@ async def test_the_table_is_read_again_only_after_a_change() -> None:
     house = House(secrets_of(12))
     for _ in range(3):
         await house.who(12, None, "secret-12")
-    house.senders.forget(None)
+    house.authenticator.forget(None)
     for _ in range(3):
         await house.who(12, None, "secret-12")
 
@@ -115,7 +115,7 @@ async def test_a_change_that_comes_during_the_read_is_read_too() -> None:
     house.store.gate.clear()
     first = asyncio.create_task(house.who(12, None, "secret-12"), name="first")
     await asyncio.sleep(0)
-    house.senders.forget(None)
+    house.authenticator.forget(None)
     house.store.gate.set()
     await first
     house.store.rows = [secrets_of(12, "new")]
@@ -128,7 +128,7 @@ async def test_a_changed_secret_no_longer_opens_the_door() -> None:
     house = House(secrets_of(12), upstream=secrets_of(12, "new"))
     await house.who(12, None, "secret-12")
     house.store.rows = [secrets_of(12, "new")]
-    house.senders.forget(None)
+    house.authenticator.forget(None)
 
     with pytest.raises(Unauthenticated):
         await house.who(12, None, "secret-12")
@@ -211,7 +211,7 @@ async def test_a_database_that_is_away_is_no_reason_to_refuse_whom_we_know() -> 
     house = House(secrets_of(12))
     await house.who(12, None, "secret-12")
     house.store.away = True
-    house.senders.forget(None)
+    house.authenticator.forget(None)
 
     assert await house.who(12, None, "secret-12") == 12
 
@@ -241,8 +241,8 @@ async def test_only_the_sessions_that_a_bell_names_are_read_again() -> None:
     house = House(secrets_of(12), secrets_of(13), secrets_of(14))
     await house.who(12, None, "secret-12")
     house.store.rows = [secrets_of(12, "new"), secrets_of(13)]
-    house.senders.ring("12")
-    house.senders.ring("14,15")
+    house.authenticator.notify("12")
+    house.authenticator.notify("14,15")
 
     assert await house.who(12, None, "new") == 12
     assert house.store.asked[1:] == [[12, 14, 15]]
@@ -254,7 +254,7 @@ async def test_only_the_sessions_that_a_bell_names_are_read_again() -> None:
 async def test_a_bell_that_names_nobody_means_everybody(payload: str) -> None:
     house = House(secrets_of(12))
     await house.who(12, None, "secret-12")
-    house.senders.ring(payload)
+    house.authenticator.notify(payload)
     await house.who(12, None, "secret-12")
 
     assert house.store.asked == [None, None]
@@ -262,7 +262,9 @@ async def test_a_bell_that_names_nobody_means_everybody(payload: str) -> None:
 
 async def test_while_bells_may_ring_unheard_the_table_is_asked_each_time() -> None:
     house = House(secrets_of(12), upstream=secrets_of(12, "new"))
-    house.senders = Senders(house.store, house.upstream, is_deaf=lambda: True, clock=house.clock)
+    house.authenticator = WebhookAuthenticator(
+        house.store, house.upstream, is_stale=lambda: True, clock=house.clock
+    )
     await house.who(12, None, "secret-12")
     house.store.rows = [secrets_of(12, "new")]
 
@@ -274,7 +276,7 @@ async def test_what_could_not_be_read_is_read_when_the_database_is_back() -> Non
     house = House(secrets_of(12), secrets_of(13))
     await house.who(12, None, "secret-12")
     house.store.rows[0] = secrets_of(12, "new")
-    house.senders.ring("12")
+    house.authenticator.notify("12")
     house.store.away = True
     await house.who(13, None, "secret-13")
     house.store.away = False

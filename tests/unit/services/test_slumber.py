@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.live.idle import IDLE_S, LOOK_S, WAKE_S, Slumber
+from gateway.services.live.idle import CHECK_S, IDLE_S, WAKE_S, IdleMonitor
 from tests.clock import virtual_time
 
 
-class Ears:
+class IdleListener:
     def __init__(self) -> None:
         self.awake = asyncio.Event()
         self.awake.set()
@@ -36,18 +36,18 @@ class House:
     """Somebody may be in it; what has been looked at and told is written down."""
 
     def __init__(self) -> None:
-        self.ears = Ears()
+        self.ears = IdleListener()
         self.is_needed = False
         self.log: list[str] = []
-        self.slumber = Slumber(
+        self.slumber = IdleMonitor(
             self.ears,
             self.ears.awake,
             is_needed=lambda: self.is_needed,
-            look=self._look,
-            on_deaf=lambda: self.log.append("deaf"),
+            catch_up=self._catch_up,
+            on_lost=lambda: self.log.append("deaf"),
         )
 
-    async def _look(self) -> None:
+    async def _catch_up(self) -> None:
         assert self.ears.up.is_set(), "looked before it could hear"
         self.log.append("look")
 
@@ -71,9 +71,9 @@ async def test_it_sleeps_once_nobody_has_been_there_for_a_while() -> None:
         await asyncio.sleep(3 * IDLE_S)
         assert house.ears.sleeps == 0
         house.is_needed = False
-        await asyncio.sleep(IDLE_S - 2 * LOOK_S)
+        await asyncio.sleep(IDLE_S - 2 * CHECK_S)
         assert house.ears.sleeps == 0
-        await asyncio.sleep(4 * LOOK_S)
+        await asyncio.sleep(4 * CHECK_S)
         assert house.ears.sleeps == 1
         await asyncio.sleep(3 * IDLE_S)
         assert house.ears.sleeps == 1
@@ -97,10 +97,10 @@ async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() 
     house = House()
     async with running(house):
         await asyncio.sleep(2 * IDLE_S)
-        await asyncio.gather(*(house.slumber.hear() for _ in range(5)))
+        await asyncio.gather(*(house.slumber.wait_until_awake() for _ in range(5)))
         assert house.log == ["look"]
         assert house.ears.up.is_set()
-        await house.slumber.hear()
+        await house.slumber.wait_until_awake()
         assert house.log == ["look"]
 
 
@@ -108,7 +108,7 @@ async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() 
 async def test_whoever_comes_while_nothing_sleeps_does_not_wait() -> None:
     house = House()
     house.ears.up.clear()  # cut off: then everybody has been told, and the truth is in other hands
-    await house.slumber.hear()
+    await house.slumber.wait_until_awake()
 
     assert house.log == []
 
@@ -120,7 +120,7 @@ async def test_if_it_does_not_come_up_everybody_is_told_and_nobody_waits_for_eve
         await asyncio.sleep(2 * IDLE_S)
         house.ears.is_away = True
         async with asyncio.timeout(WAKE_S + 1):
-            await house.slumber.hear()
+            await house.slumber.wait_until_awake()
         assert house.log == ["deaf"]
 
 
@@ -131,9 +131,9 @@ async def test_if_it_cannot_be_read_after_all_everybody_is_told() -> None:
     async def look() -> None:
         raise StoreUnavailable("gone again")
 
-    house.slumber._look = look
+    house.slumber._catch_up = look
     async with running(house):
         await asyncio.sleep(2 * IDLE_S)
-        await house.slumber.hear()
+        await house.slumber.wait_until_awake()
 
     assert house.log == ["deaf"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain.errors import UpstreamFailed
-from gateway.services.live.session_states import ENDED_SHOWN_S, StateRow, States
+from gateway.services.live.session_states import ENDED_SHOWN_S, SessionStates, StateRow
 from tests.unit.services.states_fakes import House, attempt, session
 
 
@@ -23,7 +23,7 @@ async def test_a_value_of_now_is_there_after_opening(house: House) -> None:
     part, link = house.states.values(7)
     assert (part.part, part.event, part.version) == ("session", "session.status", 4)
     assert (link.part, link.event, link.version) == ("link", "session.qr", 4)
-    assert house.outlet.published == [], "nothing has changed"
+    assert house.transport.published == [], "nothing has changed"
 
 
 async def test_the_list_has_one_part_of_each_and_none_that_is_gone(house: House) -> None:
@@ -48,16 +48,16 @@ async def test_a_bell_names_what_changed(house: House) -> None:
         ]
         for version, row in enumerate(rows, start=2):
             house.store.put(version, row)
-            house.states.ring("7")
-            await house.outlet.has(version - 1)
+            house.states.notify("7")
+            await house.transport.has(version - 1)
         house.store.put(5)
-        house.states.ring("7")
-        await house.outlet.has(4)
+        house.states.notify("7")
+        await house.transport.has(4)
         house.store.put(6, session())
-        house.states.ring("7")
-        await house.outlet.has(5)
+        house.states.notify("7")
+        await house.transport.has(5)
 
-    assert house.outlet.events() == [
+    assert house.transport.events() == [
         ("session.updated", 2),
         ("session.status", 3),
         ("session.status", 4),
@@ -72,12 +72,12 @@ async def test_what_was_only_checked_is_no_news_but_is_shown(house: House) -> No
     async with house.running():
         checked = datetime.now(UTC)
         house.store.put(1, session(checked_at=checked, source="poll"))
-        house.states.ring("7")
+        house.states.notify("7")
         house.store.put(1, session(9), number=9)
-        house.states.ring("9")
-        await house.outlet.has(1)
+        house.states.notify("9")
+        await house.transport.has(1)
 
-        assert house.outlet.events() == [("session.created", 1)]
+        assert house.transport.events() == [("session.created", 1)]
         (value,) = house.states.values(7)
         assert value.data is not None
         assert (value.data["source"], value.data["stale"]) == ("poll", False)
@@ -87,12 +87,12 @@ async def test_an_older_snapshot_changes_nothing(house: House) -> None:
     house.store.put(5, session(name="new"))
     async with house.running():
         house.store.put(4, session(name="old"))
-        house.states.ring("7")
+        house.states.notify("7")
         house.store.put(1, session(9), number=9)
-        house.states.ring("9")
-        await house.outlet.has(1)
+        house.states.notify("9")
+        await house.transport.has(1)
 
-        assert house.outlet.published[0].session_id == 9
+        assert house.transport.published[0].session_id == 9
         held = house.states.session(7)
         assert held is not None
         assert held.name == "new"
@@ -100,22 +100,22 @@ async def test_an_older_snapshot_changes_nothing(house: House) -> None:
 
 async def test_a_new_code_is_drawn_once_and_only_for_those_who_watch(house: House) -> None:
     house.store.put(1, session())
-    house.outlet.watched.clear()
+    house.transport.watched.clear()
     async with house.running():
         house.store.put(2, session(status="need_scan"), attempt(code="2@a"))
-        house.states.ring("7")
-        await house.outlet.has(1)
+        house.states.notify("7")
+        await house.transport.has(1)
         assert house.drawn == []
 
-        house.outlet.watched.add("session:7")
+        house.transport.watched.add("session:7")
         house.store.put(3, session(status="need_scan"), attempt(code="2@b"))
-        house.states.ring("7")
-        await house.outlet.has(2)
+        house.states.notify("7")
+        await house.transport.has(2)
         for _ in range(3):
             house.states.values(7)
 
     assert house.drawn == ["2@b"]
-    (code,) = [value for value in house.outlet.published if value.part == "link"]
+    (code,) = [value for value in house.transport.published if value.part == "link"]
     assert code.data is not None
     assert (code.data["qrCode"], code.data["qr_code"]) == ("2@b", "picture of 2@b")
     assert (code.data["seq"], code.data["attempt"], code.data["max_attempts"]) == (3, 1, 6)
@@ -125,7 +125,7 @@ async def test_a_code_that_cannot_be_drawn_is_still_told(house: House) -> None:
     def fail(code: str) -> str:
         raise UpstreamFailed("too long to draw")
 
-    states = States(house.store, house.outlet, fail)
+    states = SessionStates(house.store, house.transport, fail)
     house.store.put(1, session(), attempt())
     await states.open()
 
@@ -148,13 +148,13 @@ async def test_an_attempt_without_a_code_yet_is_no_value_and_hides_the_end_of_th
         assert (ended.event, ended.data) == ("session.link_ended", {"reason": "timeout", "error": None})
 
         house.store.put(2, session(name="x"), attempt(id=2, code=None, seq=None, number=0))
-        house.states.ring("7")
-        await house.outlet.has(1)
+        house.states.notify("7")
+        await house.transport.has(1)
         assert [value.part for value in house.states.values(7)] == ["session"]
 
         house.store.put(3, session(name="x"), attempt(id=2, code="2@c"))
-        house.states.ring("7")
-        await house.outlet.has(2)
+        house.states.notify("7")
+        await house.transport.has(2)
         assert house.states.values(7)[1].event == "session.qr"
 
 
@@ -173,14 +173,14 @@ async def test_a_session_that_the_tick_does_not_find_any_more_was_deleted(house:
     house.store.put(3, session())
     async with house.running():
         house.store.put(4, None)
-        house.states.ring("*")
-        await house.outlet.has(1)
-        house.states.ring("*")
+        house.states.notify("*")
+        await house.transport.has(1)
+        house.states.notify("*")
         house.store.put(1, session(9), number=9)
-        house.states.ring("9")
-        await house.outlet.has(2)
+        house.states.notify("9")
+        await house.transport.has(2)
 
-    assert house.outlet.events() == [("session.deleted", 4), ("session.created", 1)]
+    assert house.transport.events() == [("session.deleted", 4), ("session.created", 1)]
     assert house.states.values(7) == []
 
 
@@ -196,11 +196,11 @@ async def test_a_session_that_a_look_at_everything_overlooks_is_not_taken_for_de
             return rows
 
         setattr(house.store, "read_states", read_states)  # noqa: B010
-        house.states.ring("*")
+        house.states.notify("*")
         house.store.put(1, session(9), number=9)
-        await house.outlet.has(1)
+        await house.transport.has(1)
 
-    assert house.outlet.events() == [("session.created", 1)]
+    assert house.transport.events() == [("session.created", 1)]
     assert [value.session_id for value in house.states.values(7)] == [7]
 
 
@@ -208,8 +208,8 @@ async def test_after_a_failure_what_was_rung_is_read(house: House) -> None:
     async with house.running():
         house.store.failures = 1
         house.store.put(1, session())
-        house.states.ring("7")
-        await house.outlet.has(1)
+        house.states.notify("7")
+        await house.transport.has(1)
 
     assert house.store.asked == [None, [7], [7]]
 
@@ -218,8 +218,8 @@ async def test_after_a_failure_what_was_rung_is_read(house: House) -> None:
 async def test_a_bell_that_cannot_be_read_means_all(house: House, payload: str) -> None:
     async with house.running():
         house.store.put(1, session())
-        house.states.ring(payload)
-        await house.outlet.has(1)
+        house.states.notify(payload)
+        await house.transport.has(1)
 
     assert house.store.asked == [None, None]
 

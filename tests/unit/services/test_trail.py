@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import SessionNotFound
-from gateway.services.sessions.audit_log import UPSTREAM_PAGE, Trail, TrailKey, TrailRow
+from gateway.services.sessions.audit_log import UPSTREAM_PAGE, AuditKey, AuditLog, AuditRow
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -16,13 +16,13 @@ class Store:
 
     def __init__(self, count: int) -> None:
         self.rows = [
-            TrailRow(n, "ours", None, None, START + timedelta(minutes=n - n % 2), "gateway")
+            AuditRow(n, "ours", None, None, START + timedelta(minutes=n - n % 2), "gateway")
             for n in range(1, count + 1)
         ]
 
     async def read(
         self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None
-    ) -> list[TrailRow]:
+    ) -> list[AuditRow]:
         found = [
             row
             for row in reversed(self.rows)
@@ -57,9 +57,9 @@ async def nobody(session_id: int) -> None:
     raise AssertionError("nobody is gone")
 
 
-async def pages(trail: Trail, limit: int, event_type: str | None = None) -> list[list[TrailRow]]:
-    found: list[list[TrailRow]] = []
-    before: TrailKey | None = None
+async def pages(trail: AuditLog, limit: int, event_type: str | None = None) -> list[list[AuditRow]]:
+    found: list[list[AuditRow]] = []
+    before: AuditKey | None = None
     while True:
         page = await trail.page(12, event_type=event_type, limit=limit, before=before, with_upstream=True)
         found.append(page.rows)
@@ -72,7 +72,7 @@ async def pages(trail: Trail, limit: int, event_type: str | None = None) -> list
 async def test_pages_of_the_merged_trail_hold_every_row_once_in_order_and_no_more_than_asked(
     limit: int,
 ) -> None:
-    found = await pages(Trail(Store(20), Upstream(15), nobody), limit)
+    found = await pages(AuditLog(Store(20), Upstream(15), nobody), limit)
 
     assert all(len(page) == limit for page in found[:-1])
     assert 1 <= len(found[-1]) <= limit
@@ -87,7 +87,7 @@ async def test_pages_of_the_merged_trail_hold_every_row_once_in_order_and_no_mor
 
 async def test_a_page_asks_upstream_no_further_than_it_has_to() -> None:
     upstream = Upstream(5 * UPSTREAM_PAGE)
-    page = await Trail(Store(3), upstream, nobody).page(
+    page = await AuditLog(Store(3), upstream, nobody).page(
         12, event_type=None, limit=50, before=None, with_upstream=True
     )
 
@@ -96,7 +96,7 @@ async def test_a_page_asks_upstream_no_further_than_it_has_to() -> None:
 
 
 async def test_rows_of_one_kind_are_chosen_from_both() -> None:
-    trail = Trail(Store(20), Upstream(15), nobody)
+    trail = AuditLog(Store(20), Upstream(15), nobody)
 
     assert {row.source for page in await pages(trail, 4, "ours") for row in page} == {"gateway"}
     assert {row.source for page in await pages(trail, 4, "status_change") for row in page} == {"upstream"}
@@ -110,5 +110,5 @@ async def test_a_session_that_upstream_does_not_have_is_told() -> None:
         gone.append(session_id)
 
     with pytest.raises(SessionNotFound):
-        await pages(Trail(Store(1), upstream, note), 5)
+        await pages(AuditLog(Store(1), upstream, note), 5)
     assert gone == [12]

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.live.staleness import Truth
+from gateway.services.live.staleness import Staleness
 from tests.clock import virtual_time
 
 
@@ -18,14 +18,14 @@ class House:
         self.looks = 0
         self.told: list[str] = []
         self.during_look: Callable[[], None] = lambda: None
-        self.truth = Truth(
-            self.look,
+        self.truth = Staleness(
+            self.catch_up,
             is_hearing=lambda: self.hears,
             tell_stale=lambda since: self.told.append("stale"),
             tell_fresh=lambda: self.told.append("fresh"),
         )
 
-    async def look(self) -> None:
+    async def catch_up(self) -> None:
         self.looks += 1
         await asyncio.sleep(0.01)
         self.during_look()
@@ -61,7 +61,7 @@ async def test_a_read_that_fails_is_told_though_the_bells_are_heard() -> None:
     house = House()
     house.reads = False
     async with house.running():
-        house.truth.doubt()
+        house.truth.mark_stale()
         assert house.told == ["stale"]
         assert house.truth.stale_since is not None
         await asyncio.sleep(30)
@@ -77,7 +77,7 @@ async def test_it_is_not_fresh_before_the_bells_are_heard_again() -> None:
     house = House()
     house.hears = False
     async with house.running():
-        house.truth.doubt()
+        house.truth.mark_stale()
         await asyncio.sleep(30)
         assert (house.told, house.looks) == (["stale"], 0)
         house.hears = True
@@ -90,11 +90,11 @@ async def test_what_is_lost_during_the_look_is_looked_for_once_more() -> None:
 
     def lose() -> None:
         if house.looks == 1:
-            house.truth.doubt()
+            house.truth.mark_stale()
 
     house.during_look = lose
     async with house.running():
-        house.truth.doubt()
+        house.truth.mark_stale()
         since = house.truth.stale_since
         await house.until("stale", "stale", "fresh")
 

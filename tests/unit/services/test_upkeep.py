@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamFailed, UpstreamUnauthorized
 from gateway.domain.session import SYSTEM, Actor, Heard, SessionId, SessionSecrets, StatusSource
 from gateway.domain.webhook_health import WebhookState
-from gateway.services.sessions.monitor import SYNC_EVERY_S, SessionFacts, Upkeep
+from gateway.services.sessions.monitor import SYNC_EVERY_S, Monitor, SessionFacts
 from gateway.services.sessions.reconcile import SyncReport
 from tests.clock import now, virtual_time
 from tests.unit.services.link_fakes import LeaseBoard
@@ -52,7 +52,7 @@ class House:
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
-        self.upkeep = Upkeep(
+        self.upkeep = Monitor(
             self, self, self, self, world.leases.of(name), public_url=None, clock=now, roll=lambda: world.roll
         )
 

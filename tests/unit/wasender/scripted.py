@@ -9,12 +9,12 @@ from aiohttp import ClientConnectorError
 from aioresponses import CallbackResult, aioresponses
 from yarl import URL
 
-from gateway.wasender.calls import Patience
+from gateway.wasender.calls import RetryPolicy
 from gateway.wasender.client import WasenderClient
 from tests.clock import EPOCH, now
 from tests.unit.wasender.conftest import ROOT, Tokens
 
-STUBBORN = Patience(repeats=3, pause_s=10.0, total_s=20.0)
+STUBBORN = RetryPolicy(repeats=3, pause_s=10.0, total_s=20.0)
 """A caller that sits out whatever the tests have upstream ask for."""
 
 API_KEY = "ab" * 32
@@ -66,8 +66,6 @@ def script(upstream: aioresponses, method: str, url: str, *answers: Answer) -> S
 
 
 def opened(
-    patience: Patience = STUBBORN, *, roll: float = 0.0, timeout_s: float = TIMEOUT_S
+    patience: RetryPolicy = STUBBORN, *, roll: float = 0.0, timeout_s: float = TIMEOUT_S
 ) -> WasenderClient:
-    return WasenderClient(
-        ROOT, Tokens(), timeout_s=timeout_s, patience=patience, clock=now, roll=lambda: roll
-    )
+    return WasenderClient(ROOT, Tokens(), timeout_s=timeout_s, policy=patience, clock=now, roll=lambda: roll)

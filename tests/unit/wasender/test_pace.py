@@ -9,31 +9,31 @@ import pytest
 from gateway.domain.errors import UpstreamRateLimited, UpstreamTimeout
 from gateway.wasender import calls as orders
 from gateway.wasender import rate_limiter as pace
-from gateway.wasender.calls import Order, Patience, of_key, of_session
-from gateway.wasender.rate_limiter import OVERDUE_S, SAFETY_S, Pacer
+from gateway.wasender.calls import RetryPolicy, UpstreamCall, of_key, of_session
+from gateway.wasender.rate_limiter import OVERDUE_S, SAFETY_S, RateLimiter
 from tests.clock import EPOCH, now, virtual_time
 
 HANG_S = 15.0
 CALL_S = 0.01
 LONG_S = 1000.0
-WAITS = Patience(repeats=0, pause_s=60.0, total_s=LONG_S)
+WAITS = RetryPolicy(repeats=0, pause_s=60.0, total_s=LONG_S)
 
 
-def read(session_id: int) -> Order:
+def read(session_id: int) -> UpstreamCall:
     return of_session("get_session", "GET", session_id)
 
 
-def calm(**bounds: int) -> Pacer:
+def calm(**bounds: int) -> RateLimiter:
     """A pacer whose pauses end exactly when they have to: half of the safety after what upstream named."""
-    return Pacer(roll=lambda: 0.0, **bounds)
+    return RateLimiter(roll=lambda: 0.0, **bounds)
 
 
 async def call(
-    pacer: Pacer,
-    order: Order,
+    pacer: RateLimiter,
+    order: UpstreamCall,
     lasts_s: float = CALL_S,
     *,
-    patience: Patience = WAITS,
+    patience: RetryPolicy = WAITS,
     on_start: Callable[[], None] = lambda: None,
 ) -> float:
     """Makes a call and returns how long it waited for its turn."""
@@ -45,7 +45,7 @@ async def call(
     return waited
 
 
-async def calls_of(pacer: Pacer, session_id: int, count: int, lasts_s: float = CALL_S) -> list[float]:
+async def calls_of(pacer: RateLimiter, session_id: int, count: int, lasts_s: float = CALL_S) -> list[float]:
     """Calls one after the other, as a poller makes them."""
     return [await call(pacer, read(session_id), lasts_s) for _ in range(count)]
 
@@ -153,7 +153,7 @@ async def test_a_connect_that_takes_its_time_does_not_make_its_session_slow() ->
 
 @virtual_time
 async def test_a_call_whose_turn_does_not_come_in_time_was_certainly_not_sent() -> None:
-    pacer = calm(per_lane=1)
+    pacer = calm(per_bucket=1)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(call(pacer, read(1), HANG_S), name="hangs")
         await asyncio.sleep(0)
@@ -168,7 +168,7 @@ async def test_a_call_whose_turn_does_not_come_in_time_was_certainly_not_sent() 
 
 @virtual_time
 async def test_cancelled_calls_leave_their_places_to_others() -> None:
-    pacer = calm(per_lane=1, per_account=1)
+    pacer = calm(per_bucket=1, per_account=1)
     async with asyncio.TaskGroup() as tasks:
         doomed = [
             tasks.create_task(call(pacer, read(session_id), HANG_S), name=f"doomed-{session_id}-{number}")
@@ -199,7 +199,7 @@ async def test_a_pause_holds_its_session_until_it_is_over_and_no_other() -> None
 
 @virtual_time
 async def test_the_end_of_a_pause_is_spread() -> None:
-    pacer = Pacer(roll=lambda: 0.9)
+    pacer = RateLimiter(roll=lambda: 0.9)
     pacer.pause(read(1), 5.0, refused=True)
 
     assert await call(pacer, read(1)) == pytest.approx(5 + SAFETY_S * 0.95, abs=1e-3)
@@ -238,7 +238,7 @@ async def test_a_pause_that_outlasts_the_deadline_is_not_begun() -> None:
     pacer.pause(read(1), 5.0, refused=True)
 
     with pytest.raises(UpstreamRateLimited):
-        await call(pacer, read(1), patience=Patience(0, pause_s=60.0, total_s=5.2))
+        await call(pacer, read(1), patience=RetryPolicy(0, pause_s=60.0, total_s=5.2))
 
     assert now() == EPOCH
 
@@ -319,5 +319,5 @@ async def test_sessions_that_nobody_calls_any_more_are_forgotten_but_not_what_is
     for session_id in range(1, 10_000):
         await call(pacer, read(session_id), 0)
 
-    assert len(pacer._lanes) <= 2048
+    assert len(pacer._buckets) <= 2048
     assert await call(pacer, read(0)) == pytest.approx(5.5, abs=1e-3)

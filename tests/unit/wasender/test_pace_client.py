@@ -16,7 +16,7 @@ from gateway.domain.errors import (
     UpstreamTimeout,
 )
 from gateway.wasender import calls as orders
-from gateway.wasender.calls import Patience
+from gateway.wasender.calls import RetryPolicy
 from gateway.wasender.client import WasenderClient
 from tests.clock import EPOCH, now, virtual_time
 from tests.unit.wasender.conftest import ROOT
@@ -87,7 +87,7 @@ async def test_a_call_is_made_again_only_where_that_is_safe(
     call, method, url = CALLS[name]
     asked = script(upstream, method, url, failure)
 
-    async with opened(Patience(repeats=1, pause_s=10, total_s=30)) as client:
+    async with opened(RetryPolicy(repeats=1, pause_s=10, total_s=30)) as client:
         with pytest.raises(UpstreamError):
             await call(client)
 
@@ -117,7 +117,7 @@ async def test_what_passes_is_not_seen_by_a_patient_caller(upstream: aioresponse
 async def test_the_waits_grow_and_are_spread_over_their_whole_length(upstream: aioresponses) -> None:
     asked = script(upstream, "GET", ONE, UNAVAILABLE)
 
-    async with opened(Patience(repeats=6, pause_s=10, total_s=60), roll=0.5) as client:
+    async with opened(RetryPolicy(repeats=6, pause_s=10, total_s=60), roll=0.5) as client:
         with pytest.raises(UpstreamFailed):
             await client.get_session(12)
 
@@ -131,7 +131,7 @@ async def test_what_is_down_for_long_ends_in_an_error_within_the_callers_patienc
 ) -> None:
     script(upstream, "GET", ONE, UNAVAILABLE)
 
-    async with opened(Patience(repeats=1000, pause_s=10, total_s=20), roll=0.9) as client:
+    async with opened(RetryPolicy(repeats=1000, pause_s=10, total_s=20), roll=0.9) as client:
         with pytest.raises(UpstreamFailed, match="503"):
             await client.get_session(12)
 
@@ -211,7 +211,7 @@ async def test_every_try_is_counted_by_call_and_outcome_and_nothing_else(upstrea
     user = ok({"data": {"id": "1"}})
     script(upstream, "GET", f"{ROOT}/user", UNAVAILABLE, REFUSED, 60.0, user, paced(60), user)
 
-    async with opened(Patience(repeats=3, pause_s=10, total_s=60)) as client:
+    async with opened(RetryPolicy(repeats=3, pause_s=10, total_s=60)) as client:
         await client.get_user(API_KEY)
         for _ in range(2):
             with pytest.raises(UpstreamRateLimited):

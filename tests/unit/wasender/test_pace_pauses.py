@@ -118,7 +118,7 @@ async def test_callers_of_every_patience_share_one_pace(upstream: aioresponses) 
     async with opened(orders.ONCE) as poller:
         with pytest.raises(UpstreamRateLimited):
             await poller.get_session(12)
-        patient = poller.with_patience(STUBBORN)
+        patient = poller.with_retry_policy(STUBBORN)
         assert (await patient.get_session(12)).id == 12
 
     assert now() - EPOCH == pytest.approx(5.5, abs=0.01)

@@ -54,4 +54,4 @@ async def test_a_session_that_hangs_is_answered_again_when_upstream_lets_it_go(s
     async with client_of(served, timeout_s=0.1) as client:
         with pytest.raises(UpstreamTimeout):
             await client.get_session(session_id)
-        assert (await client.with_patience(STUBBORN).get_session(session_id)).id == session_id
+        assert (await client.with_retry_policy(STUBBORN).get_session(session_id)).id == session_id
