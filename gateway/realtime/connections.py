@@ -10,8 +10,8 @@ from typing import Protocol
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.realtime import close_codes
 from gateway.realtime.drain import drain
-from gateway.realtime.native import protocol
 from gateway.realtime.transport.socket_transport import EXTENSION, AsgiTransport, SocketTransport
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Connections:
         self._wake = wake
         self.open: set[Member] = set()
         self._max_connections = max_connections
-        self._heartbeats: list[set[Member]] = [set() for _ in range(protocol.HEARTBEAT_S)]
+        self._heartbeats: list[set[Member]] = [set() for _ in range(close_codes.HEARTBEAT_S)]
         self._second = 0
         self.is_draining = False
 
@@ -124,14 +124,14 @@ class Connections:
 
     def tick(self) -> None:
         """One second has passed: heartbeats spread over the seconds, silence, and expired logins."""
-        self._second = (self._second + 1) % protocol.HEARTBEAT_S
+        self._second = (self._second + 1) % close_codes.HEARTBEAT_S
         for member in tuple(self._heartbeats[self._second]):
             member.heartbeat()
         now, silent_since = time.time(), asyncio.get_running_loop().time() - UNHEARD_S
         for member in tuple(self.open):
             member.look_at_clock(now)
             if member.transport.hears_pongs and member.transport.heard_at < silent_since:
-                member.close(protocol.UNHEARD, "nothing heard for 90 seconds")
+                member.close(close_codes.UNHEARD, "nothing heard for 90 seconds")
 
     async def drain(self, hasten: asyncio.Event) -> None:
         """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""

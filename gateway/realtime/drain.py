@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.realtime.native import protocol
+from gateway.realtime import close_codes
 from gateway.realtime.transport.socket_transport import ABORT_AFTER_S, SocketTransport
 
 PER_SOCKET_S = 0.002
@@ -55,7 +55,7 @@ async def drain(
         for _ in range(len(waiting) if hasten.is_set() else min(share, len(waiting))):
             socket = waiting.popleft()
             if not socket.transport.is_gone():
-                socket.close(protocol.RESTART, "the gateway restarts")
+                socket.close(close_codes.RESTART, "the gateway restarts")
         if waiting:
             await _pause(hasten, SLICE_S)
     await _wait_until_gone(sockets, hasten)

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from gateway.realtime.native import protocol
+from gateway.realtime import close_codes
 from tests.postgres.writers import insert_message
 from tests.realtime.live import close_code, connection_of, pong, roster_of, sluggish, until
 from tests.running import Running
@@ -12,7 +12,7 @@ from tests.running import Running
 
 async def test_a_heartbeat_comes_to_everybody_within_the_promised_seconds(live: Running) -> None:
     async with live.socket() as one, live.socket() as other:
-        for _ in range(protocol.HEARTBEAT_S):
+        for _ in range(close_codes.HEARTBEAT_S):
             roster_of(live).tick()
 
         for socket in (one, other):

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Position, ResetReason, Standing
+from gateway.realtime import close_codes
 from gateway.realtime.hub.catch_up_reads import Lost, next_page
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.pending_frames import burst_of
-from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import SocketTransport, wait_until_read
 from gateway.services.live.feed import StreamReader
@@ -93,7 +93,7 @@ class Follower(ABC):
             self._catcher.cancel()
 
     def _give_up(self) -> None:
-        self.close(protocol.NO_PROGRESS, "nothing was read for a minute")
+        self.close(close_codes.NO_PROGRESS, "nothing was read for a minute")
         self.transport.abort()
 
     # ------------------------------------------------------------------------------------------ catching up

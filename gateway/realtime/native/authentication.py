@@ -7,6 +7,7 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
+from gateway.realtime import close_codes
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
@@ -35,13 +36,13 @@ class SocketAuthentication:
         """Who is calling. Raises Refused."""
         # First of all: a foreign page must neither use the browser's cookie nor use a ticket up.
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
-            raise SocketRefused(protocol.FORBIDDEN, "this page may not connect")
+            raise SocketRefused(close_codes.FORBIDDEN, "this page may not connect")
         try:
             return await self._authenticate(socket)
         except StoreUnavailable:
-            raise SocketRefused(protocol.OVERLOAD, "the database is away, come back soon") from None
+            raise SocketRefused(close_codes.OVERLOAD, "the database is away, come back soon") from None
         except GatewayError as error:
-            raise SocketRefused(protocol.UNAUTHORISED, error.message) from None
+            raise SocketRefused(close_codes.UNAUTHORISED, error.message) from None
 
     async def _authenticate(self, socket: WebSocket) -> Principal:
         scheme, _, token = socket.headers.get("authorization", "").partition(" ")
@@ -63,12 +64,12 @@ async def _token_of_first_frame(socket: WebSocket) -> str:
     except TimeoutError:
         raise Unauthenticated("say who you are within 5 seconds") from None
     except KeyError:
-        raise SocketRefused(protocol.BAD_FRAME, "text frames only") from None
+        raise SocketRefused(close_codes.BAD_FRAME, "text frames only") from None
     try:
         first = protocol.parse(text)
     except protocol.BadFrame as error:
         if error.is_fatal:
-            raise SocketRefused(protocol.BAD_FRAME, error.message) from None
+            raise SocketRefused(close_codes.BAD_FRAME, error.message) from None
         raise Unauthenticated("the first frame must say who you are") from None
     if not isinstance(first, protocol.Auth):
         raise Unauthenticated("the first frame must say who you are")

@@ -10,6 +10,7 @@ from itertools import islice
 
 from gateway.domain.access import Act, Principal
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
+from gateway.realtime import close_codes
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
@@ -168,7 +169,7 @@ class Connection(Follower):
 
     def look_at_clock(self, now: float) -> None:
         if self.principal.expires_at is not None and self.principal.expires_at <= now:
-            self.close(protocol.UNAUTHORISED, "this login has expired")
+            self.close(close_codes.UNAUTHORISED, "this login has expired")
 
     def warn(self, reconnect_after_ms: int) -> None:
         self.reply(protocol.drain(reconnect_after_ms))

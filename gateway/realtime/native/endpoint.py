@@ -17,6 +17,7 @@ from gateway.domain.streams import (
     check_position,
     is_within,
 )
+from gateway.realtime import close_codes
 from gateway.realtime.connections import Connections, transport_of
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
@@ -85,10 +86,10 @@ class Realtime:
             await refuse(socket, transport, refusal.code, refusal.reason)
             return None
         if self._connections.is_draining:
-            await refuse(socket, transport, protocol.RESTART, "the gateway restarts")
+            await refuse(socket, transport, close_codes.RESTART, "the gateway restarts")
             return None
         if self._connections.is_full:
-            await refuse(socket, transport, protocol.TOO_MANY, "too many connections")
+            await refuse(socket, transport, close_codes.TOO_MANY, "too many connections")
             return None
         transport.heard()
         return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams)
@@ -107,10 +108,10 @@ class Realtime:
 
     async def _hear(self, connection: Connection, text: str | None) -> None:
         if text is None:
-            return connection.close(protocol.BAD_FRAME, "text frames only")
+            return connection.close(close_codes.BAD_FRAME, "text frames only")
         # Our server class refuses longer ones unread; others may let them through. No text is shorter in bytes.
         if len(text) > MAX_FRAME_BYTES or len(text.encode()) > MAX_FRAME_BYTES:
-            return connection.close(protocol.TOO_LARGE, "frames of at most 256 KiB only")
+            return connection.close(close_codes.TOO_LARGE, "frames of at most 256 KiB only")
         try:
             frame = protocol.parse(text)
             match frame:
@@ -127,7 +128,7 @@ class Realtime:
                     await self._subscribe(connection, frame)
         except protocol.BadFrame as error:
             if error.is_fatal:
-                connection.close(protocol.BAD_FRAME, error.message)
+                connection.close(close_codes.BAD_FRAME, error.message)
             else:
                 connection.reply(protocol.error(error.ref, "bad_frame", error.message))
 

@@ -15,23 +15,12 @@ from gateway import __version__
 from gateway.domain.message import message_data, utc_text
 from gateway.domain.session import iso_utc
 from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
+from gateway.realtime import close_codes
 from gateway.realtime.native import frames
 from gateway.realtime.transport.framing import Frame, frame
 from gateway.services.live.session_states import StateValue
 
 PROTOCOL: Literal[1] = 1
-HEARTBEAT_S = 25
-
-# Close codes. Up to 4499: come back and resume. From 4500: do not.
-TOO_LARGE = 1009
-RESTART = 1012
-OVERLOAD = 1013
-NO_PROGRESS = 4008
-UNHEARD = 4009
-BAD_FRAME = 4500
-UNAUTHORISED = 4501
-FORBIDDEN = 4503
-TOO_MANY = 4529
 
 _MAX_REF = 64
 _MAX_AFTER = 10_000
@@ -67,7 +56,7 @@ def welcome(connection: str) -> Frame:
     message: frames.WelcomeFrame = {
         "type": "welcome",
         "connection": connection,
-        "heartbeat_s": HEARTBEAT_S,
+        "heartbeat_s": close_codes.HEARTBEAT_S,
         "version": __version__,
         "protocol": PROTOCOL,
     }

@@ -9,10 +9,10 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
+from gateway.realtime import close_codes
 from gateway.realtime.connections import Connections, transport_of
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
 from gateway.realtime.hub.hub import Hub
-from gateway.realtime.native import protocol
 from gateway.realtime.supabase.bindings import read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
@@ -153,7 +153,7 @@ class SupabaseRealtime:
     async def _hear(self, connection: SupabaseConnection, raw: AsgiMessage) -> None:
         data: str | bytes = raw.get("text") or raw.get("bytes") or ""
         if len(data) > MAX_FRAME_BYTES or (isinstance(data, str) and len(data.encode()) > MAX_FRAME_BYTES):
-            return connection.close(protocol.TOO_LARGE, "frames of at most 256 KiB only")
+            return connection.close(close_codes.TOO_LARGE, "frames of at most 256 KiB only")
         try:
             message = parse_bytes(data) if isinstance(data, bytes) else parse_text(data)
         except Malformed as error:
