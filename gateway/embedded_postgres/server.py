@@ -26,10 +26,12 @@ import asyncpg
 from gateway.domain.errors import ConfigError
 from gateway.embedded_postgres import files as embedded_files
 from gateway.embedded_postgres.files import Binaries
-from gateway.embedded_postgres.folder import default_data_dir
 from gateway.embedded_postgres.owner import Owner, is_postmaster_of
 
 log = logging.getLogger(__name__)
+
+SHELTERS = Path("/var/lib/whatsapp-gateway/sheltered")
+"""Where root's gateway keeps the data when the server's unprivileged user cannot enter `data_dir`."""
 
 ROLE = "gateway"
 DATABASE = "gateway"
@@ -70,13 +72,17 @@ _MAX_LOG_BYTES = 8 << 20
 class EmbeddedPostgres:
     """One server on `<data_dir>/postgres`. Methods ending in `_now` block; they need no event loop.
 
-    `settings` are added to the server's command line (tests turn fsync off).
+    `settings` are added to the server's command line (tests turn fsync off); `shelters` is the folder that takes the
+    data when the server's user cannot enter `data_dir`.
     """
 
-    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, *, settings: Mapping[str, str] | None = None, shelters: Path = SHELTERS
+    ) -> None:
         self.data_dir = data_dir.absolute()
         self.home = self.data_dir / "postgres"
         self.data = self.home / "data"
+        self._shelters = shelters
         self._settings = {**_SETTINGS, **(settings or {})}
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,7 +141,7 @@ class EmbeddedPostgres:
         try:
             owner = Owner.choose(self.data)
             self.home = embedded_files.prepare_home(
-                self.data_dir, self.data_dir / "postgres", owner, default_data_dir() / "sheltered"
+                self.data_dir, self.data_dir / "postgres", owner, self._shelters
             )
             self.data = self.home / "data"
             self._lock = embedded_files.take_lock(self.home / "lock", self.data_dir)

@@ -5,9 +5,17 @@ import secrets
 from pathlib import Path
 
 from gateway.domain.errors import ConfigError
-from gateway.embedded_postgres.folder import default_data_dir
 from gateway.settings import Settings
-from gateway.spool.filesystem import memory_of
+
+_IN_MEMORY = {"tmpfs", "ramfs"}
+
+
+def default_data_dir() -> Path:
+    """Where the gateway keeps its data unless told otherwise."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/whatsapp-gateway")
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "whatsapp-gateway"
 
 
 def data_dir(settings: Settings) -> Path:
@@ -55,3 +63,23 @@ def require_disk(settings: Settings) -> None:
             f"The data folder {folder} is in memory ({kind}), and webhooks that wait there for Postgres would be lost "
             "with the machine. Set GATEWAY_DATA_DIR to a folder on a disk."
         )
+
+
+def memory_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Name of the file system if what is written to that folder stays in memory; the folder need not exist yet."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    device = os.stat(place).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return None  # not Linux: nobody to ask
+    for line in lines:
+        # proc(5): mount id, parent id, major:minor, … optional fields, a hyphen, then the type of the file system.
+        fields, _, rest = line.partition(" - ")
+        kind = rest.partition(" ")[0]
+        if fields.split()[2] == wanted and kind in _IN_MEMORY:
+            return kind
+    return None

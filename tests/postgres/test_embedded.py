@@ -16,10 +16,9 @@ import pytest
 
 from gateway.domain.errors import ConfigError
 from gateway.embedded_postgres import files as embedded_files
-from gateway.embedded_postgres import server as embedded
-from gateway.embedded_postgres.folder import default_data_dir
 from gateway.embedded_postgres.owner import is_postmaster_of
 from gateway.embedded_postgres.server import EmbeddedPostgres
+from gateway.runtime.data_dir import default_data_dir
 from tests.postgres_fixtures import FAST, make_folder
 
 as_root = pytest.mark.root_only
@@ -232,14 +231,12 @@ async def test_other_users_of_the_machine_cannot_come_in(folder: Path) -> None:
 
 @as_root
 @as_root
-async def test_data_in_a_private_folder_of_root_is_sheltered_elsewhere_and_found_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "default_data_dir", lambda: folder / "default")
+async def test_data_in_a_private_folder_of_root_is_sheltered_elsewhere_and_found_again(folder: Path) -> None:
+    shelters = folder / "default" / "sheltered"
     private = folder / "private"
     private.mkdir(mode=0o700)
     for answer in (None, "kept"):
-        async with EmbeddedPostgres(private / "data", settings=FAST) as server:
+        async with EmbeddedPostgres(private / "data", settings=FAST, shelters=shelters) as server:
             if answer is None:
                 await ask(server.dsn, "CREATE TABLE note AS SELECT 'kept' AS word")
             assert await ask(server.dsn, "SELECT word FROM note") == "kept"
@@ -248,7 +245,7 @@ async def test_data_in_a_private_folder_of_root_is_sheltered_elsewhere_and_found
     shutil.rmtree(private / "data")
 
     (folder / "other").mkdir(mode=0o700)
-    async with EmbeddedPostgres(folder / "other" / "data", settings=FAST) as server:
+    async with EmbeddedPostgres(folder / "other" / "data", settings=FAST, shelters=shelters) as server:
         assert [path for path in server.home.parent.iterdir() if path.is_dir()] == [server.home]
 
 

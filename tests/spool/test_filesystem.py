@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.spool.filesystem import memory_of
+from gateway.runtime.data_dir import memory_of
 
 
 @pytest.mark.parametrize(
