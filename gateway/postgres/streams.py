@@ -171,7 +171,7 @@ class StreamStore:
     async def begin_anew(self, inbox: int, epoch: str) -> bool:
         """Begins all streams anew, because this one has become shorter; False if another gateway did it."""
         with mapped_errors():
-            (row,) = await self._reader.fetch("SELECT gateway.begin_anew_v1($1, $2)", inbox, epoch)
+            (row,) = await self._reader.fetch("SELECT gateway.renew_epochs_once_v1($1, $2)", inbox, epoch)
         return bool(row[0])
 
     async def prune(self, older_than: timedelta, batch: int) -> int:

@@ -267,5 +267,5 @@ async def test_the_troubles_are_found_by_index(shop: Shop) -> None:
         )
     )
 
-    assert "journal_trouble" in plan
+    assert "journal_failed_or_unknown" in plan
     await eventually(lambda: listed(shop, "?outcome=failed"), lambda rows: rows == [])

@@ -110,7 +110,7 @@ async def test_a_row_that_a_trigger_of_the_shop_swallows_is_a_duplicate_like_bef
 async def test_what_has_been_collected_is_found_by_index_also_after_a_vacuum(
     table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
-    collecting = ("staged", "marked", "touched")
+    collecting = ("pending_changes", "commit_markers", "touched_sessions")
     for name in collecting:
         await connection.execute(f"VACUUM gateway.{name}")
 

@@ -152,7 +152,7 @@ async def test_old_log_rows_are_found_without_going_through_the_shops(
         " AND created_at < now() - interval '365 days' ORDER BY created_at LIMIT 1000"
     )
 
-    assert any("gateway_session_logs_ours" in row[0] for row in plan), plan
+    assert any("gateway_session_logs_by_gateway" in row[0] for row in plan), plan
 
 
 async def test_writers_go_on_while_events_are_forgotten(

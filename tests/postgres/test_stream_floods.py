@@ -67,7 +67,7 @@ async def test_many_small_statements_are_a_flood_too_and_do_not_pile_up(
         for _ in range(70):
             await insert_many(connection, 12, 100)
         await insert_message(connection, 7)
-        piled_up = await connection.fetchval("SELECT count(*) FROM gateway.staged")
+        piled_up = await connection.fetchval("SELECT count(*) FROM gateway.pending_changes")
 
     assert piled_up < 2000
     assert (await extent(store, 12)).floor == 1

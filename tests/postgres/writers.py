@@ -63,8 +63,8 @@ async def version_of(connection: asyncpg.Connection, session_id: int) -> int | N
 async def is_empty(connection: asyncpg.Connection) -> bool:
     """Whether nothing is left of what transactions collected."""
     left = await connection.fetchval(
-        "SELECT (SELECT count(*) FROM gateway.staged) + (SELECT count(*) FROM gateway.touched) "
-        "+ (SELECT count(*) FROM gateway.marked)"
+        "SELECT (SELECT count(*) FROM gateway.pending_changes) + (SELECT count(*) FROM gateway.touched_sessions) "
+        "+ (SELECT count(*) FROM gateway.commit_markers)"
     )
     return bool(left == 0)
 

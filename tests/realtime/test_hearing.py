@@ -62,7 +62,7 @@ async def test_a_bell_that_never_rang_is_made_up_for_by_the_tick(
         await insert_message(writer, 12)  # after this one the short tick counts
         await socket.event("message.created")
         await writer.execute(
-            "CREATE OR REPLACE FUNCTION gateway.ring_v1(channel text, numbers bigint[]) RETURNS void "
+            "CREATE OR REPLACE FUNCTION gateway.notify_v1(channel text, numbers bigint[]) RETURNS void "
             "LANGUAGE sql AS $$ SELECT $$"
         )
         await insert_message(writer, 12)

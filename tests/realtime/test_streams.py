@@ -95,7 +95,7 @@ async def test_a_position_read_in_a_newer_snapshot_than_the_gateways_is_no_reset
 async def mute(writer: asyncpg.Connection) -> None:
     """From here on nothing rings in this database; what is written goes into the streams as ever."""
     await writer.execute(
-        "CREATE OR REPLACE FUNCTION gateway.ring_v1(channel text, numbers bigint[]) RETURNS void "
+        "CREATE OR REPLACE FUNCTION gateway.notify_v1(channel text, numbers bigint[]) RETURNS void "
         "LANGUAGE sql AS $$ SELECT $$"
     )
 

@@ -112,7 +112,7 @@ async def remove_ours(connection: asyncpg.Connection, report: Callable[[str], No
     """Takes away triggers, our parts of the shop's tables, tables of ours without rows, and the schema."""
     for row in await connection.fetch(_TRIGGERS_SQL):
         await connection.execute(f'DROP TRIGGER "{row["name"]}" ON public."{row["tbl"]}"')
-    rows = await connection.fetch("SELECT kind, tbl, name FROM gateway.ours")
+    rows = await connection.fetch("SELECT kind, tbl, name FROM gateway.owned_objects")
     there = await inventory(connection)
     ours = {(row["kind"], row["tbl"], row["name"]) for row in rows} & there
     made = {tbl for kind, tbl, _ in ours if kind == "table"}

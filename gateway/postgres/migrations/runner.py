@@ -4,7 +4,7 @@ Each file runs in a transaction and is then noted with its checksum. Locks on th
 briefly and repeatedly: a lock request that waits makes everybody behind it wait too. Files marked
 `-- migrate: no transaction` hold index builds that must not block writers; they run statement by statement.
 
-What exists before and after each file is compared, so that `remove` knows what is ours.
+What exists before and after each file is compared: `gateway.owned_objects` is what `remove` may remove.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ _QUIET_S = 5.0
 _UNLESS = re.compile(r"^-- unless: (.+)$", re.MULTILINE)
 _INDEX_NAME = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (\w+)\s+ON (\S+)")
 
+# A database that an older gateway migrated has the table of owned objects under its old name.
 _BOOKS = """
-CREATE SCHEMA IF NOT EXISTS gateway;
 CREATE TABLE IF NOT EXISTS gateway.migrations (
     name text PRIMARY KEY,
     checksum text NOT NULL,
@@ -50,17 +50,14 @@ COMMENT ON TABLE gateway.migrations IS 'Files of sql/ that were applied to this 
 COMMENT ON COLUMN gateway.migrations.name IS 'Name of the file.';
 COMMENT ON COLUMN gateway.migrations.checksum IS 'SHA-256 of the file as it was applied.';
 COMMENT ON COLUMN gateway.migrations.applied_at IS 'When it was applied.';
-CREATE TABLE IF NOT EXISTS gateway.ours (
+ALTER TABLE IF EXISTS gateway.ours RENAME TO owned_objects;
+ALTER INDEX IF EXISTS gateway.ours_pkey RENAME TO owned_objects_pkey;
+CREATE TABLE IF NOT EXISTS gateway.owned_objects (
     kind text NOT NULL,
     tbl text NOT NULL,
     name text NOT NULL,
     PRIMARY KEY (kind, tbl, name)
 );
-COMMENT ON TABLE gateway.ours IS
-    'What the migrations made in schema public; everything else there is the shop''s and is never removed.';
-COMMENT ON COLUMN gateway.ours.kind IS 'table, column, index or constraint.';
-COMMENT ON COLUMN gateway.ours.tbl IS 'The table.';
-COMMENT ON COLUMN gateway.ours.name IS 'The thing.';
 """
 
 
@@ -91,6 +88,7 @@ async def remove(dsn: str, *, report: Report) -> None:
             if await connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
                 report("There is nothing of the gateway in this database.")
                 return
+            await run.open_books()
             with _explained("gateway migrate --remove"):
                 await run.patiently("remove", partial(adoption.remove_ours, connection, report))
             report("Everything of the gateway is removed.")
@@ -174,8 +172,7 @@ class _Run:
         missing = [migration for migration in migrations if migration.name not in applied]
         if missing:
             await adoption.check_tables(self._connection)
-            if not applied:
-                await self._connection.execute(_BOOKS)
+            await self.open_books()
         for migration in missing:
             started = time.monotonic()
             with _explained(migration.name):
@@ -186,6 +183,12 @@ class _Run:
             self._report(f"{migration.name}: applied.")
             log.info("migration.applied name=%s ms=%d", migration.name, (time.monotonic() - started) * 1000)
         return [migration.name for migration in missing]
+
+    async def open_books(self) -> None:
+        """Makes the tables in which a run notes what it did. Needs CREATE on the database only without the schema."""
+        if not await self._connection.fetchval("SELECT to_regnamespace('gateway') IS NOT NULL"):
+            await self._connection.execute("CREATE SCHEMA gateway")
+        await self._connection.execute(_BOOKS)
 
     async def _read_books(self) -> dict[str, str]:
         if await self._connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
@@ -277,7 +280,8 @@ class _Run:
     async def _note_ours(self, before: set[tuple[str, str, str]]) -> None:
         made = sorted(await adoption.inventory(self._connection) - before)
         await self._connection.executemany(
-            "INSERT INTO gateway.ours (kind, tbl, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", made
+            "INSERT INTO gateway.owned_objects (kind, tbl, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            made,
         )
 
     async def _note(self, migration: Migration) -> None:
