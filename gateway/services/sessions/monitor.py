@@ -128,7 +128,7 @@ class Monitor:
     async def _sync(self) -> None:
         report = await self._reconciler.sync()
         logger.info(
-            "upkeep.synced total=%d created=%d updated=%d gone=%d errors=%d",
+            "monitor.synced total=%d created=%d updated=%d gone=%d errors=%d",
             report.total, report.created, report.updated, report.gone, len(report.errors),
         )  # fmt: skip
 
