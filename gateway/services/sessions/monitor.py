@@ -30,7 +30,7 @@ PROBES_PER_ROUND = 30
 """Upstream publishes no limit for `/status`; this stays far below the ones it has."""
 
 LEASE = 0
-"""The lease of upkeep, beside those of the sessions (whose ids start at 1)."""
+"""The monitor's lease, beside those of the sessions (whose ids start at 1)."""
 
 
 @dataclass(frozen=True, slots=True)
