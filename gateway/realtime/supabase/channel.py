@@ -1,5 +1,7 @@
 """One joined topic of a connection, or one that is about to be."""
 
+from typing import Any
+
 from gateway.domain.access import Act, Principal
 from gateway.domain.streams import SESSIONS_INBOX
 from gateway.realtime.hub.cursors import Cursor
@@ -53,7 +55,7 @@ class Channel:
         return self.join.topic
 
     @property
-    def join_ref(self) -> str | None:
+    def join_ref(self) -> Any:
         return self.join.join_ref if self.join.join_ref is not None else self.join.ref
 
     @property

@@ -158,7 +158,9 @@ class SupabaseRealtime:
             message = parse_bytes(data) if isinstance(data, bytes) else parse_text(data)
         except Malformed as error:
             return connection.complain(str(error))
-        if message.topic == PHOENIX and message.event == "heartbeat":
+        if message.event == "heartbeat" and (
+            message.topic == PHOENIX or message.topic in connection.channels
+        ):
             return connection.reply(connection.writer.reply(message, {}))
         match message.event:
             case "phx_join":
@@ -172,6 +174,7 @@ class SupabaseRealtime:
     async def _join(self, connection: SupabaseConnection, message: Message) -> None:
         try:
             check_join(message, connection.channels)
+            asked = asked_changes(message)
             token = message.payload.get("access_token")
             # A key that was good when the socket opened may be over by now.
             own = token if says_something(token) and token != connection.key else None
@@ -184,7 +187,7 @@ class SupabaseRealtime:
             return connection.reply(connection.writer.refuse(message, str(refused)))
         except StoreUnavailable:
             return connection.reply(connection.writer.refuse(message, NOT_NOW))
-        wishes = tuple(read_wish(item, tables) for item in asked_changes(message))
+        wishes = tuple(read_wish(item, tables) for item in asked)
         connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
         return None
 
