@@ -78,6 +78,12 @@ class TooLarge(GatewayError):
     action: ClassVar[Action | None] = "fix_input"
 
 
+class UpgradeRequired(GatewayError):
+    """An address of WebSockets was asked for by plain HTTP."""
+
+    code = "upgrade_required"
+
+
 class Invalid(GatewayError):
     code = "invalid"
     action: ClassVar[Action | None] = "fix_input"
