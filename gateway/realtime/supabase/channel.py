@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.domain.access import Act, Principal
+from gateway.domain.access import Principal
 from gateway.domain.streams import SESSIONS_INBOX
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.supabase.bindings import Wish
@@ -18,7 +18,7 @@ class Channel:
     __slots__ = (
         "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_faulted", "is_joined",
         "is_stale",
-        "join", "principal", "token", "wants_presence", "wishes",
+        "join", "principal", "token", "waiting_since", "wants_presence", "wishes",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +43,9 @@ class Channel:
         self.is_faulted = False
         self.is_stale = False
         self.has_refused: set[str] = set()
+        self.waiting_since: float | None = None
+        """Unix time at which it was seen without its reply."""
+
         self._version = version
         self._encoders = encoders
         bindings = [item for wish in wishes for item in wish.bindings]
@@ -65,8 +68,12 @@ class Channel:
 
     @property
     def reads_something(self) -> bool:
-        principal = self.principal
-        return principal.can(Act.READ) and (principal.sessions is None or bool(principal.sessions))
+        return self.principal.reads_something
+
+    @property
+    def awaits_token(self) -> bool:
+        """Whether its key reads nothing, and the join brought no token that might."""
+        return self.is_listening and not self.reads_something and "access_token" not in self.join.payload
 
     def encoder(self, inbox: int) -> ChannelEncoder | None:
         """How it is told of that inbox; None = not at all."""
