@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from gateway.domain.access import Role
 from gateway.realtime.supabase import endpoint
+from gateway.realtime.supabase.connection import SupabaseConnection
 from tests.postgres.writers import insert_message
 from tests.realtime.live import roster_of, until
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, SESSIONS, Phoenix, phoenix
@@ -151,9 +152,9 @@ async def test_what_a_channel_asks_for_comes_into_being(
 
         def is_called() -> bool:
             second(gateway)
-            return any(
-                channel.is_faulted for item in roster_of(gateway).open for channel in item.channels.values()
-            )  # type: ignore[attr-defined]
+            (connection,) = roster_of(gateway).open
+            assert isinstance(connection, SupabaseConnection)
+            return connection.channels[TOPIC].is_called_back
 
         await until(is_called, "the channel is called back")
         assert len(await faults(client)) == 1

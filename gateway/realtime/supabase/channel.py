@@ -13,12 +13,12 @@ from gateway.realtime.supabase.tables import MESSAGE_TABLES, SESSIONS_TABLE
 
 class Channel:
     """`is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
-    join again because of it; `is_stale` while the last it was told is that Postgres cannot be heard."""
+    join again because of it; `is_called_back` once it has been asked to; `is_stale` while the last it was told is that
+    Postgres cannot be heard."""
 
     __slots__ = (
-        "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_faulted", "is_joined",
-        "is_stale",
-        "join", "principal", "token", "waiting_since", "wants_presence", "wishes",
+        "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_called_back", "is_faulted",
+        "is_joined", "is_stale", "join", "principal", "token", "waiting_since", "wants_presence", "wishes",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class Channel:
         self.cursors: dict[int, Cursor] = {}
         self.is_joined = False
         self.is_faulted = False
+        self.is_called_back = False
         self.is_stale = False
         self.has_refused: set[str] = set()
         self.waiting_since: float | None = None

@@ -147,7 +147,7 @@ class SupabaseConnection(Follower):
 
     def call_back(self, channel: Channel, why: str) -> None:
         """Lets the channel's client join again, and with it say SUBSCRIBED; until then the channel goes on."""
-        channel.is_faulted = True
+        channel.is_faulted = channel.is_called_back = True
         self.reply(self.writer.errored(channel.join_ref, channel.topic, why))
 
     @property
@@ -156,7 +156,9 @@ class SupabaseConnection(Follower):
         return [
             channel
             for channel in self.channels.values()
-            if channel.is_joined and not channel.is_faulted and any(wish.refusal for wish in channel.wishes)
+            if channel.is_joined
+            and not channel.is_called_back
+            and any(wish.refusal for wish in channel.wishes)
         ]
 
     def _drop(self, topic: str) -> Channel | None:
@@ -294,5 +296,7 @@ class SupabaseConnection(Follower):
         self.channels.clear()
 
     def _say(self, channel: Channel, text: str, *, ok: bool, extension: str = CHANGES) -> None:
+        if not ok and self.writer.version == 1:
+            channel.is_faulted = True  # to Python's client it is one, and it joins again
         frame = self.writer.system(channel.join_ref, channel.topic, extension, text, ok=ok)
         self.transport.write(Burst([frame]))
