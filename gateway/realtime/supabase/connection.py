@@ -205,6 +205,10 @@ class SupabaseConnection(Follower):
     def _all_cursors(self) -> Iterable[Cursor]:
         return [cursor for channel in self.channels.values() for cursor in channel.cursors.values()]
 
+    def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        channel = self._channel_of(cursor)
+        return None if channel is None else channel.cursors.get(inbox)
+
     def _has(self, cursor: Cursor) -> bool:
         channel = self._channel_of(cursor)
         return channel is not None and channel.cursors.get(cursor.inbox) is cursor

@@ -268,7 +268,8 @@ class Feed:
             by_inbox.setdefault(event.inbox, []).append(event)
         still = dict(behind)
         with self._hub.together():
-            for inbox, batch in by_inbox.items():
+            # A row that has moved is told last, after its deletion in the inbox that it left.
+            for inbox, batch in sorted(by_inbox.items(), key=_waits_for_others):
                 if batch[-1].off != behind[inbox] + len(batch):
                     # A hole: pruned or begun anew since we asked for its extent. A connection that follows finds out by
                     # catching up.
@@ -280,3 +281,7 @@ class Feed:
                 if batch[-1].off >= extents[inbox].top:
                     del still[inbox]
         return still
+
+
+def _waits_for_others(batch: tuple[Inbox, list[Event]]) -> bool:
+    return any(event.comes_after is not None for event in batch[1])
