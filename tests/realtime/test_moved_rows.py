@@ -193,6 +193,12 @@ async def test_our_own_dialect_has_the_order_too(live: Running, writer: asyncpg.
             ]
 
 
+async def epochs_of(db: asyncpg.Connection) -> dict[int, str]:
+    return {
+        row["inbox"]: row["epoch"] for row in await db.fetch("SELECT inbox, epoch::text FROM gateway.inboxes")
+    }
+
+
 async def test_whoever_comes_back_is_told_in_order_whichever_inbox_is_read_first(
     live: Running, writer: asyncpg.Connection
 ) -> None:
@@ -200,7 +206,7 @@ async def test_whoever_comes_back_is_told_in_order_whichever_inbox_is_read_first
     await insert_message(writer, 12)
     for end in (12, 13, 12):
         await writer.execute(f"UPDATE {INCOMING} SET wasender_session_id = $1 WHERE id = ANY ($2)", end, rows)
-    epochs = dict(await writer.fetch("SELECT inbox, epoch::text FROM gateway.inboxes"))
+    epochs = await epochs_of(writer)
     for first, second in ((12, 13), (13, 12)):
         async with live.socket() as socket:
             for inbox in (first, second):
@@ -234,7 +240,7 @@ async def test_an_order_that_cannot_be_had_silences_no_inbox(
     await writer.execute(
         "UPDATE gateway.stream SET old = jsonb_set(old, '{from,off}', '999999') WHERE old ? 'from'"
     )
-    epochs = dict(await writer.fetch("SELECT inbox, epoch::text FROM gateway.inboxes"))
+    epochs = await epochs_of(writer)
     async with live.socket() as socket:
         for inbox in (12, 13):
             after = {"off": 0, "epoch": epochs[inbox]}
