@@ -10,6 +10,7 @@ from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, Line, SupabaseP
 from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
 from tests.http.support import Shop, opened
 from tests.postgres.writers import insert_message
+from tests.realtime.live import heard
 from tests.running import Running
 
 MOVE = f"UPDATE {INCOMING} SET wasender_session_id = $2 WHERE id = $1"
@@ -48,6 +49,8 @@ def shown(changes: list[Line]) -> dict[Any, int | None]:
 
 async def test_rows_that_move_are_where_the_table_has_them(page: SupabasePage, shop: Shop) -> None:
     keys = [await insert_message(shop.db, number) for number in (12, 13, None)]
+    for inbox in (12, 13, 0):
+        await heard(shop.gateway, inbox, 1)
     await page.subscribe("incoming", everything())
     for turn in ([13, 12, 12], [12, 13, None], [None, 12, 13], [12, 12, 12]):
         async with shop.db.transaction():

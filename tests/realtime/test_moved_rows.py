@@ -8,7 +8,8 @@ import pytest
 
 from gateway.domain.access import Role
 from tests.postgres.writers import insert_message
-from tests.realtime.phoenix import ALL_INCOMING, INCOMING, Phoenix, phoenix
+from tests.realtime.live import heard
+from tests.realtime.phoenix import ALL_INCOMING, INCOMING, phoenix
 from tests.running import Running
 
 MOVE = f"UPDATE {INCOMING} SET wasender_session_id = $2 WHERE id = $1"
@@ -55,6 +56,8 @@ async def test_the_deletion_comes_before_the_insertion(
 
 async def test_many_rows_that_cross_in_one_transaction(live: Running, writer: asyncpg.Connection) -> None:
     rows = {number: [await insert_message(writer, number) for _ in range(150)] for number in (12, 13)}
+    for number in (12, 13):
+        await heard(live, number, 150)
     async with phoenix(live, both(live)) as client:
         await client.join("shop", ALL_INCOMING)
         async with writer.transaction():
@@ -107,6 +110,7 @@ async def test_bindings_with_filters_of_their_own_get_each_its_half_in_order(
 
 async def test_whoever_reads_one_of_them_gets_that_half(live: Running, writer: asyncpg.Connection) -> None:
     row = await insert_message(writer, 13)
+    await heard(live, 13, 1)
     keys = {number: live.token(Role.VIEWER, sessions={number}) for number in (12, 13)}
     async with phoenix(live, keys[12]) as twelve, phoenix(live, keys[13]) as thirteen:
         for client in (twelve, thirteen):
@@ -124,20 +128,14 @@ async def test_a_row_that_gets_or_loses_its_session(
 ) -> None:
     row = await insert_message(writer, start)
     await insert_message(writer, 12)
+    await heard(live, start or 0, 1)
+    await heard(live, 12, 1 if start is None else 2)
     async with phoenix(live) as client:
         await client.join("shop", ALL_INCOMING)
         await writer.execute(MOVE, row, end)
 
         changes = [place(await client.change()) for _ in range(2)]
     assert changes == [("DELETE", row), ("INSERT", row)]
-
-
-async def read_all(client: Phoenix, last: str) -> list[dict[str, Any]]:
-    changes = []
-    while True:
-        changes.append(await client.change())
-        if (changes[-1].get("record") or {}).get("message_text") == last:
-            return changes
 
 
 async def test_a_client_that_reads_slowly_ends_with_what_select_says(

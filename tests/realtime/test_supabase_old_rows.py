@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from gateway.domain.access import Role
 from tests.postgres.writers import insert_message
+from tests.realtime.live import heard
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, OUTGOING, SESSIONS, phoenix
 from tests.running import Running
 
@@ -140,6 +141,8 @@ async def test_a_moved_row_shows_what_it_was_to_those_who_could_read_it(
 ) -> None:
     row = await insert_message(full, 12, message_text="moves")
     await add_session(full, 12)
+    for inbox in (12, -1):
+        await heard(live, inbox, 1)
     keys = {number: live.token(Role.VIEWER, sessions={number}) for number in (12, 13)}
     async with phoenix(live, keys[12]) as twelve, phoenix(live, keys[13]) as thirteen:
         for client in (twelve, thirteen):
