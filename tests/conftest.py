@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures"]
+pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures", "tests.simulator.fixtures"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

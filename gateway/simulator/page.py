@@ -4,7 +4,8 @@ from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Mount, Route, get_route_path
+from starlette.types import Scope
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -35,6 +36,21 @@ async def _asset(request: Request) -> Response:
         if name in ("phone.js", "phone.css")
         else Response("Not found.", 404, media_type="text/plain")
     )
+
+
+class PageMount(Mount):
+    """Mounts the page so that its address answers with and without a slash at the end.
+
+    Starlette would redirect from the one to the other. Its redirect names the host as the client wrote it, and the
+    gateway's application has such redirects turned off.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or get_route_path(scope) != self.path:
+            return super().matches(scope)
+        with_slash = scope["path"] + "/"
+        match, child = super().matches({**scope, "path": with_slash})
+        return match, {**child, "path": with_slash}
 
 
 def page_routes() -> list[BaseRoute]:
