@@ -13,9 +13,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gateway.domain.errors import ConfigError
 
@@ -185,7 +184,8 @@ def read_settings(**flags: Any) -> Settings:
 
 def _env_file() -> Iterable[str]:
     try:
-        return dotenv_values(ENV_FILE)
+        # Names as they are written: a setting in small letters is none of ours.
+        return DotEnvSettingsSource(Settings, env_file=ENV_FILE, case_sensitive=True).env_vars
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The file {ENV_FILE} cannot be read ({error}).") from None
 

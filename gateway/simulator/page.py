@@ -4,7 +4,7 @@ from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Mount, Route, get_route_path
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import Scope
 
 _POLICY = (
@@ -46,7 +46,7 @@ class PageMount(Mount):
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or get_route_path(scope) != self.path:
+        if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) != self.path:
             return super().matches(scope)
         with_slash = scope["path"] + "/"
         match, child = super().matches({**scope, "path": with_slash})
