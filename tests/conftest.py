@@ -5,7 +5,14 @@ from collections.abc import Generator
 
 import pytest
 
+from tests import leftovers
+
 pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures", "tests.simulator.fixtures"]
+
+
+def pytest_configure() -> None:
+    # Before anything is started, so that everything carries it.
+    leftovers.mark()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
