@@ -3,14 +3,21 @@
 import os
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 
 from tests import leftovers
 
 pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures", "tests.simulator.fixtures"]
 
+# How long an example takes says something about the machine, and nothing about what is tested.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+
 
 def pytest_configure() -> None:
+    hypothesis.settings.load_profile("suite")
     # Before anything is started, so that everything carries it.
     leftovers.mark()
 

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from gateway.simulator import Clock, Simulator, SimulatorSettings, Timer
 from gateway.simulator.page import PageMount
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """Deadline of everything that is waited for; a test that passes never gets near it."""
 
 QUICK = SimulatorSettings(
