@@ -40,8 +40,9 @@ class Member(Protocol):
 
 
 class transport_of:
-    """`async with outlet_of(socket) as outlet`: the way out of a socket while the block runs, which ends quietly when
-    the client is gone."""
+    """The way out of a socket while the block runs.
+
+    The block ends quietly when the client is gone."""
 
     __slots__ = ("_life", "_socket", "_transport")
 

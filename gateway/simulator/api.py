@@ -29,12 +29,13 @@ from gateway.simulator.sends import Sends
 from gateway.simulator.session_api import ALLOWANCE, SessionApi
 from gateway.simulator.state import SimulatedSession
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class PasskeyApi:
-    """Linking by passkey, just enough for a client to walk through it. The token in the query is the
-    authority.
+    """Linking by passkey, just enough for a client to walk through it.
+
+    The token in the query is the authority.
     """
 
     def __init__(self, engine: Engine, links: Links) -> None:

@@ -70,8 +70,9 @@ class Simulator:
                 self._engine.save()
 
     def release(self) -> None:
-        """Lets requests go that a fault holds, or that wait for changes. Call it when the server starts to
-        drain.
+        """Lets requests go that a fault holds, or that wait for changes.
+
+        Call it when the server starts to drain.
         """
         self._engine.release()
 

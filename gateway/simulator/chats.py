@@ -20,8 +20,9 @@ class Chats:
         self._engine = engine
 
     def contact(self, session: SimulatedSession, phone: str, name: str | None = None) -> Contact:
-        """The contact of that number; met for the first time, it is remembered (and saved with the next
-        change).
+        """The contact of that number.
+
+        Met for the first time, it is remembered, and saved with the next change.
         """
         book = self._engine.world.contacts.setdefault(session.id, {})
         number = identity.digits(phone)
@@ -41,8 +42,9 @@ class Chats:
         return groups[jid]
 
     def receive(self, session: SimulatedSession, raw: dict[str, Any]) -> dict[str, Any]:
-        """A message arrives on (or, with `from_me`, is typed on) the phone. Says what it was called and sent
-        as.
+        """A message arrives on the phone, or with `from_me` is typed on it.
+
+        Says what it was called and sent as.
 
         Raises BadContent on a wish that cannot be understood, WrongState when the number is not linked.
         """

@@ -30,8 +30,9 @@ def _random(size: int) -> str:
 
 
 def media(kind: str, wish: Any, caption: str | None = None) -> dict[str, Any]:
-    """A media message: an encrypted file on WhatsApp's servers, with the key to it. `wish` may override any
-    field.
+    """A media message: an encrypted file on WhatsApp's servers, with the key to it.
+
+    `wish` may override any field.
     """
     details = wish if isinstance(wish, dict) else {}
     content: dict[str, Any] = {

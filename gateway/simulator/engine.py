@@ -21,7 +21,7 @@ from gateway.simulator.shapes import PLAIN, Twist, shaped
 from gateway.simulator.state import SimulatedSession, World
 from gateway.simulator.webhooks import Delivery, Letter, WebhookSender
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SAVE_PAUSE_S = 0.2
 """Least time between two saves of things that may be lost (messages); sessions and links are saved at once.
@@ -62,7 +62,7 @@ class Engine:
         try:
             world.save(self.world, self.state_path)
         except OSError as error:  # a full disk must not stop a demo
-            log.warning("simulator.save_failed error=%s", type(error).__name__)
+            logger.warning("simulator.save_failed error=%s", type(error).__name__)
 
     def _tell_watchers(self) -> None:
         self.version += 1
@@ -146,8 +146,9 @@ class Engine:
         twist: Twist = PLAIN,
         forced: bool = False,
     ) -> list[Delivery]:
-        """Sends an event to the session's webhook, if it has one, it is switched on and the event is
-        subscribed.
+        """Sends an event to the session's webhook.
+
+        Sends nothing where the session has no webhook, it is switched off, or the event is not subscribed.
 
         `timed`: whether the envelope has a timestamp (or which one); `in_ms`: in milliseconds, as some events
         have it; `forced`: send it though it is not subscribed.

@@ -121,8 +121,9 @@ class Links:
     # ------------------------------------------------------------------ what the phone does
 
     def scan(self, session: SimulatedSession, code: str | None = None) -> None:
-        """The phone scans the code (or confirms the passkey). Raises WrongState when there is nothing to
-        scan.
+        """The phone scans the code (or confirms the passkey).
+
+        Raises WrongState when there is nothing to scan.
         """
         if session.status not in ("need_scan", "need_passkey"):
             raise WrongState(f"There is no code to scan: the session is {session.status}.")
@@ -139,8 +140,9 @@ class Links:
         self._show_code(session)
 
     def end(self, session: SimulatedSession, status: str) -> None:
-        """The phone unlinks (`logged_out`) or the link runs out (`expired`). Raises WrongState when not
-        linked.
+        """The phone unlinks (`logged_out`) or the link runs out (`expired`).
+
+        Raises WrongState when not linked.
         """
         if not session.linked:
             raise WrongState(f"The number is not linked: the session is {session.status}.")

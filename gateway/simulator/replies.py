@@ -62,8 +62,9 @@ async def read_body(request: Request, limit_bytes: int = JSON_LIMIT_BYTES) -> by
 
 
 async def read_json(request: Request, limit_bytes: int = JSON_LIMIT_BYTES) -> dict[str, Any]:
-    """The body as an object; an empty body is an empty object, as upstream takes it. Raises Refusal 400 or
-    413.
+    """The body as an object; an empty body is an empty object, as upstream takes it.
+
+    Raises Refusal 400 or 413.
     """
     raw = await read_body(request, limit_bytes)
     if not raw.strip():

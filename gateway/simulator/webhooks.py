@@ -23,7 +23,7 @@ from gateway.simulator.clock import Clock
 from gateway.simulator.settings import SimulatorSettings
 from gateway.simulator.shapes import PLAIN, Twist
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Outcome = Literal["waiting", "delivered", "failed", "dropped"]
 
@@ -176,7 +176,7 @@ class WebhookSender:
                 return
             self._on_change()
         self._finish(delivery, "failed")
-        log.info(
+        logger.info(
             "simulator.webhook_failed session=%s event=%s attempts=%s last=%s",
             letter.session_id, letter.event, delivery.attempts, delivery.statuses[-1],
         )  # fmt: skip
@@ -194,7 +194,7 @@ class WebhookSender:
         except (aiohttp.ClientError, OSError, ValueError):  # ValueError: a URL that is none
             return "unreachable"
         except Exception:  # a lane must outlive a bug in one delivery
-            log.exception("simulator.webhook_error session=%s event=%s", letter.session_id, letter.event)
+            logger.exception("simulator.webhook_error session=%s event=%s", letter.session_id, letter.event)
             return "error"
 
     def _finish(self, delivery: Delivery, outcome: Outcome) -> None:

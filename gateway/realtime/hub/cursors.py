@@ -51,8 +51,9 @@ class Cursor:
 
 
 class Stream:
-    """What the hub knows of an inbox: what has been published, what is on its way, and who follows, in which
-    encoding."""
+    """What the hub knows of an inbox.
+
+    What has been published, what is on its way, and who follows, in which encoding."""
 
     __slots__ = ("cursors", "epoch", "is_walking", "off", "pending")
 

@@ -60,8 +60,9 @@ class Hub:
         return bool(stream and stream.cursors) or any(wild.covers(inbox) for wild in self._wild)
 
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
-        """Events right after the published position, in order, to every cursor that is LIVE: now, or within a few turns
-        of the loop if they are many."""
+        """Sends events right after the published position, in order, to every cursor that is LIVE.
+
+        They are sent now, or within a few turns of the loop if the cursors are many."""
         stream = self._streams[inbox]
         first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
@@ -125,8 +126,9 @@ class Hub:
                 self._fall_back(cursor)
 
     def advance(self, inbox: Inbox, extent: Extent) -> None:
-        """Takes note of an inbox's top without frames: it is new, no connection here follows it, or its epoch is
-        new."""
+        """Takes note of an inbox's top without frames.
+
+        The inbox is new, no connection here follows it, or its epoch is new."""
         stream = self._streams.get(inbox)
         if stream is None:
             self._streams[inbox] = Stream(extent.top, extent.epoch)

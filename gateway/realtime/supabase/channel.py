@@ -10,7 +10,9 @@ from gateway.realtime.supabase.tables import MESSAGE_TABLES, SESSIONS_TABLE
 
 
 class Channel:
-    """`is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
+    """One channel of a socket, from its join to its end.
+
+    `is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
     join again because of it; `is_stale` while the last it was told is that Postgres cannot be heard."""
 
     __slots__ = (

@@ -24,8 +24,8 @@ from gateway.realtime.transport.socket_transport import (
     WRITE_LIMIT_BYTES,
 )
 
-_quiet = logging.getLogger("gateway.realtime.transport.uvicorn_protocol")
-_quiet.setLevel(logging.WARNING)
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024
 
@@ -41,7 +41,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable.set()
 
     def handle_connect(self, event: Request) -> None:
-        self.logger = _quiet
+        self.logger = logger
         super().handle_connect(event)
         # The app's task exists now but has not run: what is added to the scope here is there from its start.
         if not self.close_sent:

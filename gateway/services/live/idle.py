@@ -28,7 +28,9 @@ class IdleListener(Protocol):
 
 
 class IdleMonitor:
-    """`is_needed` says whether a client or an attempt needs Postgres at this moment; `catch_up` returns when
+    """Lets Postgres sleep while no client and no attempt needs it, and wakes the gateway for the next one.
+
+    `is_needed` says whether a client or an attempt needs Postgres at this moment; `catch_up` returns when
     everything written so far has been read; `on_lost` marks the gateway stale, as after any loss of the listening
     connection."""
 
