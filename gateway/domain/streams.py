@@ -113,6 +113,8 @@ def event_name(event: Event) -> EventName:
 
 @dataclass(frozen=True, slots=True)
 class InboxTopic:
+    """Topic of the messages of one inbox, or of all."""
+
     inbox: Inbox | None
     """None is `inbox:*`: every inbox the principal may read, also ones created later."""
 
@@ -122,12 +124,16 @@ class InboxTopic:
 
 @dataclass(frozen=True, slots=True)
 class SessionsTopic:
+    """Topic of the list of sessions: every session's newest state."""
+
     def __str__(self) -> str:
         return "sessions"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTopic:
+    """Topic of one session: its newest state, and that of its attempt to link."""
+
     session_id: int
 
     def __str__(self) -> str:

@@ -4,6 +4,8 @@ from urllib.parse import urlsplit
 
 
 class Origins:
+    """Says which pages' requests may carry the login of the browser they run in."""
+
     def __init__(self, allowed: tuple[str, ...]) -> None:
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
 

@@ -21,6 +21,8 @@ _FAULT = {"code": "internal", "message": "Linking stopped because of a fault her
 
 
 class AttemptRunner:
+    """Follows one session's attempt in this process, from the lease to the end."""
+
     def __init__(self, session_id: int, context: LinkingContext, leases: Leases) -> None:
         self.token = str(uuid4())
         """Fences the writes of this post's poller. New for each: it tells two of one process apart, too."""
@@ -44,6 +46,7 @@ class AttemptRunner:
         )
 
     def interrupt(self) -> None:
+        """Stops following, unless it is leaving or writing the end down already."""
         # A poller that writes the end goes by itself, and must not lose what follows the end. One that is
         # going already must not be disturbed while it gives its lease back.
         if self.task is None or self._is_leaving or (self.poller is not None and self.poller.is_ending):

@@ -22,9 +22,16 @@ WAKE_S = 10.0
 
 
 class IdleListener(Protocol):
-    async def sleep(self) -> None: ...
-    def wake(self) -> None: ...
-    async def wait_until_up(self) -> None: ...
+    """The listening connection, as far as it can be let go and opened again."""
+
+    async def sleep(self) -> None:
+        """Closes the connection until `wake`."""
+
+    def wake(self) -> None:
+        """Lets the connection be opened again. Never waits."""
+
+    async def wait_until_up(self) -> None:
+        """Returns once the connection is open and listens."""
 
 
 class IdleMonitor:
@@ -74,6 +81,7 @@ class IdleMonitor:
             self._has_slept = False
 
     async def run(self) -> None:
+        """Puts the gateway to sleep whenever nothing has needed it for a while, until it is cancelled."""
         loop = asyncio.get_running_loop()
         self._needed_at = loop.time()
         while True:
