@@ -25,6 +25,8 @@ _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP
 
 
 class Settings(BaseSettings):
+    """The settings of one gateway, checked; every field names its variable."""
+
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", repr=False)
@@ -149,14 +151,17 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine reaches the gateway."""
         return is_loopback(self.host)
 
     @property
     def zone(self) -> ZoneInfo:
+        """The time zone of the setting `timezone`."""
         return ZoneInfo(self.timezone)
 
 
 def is_loopback(host: str) -> bool:
+    """Whether a host to listen on is this machine's loopback."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

@@ -17,6 +17,8 @@ ORDER BY c.relname, a.attnum
 
 
 class ColumnTable:
+    """Reads the columns of tables from Postgres' own catalog."""
+
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 

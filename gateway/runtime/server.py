@@ -36,10 +36,12 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Leaves signals as they are: they are the gateway's."""
         yield
 
 
 def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
+    """A uvicorn server for the app, with our WebSocket protocol, without pings and compression."""
     config = uvicorn.Config(
         app,
         ws=GatewayWebSocketProtocol,

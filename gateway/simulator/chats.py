@@ -16,6 +16,8 @@ _ALIASES = {"pushName": "push_name", "fromMe": "from_me", "id": "key_id", "dupli
 
 
 class Chats:
+    """Plays the people on the other side of a session's chats."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -32,6 +34,7 @@ class Chats:
         return known
 
     def group(self, session: SimulatedSession, name: str) -> Group:
+        """The group of that name or address, made when it is met for the first time."""
         groups = self._engine.world.groups.setdefault(session.id, {})
         jid = identity.group_jid(name)
         if jid not in groups:

@@ -29,6 +29,8 @@ SAVE_PAUSE_S = 0.2
 
 
 class Engine:
+    """Holds what all parts of the simulator share."""
+
     def __init__(self, state_path: Path | None, settings: SimulatorSettings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
@@ -53,6 +55,7 @@ class Engine:
             self._save_timer = self.clock.call_later(SAVE_PAUSE_S, self.save)
 
     def save(self) -> None:
+        """Writes the world to its file now, if it has one. A disk that does not take it is logged."""
         if self._save_timer is not None:
             self._save_timer.cancel()
             self._save_timer = None
@@ -95,6 +98,7 @@ class Engine:
         return found
 
     def add_session(self, fields: dict[str, Any]) -> SimulatedSession:
+        """A new session with key and secret of its own, not linked yet."""
         now = self.clock.now()
         session = SimulatedSession(
             id=self.world.next_session_id,
@@ -120,6 +124,7 @@ class Engine:
         self.changed()
 
     def log_event(self, session: SimulatedSession, event_type: str) -> None:
+        """Writes an event into the session's log, as of now."""
         moment = datetime.fromtimestamp(self.clock.now(), UTC)
         session.logs.append(
             {

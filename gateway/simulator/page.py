@@ -46,6 +46,7 @@ class PageMount(Mount):
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette's, with the bare address taken as the one with a slash."""
         if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) != self.path:
             return super().matches(scope)
         with_slash = scope["path"] + "/"
@@ -54,6 +55,7 @@ class PageMount(Mount):
 
 
 def page_routes() -> list[BaseRoute]:
+    """The page and its files, below the address of the page."""
     return [
         Route("/", _page, methods=["GET"]),
         Route("/static/{name}", _asset, methods=["GET"]),

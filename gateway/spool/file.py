@@ -116,6 +116,7 @@ class SpoolFile:
         return int(self.run([look])[0])
 
     def close(self) -> None:
+        """Closes the database and lets its guard go."""
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -190,6 +191,7 @@ class _Foreign(sqlite3.DatabaseError):
 
 
 def inode_of(path: Path) -> int:
+    """The file's inode, by which a replaced file is recognised; 0 if there is none."""
     try:
         return os.stat(path).st_ino
     except FileNotFoundError:
@@ -280,10 +282,12 @@ def _salvaged(broken: Path) -> list[Row]:
 
 
 def size_of(row: Row) -> int:
+    """About how many bytes a row takes on the disk."""
     return len(row[2]) + 64 * (1 + len(row[3]))
 
 
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Inserts webhooks with their ordering keys, within the transaction of the caller."""
     for row in rows:
         session, at, body, ordering_keys = row
         cursor = db.execute(

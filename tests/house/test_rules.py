@@ -21,7 +21,7 @@ TOP_LEVEL = {
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 40
 
-CEILINGS = {"long_files": 1, "long_functions": 4, "undocumented": 422}
+CEILINGS = {"long_files": 1, "long_functions": 4, "undocumented": 1}
 """How many lines each list of exceptions may have. Lower a number when its list has become shorter; never raise one."""
 
 

@@ -30,6 +30,8 @@ _LIVE = Standing.LIVE
 
 
 class Hub:
+    """Hands events and states to the subscribers of this process."""
+
     def __init__(self, encode: Encoder) -> None:
         """`encode` is our own dialect's; its frames are kept ready in the tail."""
         self._encode = encode
@@ -52,6 +54,7 @@ class Hub:
         return Position(stream.off, stream.epoch) if stream else None
 
     def positions(self) -> dict[int, Position]:
+        """Offset and epoch up to which each inbox has been published."""
         return {inbox: Position(stream.off, stream.epoch) for inbox, stream in self._streams.items()}
 
     def is_followed(self, inbox: int) -> bool:
@@ -212,14 +215,17 @@ class Hub:
         self.on_followed(None)
 
     def unwatch_all(self, connection: StreamSubscriber) -> None:
+        """No longer tells the connection of inboxes that come into being."""
         self._wild.discard(connection)
 
     # ------------------------------------------------------------------------------------------ states
 
     def watch_state(self, connection: StateSubscriber, topic: str) -> None:
+        """Sends the topic's new values to the connection from now on."""
         self._states.setdefault(topic, set()).add(connection)
 
     def unwatch_state(self, connection: StateSubscriber, topic: str) -> None:
+        """No longer sends the topic's values to the connection."""
         watchers = self._states.get(topic)
         if watchers:
             watchers.discard(connection)
@@ -227,6 +233,7 @@ class Hub:
                 del self._states[topic]
 
     def is_watched(self, topic: str) -> bool:
+        """Whether a connection watches the topic."""
         return topic in self._states
 
     def publish_state(self, value: StateValue) -> None:
@@ -268,6 +275,7 @@ class Hub:
             self._let_go(cursor)
 
     def forget_watcher(self, connection: StateSubscriber, topics: Iterable[str]) -> None:
+        """Forgets a connection that is closed, with the state topics it watched."""
         self.connections.discard(connection)
         for topic in topics:
             self.unwatch_state(connection, topic)

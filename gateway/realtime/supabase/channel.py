@@ -52,10 +52,12 @@ class Channel:
 
     @property
     def topic(self) -> str:
+        """The channel's topic, as the client names it."""
         return self.join.topic
 
     @property
     def join_ref(self) -> str | None:
+        """The ref by which the client knows this join."""
         return self.join.join_ref if self.join.join_ref is not None else self.join.ref
 
     @property
@@ -65,6 +67,7 @@ class Channel:
 
     @property
     def reads_something(self) -> bool:
+        """Whether the channel's login lets it read any inbox at all."""
         principal = self.principal
         return principal.can(Act.READ) and (principal.sessions is None or bool(principal.sessions))
 

@@ -82,6 +82,7 @@ class SupabaseRealtime:
     # ------------------------------------------------------------------------------------------ one socket
 
     async def serve(self, socket: WebSocket) -> None:
+        """Serves one socket from its handshake to its close."""
         try:
             key, principal, version = self._admit(socket)
         except ConnectionRefused as refusal:
@@ -221,9 +222,11 @@ class SupabaseRealtime:
     # ------------------------------------------------------------------------------------------ all sockets
 
     def tell_stale(self) -> None:
+        """Tells all clients that they may miss changes."""
         self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_stale))
 
     def tell_fresh(self) -> None:
+        """Tells all clients that they have everything again."""
         self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
 
 

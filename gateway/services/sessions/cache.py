@@ -98,7 +98,7 @@ class SessionStore(Protocol):
         """API key and webhook secret as stored; None for an unknown session. Raises StoreUnavailable."""
 
     async def known_ids(self) -> set[int]:
-        """Numbers of all stored sessions that are not gone. Raises StoreUnavailable."""
+        """Numbers of all stored sessions. Raises StoreUnavailable."""
 
     async def is_remembered(self, session_id: int) -> bool:
         """Whether there is, or ever was, a session of this id here."""

@@ -62,7 +62,7 @@ class SpoolSource(Protocol):
         """Whether this process is the one of the machine that replays now."""
 
     def handing_over(self) -> AbstractContextManager[None]:
-        """A block in which new webhooks wait, so that the spool can become empty."""
+        """A block in which no process of the machine appends, so that the spool can become empty."""
 
     async def page(self, after: int) -> list[Spooled]:
         """The next webhooks after that number, oldest first."""
@@ -71,10 +71,10 @@ class SpoolSource(Protocol):
         """Removes webhooks that have been committed."""
 
     async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
-        """Notes the ordering keys of these entries as waiting: session, number and keys of each."""
+        """Lets webhooks (number, session) hold these ordering keys only."""
 
     async def put_out(self, entry: Spooled, reason: str) -> None:
-        """Sets aside, with the reason, a webhook that cannot be processed; it stays on the disk."""
+        """Writes a webhook that no table takes into a file of its own, for a person to look at."""
 
     async def tidy(self) -> None:
         """Gives the disk space of removed webhooks back."""
