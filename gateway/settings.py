@@ -13,9 +13,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.origins import parse_origin
@@ -27,6 +26,8 @@ _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP
 
 
 class Settings(BaseSettings):
+    """The settings of one gateway, checked; every field names its variable."""
+
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", repr=False)
@@ -153,14 +154,17 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine reaches the gateway."""
         return is_loopback(self.host)
 
     @property
     def zone(self) -> ZoneInfo:
+        """The time zone of the setting `timezone`."""
         return ZoneInfo(self.timezone)
 
 
 def is_loopback(host: str) -> bool:
+    """Whether a host to listen on is this machine's loopback."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -188,7 +192,8 @@ def read_settings(**flags: Any) -> Settings:
 
 def _env_file() -> Iterable[str]:
     try:
-        return dotenv_values(ENV_FILE)
+        # Names as they are written: a setting in small letters is none of ours.
+        return DotEnvSettingsSource(Settings, env_file=ENV_FILE, case_sensitive=True).env_vars
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The file {ENV_FILE} cannot be read ({error}).") from None
 

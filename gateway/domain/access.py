@@ -20,6 +20,7 @@ class Role(IntEnum):
 
     @classmethod
     def parse(cls, word: object) -> "Role":
+        """The role of that name, in any case of letters. Raises Invalid for any other value."""
         try:
             return cls[str(word).upper()]
         except KeyError:
@@ -27,6 +28,7 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
+        """The name as it stands in tokens and answers: `viewer`, `agent` or `admin`."""
         return self.name.lower()
 
 
@@ -60,6 +62,7 @@ class Principal:
 
     @property
     def actor(self) -> Actor:
+        """Who the audit log names for what this principal does."""
         return Actor(name=self.name, sub=self.sub)
 
     def can(self, act: Act, session_id: int | None = None) -> bool:
@@ -67,7 +70,7 @@ class Principal:
         return self.role >= int(act) and (session_id is None or self.covers(session_id))
 
     def covers(self, session_id: int) -> bool:
-        """Whether the session is on this principal's list. Inbox 0 holds anybody's rows: it needs all."""
+        """Whether the session is on this principal's list. Inbox 0 holds rows of any session: it needs all."""
         if self.sessions is None:
             return True
         return session_id != UNASSIGNED and session_id in self.sessions

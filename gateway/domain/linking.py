@@ -42,6 +42,8 @@ class Limits:
 
 
 class Stage(Enum):
+    """How far an attempt has come."""
+
     PREPARING = "preparing"
     SHOWING = "showing"
     FINISHING = "finishing"
@@ -57,7 +59,7 @@ class Attempt:
     holder: str | None
     """Token of the poller that may write; None before the first one has come."""
     actor: str
-    """Name of whoever asked for it."""
+    """Name of the person or part that asked for it."""
     started_at: float
     moved_at: float
     """When the last new code or status came."""
@@ -75,10 +77,12 @@ class Attempt:
 
     @property
     def running(self) -> bool:
+        """Whether the attempt has not ended."""
         return self.ended_at is None
 
     @property
     def stage(self) -> Stage:
+        """How far it has come, as its row says."""
         if self.ended_at is not None:
             return Stage.ENDED
         if self.scanned_at is not None:
@@ -124,7 +128,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody disconnects, deletes or restarts the session."""
+    """A caller disconnects, deletes or restarts the session."""
 
 
 Signal = Answered | Failed | Tick | Cancelled
@@ -163,13 +167,15 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """Ask again at this time, not earlier unless somebody rings."""
+    """Ask again at this time, not earlier unless a notification comes."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class End:
+    """The machine's last word: the attempt is over, for this reason."""
+
     reason: EndReason
     error: dict[str, Any] | None = None
 
@@ -289,7 +295,7 @@ def _on_failure(failed: Failed, now: float, limits: Limits, roll: float) -> list
         status: list[Effect] = [StoreStatus(SessionStatus.GONE)] if gone else []
         return [*status, End("error", described(error))]
     if error.retry_after_s is not None and error.retry_after_s > 0:
-        # Never earlier than asked for; a little later, so that not everybody comes back at once.
+        # Never earlier than asked for; a little later, so that not all pollers come back at once.
         return [WaitUntil(now + max(limits.poll_s, error.retry_after_s) * (1 + 0.2 * roll))]
     longest = max(limits.poll_s, min(SLOWEST_S, limits.poll_s * 2 ** min(failed.failures, 10)))
     return [WaitUntil(now + max(limits.poll_s, longest * (0.5 + 0.5 * roll)))]

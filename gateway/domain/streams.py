@@ -70,7 +70,7 @@ class Standing(Enum):
 
     LIVE: from the hub, as they are published.
     CATCHING_UP: from the stream, page by page, until it reaches the top. Returning clients start here, clients
-    too slow for their write limit fall back to it (only their offset is kept), and so does everybody after an
+    too slow for their write limit fall back to it (only their offset is kept), and so do all clients after an
     outage of Postgres.
     """
 
@@ -125,6 +125,8 @@ def event_name(event: Event) -> EventName:
 
 @dataclass(frozen=True, slots=True)
 class InboxTopic:
+    """Topic of the messages of one inbox, or of all."""
+
     inbox: Inbox | None
     """None is `inbox:*`: every inbox the principal may read, also ones created later."""
 
@@ -134,12 +136,16 @@ class InboxTopic:
 
 @dataclass(frozen=True, slots=True)
 class SessionsTopic:
+    """Topic of the list of sessions: every session's newest state."""
+
     def __str__(self) -> str:
         return "sessions"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTopic:
+    """Topic of one session: its newest state, and that of its attempt to link."""
+
     session_id: int
 
     def __str__(self) -> str:

@@ -40,6 +40,7 @@ _HTTP_CODES = {400: "invalid", 401: "unauthenticated", 403: "forbidden", 404: "n
 
 
 def error_reply(error: errors.GatewayError) -> Response:
+    """The answer to a request that failed so, with `Retry-After` where the error says when."""
     status = STATUSES[error.code]
     headers = {}
     retry_after_s = None

@@ -18,11 +18,14 @@ from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxS
 
 
 class InboxRoutes:
+    """Serves conversations and threads, and marks chats as read."""
+
     def __init__(self, gate: Gate, inbox: InboxStore) -> None:
         self._gate = gate
         self._inbox = inbox
 
     def routes(self) -> list[Route]:
+        """The routes, behind the gate."""
         guard = self._gate.guard
         return [
             Route("/api/conversations", guard(self._list), methods=["GET"]),

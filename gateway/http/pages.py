@@ -30,11 +30,14 @@ _CADDY = (
 
 
 class PageRoutes:
+    """Serves the page and its files."""
+
     def __init__(self, gate: Gate, ui: Path) -> None:
         self._gate = gate
         self._ui = ui
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, and a sentence for what only Supabase itself serves."""
         return [
             Route("/", self._page, methods=["GET"]),
             Route("/favicon.ico", self._favicon, methods=["GET"]),

@@ -6,6 +6,7 @@ from gateway.domain.message import MessageSent, jid_of_phone
 
 
 def sent_to(item: MessageSent, phone: str | None) -> MessageSent:
+    """The message with the number as its recipient; unchanged where the number is not known."""
     if phone is None:
         return item
     return replace(

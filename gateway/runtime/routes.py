@@ -57,12 +57,15 @@ class Pictures:
     states: SessionStates
 
     def code_data(self, attempt: Attempt) -> dict[str, Any]:
+        """The attempt's code as REST and sockets show it."""
         return self.states.code_data(attempt)
 
     def svg(self, code: str) -> str:
+        """The code as an SVG picture."""
         return qr.svg(code)
 
     def png(self, code: str) -> bytes:
+        """The code as a PNG picture."""
         return qr.png(code)
 
 
@@ -107,16 +110,19 @@ class WebSockets:
         )
 
     def routes(self) -> list[BaseRoute]:
+        """The routes of both dialects."""
         return [
             WebSocketRoute("/ws", self.ours.serve),
             WebSocketRoute("/realtime/v1/websocket", self.supabase.serve),
         ]
 
     def tell_stale(self, since: str) -> None:
+        """Tells all clients that they may miss something since then (ISO 8601)."""
         self.ours.tell_stale(since)
         self.supabase.tell_stale()
 
     def tell_fresh(self) -> None:
+        """Tells all clients that they have everything again."""
         self.ours.tell_fresh()
         self.supabase.tell_fresh()
 

@@ -1,7 +1,7 @@
 """Forgets what has been kept long enough: streams, journal, log rows of ours, and what only a moment needed.
 
-One gateway of the cluster at a time, the one that does the upkeep. It goes in small batches, each a short
-transaction that waits for nobody's lock, and rests as long as it works. Messages are kept for ever.
+One gateway of the cluster at a time, the one that holds the monitor's lease. It goes in small batches, each a short
+transaction that waits for no lock, and rests as long as it works. Messages are kept for ever.
 
 Lifecycle: `run` lives as long as the gateway; nothing that fails in a pass ends it.
 """
@@ -27,13 +27,19 @@ MIN_REST_S = 0.02
 
 
 class RetentionStore(Protocol):
+    """What can be forgotten, by kind."""
+
     @property
-    def kinds(self) -> Sequence[str]: ...
+    def kinds(self) -> Sequence[str]:
+        """Names of everything that is pruned, in the order of the passes."""
+
     async def prune(self, kind: str, batch: int) -> int:
         """Forgets at most about `batch` of the oldest that are due; how many went. Raises GatewayError."""
 
 
 class Retention:
+    """Prunes in small batches, on one gateway of the cluster at a time."""
+
     def __init__(
         self,
         store: RetentionStore,
@@ -48,6 +54,7 @@ class Retention:
         self._awake = awake
 
     async def run(self) -> None:
+        """Prunes pass after pass until it is cancelled; the first begins within 30 to 90 s."""
         # Not in the first moments of a gateway, and not with all others.
         await asyncio.sleep(30.0 + 60.0 * self._roll())
         while True:
@@ -70,7 +77,7 @@ class Retention:
             try:
                 is_done = await self._prune_kind(kind) and is_done
             except GatewayError as error:
-                # The others are not to blame: a table somebody holds, or a right that is missing for one.
+                # The others are not to blame: a table that a transaction holds, or a right that is missing for one.
                 logger.warning("retention.failed kind=%s error=%s", kind, error)
         return is_done
 

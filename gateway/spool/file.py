@@ -20,10 +20,10 @@ from gateway.domain.errors import Unavailable
 logger = logging.getLogger(__name__)
 
 Job = Callable[[sqlite3.Connection], Any]
-"""Part of a transaction. It may raise Refused, if it has changed nothing by then."""
+"""Part of a transaction. It may raise WriteRefused, if it has changed nothing by then."""
 
 Row = tuple[int, int, bytes, Collection[str]]
-"""Session, time in µs since 1970, body, and the lanes that it holds."""
+"""Session, time in µs since 1970, body, and the ordering keys that it holds."""
 
 BUSY_S = 0.7
 """How long another process may keep us from writing."""
@@ -81,7 +81,9 @@ class SpoolFile:
         self._guard = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
-        """What the jobs return, or Refused in their place, once all of it is on the disk. Raises Refused for all."""
+        """What the jobs return, or the WriteRefused that one raised, once all is on the disk.
+
+        Raises WriteRefused if nothing could be written."""
         for _ in range(2):
             try:
                 with self._sharing():
@@ -116,6 +118,7 @@ class SpoolFile:
         return int(self.run([look])[0])
 
     def close(self) -> None:
+        """Closes the database and lets its guard go."""
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -141,7 +144,7 @@ class SpoolFile:
 
     @contextlib.contextmanager
     def _sharing(self, how: int = fcntl.LOCK_SH) -> Iterator[None]:
-        """While somebody writes, nobody sets the file aside."""
+        """While one process writes, no other sets the file aside."""
         fcntl.flock(self._guard, how)
         try:
             yield
@@ -190,6 +193,7 @@ class _Foreign(sqlite3.DatabaseError):
 
 
 def inode_of(path: Path) -> int:
+    """The file's inode, by which a replaced file is recognised; 0 if there is none."""
     try:
         return os.stat(path).st_ino
     except FileNotFoundError:
@@ -213,7 +217,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     if path.exists() and not path.is_file():
         raise _Foreign("it is no file")
-    # Made by us, so that nobody else may read it; SQLite gives its other files the same mode.
+    # Made by us, so that no other user may read it; SQLite gives its other files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     db = connect(path, BUSY_S)
     try:
@@ -271,7 +275,7 @@ def _salvaged(broken: Path) -> list[Row]:
             ):
                 if number in found:
                     break
-                # Which lanes it held is not worth reading from a damaged file: the session's order is kept.
+                # Which ordering keys it held is not worth reading from a damaged file: the session's order is kept.
                 found[number] = (int(session), int(at), bytes(body), ("*",))
     return [found[number] for number in sorted(found)]
 
@@ -280,10 +284,12 @@ def _salvaged(broken: Path) -> list[Row]:
 
 
 def size_of(row: Row) -> int:
+    """About how many bytes a row takes on the disk."""
     return len(row[2]) + 64 * (1 + len(row[3]))
 
 
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Inserts webhooks with their ordering keys, within the transaction of the caller."""
     for row in rows:
         session, at, body, ordering_keys = row
         cursor = db.execute(

@@ -25,7 +25,7 @@ from gateway.wasender.errors import scrub, spent_for, upstream_error
 from gateway.wasender.http_transport import Answer, HttpTransport, api_root
 from gateway.wasender.rate_limiter import RateLimiter, count
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TokenProvider = Callable[[bool], Awaitable[str]]
 """Gives the account token. The argument asks for a fresh one, past any cache, after a 401."""
@@ -225,7 +225,7 @@ class WasenderClient:
                 wait_s = calls.repeat_after(call, error, failures, self._policy, left_s, roll)
                 if wait_s is None:
                     raise
-                log.info("upstream.repeats call=%s failures=%d error=%s", call.name, failures, error.code)
+                logger.info("upstream.repeats call=%s failures=%d error=%s", call.name, failures, error.code)
             await asyncio.sleep(wait_s)
 
     async def _try(self, call: UpstreamCall, token: str, deadline: float) -> Any:
@@ -256,7 +256,7 @@ class WasenderClient:
         finally:
             ms = (time.monotonic() - started) * 1000
             method, path = call.method, call.path
-            log.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, status, ms)
+            logger.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, status, ms)
 
     def _read(self, call: UpstreamCall, answer: Answer, token: str) -> Any:
         body, now_s = answer.body, self._clock()
@@ -271,7 +271,7 @@ class WasenderClient:
 
     def _pause(self, call: UpstreamCall, seconds: float, *, refused: bool) -> None:
         if self._limiter.pause(call, seconds, refused=refused):
-            log.info("upstream.pauses call=%s path=%s seconds=%.1f", call.name, call.path, seconds)
+            logger.info("upstream.pauses call=%s path=%s seconds=%.1f", call.name, call.path, seconds)
 
 
 def _says_no(body: Any) -> bool:

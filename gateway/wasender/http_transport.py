@@ -21,7 +21,7 @@ from gateway.domain.message import mend
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 _MAX_CONNECTIONS = (
-    512  # what is under way is bounded by the pacer; this bounds the sockets if all of it hangs
+    512  # what is under way is bounded by the rate limiter; this bounds the sockets if all of it hangs
 )
 NOT_REACHED = {"reason": "not_reached"}
 """Details of an error after which upstream certainly has not got the request: repeating it is safe."""
@@ -77,6 +77,7 @@ class HttpTransport:
         self._http: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
+        """Makes the connections' pool, on the running loop."""
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=True),
             cookie_jar=aiohttp.DummyCookieJar(),  # the token says who we are; a web session must not
@@ -86,6 +87,7 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
+        """Closes all connections. Safe to call twice."""
         if self._http is not None:
             http, self._http = self._http, None
             await http.close()

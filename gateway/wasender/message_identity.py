@@ -49,6 +49,7 @@ def key_id(key: Any) -> str | None:
 
 
 def is_from_me(key: dict[str, Any]) -> bool:
+    """Whether the phone's owner wrote the message, in any of the forms in which payloads say so."""
     value = key.get("fromMe")
     return value is True or (isinstance(value, str) and value.lower() == "true") or (value == 1)
 

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop, key_of, received
-from tests.running import Running
+from tests.running import DEADLINE_S, Running
 
 OPEN = {
     # Webhooks bring a secret of their own, health is for machines, the rest is how one logs in, and the page's files.
@@ -85,7 +85,7 @@ async def test_every_socket_route_refuses_who_does_not_say_who_he_is(shop: Shop)
     async with shop.http.ws_connect(
         shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}
     ) as socket:
-        closed = await socket.receive(timeout=10)
+        closed = await socket.receive(timeout=DEADLINE_S)
     assert (closed.data, socket.close_code) == (4501, 4501)
 
 

@@ -50,6 +50,7 @@ class InboxTable:
         self._on_behind = on_behind
 
     async def conversations(self, query: ConversationQuery) -> Page:
+        """One page of conversations, the one that moved last first. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
                 standing = await connection.fetch(_STANDING, query.sessions)
@@ -69,6 +70,7 @@ class InboxTable:
     async def messages(
         self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
     ) -> Page:
+        """One page of a thread, oldest first; `before` is time, direction and id. Raises StoreUnavailable."""
         moment, direction, number = before or (None, None, None)
         at = datetime.fromisoformat(moment) if moment else None
         with mapped_errors():
@@ -88,12 +90,14 @@ class InboxTable:
         return Page(data, len(rows) > limit, _positions(standing))
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
+        """Inboxes among these that hold the chat, in order. Raises StoreUnavailable."""
         with mapped_errors():
             rows = await self._pool.fetch(thread_statements.SESSIONS_OF_CHAT, chat)
         found = sorted(row["session"] for row in rows)
         return [item for item in found if sessions is None or item in sessions]
 
     async def mark_read(self, session_id: int, chat: str) -> int:
+        """Marks the chat's messages as read; how many were not. Raises StoreUnavailable."""
         with mapped_errors():
             done = await self._pool.execute(thread_statements.MARK_READ, session_id, chat)
         return int(done.rpartition(" ")[2])
@@ -103,7 +107,7 @@ class InboxTable:
     ) -> Overlay:
         """What the list of conversations does not know in this snapshot.
 
-        Placeholders (negative sessions) lie in inbox 0, but nobody asks for them by their number.
+        Placeholders (negative sessions) lie in inbox 0, but no client asks for them by their number.
         """
         behind = {
             row["inbox"]: row["off"] - row["listed"]
@@ -119,7 +123,7 @@ class InboxTable:
             places = [row["inbox"] for row in followed], [row["listed"] for row in followed]
             events = await connection.fetch(conversation_statements.TOUCHED, *places, EVENTS_PER_INBOX)
         count = Counter(event["inbox"] for event in events)
-        # Offsets have no gaps: with fewer events than that, somebody has taken some away.
+        # Offsets have no gaps: with fewer events than that, some have been deleted.
         unlisted |= {row["inbox"] for row in followed if count[row["inbox"]] != behind[row["inbox"]]}
         sessions = sorted(unlisted)
         if is_every and 0 in unlisted:

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to which session, and what upstream and the phone did."""
+"""The audit log: who did what to which session, and what upstream and the phone did."""
 
 from datetime import datetime
 from typing import Any
@@ -37,6 +37,8 @@ async def write_row(connection: Connection | Pool, session_id: int, note: AuditN
 
 
 class AuditLogTable:
+    """Writes and reads the audit log of sessions."""
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 

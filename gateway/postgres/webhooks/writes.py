@@ -52,6 +52,7 @@ class Batch:
         """Deliveries with a change that there was nothing to do for, and why."""
 
     async def write_changes(self) -> None:
+        """Writes everything the batch says, in the order in which locks are safe to take."""
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
         await self._write_received()
@@ -60,12 +61,14 @@ class Batch:
         await self._write_moves()
 
     def outcome_of(self, number: int) -> Outcome:
+        """What became of the webhook at this place of the batch."""
         if number in self._stored:
             return "stored"
         outcome = outcome_of_nothing(self._batch[number].reading)
         return "ignored" if outcome == "duplicate" and number in self._idle else outcome
 
     def reason_of(self, number: int) -> str | None:
+        """Why nothing, or not all, was stored of the webhook at this place; None if there is no reason."""
         reason = self._batch[number].reading.reason
         if number in self._stored:
             return reason

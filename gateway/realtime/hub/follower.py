@@ -87,6 +87,7 @@ class Follower(ABC):
         return other is None or other.off >= place.off
 
     def catch_up(self) -> None:
+        """Begins to catch up, unless that is under way."""
         if self._is_open and self._catcher is None:
             self._catcher = asyncio.create_task(self._catch_up(), name=f"catch-up-{self.name}")
 
@@ -106,6 +107,7 @@ class Follower(ABC):
             self._give_up()
 
     def close(self, code: int, reason: str) -> None:
+        """Closes the socket with this code and reason. Nothing happens if it is closed."""
         if self._is_open:
             logger.info("connection.closing connection=%s code=%d reason=%s", self.name, code, reason)
             self.transport.close(code, reason)

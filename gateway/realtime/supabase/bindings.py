@@ -31,6 +31,7 @@ class Binding:
     select: frozenset[str] | None
 
     def listens_to(self, operation: str) -> bool:
+        """Whether the binding wants events of that operation."""
         return self.event in ("*", operation)
 
     def matches(self, row: Mapping[str, Any]) -> bool:
@@ -55,6 +56,7 @@ class Wish:
 
 
 def read_wish(request: Mapping[str, Any], tables: Mapping[str, Table]) -> Wish:
+    """One entry of a join's `postgres_changes`, read; what is wrong with it stands in the wish."""
     number = _id_of(request)
     reply = {**request, "id": number}
     try:

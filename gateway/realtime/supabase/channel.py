@@ -12,7 +12,9 @@ from gateway.realtime.supabase.tables import MESSAGE_TABLES, SESSIONS_TABLE
 
 
 class Channel:
-    """`is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
+    """One channel of a socket, from its join to its end.
+
+    `is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
     join again because of it; `is_called_back` once it has been asked to; `is_stale` while the last it was told is that
     Postgres cannot be heard."""
 
@@ -56,10 +58,12 @@ class Channel:
 
     @property
     def topic(self) -> str:
+        """The channel's topic, as the client names it."""
         return self.join.topic
 
     @property
     def join_ref(self) -> Any:
+        """The ref by which the client knows this join."""
         return self.join.join_ref if self.join.join_ref is not None else self.join.ref
 
     @property
@@ -69,6 +73,7 @@ class Channel:
 
     @property
     def reads_something(self) -> bool:
+        """Whether the channel's login lets it read any inbox at all."""
         return self.principal.reads_something
 
     @property

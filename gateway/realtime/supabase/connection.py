@@ -43,6 +43,8 @@ NO_BROADCAST = "Broadcast is not served here; keep your Supabase client for it."
 
 
 class SupabaseConnection(Follower):
+    """A client of Supabase's dialect: its channels, each with a login of its own."""
+
     def __init__(
         self,
         name: str,
@@ -98,6 +100,7 @@ class SupabaseConnection(Follower):
         self.catch_up()
 
     def leave(self, message: Message) -> None:
+        """Ends the channel that the message names, and answers."""
         current = self.channels.get(message.topic)
         is_meant = current is not None and message.join_ref in (None, current.join_ref)
         old = self._drop(message.topic) if is_meant else None
@@ -196,9 +199,11 @@ class SupabaseConnection(Follower):
     # ------------------------------------------------------------------------------------------ the hub's
 
     def covers(self, inbox: int) -> bool:
+        """Whether any channel may read the inbox."""
         return any(channel.encoder(inbox) is not None for channel in self.channels.values())
 
     def appear(self, inbox: Inbox, start: Position) -> None:
+        """Follows an inbox that came into being, for every channel that wants it."""
         for channel in self.channels.values():
             self._follow(channel, inbox, start)
 
@@ -253,10 +258,12 @@ class SupabaseConnection(Follower):
     # ------------------------------------------------------------------------------------------ everybody's
 
     def heartbeat(self) -> None:
+        """Pings the client, unless much is waiting to be written."""
         if self.transport.buffered() <= WRITE_LIMIT_BYTES:
             self.transport.ping()
 
     def look_at_clock(self, now: float) -> None:
+        """Ends the channels whose login has expired; `now` is unix seconds."""
         for channel in tuple(self.channels.values()):
             over = expiry(channel.principal.expires_at, now)
             if over is not None:
@@ -279,15 +286,17 @@ class SupabaseConnection(Follower):
         self.end_with_fault(channel, over.reason)
 
     def warn(self, reconnect_after_ms: int) -> None:
-        pass  # these clients know when to come back; no frame of theirs says it
+        """Nothing: these clients know when to come back."""
 
     def tell_stale(self) -> None:
+        """Tells every joined channel that follows something that it may miss changes."""
         for channel in self.channels.values():
             if channel.is_joined and channel.cursors and not channel.is_stale:
                 channel.is_stale = channel.is_faulted = True
                 self._say(channel, STALE, ok=False)
 
     def tell_fresh(self) -> None:
+        """Tells every channel that was stale that it has everything again."""
         for channel in self.channels.values():
             if channel.is_stale:
                 channel.is_stale = False

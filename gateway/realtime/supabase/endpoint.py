@@ -94,6 +94,7 @@ class SupabaseRealtime:
     # ------------------------------------------------------------------------------------------ one socket
 
     async def serve(self, socket: WebSocket) -> None:
+        """Serves one socket from its handshake to its close."""
         try:
             key, principal, version = self._admit(socket)
         except ConnectionRefused as refusal:
@@ -255,9 +256,11 @@ class SupabaseRealtime:
                     connection.call_back(channel, TABLE_CAME)
 
     def tell_stale(self) -> None:
+        """Tells all clients that they may miss changes."""
         self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_stale))
 
     def tell_fresh(self) -> None:
+        """Tells all clients that they have everything again."""
         self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
 
 

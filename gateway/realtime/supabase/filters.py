@@ -17,6 +17,8 @@ MAX_LIST = 100
 
 @dataclass(frozen=True, slots=True)
 class Condition:
+    """One condition of a filter, on one column."""
+
     column: str
     op: str
     values: tuple[str, ...]

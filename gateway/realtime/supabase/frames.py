@@ -60,6 +60,7 @@ class Message:
 
     @property
     def channel(self) -> str:
+        """The topic without Phoenix' prefix."""
         return self.topic.removeprefix(PREFIX)
 
 
@@ -169,19 +170,23 @@ class Writer:
         self.version = version
 
     def frame(self, join_ref: Any, ref: Any, topic: Any, event: str, payload: dict[str, Any]) -> Frame:
+        """A message in the client's version of the protocol."""
         if self.version == 2:
             return Frame(dumps([join_ref, ref, topic, event, payload]))
         # The original's objects have no join_ref.
         return Frame(dumps({"ref": ref, "topic": topic, "event": event, "payload": payload}))
 
     def reply(self, to: Message, response: dict[str, Any], *, ok: bool = True) -> Frame:
+        """The reply to a message, `ok` or `error`."""
         payload = {"status": "ok" if ok else "error", "response": response}
         return self.frame(to.join_ref, to.ref, to.sent_topic, "phx_reply", payload)
 
     def refuse(self, to: Message, reason: str) -> Frame:
+        """The reply to a message that is refused for that reason."""
         return self.reply(to, {"reason": reason}, ok=False)
 
     def system(self, join_ref: Any, topic: str, extension: str, message: str, *, ok: bool) -> Frame:
+        """A `system` message: how an extension of the channel is doing."""
         payload = {
             "message": message,
             "status": "ok" if ok else "error",

@@ -44,6 +44,7 @@ def asked_changes(message: Message) -> list[dict[str, Any]]:
 
 
 def wants_presence(message: Message) -> bool:
+    """Whether the join asks for presence."""
     presence = _config(message).get("presence")
     return isinstance(presence, dict) and presence.get("enabled") in (True, "true")
 

@@ -28,12 +28,16 @@ _serials = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column as clients are told of it."""
+
     name: str
     type: str
     """As pg_type names it: int8, timestamptz, _text."""
 
 
 class TableStore(Protocol):
+    """Where the columns of tables are read."""
+
     async def columns(self, tables: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
         """Names and types of the tables' columns, in order. Raises StoreUnavailable."""
 

@@ -63,8 +63,9 @@ def _header(size: int) -> bytes:
 
 
 def frame(message: Mapping[str, Any], after: Place | None = None) -> Frame:
-    """The frame of a message. If it would be too long, the longest values of `data` are left out (null) and named
-    in `truncated`."""
+    """The frame of a message, never longer than a frame may be.
+
+    If it would be too long, the longest values of `data` are left out (null) and named in `truncated`."""
     text = orjson.dumps(message)
     if len(text) > MAX_FRAME_BYTES and isinstance(message.get("data"), dict):
         text = orjson.dumps(_shortened(message, len(text)))

@@ -6,6 +6,8 @@ from gateway.domain.origins import parse_origin, sent_origins
 
 
 class Origins:
+    """Says which pages' requests may carry the login of the browser they run in."""
+
     def __init__(self, allowed: tuple[str, ...], public_url: str | None = None) -> None:
         """`public_url` is where browsers reach us: its origin is ours, whatever `Host` a proxy hands on."""
         named = [parse_origin(origin) or origin.lower() for origin in allowed]

@@ -32,17 +32,26 @@ UNREAD_S = 1.0
 
 
 class StreamReader(Protocol):
-    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]: ...
-    async def ensure(self, inbox: int) -> Extent: ...
+    """Reads streams of inboxes. Everything raises StoreUnavailable."""
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        """Top, floor and epoch of these inboxes' streams, or of all that exist."""
+
+    async def ensure(self, inbox: int) -> Extent:
+        """The extent of an inbox's stream, which exists from then on."""
+
     async def read_after(
         self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
-    ) -> list[Event]: ...
+    ) -> list[Event]:
+        """Events past each offset, inbox by inbox in order; at most `limit`, and about `max_bytes`."""
 
 
 Unread = tuple[dict[int, Extent], list[Event]]
 
 
 class Streams(StreamReader, Protocol):
+    """What the feed needs of streams beyond reading pages."""
+
     async def read_unread(self, offsets: Mapping[int, int | None], limit: int, max_bytes: int) -> Unread:
         """`extents` and `read_after` of these inboxes in one question; no events where the offset is None."""
 
@@ -57,22 +66,32 @@ class StalenessView(Protocol):
     """Whether the gateway hears Postgres; clients are told when it does not."""
 
     @property
-    def stale_since(self) -> str | None: ...
+    def stale_since(self) -> str | None:
+        """Since when clients may miss something (ISO 8601), or None while they do not."""
 
 
 class EventPublisher(Protocol):
     """The hub, as the feed sees it."""
 
-    def position(self, inbox: int) -> Position | None: ...
-    def is_followed(self, inbox: int) -> bool: ...
+    def position(self, inbox: int) -> Position | None:
+        """Offset and epoch up to which the inbox has been published; None for one never seen."""
+
+    def is_followed(self, inbox: int) -> bool:
+        """Whether a subscription of this process follows the inbox."""
+
     def together(self) -> AbstractContextManager[None]:
         """What is published within the block may leave at its end."""
 
-    def publish(self, inbox: Inbox, events: Sequence[Event]) -> None: ...
-    def advance(self, inbox: Inbox, extent: Extent) -> None: ...
+    def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
+        """Sends events that come right after the inbox's position, in order."""
+
+    def advance(self, inbox: Inbox, extent: Extent) -> None:
+        """Moves the inbox's position without events."""
 
 
 class Feed:
+    """Brings what the streams hold past the published positions to the hub."""
+
     def __init__(
         self,
         streams: Streams,
@@ -126,6 +145,7 @@ class Feed:
         await self._read()
 
     async def run(self) -> None:
+        """Reads after every notification and tick until it is cancelled; what failed is read again."""
         failures = 0
         loop = asyncio.get_running_loop()
         while True:

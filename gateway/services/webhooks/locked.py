@@ -1,4 +1,4 @@
-"""Webhooks whose rows somebody else holds: each by itself, and what follows in its lanes stands behind it."""
+"""Webhooks whose rows another transaction holds: each by itself, and what follows under its keys stands behind it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,21 +8,22 @@ from gateway.services.webhooks.batch import Waiting
 
 
 class LockedRows:
-    """`attempt` writes or spools one webhook; it returns when whoever stands behind it may go."""
+    """`attempt` writes or spools one webhook; it returns when the webhooks behind it may go."""
 
     def __init__(self, attempt: Callable[[Waiting, Cause], Awaitable[None]]) -> None:
         self._attempt = attempt
         self._last: dict[tuple[int, str], asyncio.Task[None]] = {}
-        """The last one in each lane of a session."""
+        """The last one under each ordering key of a session."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_ahead_of(self, waiting: Waiting) -> bool:
+        """Whether a webhook that waits here shares an ordering key with this one and has to come first."""
         return bool(self._last) and any(
             (waiting.session_id, ordering_key) in self._last for ordering_key in waiting.ordering_keys
         )
 
     def add(self, waiting: Waiting, cause: Cause) -> None:
-        """In a task of its own: who else arrives must not wait for a row that a stranger holds."""
+        """Starts a task for it: other webhooks must not wait for a row that another transaction holds."""
         behind = {
             ordering_key
             for ordering_key in waiting.ordering_keys
@@ -44,6 +45,7 @@ class LockedRows:
         task.add_done_callback(leave)
 
     def cancel(self) -> None:
+        """Ends all tries. What waited is answered by its own task."""
         for task in self._tasks:
             task.cancel()
 

@@ -1,8 +1,8 @@
 """From the spool to Postgres: in order, as soon as Postgres takes it, by one process of the machine.
 
 What was committed just before a crash comes a second time, and falls to the unique keys. What Postgres refuses as
-data goes to the journal. What a stranger's lock keeps out stays, with what follows it in its lanes, and stops
-nobody else.
+data goes to the journal. What another transaction's lock keeps out stays, with what follows it under its ordering
+keys, and stops no other webhook.
 
 Lifecycle: `run` lives as long as the gateway. It waits for the file lock that makes it the one; a lock that is
 free again, because its holder died, is taken within a second.
@@ -50,21 +50,42 @@ REPLAYED = Counter("gateway_replayed_webhooks", "Webhooks brought from the spool
 
 
 class SpoolSource(Protocol):
+    """The spool as the replay sees it. Raises Unavailable where the disk does not answer."""
+
     refusal: str | None
     has_news: asyncio.Event
 
-    def count(self) -> int: ...
-    def lead(self) -> bool: ...
-    def handing_over(self) -> AbstractContextManager[None]: ...
-    async def page(self, after: int) -> list[Spooled]: ...
-    async def remove(self, ids: Collection[int]) -> None: ...
-    async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None: ...
-    async def put_out(self, entry: Spooled, reason: str) -> None: ...
-    async def tidy(self) -> None: ...
-    async def probe(self) -> None: ...
+    def count(self) -> int:
+        """How many webhooks wait in the spool."""
+
+    def lead(self) -> bool:
+        """Whether this process is the one of the machine that replays now."""
+
+    def handing_over(self) -> AbstractContextManager[None]:
+        """A block in which no process of the machine appends, so that the spool can become empty."""
+
+    async def page(self, after: int) -> list[Spooled]:
+        """The next webhooks after that number, oldest first."""
+
+    async def remove(self, ids: Collection[int]) -> None:
+        """Removes webhooks that have been committed."""
+
+    async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
+        """Lets webhooks (number, session) hold these ordering keys only."""
+
+    async def put_out(self, entry: Spooled, reason: str) -> None:
+        """Writes a webhook that no table takes into a file of its own, for a person to look at."""
+
+    async def tidy(self) -> None:
+        """Gives the disk space of removed webhooks back."""
+
+    async def probe(self) -> None:
+        """Looks whether the disk takes webhooks again."""
 
 
 class Replay:
+    """Writes what waits in the spool to Postgres, in order, and then removes it."""
+
     def __init__(
         self,
         spool: SpoolSource,
@@ -81,10 +102,10 @@ class Replay:
         self._done: set[int] = set()
         """Committed, and not yet removed from the disk."""
         self._blocked: set[tuple[int, str]] = set()
-        """Lanes in which a stranger's lock keeps something out, in this round."""
+        """Ordering keys under which a lock keeps something out, in this round."""
         self._locked_tables: set[str] = set()
         self._holding: dict[int, frozenset[str]] = {}
-        """Which lanes hold what could not be written, as the disk has it."""
+        """Which ordering keys hold what could not be written, as the disk has it."""
         self._locked_since: dict[int, float] = {}
         self._to_hold: list[tuple[int, int, frozenset[str]]] = []
         self._moved = 0
@@ -92,6 +113,7 @@ class Replay:
         """How many of this round's webhooks were replayed, and how many had to stay."""
 
     async def run(self) -> None:
+        """Replays whenever something waits and this process leads, until it is cancelled."""
         tries = 0
         while True:
             if not self._spool.count() or not self._spool.lead():
