@@ -85,6 +85,7 @@ class Principal:
 
     @property
     def reads_something(self) -> bool:
+        """Whether there is a session whose messages this principal may read."""
         return self.can(Act.READ) and (self.sessions is None or bool(self.sessions))
 
     def require(self, act: Act, session_id: int | None = None) -> None:

@@ -83,6 +83,7 @@ class Follower(ABC):
     # ------------------------------------------------------------------------------------------ the hub's
 
     def has_been_told(self, cursor: Cursor, place: Place) -> bool:
+        """Whether this connection has been told of the place, or does not follow its inbox."""
         other = self._beside(cursor, place.inbox)
         return other is None or other.off >= place.off
 
