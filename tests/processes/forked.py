@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests import leftovers
+from tests import bytecode, leftovers
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -98,7 +98,7 @@ class _Server:
             cwd=CHECKOUT,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
-                "PYTHONDONTWRITEBYTECODE": "1",
+                **bytecode.KEPT,
                 **leftovers.mark(),
             },
             stdin=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import leftovers
+from tests import bytecode, leftovers
 from tests.child_signals import signals_of_a_terminal
 from tests.processes import forked
 
@@ -133,9 +133,9 @@ class Terminal:
             # Root's own would be a folder of the machine.
             "GATEWAY_DATA_DIR": str(folder / "data"),
             "PYTHONPATH": str(CHECKOUT),
-            "PYTHONDONTWRITEBYTECODE": "1",
             # Makes a command say everything at once, as it does to a real terminal.
             "PYTHONUNBUFFERED": "1",
+            **bytecode.KEPT,
             **leftovers.mark(),
         }
 
