@@ -21,6 +21,11 @@ MessageType = Literal[
     "contact",
     "poll",
     "reaction",
+    "order",
+    "product",
+    "payment",
+    "event",
+    "call",
     "unknown",
 ]
 Direction = Literal["in", "out"]
@@ -184,8 +189,32 @@ def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who says something about a message, and in which chat. Only a message's own author changes it."""
+
+    chat: str | None
+    """None where the webhook names no chat."""
+    address: str | None = None
+    """As `from_phone` has it: digits, `<lid>@lid`, or the JID of a group or channel; None for ourselves."""
+    lid: str | None = None
+    is_me: bool = False
+    """The linked number itself, whichever device wrote."""
+    is_named: bool = True
+    """False where the webhook says what happened and not who did it (`messages.delete`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A change that is encrypted with the secret of the message it is about (an edit, a reaction)."""
+
+    element: dict[str, Any]
+    """The element of the webhook that holds it."""
+    kind: Literal["edit", "reaction"]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message from somebody else: one row of whatsapp_incoming_messages."""
+    """A message from another person: one row of whatsapp_incoming_messages."""
 
     key_id: str
     chat: str
@@ -198,6 +227,8 @@ class MessageReceived:
     push_name: str | None = None
     sender_lid: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    is_placeholder: bool = False
+    """It came without its content, which may follow under the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +243,9 @@ class MessageSent:
     sent_at: datetime
     media_url: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    lid: str | None = None
+    """LID of the recipient, where WhatsApp named one beside the number."""
+    is_placeholder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +253,29 @@ class MessageEdited:
     key_id: str
     text: str | None
     at: datetime
+    """When the author edited it: of two edits the later one counts."""
+    by: Author = Author(None, is_named=False)
+    sealed: Sealed | None = None
+    """The edit itself, where only the phone, or the message's secret, can read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageDeleted:
     key_id: str
     at: datetime
+    by: Author = Author(None, is_named=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReacted:
+    """A reaction to a message, or ("" as emoji) its removal."""
+
+    key_id: str
+    emoji: str
+    at: datetime
+    by: Author
+    name: str | None = None
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +286,29 @@ class DeliveryMoved:
     state: DeliveryState
     at: datetime
     error: str | None = None
+    chat: str | None = None
+    """None where the webhook names no chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactTold:
+    """What upstream says about a person or a group; None = it does not say."""
+
+    jid: str
+    """Of the person (a number's or a LID's) or of the group."""
+    kind: Literal["person", "group"]
+    lid: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    """The name in the phone's address book, or the group's subject."""
+    push_name: str | None = None
+    """The name the person chose."""
+    members: tuple[tuple[str, str | None], ...] | None = None
+    """JID and rank (`admin`, `superadmin` or None) of each member of a group."""
+    members_left: tuple[str, ...] = ()
+    """Members who are no longer in it, where only the difference is told."""
+    is_partial: bool = False
+    """`members` are those that changed, not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +318,8 @@ class StatusReported:
     status: str
     at: datetime
     reason: str | None = None
+    has_time: bool = True
+    """Whether the webhook says when that was; otherwise `at` is when it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +330,11 @@ class CodeReported:
     at: datetime
 
 
-MessageChange = MessageReceived | MessageSent | MessageEdited | MessageDeleted | DeliveryMoved
+MessageChange = (
+    MessageReceived | MessageSent | MessageEdited | MessageDeleted | MessageReacted | DeliveryMoved
+)
 SessionChange = StatusReported | CodeReported
-Change = MessageChange | SessionChange
+Change = MessageChange | ContactTold | SessionChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,4 +347,4 @@ class Reading:
     reason: str | None = None
     """Why nothing, or not everything, became a change; in words, for the journal."""
     is_noise: bool = False
-    """An event that we know and do not show: calls, contacts and the like."""
+    """An event that we know and do not show, such as `chats.update`."""

@@ -6,7 +6,7 @@ one row holds only what is said about the same message: a foreign lock delays no
 
 from typing import Literal
 
-from gateway.domain.message import CodeReported, Reading, StatusReported
+from gateway.domain.message import Change, CodeReported, ContactTold, Reading, StatusReported
 
 Cause = Literal["away", "table", "row"]
 """Why a webhook cannot be committed: Postgres is away, a table is locked, or a row is."""
@@ -14,7 +14,7 @@ Cause = Literal["away", "table", "row"]
 ALL = "*"
 MESSAGES = "*messages"
 SESSION = "*session"
-"""Names of lanes; the others are key ids of messages, behind `=`."""
+"""Names of lanes; the others are key ids of messages, behind `=`, and JIDs of contacts, behind `@`."""
 
 
 def ordering_keys_of(reading: Reading) -> frozenset[str]:
@@ -37,7 +37,14 @@ def _kinds(reading: Reading) -> frozenset[str]:
 
 
 def _subjects(reading: Reading) -> frozenset[str]:
-    return frozenset(
-        SESSION if isinstance(change, StatusReported | CodeReported) else f"={change.key_id}"
-        for change in reading.changes
-    )
+    return frozenset(_subject(change) for change in reading.changes)
+
+
+def _subject(change: Change) -> str:
+    match change:
+        case StatusReported() | CodeReported():
+            return SESSION
+        case ContactTold():
+            return f"@{change.jid}"
+        case _:
+            return f"={change.key_id}"

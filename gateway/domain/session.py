@@ -42,6 +42,9 @@ class SessionStatus(StrEnum):
     GONE = "gone"
 
 
+MAX_STATUS = 50
+"""What the shop's column holds."""
+
 # Words other writers of the shop's table use for a status of ours.
 _ALIASES = {"qr_ready": SessionStatus.NEED_SCAN, "": SessionStatus.DISCONNECTED}
 
@@ -49,7 +52,7 @@ _ALIASES = {"qr_ready": SessionStatus.NEED_SCAN, "": SessionStatus.DISCONNECTED}
 def normalise_status(raw: object) -> str:
     """A status in our casing. Unknown words are kept (lower-case); None and empty mean disconnected."""
     word = str(raw if raw is not None else "").strip().lower()
-    return str(_ALIASES.get(word, word))
+    return str(_ALIASES.get(word, word))[:MAX_STATUS]
 
 
 _TURNS: dict[str, tuple[str, str]] = {

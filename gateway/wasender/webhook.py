@@ -8,7 +8,7 @@ because upstream has no history to ask again. The session's API key stands in ev
 import logging
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,8 @@ def read(body: Any, now: datetime) -> Reading:
         return Reading(event="", known=False, reason="no event is named")
     event = mend_text(name).strip().lower()[:100]
     reader = _reader_of(event)
+    if event == "webhook.test" or _is_test(body):
+        return Reading(event=event, reason="a test of the webhook")
     if reader is None:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
@@ -46,7 +48,23 @@ def read(body: Any, now: datetime) -> Reading:
         if _is_too_deep(body):
             return Reading(event=event, reason="nested too deeply to be read")
         body = mend(body)
-    return _collected(event, reader, reader.split(body), timestamp(body.get("timestamp"), now))
+    at = timestamp(body.get("timestamp"), now)
+    reading = _collected(event, reader, reader.split(body), at)
+    return reading if at is not now else _without_time(reading)
+
+
+def _is_test(body: dict[str, Any]) -> bool:
+    data = body.get("data")
+    return isinstance(data, dict) and data.get("test") is True
+
+
+def _without_time(reading: Reading) -> Reading:
+    """The reading of a webhook that does not say when it was written."""
+    changes = tuple(
+        replace(change, has_time=False) if isinstance(change, StatusReported) else change
+        for change in reading.changes
+    )
+    return reading if changes == reading.changes else replace(reading, changes=changes)
 
 
 def claimed_key(body: Any) -> str | None:
@@ -137,7 +155,7 @@ class _Reader:
     """How an event is cut into elements, and what one element means."""
 
     split: Callable[[dict[str, Any]], list[Any]]
-    one: Callable[[Any, datetime], Found]
+    one: Callable[[Any, datetime], Sequence[Found]]
 
 
 def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -> Reading:
@@ -149,11 +167,12 @@ def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -
         except Exception as error:
             # A mistake of ours must not cost the other elements, nor the answer 200: upstream keeps nothing.
             log.exception("webhook.unreadable event=%s", event)
-            found = Skip(f"not readable: {type(error).__name__}")
-        if not isinstance(found, Skip):
-            changes.append(found)
-        elif len(reasons) < _MAX_REASONS:
-            reasons.append(found.reason if len(elements) == 1 else f"element {number}: {found.reason}")
+            found = [Skip(f"not readable: {type(error).__name__}")]
+        for part in found:
+            if not isinstance(part, Skip):
+                changes.append(part)
+            elif len(reasons) < _MAX_REASONS:
+                reasons.append(part.reason if len(elements) == 1 else f"element {number}: {part.reason}")
     return Reading(event=event, changes=tuple(changes), reason="; ".join(reasons) or None)
 
 
@@ -198,25 +217,26 @@ def _is_too_deep(body: Any) -> bool:
     return True
 
 
-def _status(element: dict[str, Any], at: datetime) -> Found:
+def _status(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     word, reason = element.get("status", element.get("data")), element.get("reason")
     if not isinstance(word, str) or not word.strip():
-        return Skip("a status event without a status")
-    return StatusReported(normalise_status(word), at, reason if isinstance(reason, str) and reason else None)
+        return [Skip("a status event without a status")]
+    said = reason if isinstance(reason, str) and reason else None
+    return [StatusReported(normalise_status(word), at, said)]
 
 
-def _code(element: dict[str, Any], at: datetime) -> Found:
+def _code(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     for name in ("qr", "qrCode", "qr_code", "data"):
         if isinstance(element.get(name), str) and element[name]:
-            return CodeReported(element[name], at)
-    return Skip("a code event without a code")
+            return [CodeReported(element[name], at)]
+    return [Skip("a code event without a code")]
 
 
-def _passkey(element: dict[str, Any], at: datetime) -> Found:
+def _passkey(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     stage = element.get("stage")
     if stage == "request":
-        return StatusReported(str(SessionStatus.NEED_PASSKEY), at)
-    return Skip(f"a passkey in stage {stage if isinstance(stage, str) else 'unknown'}"[:100])
+        return [StatusReported(str(SessionStatus.NEED_PASSKEY), at)]
+    return [Skip(f"a passkey in stage {stage if isinstance(stage, str) else 'unknown'}"[:100])]
 
 
 # `messages.received`, `messages-personal.received` and their like; also splits that come after us.
