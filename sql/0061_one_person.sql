@@ -110,6 +110,7 @@ COMMENT ON FUNCTION gateway.conversation_of_v1(text) IS 'JID of the conversation
 CREATE OR REPLACE FUNCTION gateway.move_messages_v1(addresses text[], most int) RETURNS int
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
     moved int := 0;
     n int;
@@ -180,6 +181,7 @@ CREATE OR REPLACE FUNCTION gateway.learn_numbers_v1(phones text[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     WITH told AS (
         SELECT DISTINCT ON (person) person, phone
@@ -222,6 +224,7 @@ COMMENT ON FUNCTION gateway.learn_numbers_v1(text[]) IS
 CREATE OR REPLACE FUNCTION gateway.learn_lids_v2(lids text[], phones text[]) RETURNS void
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
     learned text[];
 BEGIN

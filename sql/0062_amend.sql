@@ -44,8 +44,9 @@ CREATE OR REPLACE FUNCTION gateway.amend_one_v1(
 ) RETURNS text
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
-    kind text := change ->> 'kind';
+    what text := change ->> 'kind';
     in_chat text := change ->> 'chat';
     address text := change ->> 'address';
     by_lid text := change ->> 'lid';
@@ -56,6 +57,7 @@ DECLARE
     who text := CASE WHEN is_me THEN 'me' WHEN is_named THEN coalesce(gateway.person_v1(address), '') ELSE '' END;
     is_crowd boolean := in_chat LIKE '%@g.us';
     is_known boolean := false;
+    may boolean;
     target record;
     own record;
     before jsonb;
@@ -75,13 +77,14 @@ BEGIN
     LOOP
         is_known := true;
         CONTINUE WHEN NOT gateway.is_one_person_v1(target.chat, in_chat) AND (is_named OR in_chat IS NOT NULL);
-        IF CASE
-            WHEN kind = 'reaction' THEN true
-            WHEN NOT is_named THEN kind = 'delete' AND (NOT target.came OR target.chat !~ '@(g\.us|newsletter|broadcast)$')
-            WHEN is_me THEN NOT target.came OR (kind = 'delete' AND is_crowd)
+        may := CASE
+            WHEN what = 'reaction' THEN true
+            WHEN NOT is_named THEN what = 'delete' AND (NOT target.came OR target.chat !~ '@(g\.us|newsletter|broadcast)$')
+            WHEN is_me THEN NOT target.came OR (what = 'delete' AND is_crowd)
             WHEN target.came AND (gateway.is_one_person_v1(target.author, address) OR target.lid = by_lid) THEN true
-            ELSE kind = 'delete' AND is_crowd AND gateway.is_group_admin_v1(box, in_chat, address, by_lid)
-        END THEN
+            ELSE what = 'delete' AND is_crowd AND gateway.is_group_admin_v1(box, in_chat, address, by_lid)
+        END;
+        IF may THEN
             own := target;
             EXIT;
         END IF;
@@ -91,7 +94,7 @@ BEGIN
             RETURN 'refused';
         END IF;
         INSERT INTO gateway.early_changes AS early (wasender_session_id, wa_key_id, kind, author, at, change)
-        VALUES (box, key, kind, who, happened, change)
+        VALUES (box, key, what, who, happened, change)
         ON CONFLICT (wasender_session_id, wa_key_id, kind, author) DO UPDATE
         SET at = excluded.at, change = excluded.change, came_at = now()
         WHERE early.at <= excluded.at AND early.change <> excluded.change;
@@ -101,7 +104,7 @@ BEGIN
         RETURN 'refused';
     END IF;
 
-    CASE kind
+    CASE what
     WHEN 'delete' THEN
         IF own.is_gone THEN
             RETURN 'same';
@@ -180,6 +183,7 @@ CREATE OR REPLACE FUNCTION gateway.amend_v1(
 ) RETURNS text[]
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
     verdicts text[] := array_fill(NULL::text, ARRAY[cardinality(keys)]);
     item record;
@@ -201,6 +205,7 @@ COMMENT ON FUNCTION gateway.amend_v1(text, bigint[], text[], timestamptz[], json
 CREATE OR REPLACE FUNCTION gateway.take_early_v1(sessions bigint[], keys text[]) RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
     item record;
     sealed jsonb := '[]';

@@ -50,6 +50,7 @@ CREATE OR REPLACE FUNCTION gateway.receive_v2(
 )
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
     ids text[] := keys;
     n int := cardinality(keys);
@@ -193,6 +194,7 @@ CREATE OR REPLACE FUNCTION gateway.receive_and_journal_v2(
 )
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 BEGIN
     SELECT r.stored, r.other, r.sealed INTO stored, other, sealed
     FROM gateway.receive_v2(patience, numbers, keys, sessions, chats, phones, lids, names, texts, types, urls, times,
@@ -224,6 +226,7 @@ CREATE OR REPLACE FUNCTION gateway.send_v1(
 )
 LANGUAGE plpgsql
 AS $$
+#variable_conflict use_variable
 DECLARE
     n int := cardinality(keys);
     written bigint[] := '{}';

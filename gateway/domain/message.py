@@ -257,6 +257,8 @@ class MessageEdited:
     by: Author = Author(None, is_named=False)
     sealed: Sealed | None = None
     """The edit itself, where only the phone, or the message's secret, can read it."""
+    is_content: bool = False
+    """The message as it stands now. Where that is what the row says already, there was no edit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ each, documented or observed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -283,7 +283,7 @@ def _updated(
     if who is None or (isinstance(whole, dict) and "editedMessage" in whole):
         return [edit]
     raw = {**element, "key": key, "message": whole}
-    return [_message_of(own_id, who, from_me, content, at, raw), edit]
+    return [_message_of(own_id, who, from_me, content, at, raw), replace(edit, is_content=True)]
 
 
 def _protocol(protocol: dict[str, Any], element: dict[str, Any], at: datetime, by: Author) -> Found:

@@ -3,7 +3,8 @@
 Rows are written in the order of their keys, so that two gateways never wait for each other crosswise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,21 +12,22 @@ import asyncpg
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import (
-    OUTGOING_TABLE,
+    Author,
     CodeReported,
+    ContactTold,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
     MessageEdited,
+    MessageReacted,
     MessageReceived,
     MessageSent,
     Reading,
+    Sealed,
     StatusReported,
-    is_lid,
     overwritten_by,
 )
 from gateway.postgres.connection.clock import DatabaseClock
-from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.webhooks import statements as sql
@@ -35,41 +37,75 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 T = TypeVar("T")
 
+Amendment = MessageEdited | MessageDeleted | MessageReacted
+
+Unseal = Callable[[Sealed, Any, str | None], str | None]
+"""Opens an encrypted change with the webhook of the message it is about and that message's author (None: we).
+
+Returns the new text, or the emoji; None where it cannot be opened."""
+
+_SAYS_NOTHING_NEW = {
+    "older": "a later one is known",
+    "sealed": "only the phone can read it",
+}
+_REFUSED = "only the author may do this, and it came from another"
+
+FRESH_S = 120.0
+"""How old a status may be by its own time and still be news: upstream's clock is not ours, and it writes whole seconds."""
+
 
 class Batch:
     """Writes the changes, and remembers which deliveries changed anything."""
 
     def __init__(
-        self, connection: Connection, batch: Sequence[InboundWebhook], clock: DatabaseClock, lock_timeout: str
+        self,
+        connection: Connection,
+        batch: Sequence[InboundWebhook],
+        clock: DatabaseClock,
+        lock_timeout: str,
+        unseal: Unseal,
     ) -> None:
-        """`lock_timeout` is how long a row may be waited for that somebody else holds, as Postgres reads it."""
+        """`lock_timeout` is how long the writer waits for a row that another transaction holds, as Postgres reads it."""
+        self._unseal = unseal
         self._connection = connection
         self._lock_timeout = lock_timeout
         self._clock = clock
         self._batch = batch
+        self._places: dict[int, int] = {}
         self._stored: set[int] = set()
+        self._refused: set[int] = set()
         self._idle: dict[int, str] = {}
-        """Deliveries with a change that there was nothing to do for, and why."""
+        """Webhooks with a change that there was nothing to do for, and why."""
+        self._notes: dict[int, str] = {}
+        """What the journal says besides, also of those that were stored: their body is kept."""
+        self.sealed: list[Any] = []
+        """Encrypted changes that had waited for a message of this batch."""
 
     async def write_changes(self) -> None:
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
+        await self._write_contacts()
         await self._write_received()
         await self._write_sent()
-        await self._write_edits()
+        await self._write_amendments()
         await self._write_moves()
 
     def outcome_of(self, number: int) -> Outcome:
         if number in self._stored:
             return "stored"
+        if number in self._refused:
+            return "refused"
         outcome = outcome_of_nothing(self._batch[number].reading)
-        return "ignored" if outcome == "duplicate" and number in self._idle else outcome
+        is_idle = number in self._idle or number in self._notes
+        return "ignored" if outcome == "duplicate" and is_idle else outcome
 
     def reason_of(self, number: int) -> str | None:
-        reason = self._batch[number].reading.reason
-        if number in self._stored:
-            return reason
-        return "; ".join(filter(None, [reason, self._idle.get(number)])) or None
+        reasons = [self._batch[number].reading.reason, self._notes.get(number)]
+        if number in self._refused:
+            reasons.append(_REFUSED)
+        if number not in self._stored:
+            reasons.append(self._idle.get(number))
+        return "; ".join(filter(None, reasons)) or None
 
     def _each(self, kind: type[T]) -> list[tuple[int, int, T]]:
         return each(self._batch, kind)
@@ -105,81 +141,62 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------ messages
 
-    async def _phones_behind(self, addresses: Iterable[str]) -> dict[str, str]:
-        """The numbers behind those of the addresses that are LIDs we know."""
-        lids = sorted({address for address in addresses if is_lid(address)})
-        if not lids:
-            return {}
-        return {row["lid"]: row["phone"] for row in await self._connection.fetch(sql.KNOWN_LIDS, lids)}
-
-    async def _sent(self) -> list[tuple[int, int, MessageSent]]:
-        found = self._each(MessageSent)
-        known = await self._phones_behind(item.to_phone for _, _, item in found)
-        return [
-            (number, session_id, sent_to(item, known.get(item.to_phone)))
-            for number, session_id, item in found
-        ]
+    async def _write_contacts(self) -> None:
+        found = self._each(ContactTold)
+        if found:
+            await self._connection.execute(sql.TELL_CONTACTS, *contact_columns(found))
+            self._stored.update(number for number, _, _ in found)
 
     async def _write_received(self) -> None:
         found = self._each(MessageReceived)
         if found:
-            written = await self._connection.fetchval(
-                sql.RECEIVE, self._lock_timeout, *received_columns(found)
-            )
-            self._stored.update(written)
+            columns = received_columns(found, self._turns)
+            self._note_written(await self._connection.fetchrow(sql.RECEIVE, self._lock_timeout, *columns))
 
     async def _write_sent(self) -> None:
-        sent = {(session_id, item.key_id): (number, item) for number, session_id, item in await self._sent()}
-        if not sent:
+        found = self._each(MessageSent)
+        if not found:
             return
-        items = [item for _, item in sent.values()]
-        written = await self._connection.fetch(
-            sql.SENT,
-            [item.key_id for item in items],
-            [session_id for session_id, _ in sent],
-            [item.chat for item in items],
-            [item.to_phone for item in items],
-            [item.text for item in items],
-            [item.type for item in items],
-            [item.media_url for item in items],
-            [item.sent_at for item in items],
-            [item.raw for item in items],
+        written = await self._connection.fetchrow(
+            sql.SEND, self._lock_timeout, *sent_columns(found, self._turns)
         )
-        new = {(row["wasender_session_id"], row["wa_key_id"]) for row in written}
-        if not new:
+        self._note_written(written)
+        fresh = [found[place - 1] for place in written["fresh"]]
+        if not fresh:
             return
-        self._stored.update(sent[key][0] for key in new)
-        keys = [f"wa:{session_id}:{key}" for session_id, key in sent if (session_id, key) in new]
-        if len(keys) > 1:
-            await self._connection.execute(sql.IN_ARRIVAL, OUTGOING_TABLE, "client_id", keys)
-        await self._connection.execute(
-            sql.MARK_REPLIED,
-            [session_id for session_id, _ in new],
-            [sent[key][1].chat for key in new],
-            [sent[key][1].sent_at for key in new],
-        )
         early = await self._connection.fetch(
-            sql.TAKE_EARLY, [session_id for session_id, _ in new], [key for _, key in new]
+            sql.TAKE_EARLY, [session_id for _, session_id, _ in fresh], [item.key_id for _, _, item in fresh]
         )
         for row in early:
             state = DeliveryState(row["state"])
-            await self._move(row["wasender_session_id"], row["wa_key_id"], state, row["at"], row["error"])
+            move = DeliveryMoved(row["wa_key_id"], state, row["at"], row["error"], row["chat"])
+            await self._move(row["wasender_session_id"], move)
 
-    async def _write_edits(self) -> None:
-        for number, session_id, edit in self._each(MessageEdited):
-            arguments = (edit.key_id, session_id, edit.text, edit.at)
-            await self._first_match(number, (sql.EDIT_INCOMING, sql.EDIT_OUTGOING), arguments)
-        for number, session_id, deletion in self._each(MessageDeleted):
-            gone = (deletion.key_id, session_id, deletion.at)
-            await self._first_match(number, (sql.DELETE_INCOMING, sql.DELETE_OUTGOING), gone)
+    def _note_written(self, written: asyncpg.Record) -> None:
+        self._stored.update(written["stored"])
+        for number in written["other"]:
+            self._notes[number] = OTHER_CONTENT
+        self.sealed += written["sealed"] or []
 
-    async def _first_match(self, number: int, statements: Sequence[str], arguments: Sequence[object]) -> None:
-        for statement in statements:
-            if _count(await self._connection.execute(statement, *arguments)):
+    async def _write_amendments(self) -> None:
+        found = [
+            (number, item.session_id, change)
+            for number, item in enumerate(self._batch)
+            for change in item.reading.changes
+            if isinstance(change, MessageEdited | MessageDeleted | MessageReacted)
+        ]
+        if not found:
+            return
+        items = [(session_id, change) for _, session_id, change in found]
+        opened = await open_sealed(self._connection, items, self._unseal)
+        verdicts = await write_amendments(self._connection, self._lock_timeout, opened)
+        for (number, _, _), verdict in zip(found, verdicts, strict=True):
+            if verdict in ("stored", "early"):
                 self._stored.add(number)
-                return
-        if not await self._connection.fetchval(sql.IS_KNOWN, *arguments[:2]):
-            self._idle[number] = "about a message that is not here"
+            elif verdict == "refused":
+                self._refused.add(number)
+            elif verdict in _SAYS_NOTHING_NEW:
+                self._idle[number] = _SAYS_NOTHING_NEW[verdict]
 
     async def _write_moves(self) -> None:
         moves = sorted(self._each(DeliveryMoved), key=lambda item: (item[1], item[2].key_id, item[2].state))
@@ -187,23 +204,121 @@ class Batch:
             if move.state is DeliveryState.QUEUED:
                 # Upstream's "pending". Our `queued` means "to be sent by us": written here, it would send twice.
                 self._idle[number] = "it waits to be sent"
-                continue
-            if await self._move(session_id, move.key_id, move.state, move.at, move.error):
+            elif await self._move(session_id, move) or await self._move_later(session_id, move):
                 self._stored.add(number)
-                continue
-            weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
-            failed = int(DeliveryState.FAILED)
-            early = (move.key_id, session_id, int(move.state), move.at, move.error, weaker, failed)
-            if _count(await self._connection.execute(sql.EARLY, *early)):
-                self._stored.add(number)
+            else:
+                whose = await self._connection.fetchval(sql.WHOSE, move.key_id, session_id, move.chat)
+                if whose == "elsewhere":
+                    self._refused.add(number)
+                elif whose == "theirs":
+                    self._idle[number] = "the state of an incoming message"
 
-    async def _move(
-        self, session_id: int, key_id: str, state: DeliveryState, at: datetime, error: str | None
-    ) -> bool:
+    async def _move(self, session_id: int, move: DeliveryMoved) -> bool:
         done = await self._connection.execute(
-            sql.MOVE, key_id, session_id, state.word, at, error, overwritten_by(state)
+            sql.MOVE,
+            move.key_id,
+            session_id,
+            move.state.word,
+            move.at,
+            move.error,
+            overwritten_by(move.state),
+            move.chat,
         )
         return _count(done) > 0
+
+    async def _move_later(self, session_id: int, move: DeliveryMoved) -> bool:
+        weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
+        failed = int(DeliveryState.FAILED)
+        early = (move.key_id, session_id, int(move.state), move.at, move.error, weaker, failed, move.chat)
+        return _count(await self._connection.execute(sql.EARLY, *early)) > 0
+
+    @property
+    def _turns(self) -> dict[int, int]:
+        """The place of each change of the batch in the order of arrival, by its identity."""
+        if not self._places:
+            changes = [change for item in self._batch for change in item.reading.changes]
+            self._places = {id(change): place for place, change in enumerate(changes)}
+        return self._places
+
+
+OTHER_CONTENT = "a message with this id is here already, and this is another content"
+
+
+async def open_sealed(
+    connection: Connection, items: Sequence[tuple[int, Amendment]], unseal: Unseal
+) -> list[tuple[int, Amendment]]:
+    """The changes with those opened that the stored messages have the secrets for."""
+    places = [place for place, (_, change) in enumerate(items) if getattr(change, "sealed", None) is not None]
+    if not places:
+        return list(items)
+    keys = [items[place][0] for place in places], [items[place][1].key_id for place in places]
+    opened = list(items)
+    for row in await connection.fetch(sql.ORIGINALS, *keys):
+        place = places[row["place"] - 1]
+        session_id, change = opened[place]
+        if isinstance(change, MessageDeleted) or change.sealed is None:
+            continue
+        text = unseal(change.sealed, row["raw"], row["author"])
+        if text is not None:
+            opened[place] = session_id, _opened(change, text)
+    return opened
+
+
+def _opened(change: MessageEdited | MessageReacted, text: str) -> MessageEdited | MessageReacted:
+    if isinstance(change, MessageEdited):
+        return replace(change, text=text, sealed=None)
+    return replace(change, emoji=text, sealed=None)
+
+
+async def write_amendments(
+    connection: Connection, lock_timeout: str, items: Sequence[tuple[int, Amendment]]
+) -> list[str]:
+    """What became of each: stored, early, same, older, sealed or refused."""
+    verdicts: list[str] = await connection.fetchval(
+        sql.AMEND,
+        lock_timeout,
+        [session_id for session_id, _ in items],
+        [change.key_id for _, change in items],
+        [change.at for _, change in items],
+        [amendment_data(change) for _, change in items],
+    )
+    return verdicts
+
+
+def amendment_data(change: Amendment) -> dict[str, Any]:
+    """As `gateway.amend_one_v1` takes it, and as it waits for its message."""
+    data = _author_data(change.by)
+    match change:
+        case MessageEdited():
+            data |= {"kind": "edit", "text": change.text, "is_content": change.is_content}
+            return data | _sealed_data(change.sealed)
+        case MessageReacted():
+            data |= {"kind": "reaction", "text": change.emoji, "name": change.name}
+            return data | _sealed_data(change.sealed)
+        case MessageDeleted():
+            return data | {"kind": "delete"}
+
+
+def _author_data(by: Author) -> dict[str, Any]:
+    return {"chat": by.chat, "address": by.address, "lid": by.lid, "is_me": by.is_me, "is_named": by.is_named}
+
+
+def _sealed_data(sealed: Sealed | None) -> dict[str, Any]:
+    return {} if sealed is None else {"is_sealed": True, "element": sealed.element}
+
+
+def amendment_of(waited: dict[str, Any]) -> tuple[int, MessageEdited | MessageReacted]:
+    """A sealed change as `gateway.take_early_v1` returns it."""
+    data = waited["change"]
+    by = Author(data["chat"], data["address"], data["lid"], data["is_me"], data["is_named"])
+    at = datetime.fromisoformat(waited["at"])
+    if data["kind"] == "edit":
+        return waited["session"], MessageEdited(
+            waited["key"], None, at, by, Sealed(data["element"], "edit")
+        )
+    return waited["session"], MessageReacted(
+        waited["key"], "", at, by, data.get("name"), Sealed(data["element"], "reaction")
+    )
 
 
 def each(batch: Sequence[InboundWebhook], kind: type[T]) -> list[tuple[int, int, T]]:
@@ -221,8 +336,10 @@ def is_all_messages(batch: Sequence[InboundWebhook]) -> bool:
     return all(isinstance(change, MessageReceived) for item in batch for change in item.reading.changes)
 
 
-def received_columns(found: Sequence[tuple[int, int, MessageReceived]]) -> list[list[Any]]:
-    """What `gateway.receive_v1` takes, behind its patience."""
+def received_columns(
+    found: Sequence[tuple[int, int, MessageReceived]], turns: dict[int, int] | None = None
+) -> list[list[Any]]:
+    """What `gateway.receive_v2` takes, behind its lock timeout. `turns` is the order of arrival in a mixed batch."""
     messages = [message for _, _, message in found]
     return [
         [number for number, _, _ in found],
@@ -237,6 +354,45 @@ def received_columns(found: Sequence[tuple[int, int, MessageReceived]]) -> list[
         [item.media_url for item in messages],
         [item.received_at for item in messages],
         [item.raw for item in messages],
+        [item.is_placeholder for item in messages],
+        list(range(len(messages))) if turns is None else [turns[id(item)] for item in messages],
+    ]
+
+
+def sent_columns(found: Sequence[tuple[int, int, MessageSent]], turns: dict[int, int]) -> list[list[Any]]:
+    """What `gateway.send_v1` takes, behind its lock timeout."""
+    messages = [message for _, _, message in found]
+    return [
+        [number for number, _, _ in found],
+        [item.key_id for item in messages],
+        [session_id for _, session_id, _ in found],
+        [item.chat for item in messages],
+        [item.to_phone for item in messages],
+        [item.lid for item in messages],
+        [item.text for item in messages],
+        [item.type for item in messages],
+        [item.media_url for item in messages],
+        [item.sent_at for item in messages],
+        [item.raw for item in messages],
+        [item.is_placeholder for item in messages],
+        [turns[id(item)] for item in messages],
+    ]
+
+
+def contact_columns(found: Sequence[tuple[int, int, ContactTold]]) -> list[list[Any]]:
+    """What `gateway.tell_contacts_v1` takes."""
+    contacts = [contact for _, _, contact in found]
+    return [
+        [session_id for _, session_id, _ in found],
+        [item.jid for item in contacts],
+        [item.kind for item in contacts],
+        [item.lid for item in contacts],
+        [item.phone for item in contacts],
+        [item.name for item in contacts],
+        [item.push_name for item in contacts],
+        [None if item.members is None else dict(item.members) for item in contacts],
+        [list(item.members_left) for item in contacts],  # as JSON: an array of Postgres has rows of one length
+        [item.is_partial for item in contacts],
     ]
 
 

@@ -115,6 +115,10 @@ class WebhookAuthenticator:
             raise Unauthenticated("The webhook's secret is not the session's.")
         return sender
 
+    def is_secret(self, signature: str | None) -> bool:
+        """Whether exactly one known session has this secret: then the body need not name the session."""
+        return bool(signature) and self._matching(None, None, str(signature)) is not None
+
     def _matching(self, path_id: int | None, key: str | None, signature: str) -> SessionSecrets | None:
         candidate = self._named(path_id, key)
         if candidate is not None:

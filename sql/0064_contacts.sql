@@ -1,0 +1,44 @@
+-- What upstream tells of people and groups: names, members and their ranks, and which LID belongs to which number.
+
+-- NULL says nothing, so it changes nothing. A person whose LID and number are told is one person from then on.
+CREATE OR REPLACE FUNCTION gateway.tell_contacts_v1(
+    sessions bigint[], jids text[], kinds text[], lids text[], phones text[], names text[], push_names text[],
+    members jsonb[], gone jsonb[], partial boolean[]
+) RETURNS void
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+DECLARE
+    item record;
+BEGIN
+    FOR item IN
+        SELECT *
+        FROM unnest(sessions, jids, kinds, lids, phones, names, push_names, members, gone, partial) WITH ORDINALITY
+            AS c (session, jid, kind, lid, phone, name, push_name, members, gone, is_partial, turn)
+        ORDER BY c.session, c.jid, c.turn
+    LOOP
+        INSERT INTO gateway.contacts AS c (session, jid, lid, phone, name, push_name, kind, members)
+        VALUES (item.session, item.jid, item.lid, item.phone, item.name, item.push_name, item.kind, item.members)
+        ON CONFLICT (session, jid) DO UPDATE
+        SET lid = coalesce(excluded.lid, c.lid),
+            phone = coalesce(excluded.phone, c.phone),
+            name = coalesce(excluded.name, c.name),
+            push_name = coalesce(excluded.push_name, c.push_name),
+            members = CASE
+                WHEN NOT item.is_partial THEN coalesce(excluded.members, c.members)
+                ELSE (coalesce(c.members, '{}') || coalesce(excluded.members, '{}'))
+                    - ARRAY(SELECT jsonb_array_elements_text(item.gone))
+            END,
+            seen_at = now()
+        WHERE (c.lid, c.phone, c.name, c.push_name, c.members) IS DISTINCT FROM (
+                coalesce(excluded.lid, c.lid), coalesce(excluded.phone, c.phone), coalesce(excluded.name, c.name),
+                coalesce(excluded.push_name, c.push_name), coalesce(excluded.members, c.members))
+            OR item.is_partial;
+    END LOOP;
+    PERFORM gateway.learn_numbers_v1(phones);
+    PERFORM gateway.learn_lids_v2(lids, phones);
+END;
+$$;
+COMMENT ON FUNCTION gateway.tell_contacts_v1(
+    bigint[], text[], text[], text[], text[], text[], text[], jsonb[], jsonb[], boolean[]
+) IS 'Keeps names, members and LIDs that upstream tells.';
