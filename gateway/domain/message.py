@@ -21,6 +21,11 @@ MessageType = Literal[
     "contact",
     "poll",
     "reaction",
+    "order",
+    "product",
+    "payment",
+    "event",
+    "call",
     "unknown",
 ]
 Direction = Literal["in", "out"]
