@@ -17,7 +17,7 @@ from gateway.domain.message import MessageType
 from gateway.wasender.kinds import KINDS, MENTIONS, PLACEHOLDERS, SILENT, WITH_FILE, Kind
 from gateway.wasender.texts import business, calls, commerce
 from gateway.wasender.texts.lines import joined, words_in
-from gateway.wasender.values import is_said, present, text_at
+from gateway.wasender.values import enum_word, is_said, present, text_at
 from gateway.wasender.wrappers import BAGGAGE, Unwrapped, has_words, unwrap, unwrapped
 
 __all__ = [
@@ -121,15 +121,6 @@ def content_of(message: dict[str, Any], body_text: Any = None) -> Content | None
 def is_only_baggage(message: dict[str, Any]) -> bool:
     """Whether there is something in it, yet nothing for a reader (keys of a group, for example)."""
     return bool(message) and message.keys() <= BAGGAGE
-
-
-def enum_word(value: Any) -> str:
-    """A protobuf enum, which comes as a number, a number in quotes or a name, as one lower-case word."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return ""
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1 << 31 else ""
-    return str(value).strip().lower()[:100] if not isinstance(value, int) or abs(value) < 1 << 31 else ""
 
 
 def stub_of(element: dict[str, Any]) -> str:

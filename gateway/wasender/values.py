@@ -92,6 +92,15 @@ def _half(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _HALF else None
 
 
+def enum_word(value: Any) -> str:
+    """A protobuf enum, which comes as a number, a number in quotes or a name, as one lower-case word."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1 << 31 else ""
+    return str(value).strip().lower()[:100] if not isinstance(value, int) or abs(value) < 1 << 31 else ""
+
+
 def bytes_of(value: Any, most: int) -> bytes | None:
     """Bytes in any of the forms they come in; None for what is none, and for more than `most` of them."""
     if isinstance(value, str):
