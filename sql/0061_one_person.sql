@@ -39,10 +39,10 @@ COMMENT ON COLUMN gateway.lid_lookups.tries IS 'How often it was asked.';
 CREATE OR REPLACE FUNCTION gateway.one_number_v1(phone text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN phone ~ '^55[1-9][0-9][6-9][0-9]{7}$'
+    WHEN phone ~ '^55[1-9]{2}[6-9][0-9]{7}$'
         THEN pg_catalog.substr(phone, 1, 4) || '9' || pg_catalog.substr(phone, 5)
-    WHEN phone ~ '^521[0-9]{10}$' THEN '52' || pg_catalog.substr(phone, 4)
-    WHEN phone ~ '^549[0-9]{10}$' THEN '54' || pg_catalog.substr(phone, 4)
+    WHEN phone ~ '^521[2-9][0-9]{9}$' THEN '52' || pg_catalog.substr(phone, 4)
+    WHEN phone ~ '^54[1-3][0-9]{9}$' THEN '549' || pg_catalog.substr(phone, 3)
     ELSE phone
 END;
 COMMENT ON FUNCTION gateway.one_number_v1(text) IS 'One spelling for all spellings of a number.';
@@ -50,10 +50,10 @@ COMMENT ON FUNCTION gateway.one_number_v1(text) IS 'One spelling for all spellin
 CREATE OR REPLACE FUNCTION gateway.spellings_v1(phone text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN phone ~ '^55[1-9][0-9]9[6-9][0-9]{7}$'
+    WHEN phone ~ '^55[1-9]{2}9[6-9][0-9]{7}$'
         THEN ARRAY[phone, pg_catalog.substr(phone, 1, 4) || pg_catalog.substr(phone, 6)]
-    WHEN phone ~ '^52[0-9]{10}$' THEN ARRAY[phone, '521' || pg_catalog.substr(phone, 3)]
-    WHEN phone ~ '^54[0-9]{10}$' THEN ARRAY[phone, '549' || pg_catalog.substr(phone, 3)]
+    WHEN phone ~ '^52[2-9][0-9]{9}$' THEN ARRAY[phone, '521' || pg_catalog.substr(phone, 3)]
+    WHEN phone ~ '^549[1-3][0-9]{9}$' THEN ARRAY[phone, '54' || pg_catalog.substr(phone, 4)]
     ELSE ARRAY[phone]
 END;
 COMMENT ON FUNCTION gateway.spellings_v1(text) IS
@@ -81,6 +81,22 @@ AS $$
     SELECT one = other OR gateway.person_v1(one) = gateway.person_v1(other);
 $$;
 COMMENT ON FUNCTION gateway.is_one_person_v1(text, text) IS 'Whether two addresses, or two chats, are of one person.';
+
+CREATE INDEX IF NOT EXISTS lids_phone ON gateway.lids (phone);
+CREATE OR REPLACE FUNCTION gateway.addresses_of_v1(address text, lid text) RETURNS text[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(DISTINCT known.jid)
+    FROM (
+        SELECT CASE WHEN address ~ '^[0-9]+$' THEN address || '@s.whatsapp.net' ELSE address END AS jid
+        UNION ALL SELECT lid
+        UNION ALL SELECT l.phone || '@s.whatsapp.net' FROM gateway.lids AS l WHERE l.lid IN ($1, $2)
+        UNION ALL SELECT l.lid FROM gateway.lids AS l WHERE l.phone = $1
+    ) AS known
+    WHERE known.jid <> '';
+$$;
+COMMENT ON FUNCTION gateway.addresses_of_v1(text, text) IS 'Every JID that is known of a person.';
 
 -- The conversation in which the messages of an address stand.
 CREATE OR REPLACE FUNCTION gateway.conversation_of_v1(chat text) RETURNS text

@@ -1,7 +1,8 @@
 -- What upstream tells of people and groups: names, members and their ranks, and which LID belongs to which number.
 
--- NULL says nothing, so it changes nothing. A person whose LID and number are told is one person from then on.
-CREATE OR REPLACE FUNCTION gateway.tell_contacts_v1(
+-- NULL says nothing, so it changes nothing. A person whose LID and number are told is one person from then on. A row
+-- without `jid` tells such a pair alone.
+CREATE OR REPLACE FUNCTION gateway.tell_people_v1(
     sessions bigint[], jids text[], kinds text[], lids text[], phones text[], names text[], push_names text[],
     members jsonb[], gone jsonb[], partial boolean[]
 ) RETURNS void
@@ -12,9 +13,10 @@ DECLARE
     item record;
 BEGIN
     FOR item IN
-        SELECT *
+        SELECT c.*
         FROM unnest(sessions, jids, kinds, lids, phones, names, push_names, members, gone, partial) WITH ORDINALITY
             AS c (session, jid, kind, lid, phone, name, push_name, members, gone, is_partial, turn)
+        WHERE c.jid IS NOT NULL
         ORDER BY c.session, c.jid, c.turn
     LOOP
         INSERT INTO gateway.contacts AS c (session, jid, lid, phone, name, push_name, kind, members)
@@ -25,20 +27,20 @@ BEGIN
             name = coalesce(excluded.name, c.name),
             push_name = coalesce(excluded.push_name, c.push_name),
             members = CASE
-                WHEN NOT item.is_partial THEN coalesce(excluded.members, c.members)
-                ELSE (coalesce(c.members, '{}') || coalesce(excluded.members, '{}'))
+                WHEN item.is_partial THEN (coalesce(c.members, '{}') || coalesce(excluded.members, '{}'))
                     - ARRAY(SELECT jsonb_array_elements_text(item.gone))
+                ELSE coalesce(excluded.members, c.members)
             END,
             seen_at = now()
-        WHERE (c.lid, c.phone, c.name, c.push_name, c.members) IS DISTINCT FROM (
+        WHERE item.is_partial
+            OR (c.lid, c.phone, c.name, c.push_name, c.members) IS DISTINCT FROM (
                 coalesce(excluded.lid, c.lid), coalesce(excluded.phone, c.phone), coalesce(excluded.name, c.name),
-                coalesce(excluded.push_name, c.push_name), coalesce(excluded.members, c.members))
-            OR item.is_partial;
+                coalesce(excluded.push_name, c.push_name), coalesce(excluded.members, c.members));
     END LOOP;
     PERFORM gateway.learn_numbers_v1(phones);
     PERFORM gateway.learn_lids_v2(lids, phones);
 END;
 $$;
-COMMENT ON FUNCTION gateway.tell_contacts_v1(
+COMMENT ON FUNCTION gateway.tell_people_v1(
     bigint[], text[], text[], text[], text[], text[], text[], jsonb[], jsonb[], boolean[]
 ) IS 'Keeps names, members and LIDs that upstream tells.';

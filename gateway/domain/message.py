@@ -8,7 +8,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from gateway.domain.people import ContactFact
 
 MessageType = Literal[
     "text",
@@ -189,8 +192,8 @@ def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """Who says something about a message, and in which chat. Only a message's own author changes it."""
+class Origin:
+    """Where a change of a message comes from: the chat, and the author in it."""
 
     chat: str | None
     """None where the webhook names no chat."""
@@ -254,7 +257,7 @@ class MessageEdited:
     text: str | None
     at: datetime
     """When the author edited it: of two edits the later one counts."""
-    by: Author = Author(None, is_named=False)
+    by: Origin = Origin(None, is_named=False)
     sealed: Sealed | None = None
     """The edit itself, where only the phone, or the message's secret, can read it."""
     is_content: bool = False
@@ -265,7 +268,7 @@ class MessageEdited:
 class MessageDeleted:
     key_id: str
     at: datetime
-    by: Author = Author(None, is_named=False)
+    by: Origin = Origin(None, is_named=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +278,7 @@ class MessageReacted:
     key_id: str
     emoji: str
     at: datetime
-    by: Author
+    by: Origin
     name: str | None = None
     sealed: Sealed | None = None
 
@@ -293,24 +296,27 @@ class DeliveryMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class ContactTold:
-    """What upstream says about a person or a group; None = it does not say."""
+class CallAnswered:
+    """A call that rang was answered: its end is nothing to read."""
 
-    jid: str
-    """Of the person (a number's or a LID's) or of the group."""
-    kind: Literal["person", "group"]
-    lid: str | None = None
-    phone: str | None = None
-    name: str | None = None
-    """The name in the phone's address book, or the group's subject."""
-    push_name: str | None = None
-    """The name the person chose."""
-    members: tuple[tuple[str, str | None], ...] | None = None
-    """JID and rank (`admin`, `superadmin` or None) of each member of a group."""
-    members_left: tuple[str, ...] = ()
-    """Members who are no longer in it, where only the difference is told."""
-    is_partial: bool = False
-    """`members` are those that changed, not all."""
+    key_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over, and it is not said whether it was answered."""
+
+    key_id: str
+    missed: MessageReceived
+    """What there is to read if it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleTold:
+    """What upstream says about people and groups."""
+
+    facts: "tuple[ContactFact, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +339,17 @@ class CodeReported:
 
 
 MessageChange = (
-    MessageReceived | MessageSent | MessageEdited | MessageDeleted | MessageReacted | DeliveryMoved
+    MessageReceived
+    | MessageSent
+    | MessageEdited
+    | MessageDeleted
+    | MessageReacted
+    | DeliveryMoved
+    | CallAnswered
+    | CallEnded
 )
 SessionChange = StatusReported | CodeReported
-Change = MessageChange | ContactTold | SessionChange
+Change = MessageChange | PeopleTold | SessionChange
 
 
 @dataclass(frozen=True, slots=True)

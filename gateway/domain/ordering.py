@@ -6,7 +6,7 @@ one row holds only what is said about the same message: a foreign lock delays no
 
 from typing import Literal
 
-from gateway.domain.message import Change, CodeReported, ContactTold, Reading, StatusReported
+from gateway.domain.message import Change, CodeReported, PeopleTold, Reading, StatusReported
 
 Cause = Literal["away", "table", "row"]
 """Why a webhook cannot be committed: Postgres is away, a table is locked, or a row is."""
@@ -14,7 +14,8 @@ Cause = Literal["away", "table", "row"]
 ALL = "*"
 MESSAGES = "*messages"
 SESSION = "*session"
-"""Names of lanes; the others are key ids of messages, behind `=`, and JIDs of contacts, behind `@`."""
+PEOPLE = "*people"
+"""Names of lanes; the others are key ids of messages, behind `=`."""
 
 
 def ordering_keys_of(reading: Reading) -> frozenset[str]:
@@ -44,7 +45,7 @@ def _subject(change: Change) -> str:
     match change:
         case StatusReported() | CodeReported():
             return SESSION
-        case ContactTold():
-            return f"@{change.jid}"
+        case PeopleTold():
+            return PEOPLE
         case _:
             return f"={change.key_id}"

@@ -17,7 +17,6 @@ from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
 from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Page
 
-
 _CHAT = "/api/conversations/{chat:path}"
 """Another writer's chat may be called anything, with slashes too."""
 

@@ -84,7 +84,11 @@ async def body_of(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
 
 
 def _over(limit: int) -> str:
-    return f"The body is over {limit // MAX_BODY_BYTES} MiB." if limit >= MAX_BODY_BYTES else f"The body is over {limit // 1024} KiB."
+    return (
+        f"The body is over {limit // MAX_BODY_BYTES} MiB."
+        if limit >= MAX_BODY_BYTES
+        else f"The body is over {limit // 1024} KiB."
+    )
 
 
 async def fields_of(request: Request) -> dict[str, Any]:

@@ -103,7 +103,9 @@ def _loads(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return json.loads(raw.decode("utf-8-sig", "replace"), parse_int=_number, parse_constant=_refuse_constant)
+        return json.loads(
+            raw.decode("utf-8-sig", "replace"), parse_int=_number, parse_constant=_refuse_constant
+        )
 
 
 def _number(text: str) -> int | float:

@@ -23,6 +23,7 @@ from gateway.runtime.data_dir import data_dir
 from gateway.runtime.database import close_pool, is_pooled, open_vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
+from gateway.wasender.unseal import unseal
 
 _INSTALLATION = "SELECT value #>> '{}' FROM gateway.settings WHERE key = 'installation'"
 _INSTALL = """
@@ -67,7 +68,7 @@ async def open_repositories(
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
-    webhooks = WebhookTable(intake, gateway_id, clock)
+    webhooks = WebhookTable(intake, gateway_id, clock, unseal)
     return Repositories(
         pool=pool,
         credentials=CredentialTable(pool, vault),

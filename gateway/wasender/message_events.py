@@ -6,12 +6,13 @@ each, documented or observed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gateway.domain.message import (
-    Author,
+    CallAnswered,
+    CallEnded,
     Change,
     DeliveryMoved,
     DeliveryState,
@@ -20,11 +21,23 @@ from gateway.domain.message import (
     MessageReacted,
     MessageReceived,
     MessageSent,
+    Origin,
     Sealed,
 )
-from gateway.wasender.message_content import Content, content_of, is_only_baggage, unwrapped
+from gateway.wasender.call_events import Call, calls_of
+from gateway.wasender.message_content import (
+    REVOKED,
+    Content,
+    Nothing,
+    content_in,
+    content_of,
+    unwrap,
+    unwrapped,
+)
 from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
+from gateway.wasender.message_secrets import Use, sealed_in
 from gateway.wasender.timestamps import timestamp
+from gateway.wasender.values import enum_word, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +62,7 @@ _STATES: dict[str, DeliveryState] = {
 
 _REVOKE = ("0", "revoke")
 _EDIT = ("14", "message_edit")
-_STUB_REVOKE = ("1", "revoke")
-_STUB_CIPHERTEXT = ("2", "ciphertext")
-_STUB_CALLS = {
-    "40": "Missed voice call", "call_missed_voice": "Missed voice call",
-    "41": "Missed video call", "call_missed_video": "Missed video call",
-    "45": "Missed group voice call", "call_missed_group_voice": "Missed group voice call",
-    "46": "Missed group video call", "call_missed_group_video": "Missed group video call",
-}  # fmt: skip
-
-_SILENT = {
-    "pollUpdateMessage": "a vote in a poll",
-    "keepInChatMessage": "a message was kept in its chat",
-    "pinInChatMessage": "a message was pinned",
-    "albumMessage": "the header of an album; its pictures come by themselves",
-}
-
-_WITH_MEDIA = ("image", "video", "audio", "document", "sticker")
+_STUB_REVOKE = ("1", "revoke", "132", "admin_revoke")
 
 # Fields of a key that some shapes carry beside the key.
 _BESIDE_KEY = (
@@ -86,7 +83,7 @@ def message(element: Any, at: datetime) -> Sequence[Found]:
     at = timestamp(element.get("messageTimestamp"), at)
     found = _said(own_id, key, from_me, element, at)
     if from_me and isinstance(found[0], MessageSent):
-        state = _STATES.get(_word(element.get("status")))
+        state = _STATES.get(enum_word(element.get("status")))
         if state is not None and state not in (DeliveryState.QUEUED, DeliveryState.SENT):
             found.append(DeliveryMoved(own_id, state, at, chat=found[0].chat))
     return found
@@ -106,7 +103,7 @@ def sent(element: Any, at: datetime) -> Sequence[Found]:
         return [DeliveryMoved(own_id, DeliveryState.FAILED, at, text, _chat_of(key))]
     if key is None or own_id is None:
         return [Skip("a message without key.id")]
-    if not _present(unwrapped(element.get("message"))) and not element.get("messageBody"):
+    if not unwrapped(element.get("message")) and not element.get("messageBody"):
         # Says that it was sent, not what: a row made of this would be empty.
         return [DeliveryMoved(own_id, DeliveryState.SENT, at, chat=_chat_of(key))]
     return _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at))
@@ -124,7 +121,7 @@ def reaction(element: Any, at: datetime) -> Sequence[Found]:
     key, from_me = target, False
     if isinstance(own, dict) and own_id is not None and own_id != target_id:
         # The chat is the target's; who reacted only the reaction's own key knows.
-        key = {**_present(own), "remoteJid": own.get("remoteJid") or target.get("remoteJid")}
+        key = {**present(own), "remoteJid": own.get("remoteJid") or target.get("remoteJid")}
         from_me = is_from_me(own)
     # Otherwise only the target is named. Its `fromMe` says who wrote the message, not who reacted to it.
     who = parties(key, from_me)
@@ -133,7 +130,7 @@ def reaction(element: Any, at: datetime) -> Sequence[Found]:
     text = body.get("text")
     emoji = text if isinstance(text, str) else ""
     at = timestamp(body.get("senderTimestampMs"), at)
-    return [MessageReacted(target_id, emoji, at, _author(who, from_me), _name_of(element))]
+    return [MessageReacted(target_id, emoji, at, _origin(who, from_me), _name_of(element))]
 
 
 def update(element: Any, at: datetime) -> Sequence[Found]:
@@ -150,12 +147,12 @@ def update(element: Any, at: datetime) -> Sequence[Found]:
     at = timestamp(body.get("messageTimestamp"), at)
     found: list[Found] = []
     if body.get("status") is not None:
-        found.append(_moved(own_id, key, _STATES.get(_word(body["status"])), at, body.get("error")))
-    if _word(body.get("messageStubType")) in _STUB_REVOKE:
+        found.append(_moved(own_id, key, _STATES.get(enum_word(body["status"])), at, body.get("error")))
+    if enum_word(body.get("messageStubType")) in _STUB_REVOKE:
         # The engine gives the message the key of who took it back, which also stands inside.
         by = body.get("key")
-        by = {**key, **_present(by)} if isinstance(by, dict) else key
-        found.append(MessageDeleted(own_id, at, _author_of(by)))
+        by = {**key, **present(by)} if isinstance(by, dict) else key
+        found.append(MessageDeleted(own_id, at, _origin_of(by)))
         return found
     found += _updated(own_id, key, element, body, at)
     return found or [Skip("an update of something that is not shown")]
@@ -188,7 +185,35 @@ def deletion(element: Any, at: datetime) -> Sequence[Found]:
     own_id = key_id(key)
     if own_id is None:
         return [Skip("a deletion without key.id")]
-    return [MessageDeleted(own_id, at, Author(_chat_of(key), is_named=False))]
+    return [MessageDeleted(own_id, at, Origin(_chat_of(key), is_named=False))]
+
+
+def call(data: Any, at: datetime) -> Sequence[Found]:
+    """`call`: one call in one of its states. What rang and ended without an answer was missed."""
+    found: list[Found] = []
+    for one in calls_of(data, at):
+        if one.is_from_me:
+            continue
+        if one.outcome == "answered":
+            found.append(CallAnswered(one.id, one.at))
+        elif one.outcome in ("missed", "declined") and one.content is not None:
+            found.append(_call_row(one, one.content))
+        elif one.outcome == "ended":
+            found.append(CallEnded(one.id, _call_row(one, one.missed_content)))
+    return found or [Skip("a call that has not ended, or that the phone made")]
+
+
+def _call_row(one: Call, content: Content) -> MessageReceived:
+    return MessageReceived(
+        key_id=one.id,
+        chat=one.who.chat,
+        from_phone=one.who.address,
+        type=content.type,
+        text=content.text,
+        received_at=one.at,
+        sender_lid=one.who.lid,
+        raw={"call": one.id, "outcome": one.outcome},
+    )
 
 
 # ------------------------------------------------------------------------------------------------ shared
@@ -198,140 +223,116 @@ def _said(
     own_id: str, key: dict[str, Any], from_me: bool, element: dict[str, Any], at: datetime
 ) -> list[Found]:
     """What a message says: something new, or something about another message."""
-    inner = _present(unwrapped(element.get("message")))
     who = parties(key, from_me)
     if who is None:
         return [Skip("a message without remoteJid")]
-    by = _author(who, from_me)
-    for name, about in _ABOUT_OTHERS.items():
-        part = inner.get(name)
-        if isinstance(part, dict):
-            return [about(part, element, at, by)]
-    stub = _word(element.get("messageStubType"))
-    content = content_of(inner, element.get("messageBody"))
-    if content is None and (reason := next((_SILENT[name] for name in _SILENT if name in inner), None)):
-        return [Skip(reason)]
-    if content is None and stub in _STUB_REVOKE:
+    by = _origin(who, from_me)
+    content = content_in(element)
+    if isinstance(content, Content) and content.type == "reaction":
+        return [_reacted(present(content.part), element, at, by)]
+    if isinstance(content, Content):
+        return [_message_of(own_id, who, from_me, content, at, element)]
+    if content.kind == REVOKED:
         return [MessageDeleted(own_id, at, by)]
-    if content is None and stub in _STUB_CALLS:
-        content = Content(kind="call", type="call", text=_STUB_CALLS[stub])
-    if content is None:
-        if stub not in ("", "0", *_STUB_CIPHERTEXT):
-            return [Skip(f"a notice of WhatsApp (stub {stub})"[:100])]
-        if is_only_baggage(inner):
-            return [Skip("only keys, nothing to read")]
-        content = Content(kind="", type="unknown")
-    return [_message_of(own_id, who, from_me, content, at, element)]
+    if content.kind == "protocolMessage":
+        return [_protocol(present(content.part), at, by)]
+    return [_sealed_change(content, element.get("message"), element, at, by)]
+
+
+def _sealed_change(nothing: Nothing, whole: Any, element: dict[str, Any], at: datetime, by: Origin) -> Found:
+    """An edit or a reaction that only the secret of its message opens; everything else that is no message."""
+    sealed = sealed_in(whole)
+    if sealed is not None and sealed.use.is_edit:
+        return MessageEdited(sealed.target_id, None, at, by, Sealed(element, "edit"))
+    if sealed is not None and sealed.use is Use.REACTION:
+        return MessageReacted(sealed.target_id, "", at, by, _name_of(element), Sealed(element, "reaction"))
+    return Skip(nothing.reason)
 
 
 def _message_of(
     own_id: str, who: Parties, from_me: bool, content: Content, at: datetime, raw: dict[str, Any]
 ) -> MessageReceived | MessageSent:
-    is_placeholder = _is_placeholder(content)
-    kind = "unknown" if is_placeholder else content.type
+    text = content.text
+    if content.file_name and content.file_name not in (text or ""):
+        text = f"{text}\n{content.file_name}" if text else content.file_name
     if from_me:
         return MessageSent(
             own_id,
             who.chat,
             who.address,
-            kind,
-            content.text,
+            content.type,
+            text,
             at,
             content.media_url,
             raw,
-            who.lid,
-            is_placeholder,
+            who.lid if who.lid != who.address else None,
+            content.is_placeholder,
         )
     return MessageReceived(
         key_id=own_id,
         chat=who.chat,
         from_phone=who.address,
-        type=kind,
-        text=content.text,
+        type=content.type,
+        text=text,
         received_at=at,
         media_url=content.media_url,
         push_name=_name_of(raw),
         sender_lid=who.lid,
         raw=raw,
-        is_placeholder=is_placeholder,
+        is_placeholder=content.is_placeholder,
     )
-
-
-def _is_placeholder(content: Content) -> bool:
-    """Whether the content is still to come: none at all, a view-once stub, or a file that is nowhere."""
-    if not content.kind or content.kind == "placeholderMessage":
-        return True
-    if content.type not in _WITH_MEDIA or not isinstance(content.part, dict):
-        return False
-    return not (content.media_url or content.part.get("directPath") or content.part.get("base64"))
 
 
 def _updated(
     own_id: str, key: dict[str, Any], element: dict[str, Any], body: dict[str, Any], at: datetime
 ) -> list[Found]:
     """The message inside an update: the text of an edit, or a content that had not come with its message."""
-    whole = body.get("message")
-    inner = _present(unwrapped(whole))
-    if isinstance(inner.get("protocolMessage"), dict):
-        return [_protocol(inner["protocolMessage"], element, at, _author_of(key))]
-    content = content_of(inner, body.get("messageBody"))
-    if content is None or content.type in ("unknown", "reaction"):
+    if body.get("message") is None and not body.get("messageBody"):
         return []
-    edit = MessageEdited(own_id, content.text, at, _author_of(key))
+    opened = unwrap(body.get("message"))
+    by = _origin_of(key)
+    if isinstance(opened.message.get("protocolMessage"), dict):
+        return [_protocol(opened.message["protocolMessage"], at, by)]
+    raw = {**element, **body, "key": key}
+    content = content_in(raw)
+    if isinstance(content, Nothing):
+        return [_sealed_change(content, body.get("message"), raw, at, by)]
+    if content.type == "reaction":
+        return [_reacted(present(content.part), raw, at, by)]
+    if opened.is_edit:
+        return [MessageEdited(own_id, content.text, at, by)]
     from_me = is_from_me(key)
     who = parties(key, from_me)
-    if who is None or (isinstance(whole, dict) and "editedMessage" in whole):
-        return [edit]
-    raw = {**element, "key": key, "message": whole}
-    return [_message_of(own_id, who, from_me, content, at, raw), replace(edit, is_content=True)]
+    if who is None or content.is_placeholder or content.type == "unknown":
+        return []
+    edit = MessageEdited(own_id, content.text, at, by, is_content=True)
+    return [_message_of(own_id, who, from_me, content, at, raw), edit]
 
 
-def _protocol(protocol: dict[str, Any], element: dict[str, Any], at: datetime, by: Author) -> Found:
+def _protocol(protocol: dict[str, Any], at: datetime, by: Origin) -> Found:
     """A message about another message: taken back, or edited."""
     target = key_id(protocol.get("key"))
     edited = protocol.get("editedMessage")
     # Protobuf's JSON leaves out a field that has its default, and 0 is the default.
-    kind = _word(protocol.get("type")) or (_EDIT[0] if edited else _REVOKE[0] if target else "")
+    kind = enum_word(protocol.get("type")) or (_EDIT[0] if edited else _REVOKE[0] if target else "")
     if kind not in _REVOKE + _EDIT:
         return Skip(f"a message between devices (type {kind or 'none'})"[:100])
     if target is None:
         return Skip("an edit or a deletion that names no message")
     if kind in _REVOKE:
         return MessageDeleted(target, at, by)
-    content = content_of(_present(unwrapped(edited)))
+    content = content_of(unwrapped(edited))
     if content is None:
         return Skip("an edit without a text")
     return MessageEdited(target, content.text, timestamp(protocol.get("timestampMs"), at), by)
 
 
-def _reacted(part: dict[str, Any], element: dict[str, Any], at: datetime, by: Author) -> Found:
+def _reacted(part: dict[str, Any], element: dict[str, Any], at: datetime, by: Origin) -> Found:
     target, emoji = key_id(part.get("key")), part.get("text")
     if target is None:
         return Skip("a reaction that names no message")
     at = timestamp(part.get("senderTimestampMs"), at)
     return MessageReacted(target, emoji if isinstance(emoji, str) else "", at, by, _name_of(element))
-
-
-def _sealed_reaction(part: dict[str, Any], element: dict[str, Any], at: datetime, by: Author) -> Found:
-    target = key_id(part.get("targetMessageKey"))
-    if target is None:
-        return Skip("a reaction that names no message")
-    return MessageReacted(target, "", at, by, _name_of(element), Sealed(element, "reaction"))
-
-
-def _sealed_edit(part: dict[str, Any], element: dict[str, Any], at: datetime, by: Author) -> Found:
-    target = key_id(part.get("targetMessageKey"))
-    if target is None:
-        return Skip("an edit that names no message")
-    return MessageEdited(target, None, at, by, Sealed(element, "edit"))
-
-
-_ABOUT_OTHERS = {
-    "protocolMessage": _protocol,
-    "reactionMessage": _reacted,
-    "encReactionMessage": _sealed_reaction,
-    "secretEncryptedMessage": _sealed_edit,
-}
 
 
 def _moved(own_id: str, key: dict[str, Any], state: DeliveryState | None, at: datetime, error: Any) -> Found:
@@ -342,18 +343,18 @@ def _moved(own_id: str, key: dict[str, Any], state: DeliveryState | None, at: da
     )
 
 
-def _author_of(key: dict[str, Any]) -> Author:
+def _origin_of(key: dict[str, Any]) -> Origin:
     from_me = is_from_me(key)
     who = parties(key, from_me)
-    return Author(None, is_me=from_me, is_named=from_me) if who is None else _author(who, from_me)
+    return Origin(None, is_me=from_me, is_named=from_me) if who is None else _origin(who, from_me)
 
 
-def _author(who: Parties, from_me: bool) -> Author:
-    return Author(who.chat, is_me=True) if from_me else Author(who.chat, who.address, who.lid)
+def _origin(who: Parties, from_me: bool) -> Origin:
+    return Origin(who.chat, is_me=True) if from_me else Origin(who.chat, who.address, who.lid)
 
 
 def _chat_of(key: Any) -> str | None:
-    who = parties(_present(key), is_from_me(key)) if isinstance(key, dict) else None
+    who = parties(present(key), is_from_me(key)) if isinstance(key, dict) else None
     return None if who is None else who.chat
 
 
@@ -371,20 +372,7 @@ def _key_of(element: Any) -> dict[str, Any] | None:
         return None
     key = element.get("key")
     if not isinstance(key, dict):
-        return _present(element) if "remoteJid" in element else None
+        return present(element) if "remoteJid" in element else None
     if _BESIDE_NAMES.isdisjoint(element):
-        return _present(key)
-    return {name: element[name] for name in _BESIDE_KEY if element.get(name) is not None} | _present(key)
-
-
-def _present(key: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in key.items() if value is not None}
-
-
-def _word(value: Any) -> str:
-    """A protobuf enum, which comes as a number, a number in quotes or a name, as one lower-case word."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return ""
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else ""
-    return str(value).strip().lower() if not isinstance(value, int) or abs(value) < 1 << 31 else ""
+        return present(key)
+    return {name: element[name] for name in _BESIDE_KEY if element.get(name) is not None} | present(key)

@@ -14,9 +14,19 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.message import Change, CodeReported, Reading, StatusReported, mend, mend_text
+from gateway.domain.message import (
+    Change,
+    CodeReported,
+    PeopleTold,
+    Reading,
+    StatusReported,
+    mend,
+    mend_text,
+)
+from gateway.domain.people import ContactFact
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
+from gateway.wasender.contact_events import facts_of
 from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
 from gateway.wasender.timestamps import timestamp
@@ -40,6 +50,9 @@ def read(body: Any, now: datetime) -> Reading:
     reader = _reader_of(event)
     if event == "webhook.test" or _is_test(body):
         return Reading(event=event, reason="a test of the webhook")
+    facts = None if reader is not None else facts_of(event, body.get("data"))
+    if facts is not None:
+        return _told(event, facts)
     if reader is None:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
@@ -51,6 +64,13 @@ def read(body: Any, now: datetime) -> Reading:
     at = timestamp(body.get("timestamp"), now)
     reading = _collected(event, reader, reader.split(body), at)
     return reading if at is not now else _without_time(reading)
+
+
+def _told(event: str, facts: Sequence[ContactFact]) -> Reading:
+    is_noise = event.startswith("chats.")
+    if not facts:
+        return Reading(event=event, reason="names nobody", is_noise=is_noise)
+    return Reading(event=event, changes=(PeopleTold(tuple(facts)),), is_noise=is_noise)
 
 
 def _is_test(body: dict[str, Any]) -> bool:
@@ -197,6 +217,10 @@ def _listed(*names: str) -> Callable[[dict[str, Any]], list[Any]]:
     return split
 
 
+def _data_of(body: dict[str, Any]) -> list[Any]:
+    return [body["data"]] if body.get("data") else []
+
+
 def _whole(body: dict[str, Any]) -> list[Any]:
     """Elements of an event about the session: the data, or the body where the data are no object."""
     data = body.get("data")
@@ -249,21 +273,14 @@ _READERS: dict[str, _Reader] = {
     "messages.delete": _Reader(_listed("keys", "messages"), events.deletion),
     "messages.reaction": _Reader(_listed("reactions", "messages"), events.reaction),
     "message-receipt.update": _Reader(_listed("message", "messages", "receipts"), events.receipt),
+    "call": _Reader(_data_of, events.call),
+    "call.received": _Reader(_data_of, events.call),
     "session.status": _Reader(_whole, _status),
     "qrcode.updated": _Reader(_whole, _code),
     "passkey.updated": _Reader(_whole, _passkey),
 }
 
 _IGNORED: dict[str, str] = {
-    "call": "calls are not shown",
-    "call.received": "calls are not shown",
-    "chats.upsert": "chats are made of their messages",
-    "chats.update": "chats are made of their messages",
     "chats.delete": "chats are made of their messages",
-    "contacts.upsert": "contacts are not kept",
-    "contacts.update": "contacts are not kept",
-    "groups.upsert": "groups are not kept",
-    "groups.update": "groups are not kept",
-    "group-participants.update": "groups are not kept",
     "poll.results": "results of polls are not shown",
 }

@@ -36,7 +36,8 @@ class JournalRow(BaseModel):
     event: str | None = Field(examples=["messages.received"])
     outcome: OutcomeWord = Field(
         description="`stored`; `duplicate`: it was there already; `ignored`: known, and nothing to keep; `unknown`: "
-        "an event or shape we do not know; `refused`: only a message's author may edit or delete it; `failed`: the database refuses it."
+        "an event or shape we do not know; `refused`: only a message's author may edit or delete it; "
+        "`failed`: the database refuses it."
     )
     reason: str | None = Field(examples=["Postgres refuses this row."])
     note: str | None = Field(

@@ -105,7 +105,9 @@ class InboxTable:
                     await self._name_senders(connection, session_id, page)
         return Page(page, len(rows) > limit, _positions(standing))
 
-    async def _name_senders(self, connection: Connection, session_id: int, page: list[dict[str, Any]]) -> None:
+    async def _name_senders(
+        self, connection: Connection, session_id: int, page: list[dict[str, Any]]
+    ) -> None:
         """Writes `sender_name` into the messages of a group."""
         senders = sorted({message["from_phone"] for message in page if message.get("from_phone")})
         addresses = [chat_of(None, sender) or sender for sender in senders]

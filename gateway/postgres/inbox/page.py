@@ -17,7 +17,12 @@ from gateway.services.inbox import ConversationQuery
 
 _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
 
-_FILTERS = {"all": "true", "unread": "unread > 0", "unreplied": "is_unreplied", "groups": "chat LIKE '%@g.us'"}
+_FILTERS = {
+    "all": "true",
+    "unread": "unread > 0",
+    "unreplied": "is_unreplied",
+    "groups": "chat LIKE '%@g.us'",
+}
 
 PROBED_CHATS = 200
 PROBED_MESSAGES = 30

@@ -63,7 +63,8 @@ def _newest(names: str, rows: str, moment: str) -> str:
     return f"""
     (SELECT {names} FROM {rows} AND m.{moment} >= (
          SELECT date_trunc('second', n.moment)
-         FROM (SELECT m.{moment} AS moment FROM {rows} AND m.{moment} IS NOT NULL ORDER BY m.{moment} DESC LIMIT 1) AS n)
+         FROM (SELECT m.{moment} AS moment FROM {rows} AND m.{moment} IS NOT NULL
+               ORDER BY m.{moment} DESC LIMIT 1) AS n)
      ORDER BY date_trunc('second', m.{moment}) DESC, made DESC, lpad(m.id::text, 40, '0') DESC LIMIT 1)
     UNION ALL
     (SELECT {names} FROM {rows} AND m.{moment} IS NULL
@@ -91,7 +92,10 @@ CONVERSATION_OF = "SELECT gateway.conversation_of_v1($1)"
 # Which of these chats has messages in the session; the first that has.
 FIRST_WITH_MESSAGES = f"""
 SELECT k.chat
-FROM (SELECT $1::bigint AS session, named.chat, named.turn FROM unnest($2::text[]) WITH ORDINALITY AS named (chat, turn)) AS k
+FROM (
+    SELECT $1::bigint AS session, named.chat, named.turn
+    FROM unnest($2::text[]) WITH ORDINALITY AS named (chat, turn)
+) AS k
 CROSS JOIN LATERAL (
     (SELECT 1 FROM {INCOMING} ORDER BY m.received_at DESC LIMIT 1)
     UNION ALL
@@ -103,7 +107,7 @@ LIMIT 1
 """
 
 # What the phone and WhatsApp call these people and groups.
-NAMES = """
+NAMES = r"""
 SELECT k.session, k.address, c.name, c.push_name
 FROM unnest($1::bigint[], $2::text[]) AS k (session, address)
 CROSS JOIN LATERAL (

@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg import exceptions as pg
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
-from gateway.domain.message import MessageReceived
+from gateway.domain.message import MessageDeleted, MessageReceived
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.webhooks import statements as sql
@@ -59,7 +59,7 @@ class WebhookTable:
         pool: Pool,
         gateway_id: str | None,
         clock: DatabaseClock | None = None,
-        unseal: Unseal = lambda sealed, original, author: None,
+        unseal: Unseal = lambda sealed, original, author, changer: None,
     ) -> None:
         """`unseal` opens encrypted changes with the message they are about."""
         self._pool = pool
@@ -86,7 +86,7 @@ class WebhookTable:
     ) -> tuple[list[Outcome], list[Any]]:
         """In one statement: Postgres works while we read the next webhooks, and asks nothing in between."""
         otherwise = [outcome_of_nothing(item.reading) for item in batch]
-        written = await connection.fetchrow(
+        (written,) = await connection.fetch(
             sql.RECEIVE_AND_JOURNAL,
             lock_timeout_of(batch),
             *received_columns(each(batch, MessageReceived)),
@@ -120,7 +120,9 @@ class WebhookTable:
         """Encrypted changes that waited for messages which are committed now. What stays closed is marked already."""
         try:
             items = await open_sealed(connection, [amendment_of(item) for item in sealed], self._unseal)
-            opened = [item for item in items if item[1].sealed is None]
+            opened = [
+                item for item in items if not isinstance(item[1], MessageDeleted) and item[1].sealed is None
+            ]
             if opened:
                 await write_amendments(connection, LOCK_TIMEOUT_ALONE, opened)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:

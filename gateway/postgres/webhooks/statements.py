@@ -10,21 +10,44 @@ SEND = f"SELECT * FROM gateway.send_v1({', '.join(f'${n}' for n in range(1, 15))
 
 AMEND = "SELECT gateway.amend_v1($1, $2, $3, $4, $5)"
 
-TELL_CONTACTS = "SELECT gateway.tell_contacts_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+TELL_PEOPLE = "SELECT gateway.tell_people_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
-# What a change may be sealed with: the secret in the webhook of the message it is about.
+ANSWERED = """
+INSERT INTO gateway.early_changes (wasender_session_id, wa_key_id, kind, author, at, change)
+SELECT session, key, 'answered', '', at, '{}'
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS call (session, key, at)
+ORDER BY session, key
+ON CONFLICT DO NOTHING
+"""
+
+WAS_ANSWERED = """
+SELECT wasender_session_id AS session, wa_key_id AS key
+FROM gateway.early_changes
+JOIN unnest($1::bigint[], $2::text[]) AS call (session, key)
+    ON wasender_session_id = call.session AND wa_key_id = call.key
+WHERE kind = 'answered'
+"""
+
+# What a change may be sealed with: the secret in the webhook of the message it is about; with every address of the
+# message's author, of the linked number, and of the person who changes it ($3).
 ORIGINALS = """
-SELECT c.place, m.raw_data AS raw, m.author
-FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS c (session, key, place)
+SELECT c.place, m.raw_data AS raw, m.is_mine, gateway.addresses_of_v1(m.author, m.lid) AS author,
+    gateway.addresses_of_v1(c.who, NULL) AS changer, own.addresses AS own
+FROM unnest($1::bigint[], $2::text[], $3::text[]) WITH ORDINALITY AS c (session, key, who, place)
 CROSS JOIN LATERAL (
-    SELECT i.raw_data, i.from_phone AS author
+    SELECT i.raw_data, i.from_phone AS author, i.sender_lid AS lid, false AS is_mine
     FROM public.whatsapp_incoming_messages AS i
     WHERE i.wa_key_id = c.key AND i.wasender_session_id = c.session
     UNION ALL
-    SELECT o.raw_data, NULL
+    SELECT o.raw_data, NULL, NULL, true
     FROM public.whatsapp_outgoing_messages AS o
     WHERE o.wa_key_id = c.key AND o.wasender_session_id = c.session
 ) AS m
+LEFT JOIN LATERAL (
+    SELECT gateway.addresses_of_v1(
+        regexp_replace(s.phone_number, '[^0-9]', '', 'g'), to_jsonb(s) -> 'user_info' ->> 'lid') AS addresses
+    FROM public.whatsapp_sessions AS s WHERE s.wasender_session_id = c.session
+) AS own ON true
 """
 
 # The order of delivery states lives in the domain; here it is a parameter: the words that may be overwritten.
@@ -68,7 +91,8 @@ SELECT CASE
         WHERE wa_key_id = $1 AND wasender_session_id = $2
             AND ($3::text IS NULL OR gateway.is_one_person_v1(gateway.chat_of(chat, to_phone), $3))) THEN 'ours'
     WHEN EXISTS (
-        SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2) THEN 'elsewhere'
+        SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
+        THEN 'elsewhere'
     WHEN EXISTS (
         SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2) THEN 'theirs'
 END

@@ -12,9 +12,9 @@ import asyncpg
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import (
-    Author,
+    CallAnswered,
+    CallEnded,
     CodeReported,
-    ContactTold,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
@@ -22,6 +22,8 @@ from gateway.domain.message import (
     MessageReacted,
     MessageReceived,
     MessageSent,
+    Origin,
+    PeopleTold,
     Reading,
     Sealed,
     StatusReported,
@@ -31,6 +33,7 @@ from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.people import people_columns
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -39,10 +42,9 @@ T = TypeVar("T")
 
 Amendment = MessageEdited | MessageDeleted | MessageReacted
 
-Unseal = Callable[[Sealed, Any, str | None], str | None]
-"""Opens an encrypted change with the webhook of the message it is about and that message's author (None: we).
-
-Returns the new text, or the emoji; None where it cannot be opened."""
+Unseal = Callable[[Sealed, Any, Sequence[str], Sequence[str]], str | None]
+"""Opens an encrypted change with the webhook of its message, and the addresses of that message's author and of the
+author of the change. Returns the new text, or the emoji; None where it cannot be opened."""
 
 _SAYS_NOTHING_NEW = {
     "older": "a later one is known",
@@ -51,7 +53,7 @@ _SAYS_NOTHING_NEW = {
 _REFUSED = "only the author may do this, and it came from another"
 
 FRESH_S = 120.0
-"""How old a status may be by its own time and still be news: upstream's clock is not ours, and it writes whole seconds."""
+"""How old a status may be by its own time and still be news: upstream has another clock, and writes whole seconds."""
 
 
 class Batch:
@@ -65,7 +67,8 @@ class Batch:
         lock_timeout: str,
         unseal: Unseal,
     ) -> None:
-        """`lock_timeout` is how long the writer waits for a row that another transaction holds, as Postgres reads it."""
+        """`lock_timeout` is how long the writer waits for a row that another transaction holds, as Postgres
+        reads it."""
         self._unseal = unseal
         self._connection = connection
         self._lock_timeout = lock_timeout
@@ -84,7 +87,7 @@ class Batch:
     async def write_changes(self) -> None:
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
-        await self._write_contacts()
+        await self._write_people()
         await self._write_received()
         await self._write_sent()
         await self._write_amendments()
@@ -141,23 +144,49 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------ messages
 
-    async def _write_contacts(self) -> None:
-        found = self._each(ContactTold)
+    async def _write_people(self) -> None:
+        found = self._each(PeopleTold)
         if found:
-            await self._connection.execute(sql.TELL_CONTACTS, *contact_columns(found))
+            told = [(session_id, item.facts) for _, session_id, item in found]
+            await self._connection.execute(sql.TELL_PEOPLE, *people_columns(told))
             self._stored.update(number for number, _, _ in found)
 
     async def _write_received(self) -> None:
-        found = self._each(MessageReceived)
+        found = [*self._each(MessageReceived), *await self._missed_calls()]
         if found:
             columns = received_columns(found, self._turns)
-            self._note_written(await self._connection.fetchrow(sql.RECEIVE, self._lock_timeout, *columns))
+            (written,) = await self._connection.fetch(sql.RECEIVE, self._lock_timeout, *columns)
+            self._note_written(written)
+
+    async def _missed_calls(self) -> list[tuple[int, int, MessageReceived]]:
+        """Of the calls that are over, those that were not answered."""
+        answered = self._each(CallAnswered)
+        if answered:
+            keys = [session_id for _, session_id, _ in answered], [call.key_id for _, _, call in answered]
+            await self._connection.execute(sql.ANSWERED, *keys, [call.at for _, _, call in answered])
+            self._idle.update((number, "a call that was answered") for number, _, _ in answered)
+        ended = self._each(CallEnded)
+        if not ended:
+            return []
+        keys = [session_id for _, session_id, _ in ended], [call.key_id for _, _, call in ended]
+        rows = await self._connection.fetch(sql.WAS_ANSWERED, *keys)
+        done = {(row["session"], row["key"]) for row in rows}
+        self._idle.update(
+            (number, "a call that was answered")
+            for number, session_id, call in ended
+            if (session_id, call.key_id) in done
+        )
+        return [
+            (number, session_id, call.missed)
+            for number, session_id, call in ended
+            if (session_id, call.key_id) not in done
+        ]
 
     async def _write_sent(self) -> None:
         found = self._each(MessageSent)
         if not found:
             return
-        written = await self._connection.fetchrow(
+        (written,) = await self._connection.fetch(
             sql.SEND, self._lock_timeout, *sent_columns(found, self._turns)
         )
         self._note_written(written)
@@ -237,7 +266,8 @@ class Batch:
         """The place of each change of the batch in the order of arrival, by its identity."""
         if not self._places:
             changes = [change for item in self._batch for change in item.reading.changes]
-            self._places = {id(change): place for place, change in enumerate(changes)}
+            said = [change.missed if isinstance(change, CallEnded) else change for change in changes]
+            self._places = {id(change): place for place, change in enumerate(said)}
         return self._places
 
 
@@ -252,13 +282,17 @@ async def open_sealed(
     if not places:
         return list(items)
     keys = [items[place][0] for place in places], [items[place][1].key_id for place in places]
+    authors = [items[place][1].by.address for place in places]
     opened = list(items)
-    for row in await connection.fetch(sql.ORIGINALS, *keys):
+    for row in await connection.fetch(sql.ORIGINALS, *keys, authors):
         place = places[row["place"] - 1]
         session_id, change = opened[place]
         if isinstance(change, MessageDeleted) or change.sealed is None:
             continue
-        text = unseal(change.sealed, row["raw"], row["author"])
+        own = row["own"] or []
+        author = own if row["is_mine"] else row["author"] or []
+        changer = own if change.by.is_me else [*(row["changer"] or []), *filter(None, [change.by.lid])]
+        text = unseal(change.sealed, row["raw"], author, changer)
         if text is not None:
             opened[place] = session_id, _opened(change, text)
     return opened
@@ -299,7 +333,7 @@ def amendment_data(change: Amendment) -> dict[str, Any]:
             return data | {"kind": "delete"}
 
 
-def _author_data(by: Author) -> dict[str, Any]:
+def _author_data(by: Origin) -> dict[str, Any]:
     return {"chat": by.chat, "address": by.address, "lid": by.lid, "is_me": by.is_me, "is_named": by.is_named}
 
 
@@ -310,12 +344,10 @@ def _sealed_data(sealed: Sealed | None) -> dict[str, Any]:
 def amendment_of(waited: dict[str, Any]) -> tuple[int, MessageEdited | MessageReacted]:
     """A sealed change as `gateway.take_early_v1` returns it."""
     data = waited["change"]
-    by = Author(data["chat"], data["address"], data["lid"], data["is_me"], data["is_named"])
+    by = Origin(data["chat"], data["address"], data["lid"], data["is_me"], data["is_named"])
     at = datetime.fromisoformat(waited["at"])
     if data["kind"] == "edit":
-        return waited["session"], MessageEdited(
-            waited["key"], None, at, by, Sealed(data["element"], "edit")
-        )
+        return waited["session"], MessageEdited(waited["key"], None, at, by, Sealed(data["element"], "edit"))
     return waited["session"], MessageReacted(
         waited["key"], "", at, by, data.get("name"), Sealed(data["element"], "reaction")
     )
@@ -376,23 +408,6 @@ def sent_columns(found: Sequence[tuple[int, int, MessageSent]], turns: dict[int,
         [item.raw for item in messages],
         [item.is_placeholder for item in messages],
         [turns[id(item)] for item in messages],
-    ]
-
-
-def contact_columns(found: Sequence[tuple[int, int, ContactTold]]) -> list[list[Any]]:
-    """What `gateway.tell_contacts_v1` takes."""
-    contacts = [contact for _, _, contact in found]
-    return [
-        [session_id for _, session_id, _ in found],
-        [item.jid for item in contacts],
-        [item.kind for item in contacts],
-        [item.lid for item in contacts],
-        [item.phone for item in contacts],
-        [item.name for item in contacts],
-        [item.push_name for item in contacts],
-        [None if item.members is None else dict(item.members) for item in contacts],
-        [list(item.members_left) for item in contacts],  # as JSON: an array of Postgres has rows of one length
-        [item.is_partial for item in contacts],
     ]
 
 

@@ -27,9 +27,7 @@ class Spooled:
 Item = tuple[Spooled, InboundWebhook]
 
 
-def webhook_of(
-    entry: Spooled, read: Callable[[Any, datetime], Reading], now: datetime
-) -> InboundWebhook:
+def webhook_of(entry: Spooled, read: Callable[[Any, datetime], Reading], now: datetime) -> InboundWebhook:
     """Reads it once more; what cannot be read any more goes to the journal as it is."""
     try:
         body = orjson.loads(entry.raw)
