@@ -69,7 +69,8 @@ def read(body: Any, now: datetime) -> Reading:
 def _told(event: str, facts: Sequence[ContactFact]) -> Reading:
     is_noise = event.startswith("chats.")
     if not facts:
-        return Reading(event=event, reason="names nobody", is_noise=is_noise)
+        reason = "chats are made of their messages" if is_noise else "it names no person and no group"
+        return Reading(event=event, reason=reason, is_noise=is_noise)
     return Reading(event=event, changes=(PeopleTold(tuple(facts)),), is_noise=is_noise)
 
 
