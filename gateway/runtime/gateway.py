@@ -43,6 +43,7 @@ from gateway.services.sessions.service import Sessions
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.people import People
 from gateway.services.webhooks.replay import Replay
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
@@ -196,6 +197,7 @@ class Gateway:
         )
         repositories.sessions.on_keys = self._authenticator.forget
         self._ingest = Ingest(repositories.webhooks, self._session_reported, repositories.spool)
+        self._people = People(repositories.people, background, awake=awake)
         self._replay = Replay(repositories.spool, repositories.webhooks, self._ingest, webhook.read)
         self._linking = Linking(
             repositories.attempts,
@@ -252,10 +254,11 @@ class Gateway:
             "heartbeats": self._connections,
             "retention": self._retention,
             "upkeep": self.monitor,
+            "people": self._people,
             **({} if self.settings.probe_s else {"slumber": self._idle}),
         }
         running = {name: pumps.create_task(work.run(), name=name) for name, work in works.items()}
-        self._monitor_task = running["upkeep"]
+        self._asking_tasks = [running["upkeep"], running["people"]]
 
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
@@ -280,8 +283,9 @@ class Gateway:
         Webhooks are taken all the while. Once `hasten` is set it takes a moment.
         """
         self._is_draining = True
-        # It asks upstream, which may be the simulator behind the server that is about to stop.
-        self._monitor_task.cancel()
+        # They ask upstream, which may be the simulator behind the server that is about to stop.
+        for task in self._asking_tasks:
+            task.cancel()
         self._upstream_access.release()
         await self._connections.drain(hasten or asyncio.Event())
 
@@ -295,6 +299,7 @@ class Gateway:
     def _messages_notified(self, payload: str) -> None:
         self._feed.notify(payload)
         self._conversation_list.notify()
+        self._people.notify()
 
     def _connected_again(self) -> None:
         self._messages_notified("*")

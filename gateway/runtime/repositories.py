@@ -10,6 +10,7 @@ from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.inbox.conversation_list import ConversationListTable
+from gateway.postgres.inbox.people import PeopleTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -50,6 +51,7 @@ class Repositories:
     journal: JournalTable
     conversation_list: ConversationListTable
     monitor: MonitorTable
+    people: PeopleTable
     retention: RetentionTable
     columns: ColumnTable
     spool: DiskSpool
@@ -81,6 +83,7 @@ async def open_repositories(
         journal=JournalTable(pool, webhooks),
         conversation_list=ConversationListTable(pool),
         monitor=MonitorTable(pool, sessions),
+        people=PeopleTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
         spool=await _open_spool(settings, pool, stack),
