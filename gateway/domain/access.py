@@ -67,7 +67,7 @@ class Principal:
         return self.role >= int(act) and (session_id is None or self.covers(session_id))
 
     def covers(self, session_id: int) -> bool:
-        """Whether the session is on this principal's list. Inbox 0 holds anybody's rows: it needs all."""
+        """Whether the session is on this principal's list. Inbox 0 holds rows of any session: it needs all."""
         if self.sessions is None:
             return True
         return session_id != UNASSIGNED and session_id in self.sessions

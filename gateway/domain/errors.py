@@ -2,8 +2,8 @@
 
     GatewayError
     ├── ConfigError              the operator's mistake: one sentence, exit code 2
-    ├── Unauthenticated          nobody we know
-    ├── Forbidden                somebody we know, who may not do this
+    ├── Unauthenticated          the caller is not known
+    ├── Forbidden                the caller is known, and may not do this
     ├── NotFound
     ├── Conflict
     │   └── NotLinking           a QR code was asked for while no attempt runs
@@ -13,7 +13,7 @@
     ├── Unavailable              we cannot do it now (starting, draining)
     │   └── StoreUnavailable     Postgres is away
     │       ├── StoreUnprepared  a right or a table is missing: the operator's mistake, and one that may pass
-    │       └── RowLocked        somebody else's transaction holds what we need; others need not wait for it
+    │       └── RowLocked        another transaction holds the row; what needs other rows does not wait for it
     │           └── TableLocked  it holds a whole table or inbox
     ├── RowRefused               Postgres refuses the data itself; retrying cannot help
     └── UpstreamError            WasenderAPI did not do what we asked

@@ -57,7 +57,7 @@ class Attempt:
     holder: str | None
     """Token of the poller that may write; None before the first one has come."""
     actor: str
-    """Name of whoever asked for it."""
+    """Name of the person or part that asked for it."""
     started_at: float
     moved_at: float
     """When the last new code or status came."""
@@ -124,7 +124,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody disconnects, deletes or restarts the session."""
+    """A caller disconnects, deletes or restarts the session."""
 
 
 Signal = Answered | Failed | Tick | Cancelled
@@ -163,7 +163,7 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """Ask again at this time, not earlier unless somebody rings."""
+    """Ask again at this time, not earlier unless a notification comes."""
 
     at: float
 
@@ -289,7 +289,7 @@ def _on_failure(failed: Failed, now: float, limits: Limits, roll: float) -> list
         status: list[Effect] = [StoreStatus(SessionStatus.GONE)] if gone else []
         return [*status, End("error", described(error))]
     if error.retry_after_s is not None and error.retry_after_s > 0:
-        # Never earlier than asked for; a little later, so that not everybody comes back at once.
+        # Never earlier than asked for; a little later, so that not all pollers come back at once.
         return [WaitUntil(now + max(limits.poll_s, error.retry_after_s) * (1 + 0.2 * roll))]
     longest = max(limits.poll_s, min(SLOWEST_S, limits.poll_s * 2 ** min(failed.failures, 10)))
     return [WaitUntil(now + max(limits.poll_s, longest * (0.5 + 0.5 * roll)))]

@@ -1,4 +1,4 @@
-"""What a bell says: the numbers of the inboxes or sessions that moved, or `*` for "look at all of them"."""
+"""What a notification says: the numbers of the inboxes or sessions that moved, or `*` for all of them."""
 
 import re
 
@@ -7,7 +7,7 @@ _NUMBERS = re.compile(r"-?[0-9]{1,18}(,-?[0-9]{1,18})*")
 
 
 def inboxes_of(payload: str) -> list[int] | None:
-    """The inboxes a bell names; None for `*`, and for whatever else somebody may have rung with."""
+    """The inboxes that a notification names; None for `*`, and for a payload that is no list of numbers."""
     return [int(name) for name in payload.split(",")] if _NUMBERS.fullmatch(payload) else None
 
 

@@ -1,7 +1,7 @@
-"""Which webhooks of a session keep their order: each has lanes, and follows whatever is held in one of them.
+"""Which webhooks of a session keep their order: each has ordering keys, and follows what is held under one of them.
 
-What is held because Postgres is away holds the whole session. What is held because a stranger's transaction has
-one row holds only what is said about the same message: a foreign lock delays nobody else.
+A webhook that is held because Postgres is away holds the whole session. One that is held because another transaction
+has a row holds only what is said about the same message: a foreign lock delays no other message.
 """
 
 from typing import Literal
@@ -15,16 +15,16 @@ ALL = "*"
 MESSAGES = "*messages"
 SESSION = "*session"
 PEOPLE = "*people"
-"""Names of lanes; the others are key ids of messages, behind `=`."""
+"""Ordering keys with a name; the others are key ids of messages, behind `=`."""
 
 
 def ordering_keys_of(reading: Reading) -> frozenset[str]:
-    """All lanes of a webhook."""
+    """All ordering keys of a webhook."""
     return frozenset({ALL}) | _kinds(reading) | _subjects(reading)
 
 
 def held_keys(reading: Reading, cause: Cause) -> frozenset[str]:
-    """The lanes in which later webhooks of the session must stay behind this one."""
+    """The ordering keys under which later webhooks of the session must stay behind this one."""
     if cause == "row":
         return _subjects(reading)
     return frozenset({ALL}) if cause == "away" else _kinds(reading) or frozenset({ALL})

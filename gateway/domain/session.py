@@ -65,7 +65,7 @@ _TURNS: dict[str, tuple[str, str]] = {
 
 
 def turn_to(status: str) -> tuple[str, str] | None:
-    """Event and sentence of the trail when a session comes to this status; None where nobody needs to know."""
+    """Event and sentence of the audit log when a session comes to this status; None where it is not worth a row."""
     return _TURNS.get(status)
 
 
@@ -117,7 +117,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionSecrets:
-    """What the gateway needs to speak for a session, and nobody else may see."""
+    """What the gateway needs to speak for a session, and no client may see."""
 
     id: SessionId
     api_key: str | None
@@ -129,13 +129,13 @@ class SessionSecrets:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asked for something, for the audit trail."""
+    """Who asked for something, for the audit log."""
 
     name: str
     sub: str
 
     def described(self) -> dict[str, Any]:
-        """As the trail's metadata name whoever did it."""
+        """The actor as the audit log's metadata names it."""
         return {"actor": self.name, "sub": self.sub}
 
 
@@ -163,7 +163,7 @@ class SendReply:
 
 
 STALE_AFTER_S = 15 * 60
-"""A status nobody has confirmed for this long is shown as "not sure"."""
+"""A status without confirmation for this many seconds is shown as "not sure"."""
 
 
 def session_data(session: Session, now: datetime) -> dict[str, Any]:

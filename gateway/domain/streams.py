@@ -58,7 +58,7 @@ class Standing(Enum):
 
     LIVE: from the hub, as they are published.
     CATCHING_UP: from the stream, page by page, until it reaches the top. Returning clients start here, clients
-    too slow for their write limit fall back to it (only their offset is kept), and so does everybody after an
+    too slow for their write limit fall back to it (only their offset is kept), and so do all clients after an
     outage of Postgres.
     """
 

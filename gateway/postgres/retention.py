@@ -1,4 +1,4 @@
-"""What goes with age, and by which statement: small batches by index, past rows that somebody holds."""
+"""What goes with age, and by which statement: small batches by index, past rows that a transaction holds."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -57,7 +57,7 @@ DELETE FROM gateway.tickets WHERE digest IN (
 class RetentionTable:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        # Nobody waits for this, and a thousand rows on a busy disk take longer than a read may.
+        # No client waits for this, and a thousand rows on a busy disk take longer than a read may.
         self._streams = StreamStore(Shared(pool, COMMAND_TIMEOUT_S))
 
     @property
@@ -65,12 +65,12 @@ class RetentionTable:
         return (STREAM, *_STATEMENTS)
 
     async def prune(self, kind: str, batch: int) -> int:
-        """How many rows went. Raises StoreUnavailable, also when somebody holds the whole table."""
+        """How many rows went. Raises StoreUnavailable, also when a transaction holds the whole table."""
         if kind == STREAM:
             return await self._streams.prune(timedelta(days=STREAM_DAYS), batch)
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                # Behind whoever waits for a lock, everybody else waits, too.
+                # Behind a request that waits for a lock, every other writer waits, too.
                 await connection.execute("SET LOCAL lock_timeout = '200ms'")
                 status: str = await connection.execute(_STATEMENTS[kind], batch)
         return int(status.rpartition(" ")[2])

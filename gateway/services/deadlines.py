@@ -38,4 +38,4 @@ def _abandon(task: asyncio.Task[Any]) -> None:
 def _forget(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # looked at, so that nobody complains about it: its budget was over
+        task.exception()  # looked at, so that asyncio does not log it: its budget was over

@@ -1,7 +1,7 @@
 """Forgets what has been kept long enough: streams, journal, log rows of ours, and what only a moment needed.
 
-One gateway of the cluster at a time, the one that does the upkeep. It goes in small batches, each a short
-transaction that waits for nobody's lock, and rests as long as it works. Messages are kept for ever.
+One gateway of the cluster at a time, the one that holds the monitor's lease. It goes in small batches, each a short
+transaction that waits for no lock, and rests as long as it works. Messages are kept for ever.
 
 Lifecycle: `run` lives as long as the gateway; nothing that fails in a pass ends it.
 """
@@ -70,7 +70,7 @@ class Retention:
             try:
                 is_done = await self._prune_kind(kind) and is_done
             except GatewayError as error:
-                # The others are not to blame: a table somebody holds, or a right that is missing for one.
+                # The others are not to blame: a table that a transaction holds, or a right that is missing for one.
                 logger.warning("retention.failed kind=%s error=%s", kind, error)
         return is_done
 

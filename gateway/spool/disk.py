@@ -140,7 +140,7 @@ class DiskSpool:
     def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
         rows = [_row(item, ordering_keys) for item, ordering_keys in entries]
         if self._writer.backlog >= MAX_BACKLOG:
-            # Their senders come again; what a disk that hangs leaves lying here is memory.
+            # Their senders try again; what a disk that hangs leaves lying here is memory.
             return self._refuse_now(len(rows))
         keys = Counter((row[0], ordering_key) for row in rows for ordering_key in row[3])
         self._pending.update(keys)
@@ -149,7 +149,7 @@ class DiskSpool:
         def settle(done: asyncio.Future[None]) -> None:
             self._pending.subtract(keys)
             self._pending += Counter()  # without those that are zero
-            # Cancelled: nobody waits for it any more, and its sender has been told to come again.
+            # Cancelled: no request waits for it any more, and its sender has been told to come again.
             error = _unanswered() if done.cancelled() else done.exception()
             if not isinstance(error, Full):
                 self.refusal = str(error) if error else None
@@ -220,7 +220,7 @@ class DiskSpool:
     # ------------------------------------------------------------------------------------------ for the replay
 
     def count(self) -> int:
-        """How many webhooks wait, whoever put them there."""
+        """How many webhooks wait, of all processes of this folder."""
         count, size = self._reader.totals()
         WAITING.set(count)
         WAITING_BYTES.set(size)
@@ -254,13 +254,13 @@ class DiskSpool:
         )
 
     async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
-        """Lets webhooks (number, session) hold these lanes only."""
+        """Lets webhooks (number, session) hold these ordering keys only."""
         taken = [(number, session, tuple(ordering_keys)) for number, session, ordering_keys in entries]
 
         def job(db: sqlite3.Connection) -> None:
             for number, session, ordering_keys in taken:
                 db.execute("DELETE FROM lanes WHERE entry = ?", (number,))
-                # It may have been written and removed meanwhile: then its lanes would be held for ever.
+                # It may have been written and removed meanwhile: then its ordering keys would be held for ever.
                 db.executemany(
                     _HOLD, [(session, ordering_key, number, number) for ordering_key in ordering_keys]
                 )
@@ -268,7 +268,7 @@ class DiskSpool:
         await self._writer.put(job)
 
     async def put_out(self, entry: Spooled, reason: str) -> None:
-        """Writes one that nobody takes into a file of its own, for a person to look at."""
+        """Writes a webhook that no table takes into a file of its own, for a person to look at."""
         file = self.path.with_name(f"refused-{self.path.stem}-{entry.id}.json")
 
         def write() -> None:

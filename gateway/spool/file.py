@@ -23,7 +23,7 @@ Job = Callable[[sqlite3.Connection], Any]
 """Part of a transaction. It may raise Refused, if it has changed nothing by then."""
 
 Row = tuple[int, int, bytes, Collection[str]]
-"""Session, time in µs since 1970, body, and the lanes that it holds."""
+"""Session, time in µs since 1970, body, and the ordering keys that it holds."""
 
 BUSY_S = 0.7
 """How long another process may keep us from writing."""
@@ -141,7 +141,7 @@ class SpoolFile:
 
     @contextlib.contextmanager
     def _sharing(self, how: int = fcntl.LOCK_SH) -> Iterator[None]:
-        """While somebody writes, nobody sets the file aside."""
+        """While one process writes, no other sets the file aside."""
         fcntl.flock(self._guard, how)
         try:
             yield
@@ -213,7 +213,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     if path.exists() and not path.is_file():
         raise _Foreign("it is no file")
-    # Made by us, so that nobody else may read it; SQLite gives its other files the same mode.
+    # Made by us, so that no other user may read it; SQLite gives its other files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     db = connect(path, BUSY_S)
     try:
@@ -271,7 +271,7 @@ def _salvaged(broken: Path) -> list[Row]:
             ):
                 if number in found:
                     break
-                # Which lanes it held is not worth reading from a damaged file: the session's order is kept.
+                # Which ordering keys it held is not worth reading from a damaged file: the session's order is kept.
                 found[number] = (int(session), int(at), bytes(body), ("*",))
     return [found[number] for number in sorted(found)]
 

@@ -1,6 +1,6 @@
-"""What waits in the spool, asked by the event loop itself: readers of a WAL file wait for nobody.
+"""What waits in the spool, asked by the event loop itself: readers of a WAL file wait for no writer.
 
-An empty spool, which is life as it should be, costs a few microseconds: as long as nobody has committed anything
+An empty spool, which is life as it should be, costs a few microseconds: as long as no process has committed anything
 to the file, it is not even read.
 """
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 BUSY_S = 0.05
 MAX_KEYS = 500
-"""A webhook in more lanes than this is taken to be in all of them."""
+"""A webhook with more ordering keys than this is taken to have all of them."""
 
 COMPLAIN_EVERY_S = 60.0
 
@@ -48,7 +48,7 @@ class SpoolReader:
         return int(count), int(size)
 
     def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
-        """Those of the lanes in which something waits."""
+        """Those of the ordering keys under which a webhook waits."""
         if self.is_empty():
             return frozenset()
         is_many = len(ordering_keys) > MAX_KEYS

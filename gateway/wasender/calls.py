@@ -1,4 +1,4 @@
-"""A call to WasenderAPI before it is made: what it is, whose pace it keeps, whether it may be made again.
+"""A call to WasenderAPI before it is made: what it is, which rate limit it counts under, whether it may be made again.
 
 Upstream knows no idempotency key. So a call that is done twice when it is made twice (`ONCE_ONLY`) is repeated
 only after a 429 and when upstream cannot have got it; reading is repeated after silence, too; the rest, after
@@ -14,7 +14,7 @@ from gateway.wasender.http_transport import NOT_REACHED
 
 ACCOUNT = "account"
 SEND = "send_message"
-# Two sessions, two messages, a key that nobody was told, a link cut once more.
+# Two sessions, two messages, a key that no caller was told, a link cut once more.
 ONCE_ONLY = frozenset({"create_session", SEND, "regenerate_key", "restart_session"})
 _PASSING = frozenset({502, 503})
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
@@ -22,7 +22,7 @@ _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
-    """One call. `name` is that of the client's method; calls of one `bucket` keep one pace."""
+    """One call. `name` is that of the client's method; calls of one `bucket` share one rate limit."""
 
     name: str
     method: str
@@ -56,7 +56,7 @@ def of_key(
 ) -> UpstreamCall:
     """A call made with a session's own key.
 
-    The lane is named by a digest of the key: whose it is, is not known here. Messages have a lane of their
+    The bucket is named by a digest of the key: whose it is, is not known here. Messages have a bucket of their
     own, as they have limits of their own (1 per 5 s, 1 per minute), which must delay nothing else.
     """
     digest = hashlib.blake2b(api_key.encode(errors="surrogatepass"), digest_size=8).hexdigest()
@@ -80,7 +80,7 @@ ONCE = RetryPolicy(repeats=0, pause_s=2.0, total_s=8.0)
 PATIENT = RetryPolicy(repeats=2, pause_s=1.0, total_s=8.0)
 """For what a person waits for: what passes at once is spared them, "try again in 5 s" is told."""
 BACKGROUND = RetryPolicy(repeats=5, pause_s=60.0, total_s=180.0)
-"""For what nobody waits for."""
+"""For what no person waits for."""
 
 
 def repeat_after(
@@ -97,7 +97,7 @@ def repeat_after(
     if wished > min(policy.pause_s, left_s):
         return None
     if isinstance(error, UpstreamRateLimited):
-        return 0.0  # the pacer keeps the pause, for this call and for those beside it
+        return 0.0  # the rate limiter keeps the pause, for this call and for those beside it
     wait = max(wished, roll * min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(failures - 1, 10)))
     return wait if wait <= left_s else None
 
@@ -105,7 +105,7 @@ def repeat_after(
 def _is_safe(call: UpstreamCall, error: UpstreamError) -> bool:
     is_once_only = call.name in ONCE_ONLY
     match error:
-        case UpstreamRateLimited():  # with another status, words about pace may come after half the work
+        case UpstreamRateLimited():  # with another status, words about a rate may come after half the work
             return error.status == 429 or not is_once_only
         case UpstreamTimeout():
             return call.method == "GET" or error.details == NOT_REACHED

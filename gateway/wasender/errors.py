@@ -24,7 +24,7 @@ from gateway.domain.message import mend_text
 
 REDACTED = "[redacted]"
 DEFAULT_RETRY_S = 5.0
-"""Upstream's pace with account protection is one message per 5 s; used when a 429 names no time."""
+"""Upstream's limit with account protection is one message per 5 s; used when a 429 names no time."""
 _MAX_RETRY_S = 86_400.0  # daily limits exist; anything longer is not a time but a mistake
 MAX_WINDOW_S = 60.0
 """The windows of upstream's documented limits are no longer, but for the daily ones."""

@@ -21,7 +21,7 @@ from gateway.domain.message import mend
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 _MAX_CONNECTIONS = (
-    512  # what is under way is bounded by the pacer; this bounds the sockets if all of it hangs
+    512  # what is under way is bounded by the rate limiter; this bounds the sockets if all of it hangs
 )
 NOT_REACHED = {"reason": "not_reached"}
 """Details of an error after which upstream certainly has not got the request: repeating it is safe."""

@@ -1,4 +1,4 @@
-"""Pictures of linking codes: SVG for the page, PNG for everybody else, both from one matrix of modules.
+"""Pictures of linking codes: SVG for the page, PNG for other programs, both from one matrix of modules.
 
 zxing-cpp (C++) works out the modules in half a millisecond. Its own SVG has fixed pixel sizes and no
 `viewBox`, so it cannot be scaled by CSS; that is why both pictures are written here. White is always painted:

@@ -1,13 +1,13 @@
 """When a call to WasenderAPI may go: few at once, pauses kept, and no session in another's way.
 
 Upstream counts per session: limits for each endpoint, and an undisclosed cap on calls at once ("1 to 5
-workers"). So the narrow gate is the lane's: a session by the account token, a session by its own key, its
-messages, or the account's own paths. It lets two through (messages: one), first come, first served; whatever
-waits behind a call that hangs is of the same lane.
+workers"). So the narrow gate is the bucket's: a session by the account token, a session by its own key, its
+messages, or the account's own paths. It lets two through (messages: one), first come, first served; what waits
+behind a call that hangs is of the same bucket.
 
 Upstream documents no cap for the whole account. The gate for that is a courtesy, and must not be shut by
 calls that hang until their time-out. So a call gives its place there back after `OVERDUE_S`, and for a minute
-its lane passes through a gate of the slow: whoever hangs meets only those who hang. In all there can be no more
+its bucket passes through a gate of the slow: a call that hangs meets only calls that hang. In all there can be no more
 calls under way than both gates hold, and the quick one lets through in one time-out.
 
 Lifecycle: a `RateLimiter` lives as long as the client that has it, on one loop, and owns no task.
@@ -50,9 +50,9 @@ _PER_SLOW = 64
 OVERDUE_S = 2.0
 """A call that takes longer counts as hanging."""
 SLOW_S = 60.0
-"""How long a lane counts as slow after a call that hung."""
+"""How long a bucket counts as slow after a call that hung."""
 MAX_PAUSE_S = 60.0
-"""Then upstream is asked again, whatever it had said: somebody may have switched account protection off, or
+"""Then upstream is asked again, whatever it had said: the shop may have switched account protection off, or
 bought a bigger plan."""
 ENFORCED_S = 600.0
 """How long after a 429 the header that announces the next one is believed."""
@@ -117,7 +117,7 @@ class RateLimiter:
         """Waits for this call's turn; the call is made inside. Safe to cancel.
 
         `deadline` is a time of the running loop. Raises UpstreamRateLimited at once if upstream wants a pause
-        longer than the caller's patience, UpstreamTimeout (`not_reached`) if the turn does not come in time.
+        longer than the caller's policy allows, UpstreamTimeout (`not_reached`) if the turn does not come in time.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -141,11 +141,11 @@ class RateLimiter:
             bucket.users -= 1
 
     def pause(self, call: UpstreamCall, seconds: float, *, refused: bool) -> bool:
-        """Keeps further calls of the order's lane back. Answers whether it does.
+        """Keeps further calls of the call's bucket back. Answers whether it does.
 
         `refused` tells a 429 from a success that was the last call of its window. That is believed of messages,
-        whose limits are documented, and where a 429 came lately: otherwise the headers may count what nobody
-        limits, and a minute without news of a code is too much for a guess.
+        whose limits are documented, and where a 429 came lately: otherwise the headers may count what is not
+        limited, and a minute without a new code is too much for a guess.
         """
         now = asyncio.get_running_loop().time()
         bucket = self._bucket(call)
@@ -190,7 +190,7 @@ class RateLimiter:
                 name: bucket for name, bucket in self._buckets.items() if not bucket.is_idle(now)
             }
             self._many = max(_MANY_BUCKETS, 2 * len(self._buckets))
-        # Messages go one by one: upstream's order of two at once is anybody's guess.
+        # Messages go one by one: upstream does not say which of two at once comes first.
         bucket = _Bucket(asyncio.Semaphore(1 if call.name == SEND else self._per_bucket))
         self._buckets[call.bucket] = bucket
         return bucket

@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--out", type=Path, default=CHECKOUT / "test-results" / "benchmarks")
     parser.add_argument(
-        "--docs", action="store_true", help="put the table and the picture into README.md, too"
+        "--docs", action="store_true", help="put the table and the picture into docs/benchmarks.md, too"
     )
     options = parser.parse_args()
     names = options.only.split(",")
@@ -70,7 +70,7 @@ def _run(names: list[str], size: Size, out: Path, *, for_docs: bool) -> list[str
     else:
         _say(f"{out}/benchmarks.json; no picture (pip install '.[bench]' brings matplotlib)")
     if for_docs:
-        table.write_docs(run.rows, CHECKOUT / "README.md", CHECKOUT / "docs" / "benchmarks.png")
+        table.write_docs(run.rows, CHECKOUT / "docs" / "benchmarks.md", CHECKOUT / "docs" / "benchmarks.png")
     for name, what in run.missing.items():
         _say(f"missing: {name} ({what})")
     return failed

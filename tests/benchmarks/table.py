@@ -10,7 +10,7 @@ from tests.benchmarks import machine
 from tests.benchmarks.figures import Row, Run
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
-"""Between them the README has the table."""
+"""Between them the page has the table."""
 
 
 def as_text(rows: Sequence[Row]) -> str:
@@ -28,7 +28,7 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """For the README, with date and machine: what has a target, and who fans out for how much."""
+    """For the documentation, with date and machine: what has a target, and who fans out for how much."""
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {machine.described()}, shared by server, Postgres and load:",
         "",
@@ -46,12 +46,12 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_docs(rows: Sequence[Row], readme: Path, picture: Path) -> None:
-    """Puts table and picture where the README shows them."""
-    text = readme.read_text("utf-8")
+def write_docs(rows: Sequence[Row], page: Path, picture: Path) -> None:
+    """Puts table and picture where the documentation shows them."""
+    text = page.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{as_markdown(rows)}\n{END}{after}", "utf-8")
+    page.write_text(f"{before}{BEGIN}\n{as_markdown(rows)}\n{END}{after}", "utf-8")
     write_picture(rows, picture)
 
 

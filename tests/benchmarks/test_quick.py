@@ -50,18 +50,18 @@ def test_an_unknown_part_is_refused_with_the_names_of_the_others() -> None:
     assert "there is no part fan-out: fanout, growth" in done.stderr
 
 
-def test_the_table_takes_its_place_in_the_readme(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"Before.\n{table.BEGIN}\nold\n{table.END}\nAfter.\n")
+def test_the_table_takes_its_place_on_its_page(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"Before.\n{table.BEGIN}\nold\n{table.END}\nAfter.\n")
     rows = [
         Row("fan-out", "gateway", 8.25, "µs", "≤ 10", True),
         Row("idle", "somebody else", 30, "kB"),
         Row("idle", "gateway", 25, "kB", "≤ 24 kB", False),
         Row("webhooks", "gateway", 1994.8, "requests/s", "≥ 4", True),
     ]
-    table.write_docs(rows, readme, tmp_path / "picture.png")
+    table.write_docs(rows, page, tmp_path / "picture.png")
 
-    text = readme.read_text()
+    text = page.read_text()
     assert text.startswith("Before.\n<!-- benchmarks -->\n2")
     assert text.endswith("|\n<!-- /benchmarks -->\nAfter.\n")
     assert "| fan-out: gateway | 8.25 µs | ≤ 10 | yes |" in text

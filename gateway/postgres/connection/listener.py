@@ -2,11 +2,11 @@
 
 It runs on the direct host, never through a pool. It is treated as fragile: one statement at a time, each with a
 deadline; a NOTIFY to ourselves every few seconds as a probe, because a half-open socket looks fine for minutes;
-`terminate` on any doubt, then back-off with jitter and connect → LISTEN → tell everybody to look. A cut that
-nobody announces is noticed within BEAT_S + STATEMENT_S. A lease is an advisory lock of this connection: a gateway
-that lost its ears has lost its leases, too.
+`terminate` when in doubt, then back-off with jitter and connect → LISTEN → `on_up`, so that all read once. A cut that
+no packet announces is noticed within HEARTBEAT_S + STATEMENT_S. A lease is an advisory lock of this connection: a
+gateway that lost this connection has lost its leases, too.
 
-Lifecycle: `open` connects and hears its own bell once (raises ConfigError if it does not come back); `run`
+Lifecycle: `open` connects and hears its own notification once (raises ConfigError if it does not come back); `run`
 keeps the connection up until cancelled, but closed between `sleep` and `wake`; `close` lets go.
 """
 
@@ -33,7 +33,7 @@ KEYS_CHANNEL = "whatsapp_session_keys"
 
 PROBE_S = 5.0
 STATEMENT_S = 5.0
-"""Deadline of any statement here; a blocked one would make us deaf."""
+"""Deadline of any statement here; behind a blocked one no notification is heard."""
 
 HEARTBEAT_S = 3.0
 """Longest between two beats, however rare the probes are: peers count the seconds."""
@@ -73,7 +73,7 @@ class Listener:
         self._dsn = dsn
         self._gateway_id = gateway_id
         self._timezone = timezone
-        # 0 lets the database sleep while nobody needs it; somebody who does must not be deaf.
+        # 0 lets the database sleep while it is not needed; while it is, the connection is probed as with 5.
         self._probe_s = probe_s or PROBE_S
         self._on_message_notification = on_message_notification
         self._on_session_notification = on_session_notification
@@ -95,7 +95,7 @@ class Listener:
     # ------------------------------------------------------------------------------------------ lifecycle
 
     async def open(self) -> None:
-        """Connects, and proves that bells come back. Raises ConfigError."""
+        """Connects, and proves that notifications come back. Raises ConfigError."""
         self._watchdog.open()
         try:
             await self._connect()
@@ -136,7 +136,8 @@ class Listener:
             self._awake.clear()
             self._is_up.clear()
             logger.info("listener.asleep")
-            # Before anything is waited for: somebody may wake us meanwhile, and the next connection is not lost.
+            # Before anything is waited for: a client may wake the listener meanwhile, and the next connection is not
+            # lost.
             self._lost.set()
             await self._let_go()
 
@@ -172,7 +173,7 @@ class Listener:
         try:
             async with asyncio.timeout(STATEMENT_S):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
-                # dropped by the driver; that is why everybody looks once after `on_up`.
+                # dropped by the driver; that is why feed and states read once after `on_up`.
                 await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_notification))
                 await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_notification))
                 await connection.add_listener(KEYS_CHANNEL, self._heard(self._on_key_notification))
@@ -201,7 +202,7 @@ class Listener:
                 return
             except TimeoutError:
                 pass
-            # Silence while real bells come in is proof enough; a NOTIFY of ours would only add to them.
+            # Notifications of others are proof enough; a NOTIFY of ours would only add to them.
             if _now() - self.heard_at > self._probe_s / 2:
                 await self._probe()
                 self.heard_at = _now()
@@ -235,7 +236,7 @@ class Listener:
             connection.terminate()
         if self.is_up:
             self._is_up.clear()
-            if self._awake.is_set():  # whoever sleeps is not cut off
+            if self._awake.is_set():  # a listener that sleeps was not cut off
                 self._on_down()
 
     async def _back_off(self) -> None:

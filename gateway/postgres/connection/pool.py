@@ -112,7 +112,7 @@ async def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> AsyncIterato
     """A connection for a short read. Raises TimeoutError; the connection is cut off then, and when one is cancelled.
 
     On a half-open socket a statement waits for its whole time-out, and asyncpg as long again for the answer to its
-    cancelling. There are as many such sockets as the pool has, and everybody's events wait behind them.
+    cancelling. There are as many such sockets as the pool has, and the events of all clients wait behind them.
     """
     async with pool.acquire(timeout=within_s) as connection:
         try:
@@ -220,7 +220,7 @@ _PASSING_CLASSES = {
 }
 _PASSING_STATES = {
     "25006": "it is read-only",
-    # While a backup is brought back: no database, or one that takes nobody in.
+    # While a backup is brought back: no database, or one that takes no connection.
     "3D000": "the database is not there",
     "55000": "it is not ready for that",
     "25P03": "the connection was idle for too long",
@@ -264,7 +264,7 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
 
 
 def quieten_lost_connections(loop: asyncio.AbstractEventLoop) -> None:
-    """asyncpg gives a connection back in a task of its own; if that breaks when its caller has left, nobody is there
+    """asyncpg gives a connection back in a task of its own; if that breaks when its caller has left, no caller is there
     to look at the error, and asyncio would print it with a traceback. It is only a connection less."""
 
     def on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Two ways to read: over a pool that everybody uses, or over a connection that is the reader's alone.
+"""Two ways to read: over the pool that all parts share, or over a connection that is the reader's alone.
 
 Both give a read its time, READ_S as a rule, and then cut its connection off: on a half-open socket a statement waits
 for its whole time-out, and asyncpg as long again for the answer to its cancelling.
@@ -13,10 +13,11 @@ import asyncpg
 from gateway.postgres.connection.pool import CONNECT_TIMEOUT_S, READ_S, borrowed, connect_direct
 
 IDLE_S = 300.0
-"""A reserved connection that nobody has used for so long is closed, as a pool's are: its database may want to sleep."""
+"""A reserved connection without use for so long is closed, as a pool's are: its database may want to sleep."""
 
-# The same few statements again and again, each by its key: planned once. Postgres would plan them anew for each bell,
-# because it cannot know how many inboxes an array names, and takes longer for that than for the reading.
+# The same few statements again and again, each by its key: planned once. Postgres would plan them anew for each
+# notification, because it cannot know how many inboxes an array names, and takes longer for that than for the
+# reading.
 _PLAN_ONCE_SQL = "SET plan_cache_mode = force_generic_plan"
 
 _BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)

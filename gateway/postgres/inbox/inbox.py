@@ -146,7 +146,7 @@ class InboxTable:
     ) -> Overlay:
         """What the list of conversations does not know in this snapshot.
 
-        Placeholders (negative sessions) lie in inbox 0, but nobody asks for them by their number.
+        Placeholders (negative sessions) lie in inbox 0, but no client asks for them by their number.
         """
         behind = {
             row["inbox"]: row["off"] - row["listed"]
@@ -162,7 +162,7 @@ class InboxTable:
             places = [row["inbox"] for row in followed], [row["listed"] for row in followed]
             events = await connection.fetch(conversation_statements.TOUCHED, *places, EVENTS_PER_INBOX)
         count = Counter(event["inbox"] for event in events)
-        # Offsets have no gaps: with fewer events than that, somebody has taken some away.
+        # Offsets have no gaps: with fewer events than that, some have been deleted.
         unlisted |= {row["inbox"] for row in followed if count[row["inbox"]] != behind[row["inbox"]]}
         sessions = sorted(unlisted)
         if is_every and 0 in unlisted:

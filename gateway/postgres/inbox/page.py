@@ -1,7 +1,7 @@
 """One page of the list of conversations: what is kept ready, with what it does not know yet laid over it.
 
 Three sources, each cut to the page's length: rows of `gateway.conversations`; the chats that events after them have
-touched, looked up in the messages; and whole inboxes that nobody has read yet, or that too much has happened to.
+touched, looked up in the messages; and whole inboxes that have not been read yet, or that too much has happened to.
 The text holds only the conditions a page has, so that Postgres plans little and finds the partial indexes.
 """
 

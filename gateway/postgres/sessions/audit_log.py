@@ -1,4 +1,4 @@
-"""The audit trail: who did what to which session, and what upstream and the phone did."""
+"""The audit log: who did what to which session, and what upstream and the phone did."""
 
 from datetime import datetime
 from typing import Any

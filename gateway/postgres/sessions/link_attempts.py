@@ -27,8 +27,9 @@ ORDER BY a.id DESC
 LIMIT 1
 """
 
-# The seq numbers the codes of a session, and is given out here, whoever brings the code. Many sessions in one
-# statement: when many phones are linked at once, one after the other held their rows, and the pollers, for seconds.
+# The seq numbers the codes of a session, and is given out here, for a poller's code and a webhook's alike. Many
+# sessions in one statement: when many phones are linked at once, one after the other held their rows, and the
+# pollers, for seconds.
 _RECORD_CODES = """
 WITH running AS (
     SELECT a.id, a.wasender_session_id AS session, brought.code, brought.as_of

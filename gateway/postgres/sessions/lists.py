@@ -1,7 +1,7 @@
 """Lists of sessions, page by page.
 
 A page begins behind the last session of the one before, by the values it was sorted by: sessions that come and go
-meanwhile move nobody else to another page.
+meanwhile move no other session to another page.
 """
 
 import asyncpg

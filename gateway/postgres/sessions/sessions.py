@@ -1,7 +1,7 @@
 """Sessions and their secrets, in the shop's own tables.
 
 The tables may be the shop's: its casing of statuses, its naive timestamps and its rows are left as they are. Every
-write that comes from upstream says as of when it is the truth (unix seconds), and yields to what is newer.
+write that comes from upstream says which moment it holds for (unix seconds), and yields to what is newer.
 """
 
 from collections.abc import Callable, Sequence
@@ -82,7 +82,8 @@ class SessionTable:
         self._pool = pool
         self._clock = clock or DatabaseClock()
         self.on_keys: Callable[[Sequence[int]], None] = lambda session_ids: None
-        """Told of keys that may have changed by our own hand, as soon as that is committed: sooner than by the bell."""
+        """Called with sessions whose keys this gateway has changed, once that is committed: sooner than the
+        notification."""
         self._vault = vault
 
     # ------------------------------------------------------------------------------------------ reading

@@ -1,7 +1,7 @@
-"""Statuses of sessions, written into rows that may be somebody else's. For use inside a transaction.
+"""Statuses of sessions, written into rows that may be the shop's own. For use inside a transaction.
 
-Every status has the time it is the truth of: the older of two never replaces the newer one, in whatever order
-they are written. A turn worth telling of is a row of the trail in the same transaction.
+Every status has the time that it holds for: the older of two never replaces the newer one, in whatever order
+they are written. A turn worth telling of is a row of the audit log in the same transaction.
 """
 
 import logging
@@ -29,7 +29,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A status that somebody told us of."""
+    """A status that upstream or a webhook has told."""
 
     session_id: int
     status: str
@@ -39,7 +39,7 @@ class Said:
 
 
 # The session's row is locked before its state, as everywhere. Which turns are told is `turn_to`'s to say, and here:
-# a link that is lost, one that comes while nobody links, and a session that is gone.
+# a link that is lost, one that comes while no attempt runs, and a session that is gone.
 _SAY = """
 WITH said AS MATERIALIZED (
     SELECT *
@@ -114,7 +114,7 @@ async def write_statuses(
     """Statuses of different sessions; a row that says the same already, in whatever casing, is left as it is.
 
     `holder` fences: what a poller says of an attempt that is no longer its own is missing from the answer.
-    `is_told` is False where the caller writes the row of the trail itself. A trail that the shop's own rules refuse
+    `is_told` is False where the caller writes the row of the audit log itself. A row that the shop's own rules refuse
     costs no status.
     """
     words = [normalise_status(item.status) for item in said]
@@ -144,6 +144,6 @@ def _heard(rows: list[asyncpg.Record]) -> dict[int, Heard]:
 
 
 def same_statuses(status: str) -> list[str]:
-    """The words, in lower case, that mean this status in somebody's rows."""
+    """The words, in lower case, that mean this status in rows of any writer."""
     word = normalise_status(status)
     return [item for item in (word, "qr_ready", "") if normalise_status(item) == word]

@@ -18,7 +18,8 @@ PAGE_BYTES = 64 * 1024
 class SharedReads:
     """The store, as those who catch up see it: who asks for a page that is being read already waits for that.
 
-    Nobody asks before the hub knows of an event past the offset, so a read under way brings at least that one.
+    A connection asks only after the hub knows of an event past its offset, so a read under way brings at least that
+    one.
     """
 
     def __init__(self, streams: StreamReader) -> None:
@@ -67,7 +68,7 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
     after = Position(cursor.off, cursor.epoch)
     events = await streams.read_after({cursor.inbox: after.off}, PAGE_EVENTS, PAGE_BYTES)
     page = hub.from_tail(cursor, PAGE_BYTES)
-    if page is not None:  # somebody else has waited for the same events, and was first
+    if page is not None:  # another connection has waited for the same events, and was first
         return page
     numbered = enumerate(events, start=after.off + 1)
     whole = [event for _, event in takewhile(lambda item: item[0] == item[1].off, numbered)]
@@ -80,6 +81,6 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
     if extent is None or known is None or extent.epoch != known.epoch:
         # A reset now would name a history that the hub does not publish yet, and a second one would follow.
         return None
-    # No reason although rows are missing: somebody has deleted them by hand.
+    # No reason although rows are missing: a person has deleted them by hand.
     reason = check_position(after, extent) or "offset_expired"
     return Lost(reason, Position(max(known.off, extent.floor), known.epoch))

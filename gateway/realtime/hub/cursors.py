@@ -9,7 +9,7 @@ from gateway.realtime.transport.framing import Burst, Frame
 
 
 class StreamSubscriber(Protocol):
-    """What the hub asks of whoever follows streams."""
+    """What the hub asks of a connection that follows streams."""
 
     def send(self, burst: Burst) -> bool:
         """Writes, or says False: over its write limit (the cursor then falls back to CATCHING_UP)."""
@@ -24,7 +24,7 @@ class StreamSubscriber(Protocol):
 
 
 class StateSubscriber(StreamSubscriber, Protocol):
-    """What it asks of whoever watches states, too."""
+    """What the hub asks of a connection that also watches states."""
 
     def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
     def sees_link(self) -> bool: ...

@@ -74,7 +74,8 @@ class FanoutScheduler:
                 if self._clock() >= ends_at:
                     return True
         except Exception:
-            # A bug of ours. Whoever was not reached is found behind, and catches up, with the next event.
+            # A fault of the gateway. The next event finds the connections that were not reached behind, and they
+            # catch up.
             logger.exception("hub.fanout_failed")
         return False
 

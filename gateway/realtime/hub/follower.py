@@ -66,7 +66,7 @@ class Follower(ABC):
         if self._is_open and self._catcher is None:
             self._catcher = asyncio.create_task(self._catch_up(), name=f"catch-up-{self.name}")
 
-    # ------------------------------------------------------------------------------------------ everybody's
+    # ------------------------------------------------------------------------------------------ of every dialect
 
     def reply(self, frame: Frame) -> None:
         """An answer to the client's own frame. They are small, and reading stops while they pile up."""

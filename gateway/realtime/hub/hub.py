@@ -8,8 +8,8 @@ Dialects differ in one thing only: what they make of an event. Each cursor has a
 get the same frames, made once. An encoder may make no frame of an event (a filter leaves it out): the cursor goes
 on all the same.
 
-Many subscribers are written to in slices. An inbox may move again meanwhile: whoever has not been reached yet gets
-the older and the newer events in one write.
+Many subscribers are written to in slices. An inbox may move again meanwhile: a connection that has not been reached
+yet gets the older and the newer events in one write.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,7 +40,7 @@ class Hub:
         self._coalescer = WriteCoalescer(self._fall_back)
         self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all)
         self.on_followed: Callable[[int | None], None] = lambda inbox: None
-        """Told of an inbox that gets a follower; None when somebody wants to know of all."""
+        """Called with an inbox that gets a follower, and with None when a connection follows all inboxes."""
 
         self.connections: set[StateSubscriber] = set()
 
@@ -55,19 +55,19 @@ class Hub:
         return {inbox: Position(stream.off, stream.epoch) for inbox, stream in self._streams.items()}
 
     def is_followed(self, inbox: int) -> bool:
-        """Whether publishing this inbox's events would reach anybody here."""
+        """Whether a connection of this gateway follows the inbox."""
         stream = self._streams.get(inbox)
         return bool(stream and stream.cursors) or any(wild.covers(inbox) for wild in self._wild)
 
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
-        """Events right after the published position, in order, to everybody who is LIVE: now, or within a few turns
+        """Events right after the published position, in order, to every cursor that is LIVE: now, or within a few turns
         of the loop if they are many."""
         stream = self._streams[inbox]
         first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
         for encode in stream.cursors:
             pending = stream.pending.get(encode)
-            if pending is None or pending.end != first:  # nobody asked for this encoding a moment ago
+            if pending is None or pending.end != first:  # no walk under way has this encoding
                 pending = stream.pending[encode] = PendingFrames(first, encode)
             if encode is self._encode:
                 own = [encode(event) for event in events]
@@ -125,17 +125,18 @@ class Hub:
                 self._fall_back(cursor)
 
     def advance(self, inbox: Inbox, extent: Extent) -> None:
-        """Takes note of an inbox's top without frames: it is new, nobody here follows it, or its epoch is new."""
+        """Takes note of an inbox's top without frames: it is new, no connection here follows it, or its epoch is
+        new."""
         stream = self._streams.get(inbox)
         if stream is None:
             self._streams[inbox] = Stream(extent.top, extent.epoch)
             for connection in tuple(self._wild):
                 if connection.covers(inbox):
-                    # Created after the subscription: its history from the beginning is news to this client.
+                    # Created after the subscription: this client knows nothing of its history.
                     connection.appear(inbox, Position(extent.floor, extent.epoch))
             return
         stream.off, stream.epoch = extent.top, extent.epoch
-        stream.pending.clear()  # whoever has not been reached falls back
+        stream.pending.clear()  # a cursor that has not been reached falls back
         self._tails.drop(inbox)
         for cursor in stream.all_cursors():
             if cursor.epoch != extent.epoch or cursor.off < extent.top:
@@ -227,7 +228,7 @@ class Hub:
         return topic in self._states
 
     def publish_state(self, value: StateValue) -> None:
-        """A newer value of one part of a state, to everybody who watches and may see it."""
+        """A newer value of one part of a state, to every connection that watches it and may see it."""
         topics = [f"session:{value.session_id}"]
         if value.part == "session":
             topics.append("sessions")
@@ -246,10 +247,10 @@ class Hub:
             self._coalescer.flush(connection)
             connection.send_state((topic, value.session_id, value.part), ready, value.expires_at)
 
-    # ------------------------------------------------------------------------------------------ everybody
+    # ------------------------------------------------------------------------------------------ all connections
 
     def broadcast(self, kind: str, ready: Frame) -> None:
-        """A word to all; whoever cannot take it now gets the newest of its kind later."""
+        """One frame to all connections; one that cannot take it now gets the newest frame of its `kind` later."""
 
         def send(connection: StateSubscriber) -> None:
             if connection in self.connections:

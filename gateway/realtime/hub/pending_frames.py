@@ -50,7 +50,7 @@ class PendingFrames:
         return self._bursts[off]
 
     def drop(self, off: int) -> None:
-        """Everybody has been reached up to `off`."""
+        """Every cursor of this encoding has been reached up to `off`."""
         gone = max(0, min(off + 1, self.end) - self.first)
         made = min(gone, len(self._frames))
         del self._frames[:made]

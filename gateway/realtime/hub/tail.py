@@ -1,6 +1,6 @@
-"""The newest published events of every inbox, in memory: whoever catches up is served from here when it can be.
+"""The newest published events of every inbox, in memory: they serve a cursor that catches up.
 
-Frames in our own dialect are kept ready. The event itself is kept beside them only while somebody follows its
+Frames in our own dialect are kept ready. The event itself is kept beside them only while another dialect follows its
 inbox in another dialect, and then those frames are made when they are asked for.
 """
 
@@ -18,8 +18,8 @@ TAIL_BYTES = 32 * 1024 * 1024
 Frames = tuple[Frame, ...]
 
 Encoder = Callable[[Event], Frames]
-"""What a dialect sends for an event to everybody who asked for the same. One object for all of them: frames are made
-once per object. No frame is an answer, too (a filter leaves the event out). Must not raise."""
+"""What a dialect sends for an event to all connections that asked for the same. One object for all of them: frames
+are made once per object. No frame is an answer, too (a filter leaves the event out). Must not raise."""
 
 Page = list[tuple[int, Frames]]
 """Offsets and their frames, in order, without gaps; never empty."""
@@ -73,7 +73,7 @@ class Tails:
     def put_before(self, inbox: int, events: Sequence[Event], top: int, *, with_events: bool) -> None:
         """Adds what has been read from the stream, if it reaches up to what is kept, or to `top` if nothing is.
 
-        Nothing was kept while nobody followed; when all come back at once, the first one reads for the others.
+        Nothing was kept while no connection followed; when all come back at once, the first one reads for the others.
         """
         tail = self._tails.setdefault(inbox, Tail())
         end = tail.kept[0].off - 1 if tail.kept else top
@@ -104,7 +104,7 @@ class Tails:
                 frames = kept.frames
             elif kept.event is not None:
                 frames = encode(kept.event)
-            else:  # published before anybody spoke this dialect here
+            else:  # published before a client spoke this dialect here
                 break
             size += sum(map(len, frames))
             if page and size > max_bytes:

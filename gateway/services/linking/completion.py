@@ -1,6 +1,6 @@
-"""What follows the end of a linking attempt, once in the cluster: audit trail, and the session's new facts.
+"""What follows the end of a linking attempt, once in the cluster: the audit log, and the session's new facts.
 
-Whoever's write ended the attempt calls `follow`: a poller, or `confirm` at the gateway that got the webhook.
+The part whose write ended the attempt calls `follow`: a poller, or `confirm` at the gateway that got the webhook.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class Completion:
         return True
 
     async def _was_scanned_unseen(self, session_id: int) -> bool:
-        """Whether a code was shown and the phone was linked before anybody looked: the trail tells of the scan, too."""
+        """Whether a code was shown and the phone was linked between two polls: the audit log tells of the scan, too."""
         try:
             attempt = await within(STORE_S, self._context.store.current(session_id), store_late)
         except GatewayError:

@@ -1,4 +1,4 @@
-"""One poller: follows one linking attempt until it has ended, or until it is somebody else's.
+"""One poller: follows one linking attempt until it has ended, or until another gateway holds it.
 
 It owns no decision: it asks upstream, hands what came to `domain.linking`, and carries out what that says.
 Every write names the poller's token, so that a poller which was frozen and woke up too late changes nothing.
@@ -29,9 +29,9 @@ STORE_RETRY_S = 1.0
 STATUS_FRESH_S = 60.0
 """An unchanged status is written at most this often."""
 ECHO_S = 1.0
-"""A bell this soon after a write of ours, with nothing new in the row, is that write's own."""
+"""A notification this soon after a write of ours, with nothing new in the row, is that write's own."""
 MIN_GAP_S = 0.25
-"""Between two polls, however often somebody rings."""
+"""Between two polls, however often the poller is woken."""
 _REFUSED = (400, 409)
 """HTTP statuses of "not in the session's present state"."""
 
@@ -50,7 +50,7 @@ class Poller:
     def __init__(self, attempt: Attempt, token: str, context: LinkingContext, *, is_new: bool) -> None:
         self.attempt = attempt
         self.is_ending = False
-        """True while the end is being written: from there on nobody needs to stop this poller."""
+        """True while the end is being written: from there on this poller needs no stopping."""
         self._token = token
         self._context = context
         self._id = SessionId(attempt.session_id)
@@ -61,7 +61,9 @@ class Poller:
         self._written: str | None = None
         self._told: str | None = None
         self._written_at = float("-inf")
-        self._wrote_at = context.clock()  # the attempt was begun or taken a moment ago, and that rings, too
+        self._wrote_at = (
+            context.clock()
+        )  # the attempt was begun or taken a moment ago, and that notifies, too
         self._asked_at = float("-inf")
         # Attempts taken over together (a gateway died) would otherwise all ask at once.
         self._ask_at = context.clock() + (0.0 if is_new else context.limits.poll_s * context.roll())
@@ -69,9 +71,9 @@ class Poller:
         self._rung = asyncio.Event()
 
     def tell(self, row: Attempt, status: str | None = None) -> None:
-        """A bell rang, and this is the attempt's row: running, and held by this poller.
+        """Takes the attempt's row after a notification: running, and held by this poller.
 
-        `status` is what the session's row says; None if nobody looked.
+        `status` is what the session's row says; None if it was not read.
         """
         self._told = status or self._told
         if self._news is None or row.moved_at >= self._news.moved_at:  # rows come by two ways
@@ -102,7 +104,7 @@ class Poller:
         return linking.deadline(self.attempt, self._context.limits)
 
     async def _rest(self) -> None:
-        """Until it is time to ask or to give up. A ring brings the next question forward."""
+        """Until it is time to ask or to give up. A notification brings the next question forward."""
         while (delay := min(self._ask_at, self._deadline) - self._context.clock()) > 0:
             try:
                 async with asyncio.timeout(delay):
@@ -122,10 +124,10 @@ class Poller:
         self._ask_at = min(self._ask_at, max(self._context.clock(), self._asked_at + MIN_GAP_S))
 
     async def _adopt_report(self) -> bool:
-        """Whether the row that a bell brought holds something that this poller did not write."""
+        """Whether the row that a notification brought holds something that this poller did not write."""
         self._rung.clear()
         row, self._news = self._news, None
-        # A row that was read before our own last write is no news.
+        # A row that was read before our own last write tells nothing new.
         if row is None or row.id != self.attempt.id or row.moved_at < self.attempt.moved_at:
             return False
         has_moved = row != self.attempt
@@ -133,7 +135,7 @@ class Poller:
         return has_moved
 
     async def _learn(self, row: Attempt | None) -> None:
-        """The attempt's row as it is now. Only the poller sees every code, whoever brought it."""
+        """The attempt's row as it is now. Only the poller sees every code, from a poll or a webhook."""
         if row is None:
             raise NotOurs
         before, self.attempt = self.attempt, row
@@ -256,7 +258,7 @@ class Poller:
         if heard.is_old:
             return  # overtaken by a webhook, which may have been late itself: the next answer is written again
         self._written, self._written_at = status, now
-        if is_new:  # an unchanged one rings nothing
+        if is_new:  # an unchanged one notifies of nothing
             self._wrote_at = self._context.clock()
 
     async def _end(self, end: End) -> End | None:

@@ -36,8 +36,8 @@ class AttemptStore(Protocol):
     """The attempts' rows. A session has at most one running attempt.
 
     `holder` (text) fences a write: if the running attempt is not held by it, or there is none, nothing is
-    written and the answer is None or False. A `holder` of None means whoever holds it. `as_of`, in unix
-    seconds, is when the question was begun that brought the news (None: now): what is older than what is known is
+    written and the answer is None or False. A `holder` of None means any holder. `as_of`, in unix
+    seconds, is when the question was begun that brought the answer (None: now): what is older than what is known is
     not written. Every call raises StoreUnavailable.
     """
 
@@ -66,7 +66,7 @@ class AttemptStore(Protocol):
         *,
         as_of: float | None = None,
     ) -> Heard | None:
-        """Writes the status of the session's own row; an unchanged one rings nothing. None if fenced off."""
+        """Writes the status of the session's own row; an unchanged one notifies of nothing. None if fenced off."""
 
     async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None: ...
 
@@ -106,7 +106,7 @@ class LinkingContext:
     """0 ≤ roll() < 1."""
 
     async def note(self, session_id: int, event: str, sentence: str, **metadata: Any) -> None:
-        """Writes to the audit trail. A trail that cannot be written stops no link."""
+        """Writes to the audit log. A log that cannot be written stops no link."""
         try:
             async with asyncio.timeout(STORE_S):
                 await self.log(session_id, event, sentence, metadata)

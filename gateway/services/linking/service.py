@@ -117,9 +117,9 @@ class Linking:
     # -------------------------------------------------------------------------------------- told by others
 
     def wake(self, session_ids: Iterable[int]) -> None:
-        """Something happened to these sessions (a bell, a webhook): their pollers here look at once.
+        """Something happened to these sessions (a notification, a webhook): their pollers here ask at once.
 
-        Without any: bells may have been missed, so attempts without a poller are looked for at once.
+        Without any: notifications may have been missed, so attempts without a poller are looked for at once.
         """
         named = set(session_ids)
         self._rung |= named
@@ -200,7 +200,7 @@ class Linking:
         self._stir.clear()
 
     async def _check(self) -> None:
-        """Starts pollers for attempts that may have none, and doubts pollers whose attempt is not listed."""
+        """Starts pollers for attempts that may have none, and checks pollers whose attempt is not listed."""
         # Noted before reading: whatever begins during the read is not missing from it.
         followed = {session_id: runner for session_id, runner in self._runners.items() if runner.poller}
         running = {row.session_id: row for row in await within(STORE_S, self._store.running(), store_late)}

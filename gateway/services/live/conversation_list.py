@@ -1,7 +1,8 @@
-"""Keeps the list of conversations ready: after a bell, follows the streams in small steps, at most half of the time.
+"""Keeps the list of conversations ready: after a notification, follows the streams in small steps, at most half of
+the time.
 
 Any number of gateways may do this; Postgres lets one at a time. Nothing depends on how far it has come: a reader looks
-at what the list does not know yet by itself, and rings here when that was much.
+at what the list does not know yet by itself, and calls `notify` when that was much.
 
 Lifecycle: `run` lives as long as the gateway. It begins with a look, and a failure of the store only delays it.
 """
@@ -21,7 +22,7 @@ PAUSE_S = 0.25
 of what a webhook costs Postgres; readers are exact however long it is."""
 
 BUSY_S = 1.0
-"""When another gateway is at it: it may have looked before the event that rang here."""
+"""While another gateway follows: it may have read before the event that was notified here."""
 
 MOST_S = 15.0
 """Longest between two tries when steps fail."""

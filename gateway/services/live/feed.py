@@ -1,11 +1,11 @@
-"""Bell or tick → read what the streams hold past our offsets → hub.
+"""Notification or tick → read what the streams hold past our offsets → hub.
 
-The bell only says which inboxes moved (`"3,7"`, or `"*"`); the truth is what the streams hold. Lost, doubled
-and late bells are harmless, and a slow tick rings too. One bell, or all that ring while we read, is one question to
-the store; inboxes that nobody follows here are only noted, and read when somebody comes.
+A notification only says which inboxes moved (`"3,7"`, or `"*"`); the streams hold what happened. Lost, doubled and late
+notifications are harmless, and a slow tick does the same. One notification, or all that come during a read, cost one
+question to the store. An inbox that no connection follows here is only noted, and read when a connection follows it.
 
-Lifecycle: `run` lives as long as the gateway. It starts with a full look, goes on with each bell, and after a
-failure of the store tries again with a back-off; nothing is skipped, because the offsets move only when
+Lifecycle: `run` lives as long as the gateway. It starts with a read of all inboxes, goes on with each notification,
+and after a failure of the store tries again with a back-off; nothing is skipped, because the offsets move only when
 events have been handed to the hub.
 """
 
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 96 * 1024
-"""A page is written at once to everybody who is LIVE: whoever reads nothing has it in memory."""
+"""A page is written at once to every LIVE connection: one whose client reads nothing has it in memory."""
 
 TICK_S = 10.0
 UNREAD_S = 1.0
-"""How long bells may ring for inboxes that nobody follows here, until the hub is told where they stand."""
+"""How long inboxes that no connection follows here may move until the hub is told where they stand."""
 
 
 class StreamReader(Protocol):
@@ -89,16 +89,16 @@ class Feed:
         """Told of every read that failed: what it was for may be missing."""
         self._dirty: set[int] = set()
         self._unread: set[int] = set()
-        """They have moved, and nobody here follows them: read when somebody comes, or after UNREAD_S."""
+        """Inboxes that have moved and that no connection follows here: read when one does, or after UNREAD_S."""
         self._unread_at = 0.0
         self._all_dirty = True
         self._caught_up_at = 0.0
-        """When all inboxes were looked at last, whatever bells said."""
+        """When all inboxes were read last, by the loop's clock."""
         self._wake = asyncio.Event()
         self._reading = asyncio.Lock()
 
     def notify(self, payload: str) -> None:
-        """A bell from Postgres. Never waits; a payload we cannot read counts as `*`."""
+        """Takes a notification from Postgres. Never waits; a payload that cannot be read counts as `*`."""
         numbers = inboxes_of(payload)
         if numbers is None:
             self._all_dirty = True
@@ -107,7 +107,7 @@ class Feed:
         self._wake.set()
 
     def attend(self, inbox: int | None) -> None:
-        """Somebody follows this inbox from now on (None: every inbox): what was only noted has to be read."""
+        """A connection follows this inbox from now on (None: every inbox): what was only noted has to be read."""
         if inbox in self._unread or (inbox is None and self._unread):
             self._wake.set()
 
@@ -135,7 +135,7 @@ class Feed:
             except TimeoutError:
                 if self._awake is not None and not self._awake.is_set():
                     continue
-            if loop.time() - self._caught_up_at >= self._tick_s:  # also while other bells ring all the time
+            if loop.time() - self._caught_up_at >= self._tick_s:  # also while notifications come all the time
                 self._all_dirty = True
             try:
                 await self._read(self._overdue())
@@ -179,7 +179,7 @@ class Feed:
         return known is None or position.off > known.off or position.epoch != known.epoch
 
     async def _read(self, asked: Collection[int] = ()) -> None:
-        """What the bells have named, if somebody here waits for any of it, and what is asked for."""
+        """Reads what notifications have named, if a connection here waits for any of it, and what is asked for."""
         async with self._reading:
             self._wake.clear()
             everything, self._all_dirty = self._all_dirty, False
@@ -206,7 +206,7 @@ class Feed:
         return tuple(self._unread) if is_due else ()
 
     def _is_wanted(self, inbox: int) -> bool:
-        # One we have never seen is looked at in any case: whoever follows all must not take its past for news.
+        # An inbox never seen before is read in any case: a client that follows all must not take its past for new.
         return self._hub.is_followed(inbox) or self._hub.position(inbox) is None
 
     async def _check_history(self) -> None:
@@ -270,7 +270,7 @@ class Feed:
         with self._hub.together():
             for inbox, batch in by_inbox.items():
                 if batch[-1].off != behind[inbox] + len(batch):
-                    # A hole: pruned or begun anew since we asked for its extent. Whoever follows finds out by
+                    # A hole: pruned or begun anew since we asked for its extent. A connection that follows finds out by
                     # catching up.
                     self._hub.advance(inbox, extents[inbox])
                     del still[inbox]

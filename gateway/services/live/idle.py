@@ -1,7 +1,7 @@
-"""Lets a database that scales to zero sleep while nobody needs it.
+"""Lets a database that scales to zero sleep while no socket, webhook or attempt to link needs it.
 
 While it sleeps nothing here asks Postgres by itself: the listening connection is closed, and feed, states, linking,
-upkeep and retention make no looks of their own. The first socket, webhook or attempt to link wakes it. A socket is
+monitor and retention ask nothing by themselves. The first socket, webhook or attempt to link wakes it. A socket is
 let in when everything written meanwhile has been read.
 
 Lifecycle: `run` lives as long as the gateway; without it nothing ever sleeps.
@@ -14,7 +14,7 @@ from typing import Protocol
 from gateway.domain.errors import StoreUnavailable
 
 IDLE_S = 180.0
-"""So long nobody must have needed anything."""
+"""Seconds without any need after which the gateway lets the database sleep."""
 
 CHECK_S = 5.0
 WAKE_S = 10.0
@@ -28,8 +28,9 @@ class IdleListener(Protocol):
 
 
 class IdleMonitor:
-    """`is_needed` says whether somebody is there at this moment; `catch_up` returns when everything written so far has
-    been read; `on_lost` tells those who are there that we cannot hear, as after any loss of the ears."""
+    """`is_needed` says whether a client or an attempt needs Postgres at this moment; `catch_up` returns when
+    everything written so far has been read; `on_lost` marks the gateway stale, as after any loss of the listening
+    connection."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class IdleMonitor:
         self._ears.wake()
 
     async def wait_until_awake(self) -> None:
-        """For somebody who comes: returns once we hear Postgres again after a sleep, or it is clear that we cannot."""
+        """Returns once the gateway hears Postgres again after a sleep, or it is clear that it cannot."""
         self.touch()
         if not self._has_slept:
             return

@@ -1,9 +1,9 @@
 """The newest value of every state topic: each session's row, and its QR attempt.
 
-Their truth is in Postgres, with one version counter per session and a bell of their own, so that viewers on
-every gateway and late joiners see the same code. Here is a copy of it, kept up by bells and a slow tick.
+Postgres holds them, with one version counter per session and a channel of their own, so that viewers on
+every gateway and late joiners see the same code. Here is a copy, kept up by notifications and a slow tick.
 
-Lifecycle: `open` reads all sessions; `run` re-reads those a bell names, and everything with each tick.
+Lifecycle: `open` reads all sessions; `run` re-reads those that a notification names, and everything with each tick.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class SessionStates:
         self._wake = asyncio.Event()
 
     def notify(self, payload: str) -> None:
-        """A bell: which sessions changed. Never waits; a payload we cannot read counts as `*`."""
+        """Takes a notification of changed sessions. Never waits; a payload that cannot be read counts as `*`."""
         numbers = sessions_of(payload)
         if numbers is None:
             self._all_dirty = True
@@ -148,7 +148,7 @@ class SessionStates:
 
     async def see(self, session_id: int) -> None:
         """A look at the store if this session is not known yet. Raises StoreUnavailable."""
-        # It may have been created a moment ago, and its bell still be on the way.
+        # It may have been created a moment ago, and its notification still be on the way.
         if session_id not in self._rows:
             await self._refresh([session_id])
 
@@ -189,7 +189,7 @@ class SessionStates:
             if before is not None and row.version < before.version:
                 continue  # an older snapshot, overtaken by another read
             if before is None and row.session is None:
-                continue  # anybody may ask for any number
+                continue  # a client may ask for any number
             self._rows[row.session_id] = row
             if before is None or row.version > before.version:
                 changed.append(row)
@@ -223,7 +223,7 @@ class SessionStates:
                 iso_utc(now) or "",
                 {"id": row.session_id, "status": "gone"},
             )
-        # A change by somebody else moves `updated_at` alone; read in a wrong time zone it may lie ahead.
+        # A change by another writer moves `updated_at` alone; read in a wrong time zone it may lie ahead.
         moments = [moment for moment in (row.session.checked_at, row.session.updated_at) if moment]
         at = min(now, max(moments, default=now))
         data = session_data(row.session, now)
@@ -260,7 +260,7 @@ class SessionStates:
         )
 
     def _picture_of(self, attempt: Attempt) -> str | None:
-        """Made once per code, and only when somebody watches or asks."""
+        """The picture of the code, made once per code, and only when a client watches or asks."""
         if attempt.code is None:
             return None
         known = self._pictures.get(attempt.session_id)

@@ -1,6 +1,6 @@
 """Whether what clients see is all that Postgres holds. They are told when that is not certain, and when it is again.
 
-It is not certain while bells may ring unheard (the listening connection is down), nor while what they ring for cannot
+It is not certain while notifications may be lost (the listening connection is down), nor while what they name cannot
 be read.
 
 Lifecycle: `run` lives as long as the gateway, and looks for the way back.

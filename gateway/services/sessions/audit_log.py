@@ -1,4 +1,4 @@
-"""The audit trail of a session, merged with upstream's own log on request."""
+"""The audit log of a session, merged with upstream's own log on request."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ UNDATED = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class AuditNote:
-    """A row of the audit trail, to be written together with what it tells of."""
+    """A row of the audit log, to be written together with what it tells of."""
 
     event: str
     sentence: str
@@ -24,7 +24,7 @@ class AuditNote:
 
 
 Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
-"""(session id, event type, sentence, metadata) → one row of the audit trail."""
+"""(session id, event type, sentence, metadata) → one row of the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class AuditLog:
         before: AuditKey | None,
         with_upstream: bool,
     ) -> AuditPage:
-        """The next `limit` rows behind `before`, of our own trail or of both merged."""
+        """The next `limit` rows behind `before`, of our own log or of both merged."""
         rows = await self._store.read(session_id, event_type, limit + 1, _before_of_ours(before))
         if with_upstream:
             rows += await self._of_upstream(session_id, event_type, limit + 1, before)

@@ -22,7 +22,7 @@ from gateway.domain.session import (
 from gateway.services.sessions.audit_log import AuditNote
 
 ASK_AGAIN = 3
-"""How often a session is asked for again because somebody stored something meanwhile."""
+"""How often a session is asked for again because another writer stored something meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class SessionStore(Protocol):
         """Inserts or updates; what upstream did not say is kept.
 
         The word is created, updated, unchanged; or overtaken, when settings were stored since: then only the
-        status is taken over, if that is still news.
+        status is taken over, if it is still newer.
         """
 
     async def record_status(
@@ -77,11 +77,11 @@ class SessionStore(Protocol):
         as_of: float,
         note: AuditNote | None = None,
     ) -> Heard:
-        """The status, and in the same transaction the row of the trail: `note`, or what the turn is worth."""
+        """The status, and in the same transaction the row of the audit log: `note`, or what the turn is worth."""
 
     async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None: ...
     async def record_key(self, session_id: int, api_key: str, as_of: float) -> bool:
-        """False, and nothing written, if settings were stored since: nobody knows which key is the newer one."""
+        """False, and nothing written, if settings were stored since: which key is the newer one cannot be known."""
 
     async def delete_session(self, session_id: int, actor: Actor) -> None: ...
     async def secrets(self, session_id: int) -> SessionSecrets | None: ...
@@ -130,5 +130,5 @@ class SessionCache:
 
 
 def now() -> float:
-    """Unix seconds: as of when an answer is the truth whose question is begun now."""
+    """Unix seconds: the time that an answer holds for whose question is begun now."""
     return time.time()

@@ -30,7 +30,7 @@ PROBES_PER_ROUND = 30
 """Upstream publishes no limit for `/status`; this stays far below the ones it has."""
 
 LEASE = 0
-"""The lease of upkeep, beside those of the sessions (whose ids start at 1)."""
+"""The monitor's lease, beside those of the sessions (whose ids start at 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Monitor:
     async def _sync(self) -> None:
         report = await self._reconciler.sync()
         logger.info(
-            "upkeep.synced total=%d created=%d updated=%d gone=%d errors=%d",
+            "monitor.synced total=%d created=%d updated=%d gone=%d errors=%d",
             report.total, report.created, report.updated, report.gone, len(report.errors),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Reconciles all sessions with WasenderAPI, which is the truth.
+"""Reconciles all sessions with WasenderAPI: what it says counts.
 
 Sessions made elsewhere, and those whose first storing failed, are adopted; what upstream no longer has becomes
 `gone`, and comes back if it comes back.
@@ -33,7 +33,7 @@ class SessionLister(SessionSource, Protocol):
 
 class Reconciler:
     def __init__(self, upstream: SessionLister, store: SessionStore, *, log: Log) -> None:
-        """`upstream` for what nobody waits for."""
+        """`upstream` is the client for what no person waits for."""
         self._upstream = upstream
         self._store = store
         self._cache = SessionCache(upstream, store)
@@ -75,5 +75,5 @@ class Reconciler:
             _, word = await self._cache.fetch(int(summary.id))
         else:
             _, word = await self._cache.keep(summary, as_of)
-        # Overtaken again and again: whoever stores it so often knows it better than this list.
+        # Overtaken again and again: the writer that stores it so often knows it better than this list.
         return "unchanged" if word == "overtaken" else word

@@ -1,4 +1,4 @@
-"""Create, update, delete and what else is done to one session: WasenderAPI is the truth, Postgres the cache.
+"""Create, update, delete and what else is done to one session: WasenderAPI decides, Postgres caches.
 
 Every change is made upstream first and stored here afterwards; when the second step fails, the next sync makes
 it good. A session that upstream no longer has becomes `gone` and keeps its messages.
@@ -189,7 +189,7 @@ class Sessions:
         sentence = f"{actor.name} made a new API key."
         await self._log(session_id, "key_regenerated", sentence, actor.described())
 
-    # ------------------------------------------------------------------------------------------ truth
+    # ------------------------------------------------------------------------------------------ what upstream says
 
     async def mark_gone(self, session_id: int) -> bool:
         """Upstream has just said that it has no such session. Its row and messages stay; False if that was known."""

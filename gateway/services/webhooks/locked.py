@@ -1,4 +1,4 @@
-"""Webhooks whose rows somebody else holds: each by itself, and what follows in its lanes stands behind it."""
+"""Webhooks whose rows another transaction holds: each by itself, and what follows under its keys stands behind it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,12 +8,12 @@ from gateway.services.webhooks.batch import Waiting
 
 
 class LockedRows:
-    """`attempt` writes or spools one webhook; it returns when whoever stands behind it may go."""
+    """`attempt` writes or spools one webhook; it returns when the webhooks behind it may go."""
 
     def __init__(self, attempt: Callable[[Waiting, Cause], Awaitable[None]]) -> None:
         self._attempt = attempt
         self._last: dict[tuple[int, str], asyncio.Task[None]] = {}
-        """The last one in each lane of a session."""
+        """The last one under each ordering key of a session."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_ahead_of(self, waiting: Waiting) -> bool:
@@ -22,7 +22,7 @@ class LockedRows:
         )
 
     def add(self, waiting: Waiting, cause: Cause) -> None:
-        """In a task of its own: who else arrives must not wait for a row that a stranger holds."""
+        """Starts a task for it: other webhooks must not wait for a row that another transaction holds."""
         behind = {
             ordering_key
             for ordering_key in waiting.ordering_keys

@@ -1,8 +1,8 @@
 """From the spool to Postgres: in order, as soon as Postgres takes it, by one process of the machine.
 
 What was committed just before a crash comes a second time, and falls to the unique keys. What Postgres refuses as
-data goes to the journal. What a stranger's lock keeps out stays, with what follows it in its lanes, and stops
-nobody else.
+data goes to the journal. What another transaction's lock keeps out stays, with what follows it under its ordering
+keys, and stops no other webhook.
 
 Lifecycle: `run` lives as long as the gateway. It waits for the file lock that makes it the one; a lock that is
 free again, because its holder died, is taken within a second.
@@ -81,10 +81,10 @@ class Replay:
         self._done: set[int] = set()
         """Committed, and not yet removed from the disk."""
         self._blocked: set[tuple[int, str]] = set()
-        """Lanes in which a stranger's lock keeps something out, in this round."""
+        """Ordering keys under which a lock keeps something out, in this round."""
         self._locked_tables: set[str] = set()
         self._holding: dict[int, frozenset[str]] = {}
-        """Which lanes hold what could not be written, as the disk has it."""
+        """Which ordering keys hold what could not be written, as the disk has it."""
         self._locked_since: dict[int, float] = {}
         self._to_hold: list[tuple[int, int, frozenset[str]]] = []
         self._moved = 0

@@ -59,7 +59,7 @@ def _has(inbound: InboundWebhook, kind: type[MessageReceived] | type[MessageSent
 
 
 def without_expired_codes(reading: Reading, received_at: datetime, now: datetime) -> Reading:
-    """What is still true of a webhook that waited: nobody can scan its QR code any more."""
+    """What is still true of a webhook that waited: no phone can scan its QR code any more."""
     if now - received_at < timedelta(seconds=CODE_LIFE_S):
         return reading
     changes = tuple(change for change in reading.changes if not isinstance(change, CodeReported))
