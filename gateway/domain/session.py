@@ -112,6 +112,8 @@ class Session:
     version: int
     webhook_state: WebhookState | None = None
     webhook_note: str | None = None
+    is_doubtful: bool = False
+    """A webhook without a time told the status, and upstream did not answer about it."""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -188,7 +190,7 @@ def session_data(session: Session, now: datetime) -> dict[str, Any]:
         "updated_at": iso_utc(session.updated_at),
         "checked_at": iso_utc(session.checked_at),
         "source": session.source,
-        "stale": age_s is None or age_s > STALE_AFTER_S,
+        "stale": session.is_doubtful or age_s is None or age_s > STALE_AFTER_S,
         "webhook_state": session.webhook_state,
         "webhook_note": session.webhook_note,
         "version": session.version,

@@ -40,6 +40,7 @@ from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.monitor import Monitor
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
+from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
@@ -218,6 +219,12 @@ class Gateway:
             public_url=public_url,
             awake=awake,
         )
+        self._status_hints = StatusHints(
+            repositories.sessions,
+            self.monitor.ask_status,
+            on_status=self.sessions.reported,
+            on_gone=self.sessions.mark_gone,
+        )
         self._retention = Retention(repositories.retention, self._listener, awake=awake)
 
     def _services(self, upstream: WasenderClient) -> Services:
@@ -269,6 +276,7 @@ class Gateway:
                 async with asyncio.timeout(CLOSE_S):
                     await self._ingest.close()
                     await self._linking.close()
+                    await self._status_hints.close()
                     await self.sessions.close()
             except TimeoutError:
                 logger.warning("gateway.closed_late")  # a pump has died: what waits for it cannot finish
@@ -324,7 +332,10 @@ class Gateway:
         match change:
             case StatusReported():
                 self._linking.on_status(session_id, change.status)
-                self.sessions.reported(session_id, change.status)
+                if change.has_time:
+                    self.sessions.reported(session_id, change.status)
+                else:
+                    self._status_hints.ask(session_id, change.status)
             case CodeReported():
                 pass  # a new one rings, and one that is known is no reason to ask upstream
 

@@ -63,7 +63,7 @@ def read(body: Any, now: datetime) -> Reading:
         body = mend(body)
     at = timestamp(body.get("timestamp"), now)
     reading = _collected(event, reader, reader.split(body), at)
-    return reading if at is not now else _without_time(reading)
+    return _without_time(reading) if at is now and event == "session.status" else reading
 
 
 def _told(event: str, facts: Sequence[ContactFact]) -> Reading:

@@ -5,7 +5,7 @@ Rows are written in the order of their keys, so that two gateways never wait for
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
@@ -31,7 +31,7 @@ from gateway.domain.message import (
 )
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.sessions.link_attempts import write_codes
-from gateway.postgres.sessions.statuses import Said, write_statuses
+from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.people import people_columns
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
@@ -52,8 +52,11 @@ _SAYS_NOTHING_NEW = {
 }
 _REFUSED = "only the author may do this, and it came from another"
 
-FRESH_S = 120.0
+FRESH = timedelta(seconds=120)
 """How old a status may be by its own time and still be news: upstream has another clock, and writes whole seconds."""
+
+SKEW = timedelta(seconds=30)
+"""How much older than an answer of upstream a status must be, by its own time, to be taken for old."""
 
 
 class Batch:
@@ -118,13 +121,17 @@ class Batch:
     async def _write_session_changes(self) -> None:
         # One statement for all sessions. What the same session says twice is written twice, in its order.
         for reports in _rounds(self._each(StatusReported)):
-            said = [
-                Said(session_id, report.status, await self._came(number), report.reason)
-                for number, session_id, report in reports
-            ]
-            heard = await write_statuses(self._connection, said, "webhook")
-            for number, session_id, _ in reports:
-                self._note_age(number, heard[session_id].is_old)
+            known = await known_statuses(self._connection, [session_id for _, session_id, _ in reports])
+            said = []
+            for number, session_id, report in reports:
+                came = await self._came(number)
+                if doubt := _doubt(report, known.get(session_id)):
+                    self._idle[number] = doubt
+                else:
+                    said.append((number, _said(session_id, report, came)))
+            heard = await write_statuses(self._connection, [item for _, item in said], "webhook")
+            for number, item in said:
+                self._note_age(number, heard[item.session_id].is_old)
         for brought in _rounds(self._each(CodeReported)):
             codes = {
                 session_id: (report.code, await self._came(number)) for number, session_id, report in brought
@@ -351,6 +358,27 @@ def amendment_of(waited: dict[str, Any]) -> tuple[int, MessageEdited | MessageRe
     return waited["session"], MessageReacted(
         waited["key"], "", at, by, data.get("name"), Sealed(data["element"], "reaction")
     )
+
+
+def _said(session_id: int, report: StatusReported, came: datetime) -> Said:
+    if not report.has_time:
+        return Said(session_id, report.status, came, report.reason)
+    is_fresh = abs(came - report.at) <= FRESH
+    # A clock that is far ahead of ours would keep out everything that follows.
+    own = min(report.at, came + FRESH)
+    return Said(session_id, report.status, came if is_fresh else min(came, report.at), report.reason, own)
+
+
+def _doubt(report: StatusReported, known: Known | None) -> str | None:
+    """Why a status that contradicts what is known does not count by itself; None where it does."""
+    if known is None or known.status == report.status:
+        return None
+    if not report.has_time:
+        return "it does not say when that was: upstream is asked"
+    is_answer = known.checked_at is not None and known.source in ("poll", "probe")
+    if is_answer and known.checked_at is not None and report.at < known.checked_at - SKEW:
+        return "something newer was known"
+    return None
 
 
 def each(batch: Sequence[InboundWebhook], kind: type[T]) -> list[tuple[int, int, T]]:

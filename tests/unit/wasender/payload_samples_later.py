@@ -223,7 +223,7 @@ SESSION = [
     Sample(
         "passkey asked for",
         envelope("passkey.updated", {"stage": "request", "token": "t"}),
-        (StatusReported("need_passkey", NOW, has_time=False),),
+        (StatusReported("need_passkey", NOW),),
     ),
     Sample(
         "passkey, later stage",
