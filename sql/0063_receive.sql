@@ -189,7 +189,7 @@ COMMENT ON FUNCTION gateway.receive_v2(
 CREATE OR REPLACE FUNCTION gateway.receive_and_journal_v2(
     patience text, numbers int[], keys text[], sessions bigint[], chats text[], phones text[], lids text[],
     names text[], texts text[], types text[], urls text[], times timestamptz[], raws jsonb[], empties boolean[],
-    turns int[], came timestamptz[], boxes bigint[], events text[], outcomes text[], reasons text[], bodies jsonb[],
+    turns int[], came timestamptz[], boxes bigint[], events text[], outcomes text[], reasons text[], bodies text[],
     taker uuid, OUT stored int[], OUT other int[], OUT sealed jsonb
 )
 LANGUAGE plpgsql
@@ -207,7 +207,7 @@ BEGIN
         CASE WHEN body IS NULL AND turn - 1 = ANY (other) THEN jsonb_build_object(
             'event', event, 'sessionId', session::text, 'data', jsonb_build_object('messages', (
                 SELECT jsonb_agg(raw) FROM unnest(numbers, raws) AS m (number, raw) WHERE m.number = turn - 1)))
-            ELSE body END,
+            ELSE body::jsonb END,
         taker
     FROM unnest(came, boxes, events, outcomes, reasons, bodies)
         WITH ORDINALITY AS item (received_at, session, event, outcome, reason, body, turn);
@@ -215,7 +215,7 @@ END;
 $$;
 COMMENT ON FUNCTION gateway.receive_and_journal_v2(
     text, int[], text[], bigint[], text[], text[], text[], text[], text[], text[], text[], timestamptz[], jsonb[], boolean[], int[],
-    timestamptz[], bigint[], text[], text[], text[], jsonb[], uuid
+    timestamptz[], bigint[], text[], text[], text[], text[], uuid
 ) IS 'Writes a batch of messages and notes what became of each webhook.';
 
 -- Messages of the linked number itself. A number answers what came before it, within the same second, too.

@@ -4,7 +4,7 @@
 -- without `jid` tells such a pair alone.
 CREATE OR REPLACE FUNCTION gateway.tell_people_v1(
     sessions bigint[], jids text[], kinds text[], lids text[], phones text[], names text[], push_names text[],
-    members jsonb[], gone jsonb[], partial boolean[]
+    members jsonb[], gone text[], partial boolean[]
 ) RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -28,7 +28,7 @@ BEGIN
             push_name = coalesce(excluded.push_name, c.push_name),
             members = CASE
                 WHEN item.is_partial THEN (coalesce(c.members, '{}') || coalesce(excluded.members, '{}'))
-                    - ARRAY(SELECT jsonb_array_elements_text(item.gone))
+                    - ARRAY(SELECT jsonb_array_elements_text(item.gone::jsonb))
                 ELSE coalesce(excluded.members, c.members)
             END,
             seen_at = now()
@@ -42,5 +42,5 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION gateway.tell_people_v1(
-    bigint[], text[], text[], text[], text[], text[], text[], jsonb[], jsonb[], boolean[]
+    bigint[], text[], text[], text[], text[], text[], text[], jsonb[], text[], boolean[]
 ) IS 'Keeps names, members and LIDs that upstream tells.';

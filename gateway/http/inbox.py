@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, cast, get_args
 from urllib.parse import unquote
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,6 +22,15 @@ _CHAT = "/api/conversations/{chat:path}"
 """Another writer's chat may be called anything, with slashes too."""
 
 
+class _OneChat(PathConvertor):
+    """The address of a conversation itself: what ends like those of its messages is theirs."""
+
+    regex = r".*(?<!/messages)(?<!/read)"
+
+
+register_url_convertor("one_chat", _OneChat())
+
+
 class InboxRoutes:
     def __init__(self, gate: Gate, inbox: InboxStore) -> None:
         self._gate = gate
@@ -32,7 +42,7 @@ class InboxRoutes:
             Route("/api/conversations", guard(self._list), methods=["GET"]),
             Route(f"{_CHAT}/messages", guard(self._messages), methods=["GET"]),
             Route(f"{_CHAT}/read", guard(self._mark_read), methods=["POST"]),
-            Route(_CHAT, guard(self._show), methods=["GET"]),
+            Route("/api/conversations/{chat:one_chat}", guard(self._show), methods=["GET"]),
         ]
 
     async def _list(self, request: Request, principal: Principal) -> Response:

@@ -16,6 +16,7 @@ from gateway.domain.message import (
     DeliveryState,
     MessageDeleted,
     MessageEdited,
+    MessageReacted,
     MessageReceived,
     MessageSent,
     StatusReported,
@@ -42,6 +43,9 @@ GROUPS = {
 OUTCOMES = {
     # Known events that change nothing here are `ignored` with a reason; the ones named here come out otherwise.
     "pending": "ignored",  # upstream's queue is not ours
+    "taken back": "duplicate",  # a reaction that was never there
+    "reaction taken back": "duplicate",
+    "a call that was answered": "ignored",
     "an event we do not know": "unknown",
 }
 
@@ -83,7 +87,14 @@ def as_session_12(body: Any) -> Any:
 
 
 async def clear(shop: Shop) -> None:
-    for table in (INCOMING, OUTGOING, "gateway.lids", "gateway.early_deliveries", "gateway.journal"):
+    for table in (
+        INCOMING,
+        OUTGOING,
+        "gateway.lids",
+        "gateway.early_deliveries",
+        "gateway.early_changes",
+        "gateway.journal",
+    ):
         await shop.db.execute(f"DELETE FROM {table}")
     await shop.db.execute("UPDATE whatsapp_sessions SET status = 'before' WHERE wasender_session_id = 12")
 
@@ -91,17 +102,23 @@ async def clear(shop: Shop) -> None:
 async def prepare(shop: Shop, sample: Sample) -> None:
     """What a change is about must be there: the edited or deleted message, the one whose ticks move."""
     for change in sample.changes:
-        if isinstance(change, MessageEdited | MessageDeleted):
+        if isinstance(change, MessageEdited | MessageDeleted | MessageReacted) and not change.by.is_me:
             await shop.db.execute(
-                f"INSERT INTO {INCOMING} (message_id, wa_key_id, wasender_session_id, from_phone, message_text)"
-                " VALUES ($1, $1, 12, '49151', 'as it was') ON CONFLICT DO NOTHING",
+                f"INSERT INTO {INCOMING} (message_id, wa_key_id, wasender_session_id, chat, from_phone, message_text)"
+                " VALUES ($1, $1, 12, $2, $3, 'as it was') ON CONFLICT DO NOTHING",
                 change.key_id,
+                change.by.chat,
+                change.by.address or parts.ANN,
             )
-        if isinstance(change, DeliveryMoved):
+        if isinstance(change, DeliveryMoved) or (
+            isinstance(change, MessageEdited | MessageDeleted | MessageReacted) and change.by.is_me
+        ):
             await shop.db.execute(
-                f"INSERT INTO {OUTGOING} (client_id, wa_key_id, wasender_session_id, to_phone, status)"
-                " VALUES ($1, $1, 12, '49151', 'unknown') ON CONFLICT DO NOTHING",
+                f"INSERT INTO {OUTGOING} (client_id, wa_key_id, wasender_session_id, chat, to_phone, status)"
+                " VALUES ($1, $1, 12, $2, $3, 'unknown') ON CONFLICT DO NOTHING",
                 change.key_id,
+                parts.ANN_JID,
+                parts.ANN,
             )
 
 
@@ -127,6 +144,8 @@ def expectation(sample: Sample) -> dict[str, Any]:
                 queued = change.state is DeliveryState.QUEUED
                 expected["state"] = "unknown" if queued else change.state.word
                 expected["error"] = change.error
+            case MessageReacted():
+                expected["emoji"] = change.emoji
             case StatusReported():
                 expected["status"] = change.status
             case _:
@@ -197,6 +216,8 @@ async def result(shop: Shop, sample: Sample, started: datetime) -> dict[str, Any
             "edited_at": incoming[0]["edited_at"],
             "deleted_at": incoming[0]["deleted_at"],
         }
+    said = [reaction["emoji"] for row in [*incoming, *outgoing] for reaction in row["reactions"] or []]
+    found["emoji"] = "".join(said)
     if outgoing:
         found |= {"state": outgoing[0]["status"], "error": outgoing[0]["error"]}
     return found

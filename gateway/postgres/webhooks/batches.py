@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 from asyncpg import exceptions as pg
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
@@ -182,7 +183,8 @@ def _journal_columns(
         outcomes,
         reasons,
         [
-            item.body if is_worth_keeping(item, outcome, reason) else None
+            # As text: a body that is a list would become another dimension of the array.
+            orjson.dumps(item.body).decode() if is_worth_keeping(item, outcome, reason) else None
             for item, outcome, reason in zip(batch, outcomes, reasons, strict=True)
         ],
     ]

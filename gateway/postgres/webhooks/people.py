@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from gateway.domain.people import Contact, ContactFact, LidResolved, Member, MembersChanged
 
 Row = tuple[Any, ...]
@@ -19,11 +21,11 @@ def people_columns(told: Sequence[tuple[int, Sequence[ContactFact]]]) -> list[li
 def _row(session_id: int, fact: ContactFact) -> Row | None:
     match fact:
         case LidResolved():
-            return (session_id, None, None, fact.lid, fact.phone, None, None, None, [], False)
+            return (session_id, None, None, fact.lid, fact.phone, None, None, None, "[]", False)
         case Contact():
             members = None if fact.members is None else _ranks(fact.members)
             person = (fact.lid, fact.phone, fact.name, fact.push_name)
-            return (session_id, fact.jid, fact.kind, *person, members, [], False)
+            return (session_id, fact.jid, fact.kind, *person, members, "[]", False)
         case MembersChanged():
             return _changed(session_id, fact)
 
@@ -32,14 +34,14 @@ def _changed(session_id: int, fact: MembersChanged) -> Row | None:
     group = (session_id, fact.group, "group", None, None, None, None)
     match fact.action:
         case "set":
-            return (*group, _ranks(fact.members), [], False)
+            return (*group, _ranks(fact.members), "[]", False)
         case "remove":
-            return (*group, {}, list(_ranks(fact.members)), True)
+            return (*group, {}, orjson.dumps(list(_ranks(fact.members))).decode(), True)
         case "promote" | "demote":
             rank = "admin" if fact.action == "promote" else None
-            return (*group, dict.fromkeys(_ranks(fact.members), rank), [], True)
+            return (*group, dict.fromkeys(_ranks(fact.members), rank), "[]", True)
         case "add":
-            return (*group, _ranks(fact.members), [], True)
+            return (*group, _ranks(fact.members), "[]", True)
         case _:
             return None
 

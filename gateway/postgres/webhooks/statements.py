@@ -100,8 +100,8 @@ END
 
 JOURNAL = """
 INSERT INTO gateway.journal (received_at, wasender_session_id, event, outcome, reason, body, gateway)
-SELECT received_at, session_id, event, outcome, reason, body, $7
-FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+SELECT received_at, session_id, event, outcome, reason, body::jsonb, $7
+FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
     AS item(received_at, session_id, event, outcome, reason, body)
 """
 

@@ -229,6 +229,8 @@ class Batch:
         for (number, _, _), verdict in zip(found, verdicts, strict=True):
             if verdict in ("stored", "early"):
                 self._stored.add(number)
+                if verdict == "early":  # it may never come, and what waits is forgotten after a week
+                    self._notes[number] = "it waits for the message it is about"
             elif verdict == "refused":
                 self._refused.add(number)
             elif verdict in _SAYS_NOTHING_NEW:
