@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import Reading
+from gateway.domain.session import SessionSecrets
 from gateway.http.errors import error_reply
 from gateway.http.responses import body_of, json_reply, parse_session_id
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
@@ -66,9 +67,11 @@ class WebhookRoutes:
         received_at = datetime.now(UTC)
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
         signature = request.headers.get("x-webhook-signature")
-        sender = None
-        if path_id is not None or self._authenticator.is_secret(signature):
+        sender: SessionSecrets | None
+        if path_id is not None:
             sender = await self._authenticator.authenticate(path_id, None, signature)
+        else:
+            sender = await self._authenticator.by_secret(signature)
         raw = await body_of(request, MAX_BODY if sender else MAX_UNKNOWN_BODY)
         try:
             body = parse(raw)

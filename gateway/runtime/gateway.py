@@ -333,6 +333,7 @@ class Gateway:
             case StatusReported():
                 self._linking.on_status(session_id, change.status)
                 if change.has_time:
+                    self._status_hints.drop(session_id)
                     self.sessions.reported(session_id, change.status)
                 else:
                     self._status_hints.ask(session_id, change.status)

@@ -54,11 +54,15 @@ class StatusHints:
         self._first_pause_s = first_pause_s
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def ask(self, session_id: int, status: str) -> None:
-        """A webhook told this status. Returns at once."""
-        former = self._tasks.get(session_id)
+    def drop(self, session_id: int) -> None:
+        """Something surer is known: what waits for an answer counts no more."""
+        former = self._tasks.pop(session_id, None)
         if former is not None:
             former.cancel()
+
+    def ask(self, session_id: int, status: str) -> None:
+        """A webhook told this status. Returns at once."""
+        self.drop(session_id)
         task = asyncio.create_task(self._settle(session_id, status), name=f"status-hint-{session_id}")
         self._tasks[session_id] = task
         task.add_done_callback(lambda done: self._forget(session_id, done))

@@ -115,9 +115,14 @@ class WebhookAuthenticator:
             raise Unauthenticated("The webhook's secret is not the session's.")
         return sender
 
-    def is_secret(self, signature: str | None) -> bool:
-        """Whether exactly one known session has this secret: then the body need not name the session."""
-        return bool(signature) and self._matching(None, None, str(signature)) is not None
+    async def by_secret(self, signature: str | None) -> SessionSecrets | None:
+        """The one session that has this secret; None where none has, or several have: the body must name it."""
+        if not signature:
+            return None
+        if self._dirty or self._all_dirty:
+            is_known = self._matching(None, None, signature) is not None
+            await self._read(asyncio.get_running_loop().time() + UNKNOWN_S, is_known=is_known)
+        return self._matching(None, None, signature)
 
     def _matching(self, path_id: int | None, key: str | None, signature: str) -> SessionSecrets | None:
         candidate = self._named(path_id, key)

@@ -241,7 +241,7 @@ REACTIONS = [
         reacted("👍"),
     ),
     _reacted(
-        "taken back",
+        "a reaction is taken back",
         [{"key": _ON_OURS, "reaction": {"text": "", "key": PRIVATE}}],
         reacted(""),
     ),
