@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.errors import GatewayError, Invalid
+from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.domain.session import SessionSecrets
 from gateway.http.errors import error_reply
@@ -80,6 +80,8 @@ class WebhookRoutes:
         claimed = self._reader.claimed_key(body)
         if sender is None:
             sender = await self._authenticator.authenticate(None, claimed, signature)
+        elif path_id is None and self._authenticator.is_anothers(sender, claimed):
+            raise Unauthenticated("The webhook's secret is not the session's.")
         self._on_webhook()
         secrets = [
             item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8

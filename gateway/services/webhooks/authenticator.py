@@ -124,6 +124,11 @@ class WebhookAuthenticator:
             await self._read(asyncio.get_running_loop().time() + UNKNOWN_S, is_known=is_known)
         return self._matching(None, None, signature)
 
+    def is_anothers(self, sender: SessionSecrets, key: str | None) -> bool:
+        """Whether the key in a body is that of another session than the one whose secret came with it."""
+        named = self._named(None, key)
+        return named is not None and named.id != sender.id
+
     def _matching(self, path_id: int | None, key: str | None, signature: str) -> SessionSecrets | None:
         candidate = self._named(path_id, key)
         if candidate is not None:
