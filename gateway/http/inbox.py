@@ -25,7 +25,7 @@ _CHAT = "/api/conversations/{chat:path}"
 class _OneChat(PathConvertor):
     """The address of a conversation itself: what ends like those of its messages is theirs."""
 
-    regex = r".*(?<!/messages)(?<!/read)"
+    regex = r"(?:messages|read|.*(?<!/messages)(?<!/read))"
 
 
 register_url_convertor("one_chat", _OneChat())

@@ -81,7 +81,6 @@ def _pair(lid: str, phone: str) -> Any:
 async def test_a_number_that_upstream_knows_is_asked_for_once(empty_shop: Shop) -> None:
     shop = empty_shop
     session_id = await shop.create()
-    await shop.gateway.data("POST", f"/_simulator/sessions/{session_id}/scan", {}, token="")
     people = shop.gateway.gateway._people
     people._lookup_pause_s = 0.0
     asked: list[str] = []
