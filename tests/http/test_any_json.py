@@ -91,6 +91,7 @@ def _damaged(sample: Sample, choices: list[tuple[int, Any]]) -> Any:
     return body
 
 
+@pytest.mark.timeout(max(120, EXAMPLES // 4))
 @pytest.mark.filterwarnings("ignore:Generating overly large repr", "ignore:Do not use the `random` module")
 async def test_any_json_is_found_again(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     loop = asyncio.get_running_loop()
