@@ -1,7 +1,7 @@
 """What webhooks say about people and groups, read into plain facts for the address book.
 
-`facts_of(event, data)` reads `contacts.*`, `groups.*`, `group-participants.update`, `chats.*` and the events that tell which LID
-is which number. It never raises; an element that names no address gives nothing.
+`facts_of(event, data)` reads `contacts.*`, `groups.*`, `group-participants.update`, `chats.*` and the events that tell
+which LID is which number. It never raises; an element that names no address gives nothing.
 """
 
 from collections.abc import Callable

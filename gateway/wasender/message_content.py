@@ -162,13 +162,14 @@ def _content(name: str, kind: Kind, message: dict[str, Any], unified: str | None
     headed = business.header_of(name, part)
     file_kind, media = headed or (name, part if name in WITH_FILE else None)
     url = _url_of(media)
+    text = _told(kind, own, unified) or kind.otherwise
     return Content(
         kind=name,
         type=KINDS[file_kind].type if headed and url else _type_of(kind, part),
-        text=_told(kind, own, unified) or kind.otherwise,
+        text=text,
         media_url=url,
         part=part,
-        is_placeholder=name in WITH_FILE and url is None and not (_is_inline(part) or _is_inline(message)),
+        is_placeholder=_is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message)),
         media=media,
         file_name=text_at(media, "fileName", "title") if file_kind == "documentMessage" else None,
     )
@@ -203,6 +204,11 @@ def _url_of(media: Any) -> str | None:
     return (
         MEDIA_HOST + path if path is not None and path.startswith("/") and not path.startswith("//") else None
     )
+
+
+def _is_empty(name: str, kind: Kind, text: str | None, url: str | None) -> bool:
+    """Whether only the frame of a message came: a file without its address, a text without words."""
+    return url is None if name in WITH_FILE else kind.type == "text" and text is None
 
 
 def _is_inline(part: Any) -> bool:
