@@ -23,7 +23,7 @@ STATUS_CHAT = "status@broadcast"
 _BROADCAST = "@broadcast"
 _CROWDS = ("@g.us", _BROADCAST)
 _BARE = re.compile(rf"[0-9]+@({re.escape(PHONE_SERVER)}|{LID_SERVER})")  # nearly all: nothing to take off
-_PHONE_SHAPE = re.compile(r"\+?[0-9 .()/\u00a0-]+")
+_PHONE_SHAPE = re.compile(r"\+?[0-9(][0-9 .()/\u00a0-]*")
 _BUSINESS_SCOPED = re.compile(r"[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{6,128}")
 _JUNK = frozenset(
     {"", "null", "undefined", "none", "nan", "invalid", "unknown", "false", "true", "[object object]"}
