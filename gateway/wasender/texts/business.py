@@ -54,7 +54,12 @@ def buttons(part: Any) -> str | None:
 
 def listed(part: Any) -> str | None:
     """Title, description, and the rows of each section."""
-    return joined(*texts(part, "title", "description", "footerText"), _sections(part))
+    products = objects(under(part, "productListInfo.productSections"))[:_MAX_ROWS]
+    return joined(
+        *texts(part, "title", "description", "footerText"),
+        _sections(part),
+        *(text_at(section, "title") for section in products),
+    )
 
 
 def template(part: Any) -> str | None:

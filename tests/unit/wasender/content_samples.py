@@ -69,6 +69,12 @@ PEOPLE: list[Says] = [
         "order",
         "Order 5501\n1 item · 1.50 USD",
     ),
+    (
+        "an order without a price",
+        {"orderMessage": {"orderTitle": "Lamp", "itemCount": "1", "totalAmount1000": 0}},
+        "order",
+        "Lamp\n1 item",
+    ),
     ("an order that says nothing", {"orderMessage": {}}, "order", "Order"),
     (
         "a product",
@@ -223,6 +229,12 @@ PEOPLE: list[Says] = [
         {"contactMessage": {"vcard": _CARD.format("FN:Ivo Tile\r\ntel;type=cell:+420 601 111 222")}},
         "contact",
         "Ivo Tile\n+420 601 111 222",
+    ),
+    (
+        "a card escaped once too often",
+        {"contactMessage": {"vcard": "BEGIN:VCARD\\nFN:Ivo\\nTEL:1111111\\nEND:VCARD"}},
+        "contact",
+        "Ivo\n1111111",
     ),
     (
         "a contact's number as a link",

@@ -54,6 +54,20 @@ BUSINESS: list[Says] = [
         "M\nmedium",
     ),
     (
+        "a list of products",
+        {
+            "listMessage": {
+                "title": "Shop",
+                "listType": "PRODUCT_LIST",
+                "productListInfo": {
+                    "productSections": [{"title": "Lamps", "products": [{"productId": "1"}]}]
+                },
+            }
+        },
+        "text",
+        "Shop\nLamps",
+    ),
+    (
         "an answer to a list by id",
         {"listResponseMessage": {"singleSelectReply": {"selectedRowId": "size-m"}}},
         "text",

@@ -24,7 +24,8 @@ def long(number: int) -> dict[str, Any]:
     "value",
     [
         SECONDS, float(SECONDS), str(SECONDS), f" {SECONDS} ", f"{SECONDS}.0", SECONDS * 1000, str(SECONDS * 1000),
-        long(SECONDS), long(SECONDS * 1000), {"low": SECONDS}, {"seconds": SECONDS}, {"seconds": str(SECONDS), "nanos": 5},
+        long(SECONDS), long(SECONDS * 1000), {"low": SECONDS}, {"seconds": SECONDS},
+        {"seconds": str(SECONDS), "nanos": 5},
         {"_seconds": SECONDS, "_nanoseconds": 0}, {"$numberLong": str(SECONDS)}, {"value": SECONDS},
         {"seconds": None, "value": SECONDS}, "2026-06-15T11:59:30Z", "2026-06-15T13:59:30+02:00", "2026-06-15 11:59:30",
         {"$date": "2026-06-15T11:59:30.000Z"},
