@@ -104,7 +104,7 @@ class Sealed:
 class Opened:
     """A change in clear.
 
-    `message` is in the engine's JSON: of an edit and a comment the message itself, ready for `content_of`; of a
+    `message` is in the engine's JSON: of an edit and a comment the unwrapped message, as `content_of` takes it; of a
     reaction `{text}`; of an answer to an event `{response}`; of an added option `{addOption}`. `timestamp_ms` is the
     change's own time where it has one. `votes` are the hashes of the options voted for (`options_voted` names them).
     """
@@ -220,8 +220,8 @@ def _opened(use: Use, plaintext: bytes) -> Opened:
     if use in _SCHEMAS:
         found = decode(plaintext, _SCHEMAS[use])
         return Opened(found, found.get("senderTimestampMs", found.get("timestampMs")))
-    message = decode(plaintext, schemas.MESSAGE)
-    protocol = unwrapped(message).get("protocolMessage")
+    message = unwrapped(decode(plaintext, schemas.MESSAGE))
+    protocol = message.get("protocolMessage")
     if not isinstance(protocol, dict):
         return Opened(message)
-    return Opened(present(protocol.get("editedMessage")), protocol.get("timestampMs"))
+    return Opened(unwrapped(protocol.get("editedMessage")), protocol.get("timestampMs"))

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wasender.message_content import content_of, unwrapped
+from gateway.wasender.message_content import content_of
 from gateway.wasender.message_secrets import (
     Sealed,
     Use,
@@ -108,6 +108,7 @@ def test_an_edit_is_opened(kind: Any) -> None:
         (field(12, field(14, field(9, field(7, "of a film")))), "of a film"),
         (field(12, field(14, field(7, field(20, "of a file")))), "of a file"),
         (field(12, field(14, field(53, field(1, field(7, field(20, "of a wrapped file")))))), "of a wrapped file"),
+        (field(40, field(1, field(1, "disappearing"))), "disappearing"),
         (field(999, b"of tomorrow") + field(1, "and of today"), "and of today"),
     ],
 )  # fmt: skip
@@ -115,7 +116,7 @@ def test_an_edit_says_its_new_words_whatever_holds_them(plaintext: bytes, text: 
     opened = open_sealed(sealed_of(edit_of(plaintext)), SECRET, [MIA], [MIA])
 
     assert opened is not None
-    content = content_of(unwrapped(opened.message))
+    content = content_of(opened.message)
     assert content is not None
     assert content.text == text
 
