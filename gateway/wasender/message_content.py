@@ -39,6 +39,7 @@ _NO_FILE_HOSTS = (
     "http://web.whatsapp.net",
 )  # what engines write for "no address"
 _COMMENT = "commentMessage"  # holds another message, whose content is its own
+_PLAIN = BAGGAGE | {"conversation"}
 _KEYS = BAGGAGE - {"messageContextInfo"}
 
 # Notices of WhatsApp (messageStubType), by number and by name.
@@ -89,7 +90,17 @@ class Nothing:
 def content_in(element: Any) -> Content | Nothing:
     """What one element of a message webhook says; never raises."""
     element = element if isinstance(element, dict) else {}
-    opened = unwrap(element.get("message"))
+    message = element.get("message")
+    if (
+        isinstance(message, dict) and message.keys() <= _PLAIN
+    ):  # most are: nothing to open, nothing to choose from
+        text = message.get("conversation")
+        if isinstance(text, str) and text:
+            body = element.get("messageBody")
+            return Content(
+                "conversation", "text", body if isinstance(body, str) and body.strip() else text, part=text
+            )
+    opened = unwrap(message)
     content = content_of(opened.message, element.get("messageBody"))
     if content is not None and not content.is_placeholder and content.kind != "messageBody":
         return content

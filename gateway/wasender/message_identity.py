@@ -23,6 +23,7 @@ STATUS_CHAT = "status@broadcast"
 _BROADCAST = "@broadcast"
 _CROWDS = ("@g.us", _BROADCAST)
 _BARE = re.compile(rf"[0-9]+@({re.escape(PHONE_SERVER)}|{LID_SERVER})")  # nearly all: nothing to take off
+_BARE_PHONE = re.compile(rf"([0-9]{{{MIN_PHONE_DIGITS},{MAX_PHONE_DIGITS}}})@{re.escape(PHONE_SERVER)}")
 _PHONE_SHAPE = re.compile(r"\+?[0-9(][0-9 .()/\u00a0-]*")
 _BUSINESS_SCOPED = re.compile(r"[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{6,128}")
 _JUNK = frozenset(
@@ -78,6 +79,8 @@ def phone_in(value: Any) -> str | None:
     """
     if type(value) is int:
         value = str(value)
+    if isinstance(value, str) and (bare := _BARE_PHONE.fullmatch(value)):  # nearly all are
+        return bare[1] if bare[1].strip("0") else None
     user, at, server = (jid(value) or "").partition("@")
     if at and server != PHONE_SERVER:
         return None
