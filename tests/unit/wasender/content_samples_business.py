@@ -250,6 +250,18 @@ BUSINESS: list[Says] = [
         "Sent\nFull name: Mia\nday: Mon\nextras: bed, desk\nsmoker: no",
     ),
     (
+        "answers of a flow within answers",
+        {
+            "interactiveResponseMessage": {
+                "nativeFlowResponseMessage": {
+                    "paramsJson": json.dumps({"response_json": json.dumps({"day": "Mon", "people": 2})})
+                }
+            }
+        },
+        "text",
+        "day: Mon\npeople: 2",
+    ),
+    (
         "a quick reply without a label",
         {
             "interactiveResponseMessage": {
