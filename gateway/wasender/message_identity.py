@@ -188,7 +188,7 @@ def resolved_in(key: dict[str, Any]) -> LidResolved | None:
 
 
 def _is_person(address: str) -> bool:
-    """A number, a LID, a business-scoped identity: somebody a private chat is with."""
+    """A number, a LID, a business-scoped identity: the other side of a private chat."""
     _, at, server = address.partition("@")
     return not at or server in (PHONE_SERVER, LID_SERVER) or is_business_scoped(address)
 
@@ -210,7 +210,7 @@ def _in_crowd(key: dict[str, Any], remote: str, from_me: bool) -> Parties:
     lid = lids[0] if lids else None
     address = phone or lid or _other_member(key) or remote
     if remote.endswith(_BROADCAST) and remote != STATUS_CHAT and address != remote:
-        # WhatsApp shows what came through somebody's broadcast list in the chat with that person.
+        # WhatsApp shows what came through a sender's broadcast list in the chat with that sender.
         return Parties(chat=jid_of_phone(phone) if phone else address, address=address, lid=lid)
     return Parties(chat=remote, address=address, lid=lid)
 

@@ -1,7 +1,7 @@
 """Changes that current phones encrypt once more: edits, reactions and comments in communities, votes, answers.
 
-The key is derived from the `messageSecret` of the message that is changed, so whoever stored that message can read
-the change. As public implementations of the protocol describe it:
+The key is derived from the `messageSecret` of the message that is changed, so a gateway that stored that message
+can read the change. As public implementations of the protocol describe it:
 
     info = id of the original + its sender + sender of the change + label
     key = HKDF-SHA256(secret, no salt, info, 32 bytes)
@@ -182,7 +182,7 @@ def decrypt(
 
 
 def options_voted(votes: Iterable[bytes], options: Iterable[str]) -> tuple[str, ...]:
-    """The names among a poll's options that somebody voted for; a vote carries only their hashes."""
+    """The names among a poll's options that a vote chose; it carries only their hashes."""
     hashes = set(votes)
     return tuple(option for option in options if hashlib.sha256(option.encode()).digest() in hashes)
 

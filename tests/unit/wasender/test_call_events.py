@@ -1,4 +1,4 @@
-"""Calls are told several times; what nobody answered is something to read."""
+"""Calls are told several times; one that was not answered is something to read."""
 
 from datetime import UTC, datetime
 from typing import Any

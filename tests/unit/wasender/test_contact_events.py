@@ -64,7 +64,7 @@ def test_a_group_among_the_contacts_is_a_group() -> None:
 
 
 @pytest.mark.parametrize(
-    "item", [None, 7, "x", [], {}, {"name": "Nobody"}, {"id": None}, {"id": "null"}, {"id": {}}]
+    "item", [None, 7, "x", [], {}, {"name": "Nameless"}, {"id": None}, {"id": "null"}, {"id": {}}]
 )
 def test_a_contact_without_an_address_is_nothing(item: Any) -> None:
     assert facts_of("contacts.upsert", [item]) == []

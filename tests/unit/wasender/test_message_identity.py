@@ -259,7 +259,7 @@ def test_the_author_in_a_group_is_the_member() -> None:
     assert author_of(key) == Author(False, frozenset({EVA_JID, EVA_LID}))
 
 
-def test_junk_makes_nobody_the_author() -> None:
+def test_junk_makes_no_author() -> None:
     one = author_of({"remoteJid": EVA_LID, "senderPn": "0@s.whatsapp.net"})
     other = author_of({"remoteJid": IVO_LID, "senderPn": "0@s.whatsapp.net"})
 
@@ -281,13 +281,13 @@ def test_a_row_and_a_change_of_one_person_are_the_same_author(row: list[str | No
 
 
 @pytest.mark.parametrize("row", [[IVO], [IVO_LID], [], [None], ["140012345678901"], ["0"]])
-def test_somebody_else_is_not_the_author(row: list[str | None]) -> None:
+def test_another_person_is_not_the_author(row: list[str | None]) -> None:
     change = author_of({"fromMe": False, "remoteJid": EVA_LID, "senderPn": EVA_JID})
 
     assert not author_from(row).is_same(change)
 
 
-def test_the_linked_number_is_one_author_and_nobody_else() -> None:
+def test_the_linked_number_is_one_author_and_no_other() -> None:
     mine = author_of({"fromMe": True, "remoteJid": EVA_JID})
 
     assert mine.is_same(author_from([], is_me=True))

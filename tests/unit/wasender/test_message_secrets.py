@@ -294,7 +294,7 @@ def test_a_vote_taken_back_has_no_options() -> None:
     assert opened.votes == ()
 
 
-def test_a_vote_bound_to_nobody_opens_nothing() -> None:
+def test_a_vote_that_is_bound_to_no_voter_opens_nothing() -> None:
     assert open_sealed(sealed_of(vote_for("Tea", with_data=False)), SECRET, [SHOP], [MIA]) is None
 
 
