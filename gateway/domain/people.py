@@ -111,7 +111,7 @@ MemberAction = Literal["set", "add", "remove", "promote", "demote", "modify"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody in a group, under the addresses its payload names."""
+    """A member of a group, under the addresses that its payload names."""
 
     jid: str
     lid: str | None = None

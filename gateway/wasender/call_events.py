@@ -1,7 +1,7 @@
 """`call` events: one call in one of its states.
 
 A call is told several times under one id: `offer`, perhaps `accept` or `reject`, then `terminate` or `timeout`. Only an
-end that nobody answered is something to read: `Call.content` then holds it, as a message of type `call` whose key id is
+end without an answer is something to read: `Call.content` then holds it, as a message of type `call` whose key id is
 the call's. The engine tells a missed call also as a message with a stub of the same id (`content_in` reads it).
 """
 

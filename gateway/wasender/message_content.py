@@ -39,6 +39,7 @@ _NO_FILE_HOSTS = (
     "http://web.whatsapp.net",
 )  # what engines write for "no address"
 _COMMENT = "commentMessage"  # holds another message, whose content is its own
+_PLAIN = BAGGAGE | {"conversation"}
 _KEYS = BAGGAGE - {"messageContextInfo"}
 
 # Notices of WhatsApp (messageStubType), by number and by name.
@@ -89,7 +90,17 @@ class Nothing:
 def content_in(element: Any) -> Content | Nothing:
     """What one element of a message webhook says; never raises."""
     element = element if isinstance(element, dict) else {}
-    opened = unwrap(element.get("message"))
+    message = element.get("message")
+    if (
+        isinstance(message, dict) and message.keys() <= _PLAIN
+    ):  # most are: nothing to open, nothing to choose from
+        text = message.get("conversation")
+        if isinstance(text, str) and text:
+            body = element.get("messageBody")
+            return Content(
+                "conversation", "text", body if isinstance(body, str) and body.strip() else text, part=text
+            )
+    opened = unwrap(message)
     content = content_of(opened.message, element.get("messageBody"))
     if content is not None and not content.is_placeholder and content.kind != "messageBody":
         return content
@@ -162,13 +173,14 @@ def _content(name: str, kind: Kind, message: dict[str, Any], unified: str | None
     headed = business.header_of(name, part)
     file_kind, media = headed or (name, part if name in WITH_FILE else None)
     url = _url_of(media)
+    text = _told(kind, own, unified) or kind.otherwise
     return Content(
         kind=name,
         type=KINDS[file_kind].type if headed and url else _type_of(kind, part),
-        text=_told(kind, own, unified) or kind.otherwise,
+        text=text,
         media_url=url,
         part=part,
-        is_placeholder=name in WITH_FILE and url is None and not (_is_inline(part) or _is_inline(message)),
+        is_placeholder=_is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message)),
         media=media,
         file_name=text_at(media, "fileName", "title") if file_kind == "documentMessage" else None,
     )
@@ -203,6 +215,11 @@ def _url_of(media: Any) -> str | None:
     return (
         MEDIA_HOST + path if path is not None and path.startswith("/") and not path.startswith("//") else None
     )
+
+
+def _is_empty(name: str, kind: Kind, text: str | None, url: str | None) -> bool:
+    """Whether only the frame of a message came: a file without its address, a text without words."""
+    return url is None if name in WITH_FILE else kind.type == "text" and text is None
 
 
 def _is_inline(part: Any) -> bool:

@@ -23,7 +23,8 @@ STATUS_CHAT = "status@broadcast"
 _BROADCAST = "@broadcast"
 _CROWDS = ("@g.us", _BROADCAST)
 _BARE = re.compile(rf"[0-9]+@({re.escape(PHONE_SERVER)}|{LID_SERVER})")  # nearly all: nothing to take off
-_PHONE_SHAPE = re.compile(r"\+?[0-9 .()/\u00a0-]+")
+_BARE_PHONE = re.compile(rf"([0-9]{{{MIN_PHONE_DIGITS},{MAX_PHONE_DIGITS}}})@{re.escape(PHONE_SERVER)}")
+_PHONE_SHAPE = re.compile(r"\+?[0-9(][0-9 .()/\u00a0-]*")
 _BUSINESS_SCOPED = re.compile(r"[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{6,128}")
 _JUNK = frozenset(
     {"", "null", "undefined", "none", "nan", "invalid", "unknown", "false", "true", "[object object]"}
@@ -78,6 +79,8 @@ def phone_in(value: Any) -> str | None:
     """
     if type(value) is int:
         value = str(value)
+    if isinstance(value, str) and (bare := _BARE_PHONE.fullmatch(value)):  # nearly all are
+        return bare[1] if bare[1].strip("0") else None
     user, at, server = (jid(value) or "").partition("@")
     if at and server != PHONE_SERVER:
         return None
@@ -185,7 +188,7 @@ def resolved_in(key: dict[str, Any]) -> LidResolved | None:
 
 
 def _is_person(address: str) -> bool:
-    """A number, a LID, a business-scoped identity: somebody a private chat is with."""
+    """A number, a LID, a business-scoped identity: the other side of a private chat."""
     _, at, server = address.partition("@")
     return not at or server in (PHONE_SERVER, LID_SERVER) or is_business_scoped(address)
 
@@ -207,7 +210,7 @@ def _in_crowd(key: dict[str, Any], remote: str, from_me: bool) -> Parties:
     lid = lids[0] if lids else None
     address = phone or lid or _other_member(key) or remote
     if remote.endswith(_BROADCAST) and remote != STATUS_CHAT and address != remote:
-        # WhatsApp shows what came through somebody's broadcast list in the chat with that person.
+        # WhatsApp shows what came through a sender's broadcast list in the chat with that sender.
         return Parties(chat=jid_of_phone(phone) if phone else address, address=address, lid=lid)
     return Parties(chat=remote, address=address, lid=lid)
 

@@ -1,7 +1,7 @@
 """Changes that current phones encrypt once more: edits, reactions and comments in communities, votes, answers.
 
-The key is derived from the `messageSecret` of the message that is changed, so whoever stored that message can read
-the change. As public implementations of the protocol describe it:
+The key is derived from the `messageSecret` of the message that is changed, so a gateway that stored that message
+can read the change. As public implementations of the protocol describe it:
 
     info = id of the original + its sender + sender of the change + label
     key = HKDF-SHA256(secret, no salt, info, 32 bytes)
@@ -104,7 +104,7 @@ class Sealed:
 class Opened:
     """A change in clear.
 
-    `message` is in the engine's JSON: of an edit and a comment the message itself, ready for `content_of`; of a
+    `message` is in the engine's JSON: of an edit and a comment the unwrapped message, as `content_of` takes it; of a
     reaction `{text}`; of an answer to an event `{response}`; of an added option `{addOption}`. `timestamp_ms` is the
     change's own time where it has one. `votes` are the hashes of the options voted for (`options_voted` names them).
     """
@@ -182,7 +182,7 @@ def decrypt(
 
 
 def options_voted(votes: Iterable[bytes], options: Iterable[str]) -> tuple[str, ...]:
-    """The names among a poll's options that somebody voted for; a vote carries only their hashes."""
+    """The names among a poll's options that a vote chose; it carries only their hashes."""
     hashes = set(votes)
     return tuple(option for option in options if hashlib.sha256(option.encode()).digest() in hashes)
 
@@ -220,8 +220,8 @@ def _opened(use: Use, plaintext: bytes) -> Opened:
     if use in _SCHEMAS:
         found = decode(plaintext, _SCHEMAS[use])
         return Opened(found, found.get("senderTimestampMs", found.get("timestampMs")))
-    message = decode(plaintext, schemas.MESSAGE)
-    protocol = unwrapped(message).get("protocolMessage")
+    message = unwrapped(decode(plaintext, schemas.MESSAGE))
+    protocol = message.get("protocolMessage")
     if not isinstance(protocol, dict):
         return Opened(message)
-    return Opened(present(protocol.get("editedMessage")), protocol.get("timestampMs"))
+    return Opened(unwrapped(protocol.get("editedMessage")), protocol.get("timestampMs"))

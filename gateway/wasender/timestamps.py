@@ -35,8 +35,10 @@ def _latest(now: datetime) -> datetime:
 
 
 def _moment(value: Any) -> datetime | None:
-    seconds = whole(value) if isinstance(value, dict) else number(value)
     try:
+        seconds = (
+            float(value) if type(value) is int else whole(value) if isinstance(value, dict) else number(value)
+        )
         if seconds is not None:
             return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, UTC)
         return _spelt(value.get("$date") if isinstance(value, dict) else value)

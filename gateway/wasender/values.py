@@ -70,10 +70,8 @@ def whole(value: Any) -> int | None:
     if isinstance(value, dict):
         if "low" in value:
             return _of_halves(value)
-        return next(
-            (whole(value[name]) for name in _TIMESTAMP_NAMES if not isinstance(value.get(name, {}), dict)),
-            None,
-        )
+        parts = (value.get(name) for name in _TIMESTAMP_NAMES)
+        return next((whole(part) for part in parts if part is not None and not isinstance(part, dict)), None)
     found = number(value)
     if found is None or abs(found) >= 1 << 64:
         return None

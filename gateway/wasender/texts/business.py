@@ -54,7 +54,12 @@ def buttons(part: Any) -> str | None:
 
 def listed(part: Any) -> str | None:
     """Title, description, and the rows of each section."""
-    return joined(*texts(part, "title", "description", "footerText"), _sections(part))
+    products = objects(under(part, "productListInfo.productSections"))[:_MAX_ROWS]
+    return joined(
+        *texts(part, "title", "description", "footerText"),
+        _sections(part),
+        *(text_at(section, "title") for section in products),
+    )
 
 
 def template(part: Any) -> str | None:
@@ -246,6 +251,9 @@ def _told(value: Any, name: str, depth: int) -> list[str]:
         return [line for item in value[:_MAX_ROWS] for line in _told(item, name, depth + 1)][:_MAX_ROWS]
     if isinstance(value, bool):
         value = "yes" if value else "no"
+    inner = _json(value) if isinstance(value, str) and value[:1] in ("{", "[") else None
+    if isinstance(inner, dict | list):  # JSON within JSON, as some flows answer
+        return _told(inner, name, depth + 1)
     said = str(value).strip() if isinstance(value, str | int | float) else ""
     return [f"{name}: {said}" if name else said] if said else []
 

@@ -127,6 +127,8 @@ def music(part: Any) -> str | None:
 
 def _people(card: str) -> list[tuple[str | None, list[str]]]:
     """The people of a vCard file, each as name and numbers; a card without both is left out."""
+    if "\n" not in card and "\\n" in card:  # escaped once too often
+        card = card.replace("\\r", "").replace("\\n", "\n")
     blocks = _END_OF_CARD.split(card, _MAX_CARDS)[:_MAX_CARDS]
     people = [_person(_unfolded(block)) for block in blocks]
     return [one for one in people if one[0] or one[1]]

@@ -64,7 +64,7 @@ def money(value: Any) -> str | None:
 
 def _amount(value: Any, offset: int, currency: Any) -> str | None:
     units = whole(value)
-    if units is None or offset <= 0:
+    if not units or offset <= 0:  # zero is protobuf's default, and no price
         return None
     amount = Decimal(units) / offset
     code = currency.strip() if isinstance(currency, str) else ""
