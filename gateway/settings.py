@@ -13,11 +13,11 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gateway.domain.errors import ConfigError
+from gateway.domain.origins import parse_origin
 
 ENV_FILE = ".env"
 
@@ -26,6 +26,8 @@ _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP
 
 
 class Settings(BaseSettings):
+    """The settings of one gateway, checked; every field names its variable."""
+
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", repr=False)
@@ -47,7 +49,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="GATEWAY_ALLOWED_ORIGINS"
     )
-    """Foreign pages that may use the API and the sockets; comma-separated."""
+    """Foreign pages that may use the API and the sockets; comma-separated. Apps have origins, too
+    (capacitor://localhost, ionic://localhost). file:// lets in pages opened from a disk; browsers send `null` for them,
+    as for sandboxed frames of any site, so name it for a machine of your own only."""
 
     timezone: str = Field("UTC", validation_alias="GATEWAY_TIMEZONE")
     """Reads naive timestamps of the shop's tables, draws day lines."""
@@ -114,12 +118,12 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # Browsers send an origin in lower case, without a path; anything else would never match.
-        origins = tuple(item.rstrip("/").lower() for item in value)
-        for origin in origins:
-            if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", origin, re.ASCII):
-                raise ValueError(
-                    "must be origins like https://shop.example, separated by commas, without a path"
-                )
+        origins = tuple(origin for item in value if (origin := parse_origin(item)) is not None)
+        if len(origins) != len(value):
+            raise ValueError(
+                "must be origins like https://shop.example or capacitor://localhost, separated by commas, without a "
+                "path; file:// stands for pages opened from a disk"
+            )
         return origins
 
     @field_validator("public_url")
@@ -150,14 +154,17 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine reaches the gateway."""
         return is_loopback(self.host)
 
     @property
     def zone(self) -> ZoneInfo:
+        """The time zone of the setting `timezone`."""
         return ZoneInfo(self.timezone)
 
 
 def is_loopback(host: str) -> bool:
+    """Whether a host to listen on is this machine's loopback."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -185,7 +192,8 @@ def read_settings(**flags: Any) -> Settings:
 
 def _env_file() -> Iterable[str]:
     try:
-        return dotenv_values(ENV_FILE)
+        # Names as they are written: a setting in small letters is none of ours.
+        return DotEnvSettingsSource(Settings, env_file=ENV_FILE, case_sensitive=True).env_vars
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The file {ENV_FILE} cannot be read ({error}).") from None
 

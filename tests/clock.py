@@ -14,7 +14,8 @@ P = ParamSpec("P")
 
 EPOCH = 1_800_000_000.0
 """Where the virtual clock starts: it can be read as unix time."""
-_STUCK_S = 5.0
+_STUCK_S = 30.0
+"""Real seconds in which a socket or a thread must become ready, however busy the machine is."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):

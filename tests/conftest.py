@@ -3,9 +3,23 @@
 import os
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 
-pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures"]
+from tests import leftovers
+
+pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures", "tests.simulator.fixtures"]
+
+# How long an example takes says something about the machine, and nothing about what is tested.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+
+
+def pytest_configure() -> None:
+    hypothesis.settings.load_profile("suite")
+    # Before anything is started, so that everything carries it.
+    leftovers.mark()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

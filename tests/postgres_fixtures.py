@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrations.runner import migrate
+from tests import leftovers
 
 SHOP = Path(__file__).parent / "shop"
 
@@ -38,6 +39,7 @@ def make_folder() -> Path:
     in_memory = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MEMORY_NEEDED_BYTES
     folder = Path(tempfile.mkdtemp(prefix="gateway-tests-", dir=_MEMORY if in_memory else None))
     folder.chmod(0o755)
+    leftovers.watch(folder, remove=True)
     return folder
 
 

@@ -20,7 +20,7 @@ from gateway.runtime.server import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
 
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 SECRET = "test-secret-of-at-least-32-characters!"
 
 

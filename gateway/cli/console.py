@@ -29,7 +29,7 @@ def read_settings(**flags: Any) -> "Settings":
     return settings.read_settings(**flags)
 
 
-def log(level: str) -> None:
+def start_logging(level: str) -> None:
     """From now on the log goes to stderr, from that level on."""
     logging.basicConfig(
         stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"

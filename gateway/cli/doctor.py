@@ -66,6 +66,8 @@ WHERE NOT has_table_privilege('public.' || tbl, wanted)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """What is so, or wrong, with one thing the gateway depends on, in a sentence."""
+
     subject: str
     is_fine: bool
     says: str
@@ -89,6 +91,7 @@ class Checkup:
         self._stack = stack
 
     async def findings(self) -> AsyncIterator[Finding]:
+        """Looks at one thing after another, and ends early where the next ones depend on it."""
         try:
             secret = read_secret(self._settings)
             yield self._secret(secret)

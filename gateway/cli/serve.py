@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, log, out, read_settings, run
+from gateway.cli.console import DataDir, Embedded, out, read_settings, run, start_logging
 from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def serve(
         public_url=public_url,
         workers=workers,
     )
-    log(settings.log_level)
+    start_logging(settings.log_level)
     folder.require_disk(settings)
     if len(settings.secret or "") in range(1, SECRET_BYTES):
         logger.warning("secret.short recommended_bytes=%d", SECRET_BYTES)
@@ -89,7 +89,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
             "workers": 1,
         }
     )
-    log("warning")
+    start_logging("warning")
     out.print("Starting Postgres, the simulator and the gateway…")
     from gateway.runtime import (
         server as serving,  # half a second, during which somebody has read that it starts
@@ -123,7 +123,7 @@ def simulator(
     from gateway.simulator.app import Simulator
     from gateway.simulator.settings import SimulatorSettings
 
-    log("warning")
+    start_logging("warning")
     path = state or folder.data_dir(read_settings()) / "simulator.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

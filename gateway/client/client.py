@@ -48,6 +48,7 @@ def connect(
 
 
 def socket_url(url: str) -> str:
+    """The WebSocket address of the gateway at `url`. Raises ValueError if that is no address."""
     parts = urlsplit(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in ("ws", "wss") or not parts.netloc:
@@ -59,6 +60,7 @@ def socket_url(url: str) -> str:
 
 @asynccontextmanager
 async def dial(url: str, token: str) -> AsyncIterator[ClientConnection]:
+    """An open connection for as long as the block lasts."""
     # Its own keepalive is off: heartbeats tell more, as they also come from the gateway's own loop.
     async with websockets.connect(
         url,

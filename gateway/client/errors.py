@@ -7,7 +7,7 @@ ClientError
 
 
 class ClientError(Exception):
-    pass
+    """What the gateway or the connection denied a client; the base of everything it raises."""
 
 
 class Refused(ClientError):

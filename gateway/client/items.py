@@ -74,6 +74,7 @@ StateItem = Snapshot | State
 
 
 def event_of(frame: Mapping[str, Any], inbox: str, epoch: str | None) -> Event:
+    """A frame of type `event` as a value."""
     return Event(
         inbox=inbox,
         off=frame["off"],
@@ -86,6 +87,7 @@ def event_of(frame: Mapping[str, Any], inbox: str, epoch: str | None) -> Event:
 
 
 def state_of(frame: Mapping[str, Any]) -> State:
+    """A frame of type `state` as a value."""
     return State(
         session_id=frame["session_id"],
         part=frame["part"],

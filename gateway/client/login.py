@@ -16,6 +16,8 @@ TokenSource = str | Callable[[], Awaitable[str]]
 
 
 class Login:
+    """Keeps the token in force, and asks its source for the next one before it expires."""
+
     def __init__(self, source: TokenSource, now: Callable[[], float] = time.time) -> None:
         self._source = source
         self._now = now
@@ -24,6 +26,7 @@ class Login:
 
     @property
     def can_renew(self) -> bool:
+        """Whether the source can be asked for another token."""
         return callable(self._source)
 
     @property
@@ -33,6 +36,7 @@ class Login:
 
     @property
     def is_due(self) -> bool:
+        """Whether the token should be renewed now."""
         return self.due_in_s is not None and self.due_in_s <= 0
 
     async def token(self) -> str:

@@ -34,6 +34,7 @@ class Subscription(Generic[T]):
         self._end: Exception | None = None
 
     def put(self, item: T) -> None:
+        """Appends an item; with the queue full, the topic falls behind and catches up later."""
         self._items.append(item)
         self._ready.set()
         if len(self._items) == QUEUE_ITEMS:

@@ -32,6 +32,8 @@ AFTER_BYTES = 200 * 1024
 
 
 class Phase(Enum):
+    """Where a topic stands between the client and the gateway."""
+
     IDLE = "idle"
     JOINING = "joining"
     LIVE = "live"
@@ -73,6 +75,7 @@ class Topic(ABC):
         self._ref = self._wire.send({"type": "subscribe", "topic": self.name, **self._wish()})
 
     def again(self) -> None:
+        """Joins once more after the gateway could not for a moment."""
         if self.phase is Phase.WAITING:
             self.join()
 
@@ -87,6 +90,7 @@ class Topic(ABC):
             self._leave()
 
     def catch_up(self) -> None:
+        """Joins again from where the topic stands, once its queue has room."""
         self._is_behind = False
         if self.phase is Phase.PAUSED:
             self.join()
@@ -157,6 +161,7 @@ class StreamTopic(Topic):
 
     @property
     def position(self) -> PositionMap:
+        """A copy of where the topic stands: offset and epoch by inbox."""
         return dict(self._at)
 
     def _wish(self) -> dict[str, Any]:

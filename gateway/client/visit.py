@@ -41,6 +41,7 @@ class Visit:
 
     @property
     def is_welcomed(self) -> bool:
+        """Whether the gateway has let this connection in."""
         return self.welcomed_at > 0
 
     def send(self, frame: dict[str, Any]) -> str:

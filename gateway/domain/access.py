@@ -20,6 +20,7 @@ class Role(IntEnum):
 
     @classmethod
     def parse(cls, word: object) -> "Role":
+        """The role of that name, in any case of letters. Raises Invalid for any other value."""
         try:
             return cls[str(word).upper()]
         except KeyError:
@@ -27,6 +28,7 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
+        """The name as it stands in tokens and answers: `viewer`, `agent` or `admin`."""
         return self.name.lower()
 
 
@@ -60,6 +62,7 @@ class Principal:
 
     @property
     def actor(self) -> Actor:
+        """Who the audit log names for what this principal does."""
         return Actor(name=self.name, sub=self.sub)
 
     def can(self, act: Act, session_id: int | None = None) -> bool:
@@ -71,6 +74,19 @@ class Principal:
         if self.sessions is None:
             return True
         return session_id != UNASSIGNED and session_id in self.sessions
+
+    def reads_beyond(self, other: "Principal") -> bool:
+        """Whether this principal may read anything that the other may not."""
+        if not self.reads_something:
+            return False
+        if not other.reads_something:
+            return True
+        return other.sessions is not None and (self.sessions is None or not self.sessions <= other.sessions)
+
+    @property
+    def reads_something(self) -> bool:
+        """Whether there is a session whose messages this principal may read."""
+        return self.can(Act.READ) and (self.sessions is None or bool(self.sessions))
 
     def require(self, act: Act, session_id: int | None = None) -> None:
         """Raises Forbidden unless `can`."""

@@ -50,53 +50,79 @@ class GatewayError(Exception):
 
 
 class ConfigError(GatewayError):
+    """A setting or the data folder keeps the gateway from starting; the operator has to change it."""
+
     code = "config"
 
 
 class Unauthenticated(GatewayError):
+    """The caller showed no login, or one that is not in force."""
+
     code = "unauthenticated"
 
 
 class Forbidden(GatewayError):
+    """The caller is known, and may not do this or see this session."""
+
     code = "forbidden"
 
 
 class NotFound(GatewayError):
+    """What the address names does not exist, or not for this caller."""
+
     code = "not_found"
 
 
 class Conflict(GatewayError):
+    """What was asked does not fit the present state of the session or row."""
+
     code = "conflict"
 
 
 class NotLinking(Conflict):
+    """No attempt to link a phone is under way."""
+
     code = "not_linking"
 
 
 class TooLarge(GatewayError):
+    """The request or an answer to it is larger than the limit."""
+
     code = "too_large"
     action: ClassVar[Action | None] = "fix_input"
 
 
+class UpgradeRequired(GatewayError):
+    """An address of WebSockets was asked for by plain HTTP."""
+
+    code = "upgrade_required"
+
+
 class Invalid(GatewayError):
+    """A value of the caller cannot be meant; the sentence names the field."""
+
     code = "invalid"
     action: ClassVar[Action | None] = "fix_input"
 
 
 class RateLimited(GatewayError):
+    """The caller asked too often; it may come back after `retry_after_s` seconds."""
+
     code = "rate_limited"
     action: ClassVar[Action | None] = "retry"
     retryable = True
 
 
 class Unavailable(GatewayError):
+    """The gateway cannot do this at the moment, and will be able to without the caller's doing."""
+
     code = "unavailable"
     action: ClassVar[Action | None] = "retry"
     retryable = True
 
 
 class StoreUnavailable(Unavailable):
-    pass
+    """Postgres is away, or did not answer in time."""
 
 
 class StoreUnprepared(StoreUnavailable, ConfigError):
@@ -104,18 +130,22 @@ class StoreUnprepared(StoreUnavailable, ConfigError):
 
 
 class RowLocked(StoreUnavailable):
-    pass
+    """Another transaction holds a row that this one needs, for longer than we wait."""
 
 
 class TableLocked(RowLocked):
-    pass
+    """Another transaction holds a whole table or an inbox that this one needs."""
 
 
 class RowRefused(GatewayError):
+    """Postgres refuses this very row: a constraint or a trigger of the shop, or a value it cannot store."""
+
     code = "invalid"
 
 
 class UpstreamError(GatewayError):
+    """WasenderAPI answered with an error, or with something that is no answer."""
+
     code = "upstream_error"
     action: ClassVar[Action | None] = "retry"
 
@@ -133,34 +163,48 @@ class UpstreamError(GatewayError):
 
 
 class UpstreamUnauthorized(UpstreamError):
+    """WasenderAPI refuses the account token or the session's key."""
+
     code = "upstream_unauthorized"
     action: ClassVar[Action | None] = "check_token"
 
 
 class UpstreamLimit(UpstreamError):
+    """WasenderAPI refuses because the account's plan allows no more."""
+
     code = "upstream_limit"
     action: ClassVar[Action | None] = "show_limit"
 
 
 class SessionNotFound(UpstreamError):
+    """WasenderAPI has no session of that number."""
+
     code = "session_not_found"
     action: ClassVar[Action | None] = "refresh_sessions"
 
 
 class UpstreamInvalid(UpstreamError):
+    """WasenderAPI refuses a value; `details` name the fields where it names them."""
+
     code = "invalid"
     action: ClassVar[Action | None] = "fix_input"
 
 
 class UpstreamRateLimited(UpstreamError):
+    """WasenderAPI wants us to ask less often; `retry_after_s` says when again, if it said so."""
+
     code = "rate_limited"
     retryable = True
 
 
 class UpstreamFailed(UpstreamError):
+    """WasenderAPI failed on its own side, or could not be reached."""
+
     retryable = True
 
 
 class UpstreamTimeout(UpstreamError):
+    """WasenderAPI did not answer in time; what was asked may have happened."""
+
     code = "upstream_timeout"
     retryable = True

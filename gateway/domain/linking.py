@@ -42,6 +42,8 @@ class Limits:
 
 
 class Stage(Enum):
+    """How far an attempt has come."""
+
     PREPARING = "preparing"
     SHOWING = "showing"
     FINISHING = "finishing"
@@ -75,10 +77,12 @@ class Attempt:
 
     @property
     def running(self) -> bool:
+        """Whether the attempt has not ended."""
         return self.ended_at is None
 
     @property
     def stage(self) -> Stage:
+        """How far it has come, as its row says."""
         if self.ended_at is not None:
             return Stage.ENDED
         if self.scanned_at is not None:
@@ -170,6 +174,8 @@ class WaitUntil:
 
 @dataclass(frozen=True, slots=True)
 class End:
+    """The machine's last word: the attempt is over, for this reason."""
+
     reason: EndReason
     error: dict[str, Any] | None = None
 

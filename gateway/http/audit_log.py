@@ -21,11 +21,14 @@ _COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata"
 
 
 class AuditLogRoutes:
+    """Serves the audit log of a session."""
+
     def __init__(self, gate: Gate, audit_log: AuditLog) -> None:
         self._gate = gate
         self._audit_log = audit_log
 
     def routes(self) -> list[Route]:
+        """The route, behind the gate."""
         return [Route("/api/whatsapp-sessions/{id}/logs", self._gate.guard(self._list), methods=["GET"])]
 
     async def _list(self, request: Request, principal: Principal) -> Response:

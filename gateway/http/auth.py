@@ -46,6 +46,8 @@ class Gate:
         return self._login.verify(cookie)
 
     def guard(self, endpoint: GuardedEndpoint) -> Endpoint:
+        """The endpoint behind the gate: it is called with the principal, or not at all."""
+
         async def guarded(request: Request) -> Response:
             return await endpoint(request, self.principal(request))
 
@@ -53,6 +55,8 @@ class Gate:
 
 
 class AuthRoutes:
+    """Logs people in and out, makes and takes tickets, and says who is logged in."""
+
     def __init__(self, gate: Gate, login: Login, ui: Path, about: dict[str, Any], *, is_https: bool) -> None:
         """`about` is what the page should know of this gateway; it goes into /api/me.
 
@@ -65,6 +69,7 @@ class AuthRoutes:
         self._about = about
 
     def routes(self) -> list[Route]:
+        """The routes; all but the ways to log in are behind the gate."""
         return [
             Route("/login", self._login_page, methods=["GET"]),
             Route("/login", self._redeem_login, methods=["POST"]),

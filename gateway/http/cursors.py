@@ -11,6 +11,7 @@ from gateway.domain.errors import Invalid
 
 
 def make_cursor(*values: object) -> str:
+    """The values as one opaque word, which `read_cursor` takes apart again."""
     return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
 
 

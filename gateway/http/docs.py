@@ -18,6 +18,8 @@ _CSP = (
 
 
 class DocsRoutes:
+    """Serves both descriptions, made once at the start, and their page."""
+
     def __init__(self, ui: Path, asyncapi: dict[str, Any]) -> None:
         """`asyncapi` describes the WebSockets."""
         self._ui = ui
@@ -25,6 +27,7 @@ class DocsRoutes:
         self._websockets = orjson.dumps(asyncapi)
 
     def routes(self) -> list[Route]:
+        """The routes, open to everybody."""
         return [
             Route("/openapi.json", self._openapi, methods=["GET"]),
             Route("/asyncapi.json", self._asyncapi, methods=["GET"]),

@@ -23,6 +23,7 @@ STATUSES = {
     "not_linking": 409,
     "too_large": 413,
     "invalid": 422,
+    "upgrade_required": 426,
     "rate_limited": 429,
     "internal": 500,
     "config": 500,
@@ -39,6 +40,7 @@ _HTTP_CODES = {400: "invalid", 401: "unauthenticated", 403: "forbidden", 404: "n
 
 
 def error_reply(error: errors.GatewayError) -> Response:
+    """The answer to a request that failed so, with `Retry-After` where the error says when."""
     status = STATUSES[error.code]
     headers = {}
     retry_after_s = None
@@ -47,6 +49,8 @@ def error_reply(error: errors.GatewayError) -> Response:
         headers["Retry-After"] = str(retry_after_s)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if status == 426:
+        headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
     return json_reply(
         _content(error.message, error.code, error.action, retry_after_s, error.details), status, headers
     )

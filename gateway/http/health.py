@@ -13,11 +13,14 @@ from gateway.http.responses import json_reply
 
 
 class HealthRoutes:
+    """Serves what a load balancer and Prometheus ask."""
+
     def __init__(self, readiness: Callable[[], tuple[bool, dict[str, Any]]]) -> None:
         """`readiness()`: whether webhooks can be made safe now, and what to say about it."""
         self._readiness = readiness
 
     def routes(self) -> list[Route]:
+        """The routes, open to everybody."""
         return [
             Route("/healthz", self._alive, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),

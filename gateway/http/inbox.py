@@ -32,11 +32,14 @@ register_url_convertor("one_chat", _OneChat())
 
 
 class InboxRoutes:
+    """Serves conversations and threads, and marks chats as read."""
+
     def __init__(self, gate: Gate, inbox: InboxStore) -> None:
         self._gate = gate
         self._inbox = inbox
 
     def routes(self) -> list[Route]:
+        """The routes, behind the gate."""
         guard = self._gate.guard
         return [
             Route("/api/conversations", guard(self._list), methods=["GET"]),

@@ -18,11 +18,14 @@ BASE = "/api/journal"
 
 
 class JournalRoutes:
+    """Serves the journal of webhooks to admins."""
+
     def __init__(self, gate: Gate, journal: Journal) -> None:
         self._gate = gate
         self._journal = journal
 
     def routes(self) -> list[Route]:
+        """The routes, behind the gate."""
         guard = self._gate.guard
         return [
             Route(BASE, guard(self._list), methods=["GET"]),

@@ -15,6 +15,7 @@ MAX_BODY_BYTES = 1024 * 1024
 
 
 def json_reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer with this content as JSON."""
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
@@ -31,12 +32,14 @@ def session_id_of(request: Request) -> int:
 
 
 def parse_session_id(text: str) -> int:
+    """The session's number as a path or query gives it. Raises Invalid for anything else than digits."""
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
     raise Invalid(f"A session id is digits only, as WasenderAPI gives it, not {text[:40]!r}.")
 
 
 def limit_of(request: Request) -> int:
+    """The query's `limit`, or the default one. Raises Invalid beyond 1 to MAX_LIMIT."""
     text = request.query_params.get("limit")
     if text is None:
         return DEFAULT_LIMIT
@@ -62,6 +65,7 @@ def text_of(request: Request, name: str) -> str | None:
 
 
 def flag_of(request: Request, name: str) -> bool:
+    """Whether the query switches something on: `1`, `true` or `yes`."""
     return request.query_params.get(name, "").lower() in ("1", "true", "yes")
 
 

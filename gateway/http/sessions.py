@@ -32,18 +32,28 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Attempts(Protocol):
-    async def current(self, session_id: int) -> Attempt | None: ...
+    """Where attempts to link a phone are read."""
+
+    async def current(self, session_id: int) -> Attempt | None:
+        """The session's newest attempt, or None. Raises StoreUnavailable."""
 
 
 class Pictures(Protocol):
     """QR codes as pictures."""
 
-    def code_data(self, attempt: Attempt) -> dict[str, Any]: ...
-    def svg(self, code: str) -> str: ...
-    def png(self, code: str) -> bytes: ...
+    def code_data(self, attempt: Attempt) -> dict[str, Any]:
+        """The attempt's code as answers show it."""
+
+    def svg(self, code: str) -> str:
+        """The code as an SVG picture."""
+
+    def png(self, code: str) -> bytes:
+        """The code as a PNG picture."""
 
 
 class SessionRoutes:
+    """Serves sessions, what is done to them, and the QR codes of those that are being linked."""
+
     def __init__(
         self,
         gate: Gate,
@@ -61,6 +71,7 @@ class SessionRoutes:
         self._pictures = pictures
 
     def routes(self) -> list[Route]:
+        """The routes, WasenderAPI's and the shop's old ones, behind the gate."""
         base, one = "/api/whatsapp-sessions", "/api/whatsapp-sessions/{id}"
         guard = self._gate.guard
         table = [

@@ -37,13 +37,19 @@ _RECEIVED = json_reply({"received": True})
 class WebhookReader(Protocol):
     """What upstream's payloads mean."""
 
-    def read(self, body: Any, now: datetime) -> Reading: ...
-    def claimed_key(self, body: Any) -> str | None: ...
+    def read(self, body: Any, now: datetime) -> Reading:
+        """What the webhook says; `now` is when it came."""
+
+    def claimed_key(self, body: Any) -> str | None:
+        """The API key that the webhook says it is from; None if it names none."""
+
     def redact(self, body: Any, session_id: int, secrets: Collection[str]) -> Any:
         """Without secrets, and without what Postgres cannot hold."""
 
 
 class WebhookRoutes:
+    """Takes webhooks: asks who sends them, then has them made safe."""
+
     def __init__(
         self,
         reader: WebhookReader,
@@ -58,6 +64,7 @@ class WebhookRoutes:
         self._ingest = ingest
 
     def routes(self) -> list[Route]:
+        """The addresses at which webhooks come in, the shop's old ones among them."""
         return [
             Route(path, self._receive, methods=["POST"])
             for path in (WEBHOOKS, f"{WEBHOOKS}.php", WEBHOOKS + "/{id}")

@@ -1,4 +1,4 @@
-"""What Postgres knows of the columns of our tables."""
+"""Columns of tables in the schema `public`, from Postgres' own catalog."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,8 @@ ORDER BY c.relname, a.attnum
 
 
 class ColumnTable:
+    """Reads the columns of tables from Postgres' own catalog."""
+
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 

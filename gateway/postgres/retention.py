@@ -61,6 +61,8 @@ DELETE FROM gateway.tickets WHERE digest IN (
 
 
 class RetentionTable:
+    """Deletes what is old enough, batch by batch."""
+
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         # No client waits for this, and a thousand rows on a busy disk take longer than a read may.
@@ -68,6 +70,7 @@ class RetentionTable:
 
     @property
     def kinds(self) -> Sequence[str]:
+        """Names of everything that is pruned: streams first."""
         return (STREAM, *_STATEMENTS)
 
     async def prune(self, kind: str, batch: int) -> int:

@@ -25,7 +25,9 @@ class Member(Protocol):
     name: str
     transport: SocketTransport
 
-    async def wait_until_read(self) -> None: ...
+    async def wait_until_read(self) -> None:
+        """Returns once the client has read what was written to it, or is gone."""
+
     def heartbeat(self) -> None:
         """Its turn has come: once in HEARTBEAT_S."""
 
@@ -35,13 +37,17 @@ class Member(Protocol):
     def warn(self, reconnect_after_ms: int) -> None:
         """The gateway restarts, and the socket is about to be closed."""
 
-    def close(self, code: int, reason: str) -> None: ...
-    def end(self) -> None: ...
+    def close(self, code: int, reason: str) -> None:
+        """Closes the socket with this code and reason, after what is written already."""
+
+    def end(self) -> None:
+        """Lets everything of the connection go: it is closed."""
 
 
 class transport_of:
-    """`async with outlet_of(socket) as outlet`: the way out of a socket while the block runs, which ends quietly when
-    the client is gone."""
+    """The way out of a socket while the block runs.
+
+    The block ends quietly when the client is gone."""
 
     __slots__ = ("_life", "_socket", "_transport")
 
@@ -72,6 +78,8 @@ class transport_of:
 
 
 class Connections:
+    """Keeps every open socket of the process, serves it and beats its heart."""
+
     def __init__(self, max_connections: int, wake: Callable[[], Awaitable[None]]) -> None:
         """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
         self._wake = wake
@@ -83,6 +91,7 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
+        """Whether there are as many sockets as may be."""
         return len(self.open) >= self._max_connections
 
     async def serve(

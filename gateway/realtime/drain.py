@@ -25,9 +25,12 @@ HASTY_S = 0.5
 
 
 class Leaving(Protocol):
+    """A connection that is asked to come back later."""
+
     transport: SocketTransport
 
-    def close(self, code: int, reason: str) -> None: ...
+    def close(self, code: int, reason: str) -> None:
+        """Closes the socket with this code and reason, after what is written already."""
 
 
 Socket = TypeVar("Socket", bound=Leaving)

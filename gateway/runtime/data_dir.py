@@ -19,6 +19,7 @@ def default_data_dir() -> Path:
 
 
 def data_dir(settings: Settings) -> Path:
+    """The data folder of these settings, which need not exist yet."""
     return settings.data_dir or default_data_dir()
 
 

@@ -66,6 +66,7 @@ async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:
+    """Closes the pool; connections that are still busy after 5 s are dropped."""
     try:
         async with asyncio.timeout(5.0):
             await pool.close()

@@ -61,6 +61,8 @@ CLOSE_S = 8.0
 
 
 class Work(Protocol):
+    """A job that runs as long as the gateway does."""
+
     async def run(self) -> None:
         """Goes on until it is cancelled."""
 

@@ -38,6 +38,8 @@ INTAKE_SIZE = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repositories:
+    """Every table and the spool, opened, of one gateway."""
+
     pool: asyncpg.Pool
     credentials: CredentialTable
     sessions: SessionTable

@@ -57,12 +57,15 @@ class Pictures:
     states: SessionStates
 
     def code_data(self, attempt: Attempt) -> dict[str, Any]:
+        """The attempt's code as REST and sockets show it."""
         return self.states.code_data(attempt)
 
     def svg(self, code: str) -> str:
+        """The code as an SVG picture."""
         return qr.svg(code)
 
     def png(self, code: str) -> bytes:
+        """The code as a PNG picture."""
         return qr.png(code)
 
 
@@ -82,7 +85,7 @@ class WebSockets:
         staleness: Staleness,
         connections: Connections,
     ) -> None:
-        origins = Origins(settings.allowed_origins)
+        origins = Origins(settings.allowed_origins, settings.public_url)
         reads = SharedReads(repositories.streams)
         self.ours = Realtime(
             hub=hub,
@@ -107,16 +110,19 @@ class WebSockets:
         )
 
     def routes(self) -> list[BaseRoute]:
+        """The routes of both dialects."""
         return [
             WebSocketRoute("/ws", self.ours.serve),
             WebSocketRoute("/realtime/v1/websocket", self.supabase.serve),
         ]
 
     def tell_stale(self, since: str) -> None:
+        """Tells all clients that they may miss something since then (ISO 8601)."""
         self.ours.tell_stale(since)
         self.supabase.tell_stale()
 
     def tell_fresh(self) -> None:
+        """Tells all clients that they have everything again."""
         self.ours.tell_fresh()
         self.supabase.tell_fresh()
 
@@ -147,7 +153,7 @@ def build_app(
     readiness: Callable[[], tuple[bool, dict[str, Any]]],
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate = Gate(services.login, Origins(settings.allowed_origins))
+    gate = Gate(services.login, Origins(settings.allowed_origins, settings.public_url))
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
     is_https = (settings.public_url or "").startswith("https:")
     pictures = Pictures(services.states)

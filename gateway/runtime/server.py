@@ -29,15 +29,19 @@ GRACE_S = 8
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handling: it re-raises the signal when it is done, and a SIGTERM would then end
-    the process before Postgres has been stopped."""
+    """uvicorn without its signal handling.
+
+    uvicorn raises the signal again when it is done, and a SIGTERM would then end the process before Postgres has
+    been stopped."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Leaves signals as they are: they are the gateway's."""
         yield
 
 
 def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
+    """A uvicorn server for the app, with our WebSocket protocol, without pings and compression."""
     config = uvicorn.Config(
         app,
         ws=GatewayWebSocketProtocol,

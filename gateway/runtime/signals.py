@@ -27,6 +27,7 @@ class ShutdownSignals:
         self._first_at = 0.0
 
     def on_signal(self) -> None:
+        """Notes a signal: the first one stops, one more than ONE_SIGNAL_S later hastens."""
         now = time.monotonic()
         if not self.stop.is_set():
             self._first_at = now

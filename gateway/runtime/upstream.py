@@ -9,6 +9,7 @@ from gateway.runtime.data_dir import data_dir
 from gateway.services.auth.account_token import AccountToken, TokenStore
 from gateway.settings import Settings
 from gateway.simulator.app import Simulator
+from gateway.simulator.page import PageMount
 from gateway.wasender.client import WasenderClient
 
 
@@ -35,7 +36,7 @@ class UpstreamAccess:
         return [
             Mount("/simulator/api", routes=self.simulator.api_routes()),
             Mount("/_simulator", routes=self.simulator.control_routes()),
-            Mount("/simulator", routes=self.simulator.page_routes()),
+            PageMount("/simulator", routes=self.simulator.page_routes()),
         ]
 
     def release(self) -> None:

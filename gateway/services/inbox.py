@@ -10,6 +10,8 @@ ConversationFilter = Literal["all", "unread", "unreplied", "groups"]
 
 @dataclass(frozen=True, slots=True)
 class ConversationQuery:
+    """Which conversations are asked for; `limit` is a number of rows."""
+
     sessions: list[int] | None
     """None = every session, inbox 0 included."""
     filter: ConversationFilter = "all"
@@ -23,6 +25,8 @@ class ConversationQuery:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
+    """One row of the list: whom it is with, what is unread, and the message that came last."""
+
     session_id: int
     chat: str
     phone: str | None
@@ -43,6 +47,8 @@ class Page:
 
 
 class InboxStore(Protocol):
+    """Conversations and threads in Postgres. Everything raises StoreUnavailable."""
+
     async def conversations(self, query: ConversationQuery) -> Page:
         """Conversations, the one that moved last first."""
 

@@ -27,13 +27,19 @@ MIN_REST_S = 0.02
 
 
 class RetentionStore(Protocol):
+    """What can be forgotten, by kind."""
+
     @property
-    def kinds(self) -> Sequence[str]: ...
+    def kinds(self) -> Sequence[str]:
+        """Names of everything that is pruned, in the order of the passes."""
+
     async def prune(self, kind: str, batch: int) -> int:
         """Forgets at most about `batch` of the oldest that are due; how many went. Raises GatewayError."""
 
 
 class Retention:
+    """Prunes in small batches, on one gateway of the cluster at a time."""
+
     def __init__(
         self,
         store: RetentionStore,
@@ -48,6 +54,7 @@ class Retention:
         self._awake = awake
 
     async def run(self) -> None:
+        """Prunes pass after pass until it is cancelled; the first begins within 30 to 90 s."""
         # Not in the first moments of a gateway, and not with all others.
         await asyncio.sleep(30.0 + 60.0 * self._roll())
         while True:

@@ -22,6 +22,7 @@ _SESSION = "/whatsapp-sessions/{id}"
 
 
 def iso(moment: float) -> str:
+    """Unix seconds as upstream writes times: `2026-01-31T10:00:00Z`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -50,12 +51,15 @@ def session_object(session: SimulatedSession, *, secrets: bool) -> dict[str, Any
 
 
 class AccountApi:
+    """Answers the calls that show the account's token."""
+
     def __init__(self, engine: Engine, links: Links, sends: Sends) -> None:
         self._engine = engine
         self._links = links
         self._sends = sends
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, below the API's root."""
         return [
             Route("/whatsapp-sessions", self.list_sessions, methods=["GET"]),
             Route("/whatsapp-sessions", self.create, methods=["POST"]),
@@ -93,11 +97,13 @@ class AccountApi:
     # ------------------------------------------------------------------ sessions
 
     async def list_sessions(self, request: Request) -> Response:
+        """`GET /whatsapp-sessions`: all sessions, without secrets."""
         self._require_account(request)
         sessions = self._engine.world.sessions.values()
         return success([session_object(session, secrets=False) for session in sessions])
 
     async def create(self, request: Request) -> Response:
+        """`POST /whatsapp-sessions`: a new session with its secrets; refused beyond the plan's number."""
         self._require_account(request)
         fields, options = checks.session_fields(await replies.read_json(request), partial=False)
         if len(self._engine.world.sessions) >= self._engine.settings.session_limit:
@@ -110,9 +116,11 @@ class AccountApi:
         return success(session_object(session, secrets=True), self._engine.settings.codes.created)
 
     async def show(self, request: Request) -> Response:
+        """`GET /whatsapp-sessions/{id}`: the session with its secrets."""
         return success(session_object(self._session(request), secrets=True))
 
     async def update(self, request: Request) -> Response:
+        """`PUT /whatsapp-sessions/{id}`: the session with the changed fields."""
         session = self._session(request)
         fields, options = checks.session_fields(await replies.read_json(request), partial=True)
         for name, value in fields.items():
@@ -126,6 +134,7 @@ class AccountApi:
         return success(session_object(session, secrets=True), **more)
 
     async def delete(self, request: Request) -> Response:
+        """`DELETE /whatsapp-sessions/{id}`: the session goes, with all that was sent."""
         session = self._session(request)
         self._links.forget(session)
         self._sends.forget(session.id)
@@ -139,6 +148,7 @@ class AccountApi:
     # ------------------------------------------------------------------ the link
 
     async def connect(self, request: Request) -> Response:
+        """`POST …/connect`: begins to link a phone, and shows the code if there is one already."""
         session = self._session(request)
         body = await replies.read_json(request)
         if self._engine.faults.take_mode("connect_fails", session.id):
@@ -157,6 +167,7 @@ class AccountApi:
         return success({"status": "NEED_SCAN", "qrCode": code} if code else {"status": "NEED_SCAN"})
 
     async def qrcode(self, request: Request) -> Response:
+        """`GET …/qrcode`: the code of now; refused while the session has none."""
         session = self._session(request)
         code = self._links.code_of(session)
         if code is None:
@@ -168,11 +179,13 @@ class AccountApi:
         return success({"qrCode": code})
 
     async def disconnect(self, request: Request) -> Response:
+        """`POST …/disconnect`: unlinks the phone."""
         self._links.disconnect(self._session(request))
         text = "WhatsApp session disconnected successfully"
         return success({"status": "disconnected", "message": text})
 
     async def restart(self, request: Request) -> Response:
+        """`POST …/restart`: connects anew; refused in a state that cannot be."""
         session = self._session(request)
         try:
             self._links.restart(session)
@@ -181,6 +194,7 @@ class AccountApi:
         return JSONResponse({"success": True, "message": "WhatsApp session restarted successfully."})
 
     async def regenerate_key(self, request: Request) -> Response:
+        """`POST …/regenerate-key`: a new API key; the old one is void at once."""
         session = self._session(request)
         session.api_key = identity.new_api_key()
         session.updated_at = self._engine.clock.now()
@@ -188,6 +202,7 @@ class AccountApi:
         return JSONResponse({"success": True, "api_key": session.api_key})
 
     async def passkey_token(self, request: Request) -> Response:
+        """The token of a link by passkey; refused while none is under way."""
         passkey = self._links.passkey_of(self._session(request))
         if passkey is None:
             raise account_refusal(400, "WhatsApp session is not waiting for a passkey.")
@@ -196,6 +211,7 @@ class AccountApi:
     # ------------------------------------------------------------------ logs and the token
 
     async def message_logs(self, request: Request) -> Response:
+        """`GET …/message-logs`: what was sent, newest first, in pages."""
         session = self._session(request)
         status = request.query_params.get("status")
         newest_first = reversed(self._engine.world.of_session(session.id))
@@ -203,9 +219,11 @@ class AccountApi:
         return success(paginated(request, rows))
 
     async def session_logs(self, request: Request) -> Response:
+        """`GET …/session-logs`: what became of the session, newest first, in pages."""
         return success(paginated(request, self._session(request).logs[::-1]))
 
     async def auth_check(self, request: Request) -> Response:
+        """Success, if the account's token is right."""
         self._require_account(request)
         return JSONResponse({"success": True})
 

@@ -29,12 +29,13 @@ from gateway.simulator.sends import Sends
 from gateway.simulator.session_api import ALLOWANCE, SessionApi
 from gateway.simulator.state import SimulatedSession
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class PasskeyApi:
-    """Linking by passkey, just enough for a client to walk through it. The token in the query is the
-    authority.
+    """Linking by passkey, just enough for a client to walk through it.
+
+    The token in the query is the authority.
     """
 
     def __init__(self, engine: Engine, links: Links) -> None:
@@ -42,6 +43,7 @@ class PasskeyApi:
         self._links = links
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, below the API's root."""
         return [
             Route("/passkey/pending", self.pending, methods=["GET"]),
             Route("/passkey/response", self.respond, methods=["POST"]),
@@ -56,17 +58,20 @@ class PasskeyApi:
         raise account_refusal(404, "The passkey token is not valid any more.")
 
     async def pending(self, request: Request) -> Response:
+        """The challenge that the passkey has to answer."""
         _, passkey = self._by_token(request.query_params.get("token"))
         key = {"challenge": passkey.request_id, "rpId": "web.whatsapp.com", "userVerification": "preferred"}
         body = {"success": True, "requestId": passkey.request_id, "publicKey": key, "status": passkey.stage}
         return JSONResponse(body)
 
     async def respond(self, request: Request) -> Response:
+        """Takes the passkey's answer, whatever it is; it is to be confirmed next."""
         _, passkey = self._by_token((await replies.read_json(request)).get("token"))
         passkey.stage = "confirmation"
         return JSONResponse({"success": True, "status": passkey.stage})
 
     async def confirm(self, request: Request) -> Response:
+        """Confirms the link, as a phone that scans does."""
         session, _ = self._by_token((await replies.read_json(request)).get("token"))
         self._links.scan(session)
         return JSONResponse({"success": True, "status": "confirmed"})

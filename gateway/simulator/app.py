@@ -17,6 +17,7 @@ from gateway.simulator.chats import Chats
 from gateway.simulator.clock import Clock
 from gateway.simulator.engine import Engine
 from gateway.simulator.links import Links
+from gateway.simulator.page import PageMount
 from gateway.simulator.sends import Sends
 from gateway.simulator.settings import SimulatorSettings
 
@@ -69,8 +70,9 @@ class Simulator:
                 self._engine.save()
 
     def release(self) -> None:
-        """Lets requests go that a fault holds, or that wait for changes. Call it when the server starts to
-        drain.
+        """Lets requests go that a fault holds, or that wait for changes.
+
+        Call it when the server starts to drain.
         """
         self._engine.release()
 
@@ -82,11 +84,14 @@ class Simulator:
             async with self.running():
                 yield
 
-        return Starlette(
+        app = Starlette(
             lifespan=lifespan,
             routes=[
                 Mount("/api", routes=self.api_routes()),
                 Mount("/_simulator", routes=self.control_routes()),
-                Mount("/simulator", routes=self.page_routes()),
+                PageMount("/simulator", routes=self.page_routes()),
             ],
         )
+        # A redirect would name the host as the client wrote it.
+        app.router.redirect_slashes = False
+        return app

@@ -16,12 +16,15 @@ _ALIASES = {"pushName": "push_name", "fromMe": "from_me", "id": "key_id", "dupli
 
 
 class Chats:
+    """Plays the people on the other side of a session's chats."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def contact(self, session: SimulatedSession, phone: str, name: str | None = None) -> Contact:
-        """The contact of that number; met for the first time, it is remembered (and saved with the next
-        change).
+        """The contact of that number.
+
+        Met for the first time, it is remembered, and saved with the next change.
         """
         book = self._engine.world.contacts.setdefault(session.id, {})
         number = identity.digits(phone)
@@ -31,6 +34,7 @@ class Chats:
         return known
 
     def group(self, session: SimulatedSession, name: str) -> Group:
+        """The group of that name or address, made when it is met for the first time."""
         groups = self._engine.world.groups.setdefault(session.id, {})
         jid = identity.group_jid(name)
         if jid not in groups:
@@ -41,8 +45,9 @@ class Chats:
         return groups[jid]
 
     def receive(self, session: SimulatedSession, raw: dict[str, Any]) -> dict[str, Any]:
-        """A message arrives on (or, with `from_me`, is typed on) the phone. Says what it was called and sent
-        as.
+        """A message arrives on the phone, or with `from_me` is typed on it.
+
+        Says what it was called and sent as.
 
         Raises BadContent on a wish that cannot be understood, WrongState when the number is not linked.
         """

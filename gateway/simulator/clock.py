@@ -10,7 +10,10 @@ from typing import Protocol
 
 
 class Timer(Protocol):
-    def cancel(self) -> None: ...
+    """Something that happens later, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Keeps it from happening. Nothing happens if it has."""
 
 
 class Clock:

@@ -30,8 +30,9 @@ def _random(size: int) -> str:
 
 
 def media(kind: str, wish: Any, caption: str | None = None) -> dict[str, Any]:
-    """A media message: an encrypted file on WhatsApp's servers, with the key to it. `wish` may override any
-    field.
+    """A media message: an encrypted file on WhatsApp's servers, with the key to it.
+
+    `wish` may override any field.
     """
     details = wish if isinstance(wish, dict) else {}
     content: dict[str, Any] = {
@@ -68,12 +69,14 @@ def _context(reply_to: str | None, mentions: list[str] | None) -> dict[str, Any]
 
 
 def text(body: str, context: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A text message; `context` says what it quotes or mentions."""
     if context:
         return {"extendedTextMessage": {"text": body, "contextInfo": context}}
     return {"conversation": body}
 
 
 def location(wish: dict[str, Any]) -> dict[str, Any]:
+    """A location. Raises BadContent without a latitude and a longitude."""
     try:
         content = {"degreesLatitude": float(wish["latitude"]), "degreesLongitude": float(wish["longitude"])}
     except (KeyError, TypeError, ValueError):
@@ -82,6 +85,7 @@ def location(wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def contact(wish: dict[str, Any]) -> dict[str, Any]:
+    """A contact card. Raises BadContent without a name and a phone."""
     name, phone = str(wish.get("name", "")), str(wish.get("phone", ""))
     if not name or not phone:
         raise BadContent("A contact needs a name and a phone.")
@@ -91,6 +95,7 @@ def contact(wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def poll(wish: dict[str, Any]) -> dict[str, Any]:
+    """A poll. Raises BadContent without a question and 2 to 12 options."""
     question, options = wish.get("question"), wish.get("options")
     if not question or not isinstance(options, list) or not 2 <= len(options) <= 12:
         raise BadContent("A poll needs a question and 2 to 12 options.")

@@ -86,6 +86,8 @@ def _refuse(status: int, text: str) -> Refusal:
 
 
 class Control:
+    """Answers the calls of tests and of the phone page, which no client of upstream knows."""
+
     def __init__(self, engine: Engine, links: Links, sends: Sends, chats: Chats) -> None:
         self._engine = engine
         self._links = links
@@ -93,6 +95,7 @@ class Control:
         self._chats = chats
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, below `/_simulator`."""
         one = "/sessions/{id:int}"
         return [
             Route("/sessions", self.sessions, methods=["GET"]),
@@ -137,10 +140,12 @@ class Control:
         }
 
     async def sessions(self, request: Request) -> Response:
+        """All sessions with what the phone page shows of them, and the world's version."""
         shown = [self.shown(session) for session in self._engine.world.sessions.values()]
         return success(shown, version=self._engine.version)
 
     async def deliveries(self, request: Request) -> Response:
+        """Webhooks that were sent or are waiting, newest first."""
         query = request.query_params
         session_id = query.get("session", "")
         rows = self._engine.webhooks.recent(
@@ -159,30 +164,36 @@ class Control:
     # ------------------------------------------------------------------ the phone
 
     async def scan(self, request: Request) -> Response:
+        """The phone scans the code, or the one that the body names."""
         session = self._session(request)
         self._links.scan(session, (await replies.read_json(request)).get("code"))
         return success(self.shown(session))
 
     async def unlink(self, request: Request) -> Response:
+        """The phone unlinks the session."""
         session = self._session(request)
         self._links.end(session, "logged_out")
         return success(self.shown(session))
 
     async def expire(self, request: Request) -> Response:
+        """The link runs out."""
         session = self._session(request)
         self._links.end(session, "expired")
         return success(self.shown(session))
 
     async def rotate(self, request: Request) -> Response:
+        """The code is replaced by the next one at once."""
         session = self._session(request)
         self._links.rotate(session)
         return success(self.shown(session))
 
     async def inbound(self, request: Request) -> Response:
+        """A customer writes to the session."""
         session = self._session(request)
         return success(self._chats.receive(session, await replies.read_json(request)))
 
     async def event(self, request: Request) -> Response:
+        """Something else happens in a chat; answers with the webhooks that tell of it."""
         session = self._session(request)
         sent = self._chats.event(session, await replies.read_json(request))
         return success({"deliveries": [delivery.id for delivery in sent]})
@@ -190,9 +201,11 @@ class Control:
     # ------------------------------------------------------------------ faults and the whole
 
     async def list_faults(self, request: Request) -> Response:
+        """The faults that are switched on."""
         return success(self._engine.faults.listed())
 
     async def add_fault(self, request: Request) -> Response:
+        """Switches a fault on."""
         switch = faults.parse_fault(await replies.read_json(request))
         if isinstance(switch, faults.Mode):
             self._engine.faults.modes.append(switch)
@@ -201,6 +214,7 @@ class Control:
         return success(self._engine.faults.listed())
 
     async def clear_faults(self, request: Request) -> Response:
+        """Switches all faults off, and lets the requests go that they hold."""
         self._engine.faults.clear()
         return success([])
 
@@ -245,6 +259,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def control_routes(engine: Engine, links: Links, sends: Sends, chats: Chats) -> list[BaseRoute]:
+    """The routes of the control, which refuse callers from other machines."""
     handlers: dict[Any, Any] = dict.fromkeys((Refusal, WrongState, BadContent, ValueError), _refused)
     inner = Starlette(
         routes=Control(engine, links, sends, chats).routes(),

@@ -21,7 +21,7 @@ from gateway.simulator.shapes import PLAIN, Twist, shaped
 from gateway.simulator.state import SimulatedSession, World
 from gateway.simulator.webhooks import Delivery, Letter, WebhookSender
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SAVE_PAUSE_S = 0.2
 """Least time between two saves of things that may be lost (messages); sessions and links are saved at once.
@@ -29,6 +29,8 @@ SAVE_PAUSE_S = 0.2
 
 
 class Engine:
+    """Holds what all parts of the simulator share."""
+
     def __init__(self, state_path: Path | None, settings: SimulatorSettings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
@@ -53,6 +55,7 @@ class Engine:
             self._save_timer = self.clock.call_later(SAVE_PAUSE_S, self.save)
 
     def save(self) -> None:
+        """Writes the world to its file now, if it has one. A disk that does not take it is logged."""
         if self._save_timer is not None:
             self._save_timer.cancel()
             self._save_timer = None
@@ -62,7 +65,7 @@ class Engine:
         try:
             world.save(self.world, self.state_path)
         except OSError as error:  # a full disk must not stop a demo
-            log.warning("simulator.save_failed error=%s", type(error).__name__)
+            logger.warning("simulator.save_failed error=%s", type(error).__name__)
 
     def _tell_watchers(self) -> None:
         self.version += 1
@@ -95,6 +98,7 @@ class Engine:
         return found
 
     def add_session(self, fields: dict[str, Any]) -> SimulatedSession:
+        """A new session with key and secret of its own, not linked yet."""
         now = self.clock.now()
         session = SimulatedSession(
             id=self.world.next_session_id,
@@ -120,6 +124,7 @@ class Engine:
         self.changed()
 
     def log_event(self, session: SimulatedSession, event_type: str) -> None:
+        """Writes an event into the session's log, as of now."""
         moment = datetime.fromtimestamp(self.clock.now(), UTC)
         session.logs.append(
             {
@@ -146,8 +151,9 @@ class Engine:
         twist: Twist = PLAIN,
         forced: bool = False,
     ) -> list[Delivery]:
-        """Sends an event to the session's webhook, if it has one, it is switched on and the event is
-        subscribed.
+        """Sends an event to the session's webhook.
+
+        Sends nothing where the session has no webhook, it is switched off, or the event is not subscribed.
 
         `timed`: whether the envelope has a timestamp (or which one); `in_ms`: in milliseconds, as some events
         have it; `forced`: send it though it is not subscribed.

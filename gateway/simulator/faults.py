@@ -45,6 +45,7 @@ class RequestFault:
     """How many requests it hits; None: until it is cleared."""
 
     def matches(self, method: str, path: str) -> bool:
+        """Whether the fault is meant for a call of that method and path."""
         if self.method and self.method != method:
             return False
         pattern = re.sub(r"\{[^/}]*\}", "*", _PREFIX.sub("", self.path)) or "/"
@@ -78,6 +79,7 @@ class Faults:
     """Set, and replaced, when held requests shall go."""
 
     def take_request(self, method: str, path: str) -> RequestFault | None:
+        """The fault that this call meets, used up by one; None if it meets none."""
         for fault in self.requests:
             if fault.matches(method, path):
                 if fault.times is not None:
@@ -112,6 +114,7 @@ class Faults:
         return True
 
     def listed(self) -> list[dict[str, Any]]:
+        """All switches as the control API shows them."""
         return [asdict(fault) for fault in self.requests] + [asdict(mode) for mode in self.modes]
 
     def clear(self) -> None:
@@ -121,6 +124,7 @@ class Faults:
         self.release()
 
     def release(self) -> None:
+        """Lets the requests go that a fault holds."""
         self.released.set()
         self.released = asyncio.Event()
 

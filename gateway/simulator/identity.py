@@ -12,14 +12,17 @@ _JID = re.compile(r"^[0-9A-Za-z.\-]+(:\d+)?@(s\.whatsapp\.net|c\.us|lid|g\.us|ne
 
 
 def new_account_token() -> str:
+    """A new account token, in the form of Laravel's."""
     return f"1|{secrets.token_urlsafe(30)}"
 
 
 def new_api_key() -> str:
+    """A new API key of a session."""
     return secrets.token_hex(32)
 
 
 def new_webhook_secret() -> str:
+    """A new webhook secret of a session."""
     return secrets.token_hex(16)
 
 
@@ -36,6 +39,7 @@ def new_code() -> str:
 
 
 def digits(text: str) -> str:
+    """The digits of the text, and nothing else."""
     return re.sub(r"\D", "", text)
 
 
@@ -45,10 +49,12 @@ def is_phone(text: str) -> bool:
 
 
 def is_jid(text: str) -> bool:
+    """Whether it is an address of WhatsApp's."""
     return bool(_JID.match(text))
 
 
 def phone_jid(phone: str) -> str:
+    """The address of a phone number, whatever else than digits it is written with."""
     return f"{digits(phone)}@s.whatsapp.net"
 
 
@@ -67,6 +73,7 @@ def group_jid(name: str) -> str:
 
 
 def channel_jid(name: str) -> str:
+    """The address of a channel; the same for the same name."""
     if name.endswith("@newsletter"):
         return name
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[7:14], "big")

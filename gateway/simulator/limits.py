@@ -35,10 +35,12 @@ class Limits:
         return Allowance(limit, limit - used - 1, began + window_s)
 
     def clear(self) -> None:
+        """Forgets all calls: every limit is whole again."""
         self._windows.clear()
 
 
 def headers(allowance: Allowance, now: float, *, relative: bool) -> dict[str, str]:
+    """The rate-limit headers; the reset is in seconds from now if `relative`, else unix seconds."""
     reset = math.ceil(allowance.reset_at - now if relative else allowance.reset_at)
     return {
         "X-RateLimit-Limit": str(allowance.limit),

@@ -32,6 +32,8 @@ class WrongState(Exception):
 
 @dataclass(slots=True)
 class Passkey:
+    """A link by passkey that is under way."""
+
     token: str
     request_id: str
     expires_at: float
@@ -50,6 +52,8 @@ class _Attempt:
 
 
 class Links:
+    """Takes sessions from one status to the next, by calls, by the phone and by time."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._attempts: dict[int, _Attempt] = {}
@@ -67,6 +71,7 @@ class Links:
         return attempt.codes_shown, attempt.code_ends_at
 
     def passkey_of(self, session: SimulatedSession) -> Passkey | None:
+        """The session's link by passkey; None while none is under way."""
         return self._attempt(session).passkey if session.status == "need_passkey" else None
 
     async def wait_for_code(self, session: SimulatedSession, timeout_s: float) -> str | None:
@@ -99,6 +104,7 @@ class Links:
         self._later(session, self._engine.settings.connect_delay_s, partial(arrive, session))
 
     def disconnect(self, session: SimulatedSession) -> None:
+        """Unlinks the session at its owner's wish."""
         self._stop(session)
         self._engine.set_status(session, "disconnected")
         self._tell_waiters()
@@ -121,8 +127,9 @@ class Links:
     # ------------------------------------------------------------------ what the phone does
 
     def scan(self, session: SimulatedSession, code: str | None = None) -> None:
-        """The phone scans the code (or confirms the passkey). Raises WrongState when there is nothing to
-        scan.
+        """The phone scans the code (or confirms the passkey).
+
+        Raises WrongState when there is nothing to scan.
         """
         if session.status not in ("need_scan", "need_passkey"):
             raise WrongState(f"There is no code to scan: the session is {session.status}.")
@@ -139,8 +146,9 @@ class Links:
         self._show_code(session)
 
     def end(self, session: SimulatedSession, status: str) -> None:
-        """The phone unlinks (`logged_out`) or the link runs out (`expired`). Raises WrongState when not
-        linked.
+        """The phone unlinks (`logged_out`) or the link runs out (`expired`).
+
+        Raises WrongState when not linked.
         """
         if not session.linked:
             raise WrongState(f"The number is not linked: the session is {session.status}.")
@@ -159,6 +167,7 @@ class Links:
                 self._engine.set_status(session, "disconnected")
 
     def stop(self) -> None:
+        """Ends all that would happen later."""
         for attempt in self._attempts.values():
             if attempt.timer is not None:
                 attempt.timer.cancel()

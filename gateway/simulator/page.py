@@ -4,7 +4,8 @@ from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.types import Scope
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -37,7 +38,24 @@ async def _asset(request: Request) -> Response:
     )
 
 
+class PageMount(Mount):
+    """Mounts the page so that its address answers with and without a slash at the end.
+
+    Starlette would redirect from the one to the other. Its redirect names the host as the client wrote it, and the
+    gateway's application has such redirects turned off.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette's, with the bare address taken as the one with a slash."""
+        if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) != self.path:
+            return super().matches(scope)
+        with_slash = scope["path"] + "/"
+        match, child = super().matches({**scope, "path": with_slash})
+        return match, {**child, "path": with_slash}
+
+
 def page_routes() -> list[BaseRoute]:
+    """The page and its files, below the address of the page."""
     return [
         Route("/", _page, methods=["GET"]),
         Route("/static/{name}", _asset, methods=["GET"]),

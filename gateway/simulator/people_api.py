@@ -18,6 +18,7 @@ _GROUP = "/groups/{jid}"
 
 
 def contact_object(contact: Contact) -> dict[str, Any]:
+    """A contact as upstream shows it."""
     jid = identity.phone_jid(contact.phone)
     return {
         "id": jid,
@@ -32,12 +33,15 @@ def contact_object(contact: Contact) -> dict[str, Any]:
 
 
 class PeopleApi:
+    """Answers what a session's key may ask of contacts, numbers and groups."""
+
     def __init__(self, engine: Engine, chats: Chats) -> None:
         self._engine = engine
         self._chats = chats
         self._gate = SessionGate(engine)
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, below the API's root."""
         return [
             Route("/contacts", self.contacts, methods=["GET"]),
             Route("/contacts", self.save_contact, methods=["PUT"]),
@@ -74,10 +78,12 @@ class PeopleApi:
         return found
 
     async def contacts(self, request: Request) -> Response:
+        """`GET /contacts`: everyone the session has met, in pages if the query asks for them."""
         book = self._book(self._gate.connected(request))
         return success(maybe_paged(request, [contact_object(contact) for contact in book.values()]))
 
     async def save_contact(self, request: Request) -> Response:
+        """`PUT /contacts`: gives a number a name."""
         session = self._gate.connected(request)
         body = await replies.read_json(request)
         jid = str(body.get("jid", ""))
@@ -88,13 +94,16 @@ class PeopleApi:
         return success({"jid": jid, "fullName": body.get("fullName")})
 
     async def contact(self, request: Request) -> Response:
+        """`GET /contacts/{phone}`: one contact."""
         return success(contact_object(self._person(request, self._gate.connected(request))))
 
     async def picture(self, request: Request) -> Response:
+        """A contact's picture: there is none."""
         self._gate.take(request, "picture", self._gate.connected(request), 60)
         return success({"imgUrl": None})
 
     async def block(self, request: Request) -> Response:
+        """Blocks or unblocks a contact."""
         session = self._gate.connected(request)
         blocked = not request.url.path.endswith("/unblock")
         self._chats.contact(session, request.path_params["phone"].partition("@")[0]).blocked = blocked
@@ -102,11 +111,13 @@ class PeopleApi:
         return success({"message": "Contact blocked" if blocked else "Contact unblocked"})
 
     async def on_whatsapp(self, request: Request) -> Response:
+        """Whether a number has WhatsApp."""
         self._gate.take(request, "on-whatsapp", self._gate.connected(request), 60)
         number = identity.digits(request.path_params["id"])
         return success({"exists": bool(number) and number not in self._engine.world.not_on_whatsapp})
 
     async def lid_from_pn(self, request: Request) -> Response:
+        """The hidden address of a number, where it has one."""
         self._gate.connected(request)
         number = identity.digits(request.path_params["pn"].partition("@")[0])
         if not number or number in self._engine.world.not_on_whatsapp:
@@ -114,6 +125,7 @@ class PeopleApi:
         return success({"lid": identity.lid_of(number)})
 
     async def pn_from_lid(self, request: Request) -> Response:
+        """The number behind a hidden address, where the session has met it."""
         book = self._book(self._gate.connected(request))
         lid = request.path_params["lid"].partition("@")[0] + "@lid"
         for contact in book.values():
@@ -122,6 +134,7 @@ class PeopleApi:
         raise session_refusal(404, "Phone number not found for this LID.")
 
     async def username(self, request: Request) -> Response:
+        """A contact's user name: there is none."""
         self._gate.connected(request)
         return success({"jid": request.path_params["id"], "username": None})
 
@@ -137,6 +150,7 @@ class PeopleApi:
         return found
 
     async def groups(self, request: Request) -> Response:
+        """The groups that the session is in."""
         groups = self._groups(self._gate.connected(request)).values()
         rows = [
             {"id": group.jid, "jid": group.jid, "name": group.subject, "imgUrl": None} for group in groups
@@ -144,6 +158,7 @@ class PeopleApi:
         return success(maybe_paged(request, rows))
 
     async def create_group(self, request: Request) -> Response:
+        """Makes a group with the session as its owner."""
         session = self._gate.connected(request)
         body = await replies.read_json(request)
         if not isinstance(body.get("name"), str) or not body["name"]:
@@ -154,15 +169,18 @@ class PeopleApi:
         return success(_metadata(group), 201)
 
     async def metadata(self, request: Request) -> Response:
+        """What a group is called, who is in it and how it is set."""
         self._gate.take(request, "metadata", self._gate.connected(request), 10)
         return success(_metadata(self._group(request)))
 
     async def participants(self, request: Request) -> Response:
+        """Who is in a group."""
         self._gate.take(request, "participants", self._gate.connected(request), 10)
         members = self._group(request).participants
         return success([{"id": jid, "admin": rank} for jid, rank in members.items()])
 
     async def invite_link(self, request: Request) -> Response:
+        """The address that lets people into a group."""
         code = self._group(request).jid.partition("@")[0]
         return JSONResponse({"success": True, "inviteLink": f"https://chat.whatsapp.com/{code}"})
 
@@ -173,16 +191,19 @@ class PeopleApi:
         return group
 
     async def invite(self, request: Request) -> Response:
+        """The group behind an invitation."""
         group = self._invited(self._gate.connected(request), request.path_params["code"])
         members = [{"id": jid, "admin": rank} for jid, rank in group.participants.items()]
         return success(_metadata(group) | {"participants": members})
 
     async def accept_invite(self, request: Request) -> Response:
+        """Joins the group behind an invitation."""
         session = self._gate.connected(request)
         code = str((await replies.read_json(request)).get("code", ""))
         return success({"id": self._invited(session, code).jid})
 
     async def change_participants(self, request: Request) -> Response:
+        """Adds, removes, promotes or demotes members of a group."""
         group = self._group(request)
         body, act = await replies.read_json(request), request.path_params["act"]
         if act not in ("add", "remove", "update"):
@@ -199,6 +220,7 @@ class PeopleApi:
         return success([{"status": 200, "jid": jid, "message": act} for jid in wished])
 
     async def group_settings(self, request: Request) -> Response:
+        """Changes how a group is set, its subject among it."""
         group = self._group(request)
         group.settings |= await replies.read_json(request)
         group.subject = str(group.settings.get("subject", group.subject))
@@ -206,6 +228,7 @@ class PeopleApi:
         return success({"subject": group.subject, "description": group.settings.get("description")})
 
     async def leave(self, request: Request) -> Response:
+        """Leaves a group, which the session then knows no more."""
         group = self._group(request)
         del self._groups(self._gate.session(request))[group.jid]
         self._engine.changed()

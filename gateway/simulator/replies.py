@@ -23,6 +23,7 @@ class Refusal(Exception):
         self.headers = headers
 
     def response(self) -> JSONResponse:
+        """The refusal as an answer."""
         return JSONResponse(self.body, self.status, headers=self.headers)
 
 
@@ -37,10 +38,12 @@ def session_refusal(status: int, message: str) -> Refusal:
 
 
 def validation_refusal(errors: Mapping[str, list[str]]) -> Refusal:
+    """422 with what is wrong with each field."""
     return Refusal(422, {"success": False, "message": "Validation failed", "errors": errors})
 
 
 def success(data: Any, status: int = 200, **more: Any) -> JSONResponse:
+    """The envelope of an answer that went well; `more` stands beside `data`."""
     return JSONResponse({"success": True, "data": data, **more}, status)
 
 
@@ -62,8 +65,9 @@ async def read_body(request: Request, limit_bytes: int = JSON_LIMIT_BYTES) -> by
 
 
 async def read_json(request: Request, limit_bytes: int = JSON_LIMIT_BYTES) -> dict[str, Any]:
-    """The body as an object; an empty body is an empty object, as upstream takes it. Raises Refusal 400 or
-    413.
+    """The body as an object; an empty body is an empty object, as upstream takes it.
+
+    Raises Refusal 400 or 413.
     """
     raw = await read_body(request, limit_bytes)
     if not raw.strip():

@@ -15,6 +15,8 @@ ERROR, PENDING, SENT, DELIVERED, READ = range(5)
 
 
 class Sends:
+    """Takes messages and moves each from state to state, with the webhooks that tell of it."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._timers: dict[int, Timer] = {}
@@ -41,6 +43,7 @@ class Sends:
         return sent
 
     def retry(self, sent: SentMessage) -> None:
+        """Sends a failed message once more."""
         sent.state, sent.failed_reason = PENDING, None
         self._engine.changed()
         self._schedule(sent)
@@ -60,12 +63,14 @@ class Sends:
         }
 
     def delete(self, session: SimulatedSession, sent: SentMessage) -> None:
+        """Deletes a message for everyone, and tells of it."""
         del self._engine.world.sent[sent.msg_id]
         self._cancel(sent.msg_id)
         self._engine.send_event(session, "messages.delete", {"keys": [sent.key]})
         self._engine.changed()
 
     def forget(self, session_id: int) -> None:
+        """Forgets all messages of a session, and what would still happen to them."""
         for sent in self._engine.world.of_session(session_id):
             self._cancel(sent.msg_id)
             del self._engine.world.sent[sent.msg_id]
@@ -76,6 +81,7 @@ class Sends:
             self._schedule(sent)
 
     def stop(self) -> None:
+        """Ends all that would happen later."""
         for msg_id in list(self._timers):
             self._cancel(msg_id)
 

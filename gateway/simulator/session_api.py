@@ -67,6 +67,7 @@ class SessionGate:
         self.allow(request, self.engine.limits.take((session.id, name), per_minute, 60), "Too Many Attempts.")
 
     def allow(self, request: Request, allowance: Allowance, text: str) -> None:
+        """Lets a call through that its limit allows, and refuses others with 429 and these words."""
         request.scope[ALLOWANCE] = allowance
         if allowance.wait_s:
             after = (
@@ -76,6 +77,8 @@ class SessionGate:
 
 
 class SessionApi:
+    """Answers what a session's key may ask of itself, of messages and of media."""
+
     def __init__(self, engine: Engine, sends: Sends) -> None:
         self._engine = engine
         self._gate = SessionGate(engine)
@@ -83,6 +86,7 @@ class SessionApi:
         self._uploads: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, below the API's root."""
         return [
             Route("/status", self.status, methods=["GET"]),
             Route("/user", self.user, methods=["GET"]),
@@ -100,9 +104,11 @@ class SessionApi:
         ]
 
     async def status(self, request: Request) -> Response:
+        """`GET /status`: the session's status."""
         return JSONResponse({"status": self._gate.session(request).status})
 
     async def user(self, request: Request) -> Response:
+        """`GET /user`: the WhatsApp user that the session is linked to."""
         session = self._gate.connected(request)
         number = identity.digits(session.phone_number)
         me = {"id": f"{number}:{10 + session.id % 80}@s.whatsapp.net", "name": session.name}
@@ -111,6 +117,7 @@ class SessionApi:
     # ------------------------------------------------------------------ messages
 
     async def send(self, request: Request) -> Response:
+        """`POST /send-message`: takes the message over; what becomes of it comes by webhook."""
         session = self._gate.session(request)
         body = checks.send_request(await replies.read_json(request))
         session = self._gate.connected(request)
@@ -143,9 +150,11 @@ class SessionApi:
         return sent
 
     async def info(self, request: Request) -> Response:
+        """What became of a message so far."""
         return success(message_info(self._sent(request, self._gate.session(request))))
 
     async def edit(self, request: Request) -> Response:
+        """Gives a message another text."""
         sent = self._sent(request, self._gate.connected(request))
         words = (await replies.read_json(request)).get("text")
         if not isinstance(words, str) or not words:
@@ -154,11 +163,13 @@ class SessionApi:
         return success(message_info(sent) | {"message": protocol, "status": 1})
 
     async def delete(self, request: Request) -> Response:
+        """Deletes a message for everyone."""
         session = self._gate.connected(request)
         self._sends.delete(session, self._sent(request, session))
         return JSONResponse({"success": True, "message": "Message deleted successfully."})
 
     async def resend(self, request: Request) -> Response:
+        """Sends a failed message again; refused for any other, or without message logs."""
         session = self._gate.connected(request)
         sent = self._sent(request, session)
         if sent.log_status != "failed" or not session.log_messages:
@@ -167,6 +178,7 @@ class SessionApi:
         return JSONResponse({"success": True, "message": "Message resend initiated successfully."})
 
     async def mark_read(self, request: Request) -> Response:
+        """Tells the customer that a message was read."""
         self._gate.connected(request)
         key = (await replies.read_json(request)).get("key")
         if not isinstance(key, dict) or not key.get("id") or not key.get("remoteJid"):
@@ -174,6 +186,7 @@ class SessionApi:
         return success({"status": "read"})
 
     async def presence(self, request: Request) -> Response:
+        """Shows the customer that the session types, records, or neither."""
         self._gate.connected(request)
         body = await replies.read_json(request)
         kinds = ("composing", "recording", "available", "unavailable", "paused")
@@ -184,6 +197,7 @@ class SessionApi:
     # ------------------------------------------------------------------ media
 
     async def upload(self, request: Request) -> Response:
+        """Takes a file for a message to come, and answers with its address."""
         self._gate.session(request)
         mimetype = request.headers.get("content-type", "").partition(";")[0].strip()
         if mimetype == "application/json":
@@ -200,12 +214,14 @@ class SessionApi:
         return JSONResponse({"success": True, "publicUrl": _public(request, f"/media/{name}")})
 
     async def uploaded(self, request: Request) -> Response:
+        """A file that was uploaded, for as long as it is kept."""
         found = self._uploads.get(request.path_params["name"])
         if found is None:
             raise session_refusal(404, "This file is not there any more.")
         return _file(found[1], found[0])
 
     async def decrypt(self, request: Request) -> Response:
+        """Takes a media message, and answers with the address of its file, decrypted."""
         self._gate.session(request)
         body = await replies.read_json(request)
         try:
@@ -220,6 +236,7 @@ class SessionApi:
         return JSONResponse({"success": True, "publicUrl": _public(request, f"/decrypted-media/{key_id}")})
 
     async def decrypted(self, request: Request) -> Response:
+        """The decrypted file of a message that came in."""
         message = self._engine.world.received.get(request.path_params["id"])
         if message is None:
             raise session_refusal(404, "Media not found or expired.")

@@ -46,6 +46,7 @@ class SimulatedSession:
 
     @property
     def jid(self) -> str:
+        """The session's own address."""
         return identity.phone_jid(self.phone_number)
 
 
@@ -67,10 +68,12 @@ class SentMessage:
 
     @property
     def key(self) -> dict[str, Any]:
+        """The message's key, as webhooks name it."""
         return {"id": self.key_id, "fromMe": True, "remoteJid": self.jid}
 
     @property
     def log_status(self) -> str:
+        """The state in the words of message logs: `failed`, `in_progress` or `sent`."""
         return {0: "failed", 1: "in_progress"}.get(self.state, "sent")
 
 
@@ -88,6 +91,8 @@ class Contact:
 
 @dataclass(slots=True)
 class Group:
+    """A group that a session is in."""
+
     jid: str
     subject: str
     created_at: float
@@ -114,6 +119,7 @@ class World:
     not_on_whatsapp: list[str] = field(default_factory=list)
 
     def of_session(self, session_id: int) -> list[SentMessage]:
+        """The messages that the session sent, oldest first."""
         return [sent for sent in self.sent.values() if sent.session_id == session_id]
 
     def trim(self) -> None:
@@ -132,6 +138,7 @@ def _known(kind: type[T], row: dict[str, Any]) -> T:
 
 
 def to_json(world: World) -> bytes:
+    """The world as it is written to disk."""
     # The standard json, here and in the webhooks: it writes and reads lone surrogates, which a test may send.
     return json.dumps(asdict(world)).encode()
 

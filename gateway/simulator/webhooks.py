@@ -23,7 +23,7 @@ from gateway.simulator.clock import Clock
 from gateway.simulator.settings import SimulatorSettings
 from gateway.simulator.shapes import PLAIN, Twist
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Outcome = Literal["waiting", "delivered", "failed", "dropped"]
 
@@ -59,10 +59,12 @@ class Letter:
     twist: Twist = PLAIN
 
     def body(self) -> bytes:
+        """The bytes that are sent; half of them if the fault is `garbage`."""
         text = json.dumps(self.envelope)
         return (text[: len(text) // 2] if "garbage" in self.twist.modes else text).encode()
 
     def headers(self) -> dict[str, str]:
+        """The headers that are sent, with the secret, or a wrong one if that is the fault."""
         headers = {"Content-Type": "application/json", "User-Agent": "WasenderAPI-Simulator"}
         if "wrong_secret" in self.twist.modes:
             headers["X-Webhook-Signature"] = "not-the-secret"
@@ -78,6 +80,8 @@ def shown_url(url: str) -> str:
 
 
 class WebhookSender:
+    """Delivers webhooks, in order for each session, and keeps what became of each."""
+
     def __init__(self, settings: SimulatorSettings, clock: Clock, on_change: Callable[[], None]) -> None:
         self._settings = settings
         self._clock = clock
@@ -91,6 +95,7 @@ class WebhookSender:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        """Delivers for as long as the block lasts."""
         # No limit of connections, so that lanes stay independent; the time limit is set around each call.
         # Idle ones end before common servers end them (uvicorn: 5 s), lest a webhook goes into a closing one.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
@@ -176,7 +181,7 @@ class WebhookSender:
                 return
             self._on_change()
         self._finish(delivery, "failed")
-        log.info(
+        logger.info(
             "simulator.webhook_failed session=%s event=%s attempts=%s last=%s",
             letter.session_id, letter.event, delivery.attempts, delivery.statuses[-1],
         )  # fmt: skip
@@ -194,7 +199,7 @@ class WebhookSender:
         except (aiohttp.ClientError, OSError, ValueError):  # ValueError: a URL that is none
             return "unreachable"
         except Exception:  # a lane must outlive a bug in one delivery
-            log.exception("simulator.webhook_error session=%s event=%s", letter.session_id, letter.event)
+            logger.exception("simulator.webhook_error session=%s event=%s", letter.session_id, letter.event)
             return "error"
 
     def _finish(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -209,6 +214,7 @@ class WebhookSender:
         self._lanes.get(session_id, deque()).clear()
 
     def clear(self) -> None:
+        """Forgets what waits and what was delivered."""
         for session_id in list(self._lanes):
             self.forget(session_id)
         self._kept.clear()

@@ -1,4 +1,5 @@
-"""Webhooks that cannot be committed now, kept on this disk: `services.deliveries.Spool`, and what the replay needs.
+"""Webhooks that cannot be committed now, kept on this disk: `services.webhooks.batch.Spool`, and what
+the replay needs.
 
 One spool per data folder and database. Any process of the machine may append; one of them, by a file lock that
 dies with it, replays. Bounded in bytes and number: what does not fit is refused, and its sender comes again.
@@ -58,6 +59,8 @@ REFUSED = Count("gateway_spool_refused_webhooks", "Webhooks that the spool could
 
 
 class DiskSpool:
+    """Keeps webhooks on this disk until Postgres takes them, for all processes of the machine together."""
+
     def __init__(
         self, folder: Path, name: str, *, max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
     ) -> None:
@@ -121,15 +124,18 @@ class DiskSpool:
             logger.info("spool.others folder=%s files=%s", folder, ",".join(sorted(others)))
 
     async def close(self) -> None:
+        """Ends the writer after what it was given is on the disk, and lets the files go."""
         await self._writer.close()
         self._closers.close()
 
     # ------------------------------------------------------------------------------------------ for ingest
 
     def is_empty(self) -> bool:
+        """Whether nothing waits, neither on the disk nor on its way there."""
         return not self._pending and self._reader.is_empty()
 
     def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
+        """Those of the ordering keys under which a webhook of the session waits."""
         pending = (
             {ordering_key for ordering_key in ordering_keys if (session_id, ordering_key) in self._pending}
             if self._pending
@@ -138,6 +144,7 @@ class DiskSpool:
         return self._reader.held(session_id, ordering_keys) | pending
 
     def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
+        """Done once all entries are on the disk; fails with Unavailable if they cannot be."""
         rows = [_row(item, ordering_keys) for item, ordering_keys in entries]
         if self._writer.backlog >= MAX_BACKLOG:
             # Their senders try again; what a disk that hangs leaves lying here is memory.
@@ -203,6 +210,7 @@ class DiskSpool:
             self._refused = 0
 
     def is_handing_over(self) -> bool:
+        """Whether the replay has asked for no appends, because the spool is about to be empty."""
         return not self._reader.is_empty() and not _try_lock(self._gate, fcntl.LOCK_SH, keep=False)
 
     def _insert(self, db: sqlite3.Connection, rows: Sequence[Row]) -> None:
@@ -248,6 +256,7 @@ class DiskSpool:
         ]
 
     async def remove(self, ids: Collection[int]) -> None:
+        """Removes webhooks that have been committed."""
         numbers = [(number,) for number in ids]
         await self._writer.put(
             lambda db: db.executemany("DELETE FROM entries WHERE id = ?", numbers) and None
@@ -282,6 +291,7 @@ class DiskSpool:
         logger.error("spool.put_out file=%s session=%d reason=%s", file, entry.session_id, reason)
 
     async def tidy(self) -> None:
+        """Gives the disk space of removed webhooks back."""
         await self._writer.tidy()
 
 

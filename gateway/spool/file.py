@@ -20,7 +20,7 @@ from gateway.domain.errors import Unavailable
 logger = logging.getLogger(__name__)
 
 Job = Callable[[sqlite3.Connection], Any]
-"""Part of a transaction. It may raise Refused, if it has changed nothing by then."""
+"""Part of a transaction. It may raise WriteRefused, if it has changed nothing by then."""
 
 Row = tuple[int, int, bytes, Collection[str]]
 """Session, time in µs since 1970, body, and the ordering keys that it holds."""
@@ -81,7 +81,9 @@ class SpoolFile:
         self._guard = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
-        """What the jobs return, or Refused in their place, once all of it is on the disk. Raises Refused for all."""
+        """What the jobs return, or the WriteRefused that one raised, once all is on the disk.
+
+        Raises WriteRefused if nothing could be written."""
         for _ in range(2):
             try:
                 with self._sharing():
@@ -116,6 +118,7 @@ class SpoolFile:
         return int(self.run([look])[0])
 
     def close(self) -> None:
+        """Closes the database and lets its guard go."""
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -190,6 +193,7 @@ class _Foreign(sqlite3.DatabaseError):
 
 
 def inode_of(path: Path) -> int:
+    """The file's inode, by which a replaced file is recognised; 0 if there is none."""
     try:
         return os.stat(path).st_ino
     except FileNotFoundError:
@@ -280,10 +284,12 @@ def _salvaged(broken: Path) -> list[Row]:
 
 
 def size_of(row: Row) -> int:
+    """About how many bytes a row takes on the disk."""
     return len(row[2]) + 64 * (1 + len(row[3]))
 
 
 def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Inserts webhooks with their ordering keys, within the transaction of the caller."""
     for row in rows:
         session, at, body, ordering_keys = row
         cursor = db.execute(

@@ -22,6 +22,8 @@ COMPLAIN_EVERY_S = 60.0
 
 
 class SpoolReader:
+    """Reads the spool from the event loop, without waiting for its writer."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
@@ -31,6 +33,7 @@ class SpoolReader:
         self._complained_at = float("-inf")
 
     def is_empty(self) -> bool:
+        """Whether no webhook is on the disk."""
         return self.totals()[0] == 0
 
     def totals(self) -> tuple[int, int]:
@@ -64,6 +67,7 @@ class SpoolReader:
             return frozenset()
 
     def close(self) -> None:
+        """Closes the database; the next question opens it again."""
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -17,6 +17,8 @@ _JOBS_AT_ONCE = 256
 
 
 class SpoolWriter:
+    """Runs jobs on the spool in a thread of its own, as many in one transaction as have come."""
+
     def __init__(self, file: SpoolFile) -> None:
         self._file = file
         self._loop = asyncio.get_running_loop()
@@ -25,7 +27,7 @@ class SpoolWriter:
         self._thread.start()
 
     def put(self, job: Job) -> asyncio.Future[Any]:
-        """Hands a job over, in the order of the calls. Done when it is on the disk; raises Refused."""
+        """Hands a job over, in the order of the calls. Done when it is on the disk; raises WriteRefused."""
         done: asyncio.Future[Any] = self._loop.create_future()
         self._services.put((job, done))
         return done
@@ -36,9 +38,11 @@ class SpoolWriter:
         return self._services.qsize()
 
     def tidy(self) -> asyncio.Future[Any]:
+        """Done once the writer has been idle for a moment of tidying."""
         return self.put(_nothing)
 
     async def close(self) -> None:
+        """Returns when everything it was given has been done, and its thread has ended."""
         self._services.put(None)
         await asyncio.to_thread(self._thread.join)
 

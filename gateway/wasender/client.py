@@ -37,7 +37,7 @@ from gateway.wasender.message_identity import phone_in
 from gateway.wasender.rate_limiter import RateLimiter, count
 from gateway.wasender.values import number
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TokenProvider = Callable[[bool], Awaitable[str]]
 """Gives the account token. The argument asks for a fresh one, past any cache, after a 401."""
@@ -257,7 +257,7 @@ class WasenderClient:
                 wait_s = calls.repeat_after(call, error, failures, self._policy, left_s, roll)
                 if wait_s is None:
                     raise
-                log.info("upstream.repeats call=%s failures=%d error=%s", call.name, failures, error.code)
+                logger.info("upstream.repeats call=%s failures=%d error=%s", call.name, failures, error.code)
             await asyncio.sleep(wait_s)
 
     async def _try(self, call: UpstreamCall, token: str, deadline: float) -> Any:
@@ -288,7 +288,7 @@ class WasenderClient:
         finally:
             ms = (time.monotonic() - started) * 1000
             method, path = call.method, call.path
-            log.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, status, ms)
+            logger.debug("upstream.called method=%s path=%s status=%s ms=%.0f", method, path, status, ms)
 
     def _read(self, call: UpstreamCall, answer: Answer, token: str) -> Any:
         body, now_s = answer.body, self._clock()
@@ -303,7 +303,7 @@ class WasenderClient:
 
     def _pause(self, call: UpstreamCall, seconds: float, *, refused: bool) -> None:
         if self._limiter.pause(call, seconds, refused=refused):
-            log.info("upstream.pauses call=%s path=%s seconds=%.1f", call.name, call.path, seconds)
+            logger.info("upstream.pauses call=%s path=%s seconds=%.1f", call.name, call.path, seconds)
 
 
 def _says_no(body: Any) -> bool:

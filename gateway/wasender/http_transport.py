@@ -77,6 +77,7 @@ class HttpTransport:
         self._http: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
+        """Makes the connections' pool, on the running loop."""
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=True),
             cookie_jar=aiohttp.DummyCookieJar(),  # the token says who we are; a web session must not
@@ -86,6 +87,7 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
+        """Closes all connections. Safe to call twice."""
         if self._http is not None:
             http, self._http = self._http, None
             await http.close()

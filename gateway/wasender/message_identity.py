@@ -116,6 +116,7 @@ def key_id(key: Any) -> str | None:
 
 
 def is_from_me(key: dict[str, Any]) -> bool:
+    """Whether the phone's owner wrote the message, in any of the forms in which payloads say so."""
     value = key.get("fromMe")
     return (
         value is True or (isinstance(value, str) and value.strip().lower() in ("true", "1")) or (value == 1)

@@ -31,7 +31,7 @@ from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
 from gateway.wasender.timestamps import timestamp
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 100
 """JSON nested deeper is not read. Real messages, quotes of quotes included, stay below 20."""
@@ -187,7 +187,7 @@ def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -
             found = reader.one(element, at)
         except Exception as error:
             # A mistake of ours must not cost the other elements, nor the answer 200: upstream keeps nothing.
-            log.exception("webhook.unreadable event=%s", event)
+            logger.exception("webhook.unreadable event=%s", event)
             found = [Skip(f"not readable: {type(error).__name__}")]
         for part in found:
             if not isinstance(part, Skip):

@@ -61,7 +61,7 @@ def _main(
     with open(log, "ab") as out:
         os.dup2(out.fileno(), sys.stdout.fileno())
         os.dup2(out.fileno(), sys.stderr.fileno())
-    terminal.log("info")
+    terminal.start_logging("info")
     if way == PLAIN_ASGI:
         setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
     for path, value in constants.items():

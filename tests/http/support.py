@@ -16,7 +16,7 @@ from tests.unit.wasender import payload_parts as parts
 
 HOOK = "/api/whatsapp/webhook"
 SESSIONS = "/api/whatsapp-sessions"
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
 
 INCOMING = "whatsapp_incoming_messages"
 OUTGOING = "whatsapp_outgoing_messages"

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop, key_of, received
-from tests.running import Running
+from tests.running import DEADLINE_S, Running
 
 OPEN = {
     # Webhooks bring a secret of their own, health is for machines, the rest is how one logs in, and the page's files.
@@ -29,7 +29,7 @@ DESCRIPTIONS = {"/openapi.json", "/asyncapi.json", "/docs"}
 """Say how the API is used, the same for every gateway, and hold nothing of this one."""
 
 OPEN_MOUNTS = {"/ui", "/simulator", "/simulator/api", "/_simulator"}
-SAYS_ONLY_WHERE_IT_IS_NOT = ("/rest/v1", "/realtime/v1/api/")
+SAYS_ONLY_WHERE_IT_IS_NOT = ("/rest/v1", "/realtime/v1/", "/ws")
 """Not served here at all; answers everybody with one sentence."""
 
 
@@ -85,7 +85,7 @@ async def test_every_socket_route_refuses_who_does_not_say_who_he_is(shop: Shop)
     async with shop.http.ws_connect(
         shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}
     ) as socket:
-        closed = await socket.receive(timeout=10)
+        closed = await socket.receive(timeout=DEADLINE_S)
     assert (closed.data, socket.close_code) == (4501, 4501)
 
 

@@ -9,12 +9,12 @@ from tests.running import Running, running, settings_for
 SHOP = "https://shop.example"
 MODULES = [
     "client.js",
-    "connection.js",
-    "subscription.js",
-    "positions.js",
-    "backoff.js",
-    "tokens.js",
-    "environment.js",
+    "client/connection.js",
+    "client/subscription.js",
+    "client/positions.js",
+    "client/backoff.js",
+    "client/tokens.js",
+    "client/environment.js",
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop
-from tests.running import running, settings_for
+from tests.running import DEADLINE_S, running, settings_for
 
 
 async def cookie_of(shop: Shop) -> str:
@@ -106,9 +106,9 @@ async def test_a_ticket_opens_one_socket(shop: Shop) -> None:
     address = f"{shop.gateway.url}/ws?ticket={made}"
 
     async with shop.http.ws_connect(address) as socket:
-        assert (await socket.receive_json(timeout=10))["type"] == "welcome"
+        assert (await socket.receive_json(timeout=DEADLINE_S))["type"] == "welcome"
     async with shop.http.ws_connect(address) as socket:
-        assert (await socket.receive(timeout=10)).data == 4501
+        assert (await socket.receive(timeout=DEADLINE_S)).data == 4501
 
 
 async def test_a_ticket_is_worth_nothing_after_thirty_seconds(shop: Shop) -> None:
@@ -162,4 +162,4 @@ async def test_a_ticket_for_a_socket_is_no_login_and_is_not_used_up_by_trying(sh
         assert reply.status == 401
 
     async with shop.http.ws_connect(f"{shop.gateway.url}/ws?ticket={made}") as socket:
-        assert (await socket.receive_json(timeout=10))["type"] == "welcome"
+        assert (await socket.receive_json(timeout=DEADLINE_S))["type"] == "welcome"

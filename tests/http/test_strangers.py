@@ -12,7 +12,7 @@ from tests.http.support import Shop, eventually, moved, received, sent
 from tests.postgres.writers import insert_message
 from tests.unit.wasender import payload_parts as parts
 
-SOON_S = 20.0
+SOON_S = 30.0
 """The strangers of these tests hold what they hold until they are told to let go; this is for a busy machine."""
 
 

@@ -14,7 +14,7 @@ from tests.linking.conftest import (
     status_of,
     watching,
 )
-from tests.linking.upstream import Upstream
+from tests.linking.upstream import BEFORE_THE_CALL_ENDS_S, Upstream
 from tests.running import Running, Socket
 
 HERE_OR_THERE = pytest.mark.parametrize("at_holder", [True, False], ids=["here", "elsewhere"])
@@ -101,7 +101,7 @@ async def test_a_disconnect_while_upstream_hangs_on_connect_does_not_wait_for_it
     async with watching(a, number) as socket:
         await connect(a, number)
         await upstream.wait_for_calls("connect", 1)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(BEFORE_THE_CALL_ENDS_S):
             await a.data("POST", path_of(number, "disconnect"))
 
         assert (await end_on(socket))["reason"] == "cancelled"

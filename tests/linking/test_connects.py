@@ -15,7 +15,7 @@ from tests.linking.conftest import (
     status_of,
     watching,
 )
-from tests.linking.upstream import Upstream
+from tests.linking.upstream import BEFORE_THE_CALL_ENDS_S, Upstream
 from tests.pictures import decode_svg_data_url
 from tests.running import Running
 
@@ -141,7 +141,7 @@ async def test_a_session_that_hangs_upstream_delays_no_other(a: Running, upstrea
     async with watching(a, other) as socket:
         await connect(a, hanging)
         await upstream.wait_for_calls("connect", 1, hanging)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(BEFORE_THE_CALL_ENDS_S):
             await connect(a, other)
             await code_on(socket)
             await upstream.scan(other)

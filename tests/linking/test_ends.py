@@ -17,7 +17,7 @@ from tests.linking.conftest import (
     watching,
 )
 from tests.linking.upstream import Upstream
-from tests.running import Running
+from tests.running import DEADLINE_S, Running
 
 
 @pytest.mark.parametrize("by_webhook", [True, False], ids=["by webhook", "by poll"])
@@ -198,7 +198,7 @@ async def test_an_ended_attempt_stays_visible_to_whoever_comes_later(
         async with watching(gateway, number) as socket:
             await connect(gateway, number)
             await end_on(socket)
-        async with gateway.socket() as later, asyncio.timeout(5):
+        async with gateway.socket() as later, asyncio.timeout(DEADLINE_S):
             parts = {frame["part"]: frame for frame in (await later.subscribe(f"session:{number}"))["state"]}
             assert parts["link"]["event"] == "session.link_ended"
             assert parts["link"]["data"]["reason"] == "timeout"

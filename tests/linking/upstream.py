@@ -15,7 +15,10 @@ from gateway.runtime.server import serving as serving_app
 from gateway.simulator import Simulator, SimulatorSettings
 from tests.simulator.support import QUICK, Served
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
+
+BEFORE_THE_CALL_ENDS_S = 10.0
+"""Less than the 15 s after which the gateway gives up a call that hangs: who is done by then has not waited for it."""
 
 LINK_EVENTS = ["session.status", "qrcode.updated"]
 

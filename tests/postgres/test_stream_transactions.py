@@ -132,7 +132,7 @@ async def test_open_insert_of_a_stranger_delays_nobody(
     await insert_message(other, 12, message_id="open")
     await insert_session(other, 12)
     await other.execute("INSERT INTO gateway.whatsapp_link_attempts (wasender_session_id) VALUES (12)")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await insert_message(connection, 12, message_id="same inbox")
         await insert_message(connection, 7, message_id="other inbox")
 
@@ -153,7 +153,7 @@ async def test_two_strangers_over_the_same_inboxes_in_opposite_order_both_commit
     await insert_message(other, 2, message_id="two-2")
     await insert_message(connection, 2, message_id="one-2")
     await insert_message(other, 1, message_id="two-1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.gather(one.commit(), two.commit())
 
     assert {key for _, key in await keys(store, 1)} == {"one-1", "two-1"}

@@ -12,7 +12,7 @@ import pytest
 from gateway.postgres.connection.watchdog import Watchdog
 from tests.postgres.ears import IdleListener, comes_true
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 class Elsewhere:

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
+from tests import leftovers
 from tests.postgres_fixtures import run_blocking
 from tests.processes.postgres_processes import end_orphans
 from tests.processes.terminal import PATIENCE_S, Terminal
@@ -26,6 +27,7 @@ def folder_for_data() -> Iterator[Path]:
     """A folder that the embedded Postgres' user can reach (pytest's own are private to whoever runs it)."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-processes-"))
     folder.chmod(0o711)
+    leftovers.watch(folder, remove=True)
     try:
         yield folder
     finally:

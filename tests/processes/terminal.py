@@ -13,6 +13,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import leftovers
+from tests.child_signals import signals_of_a_terminal
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 PATIENCE_S = 60.0
@@ -122,6 +125,7 @@ class Terminal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        leftovers.watch(folder, remove=False)
         self.env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
@@ -131,6 +135,7 @@ class Terminal:
             "PYTHONDONTWRITEBYTECODE": "1",
             # Makes a command say everything at once, as it does to a real terminal.
             "PYTHONUNBUFFERED": "1",
+            **leftovers.mark(),
         }
 
     @contextlib.asynccontextmanager
@@ -152,7 +157,7 @@ class Terminal:
             stderr=asyncio.subprocess.PIPE,
             cwd=self.folder,
             env={**self.env, **(env or {})},
-            preexec_fn=before,
+            preexec_fn=signals_of_a_terminal(before),
         )
         command = Command(process)
         try:

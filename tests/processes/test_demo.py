@@ -14,7 +14,7 @@ from tests.processes.postgres_processes import servers_of
 from tests.processes.remote import Remote, reach
 from tests.processes.terminal import PATIENCE_S, Command, Terminal, until
 
-SOON_S = 15.0
+SOON_S = 30.0
 """Longest that a person waits for Ctrl-C."""
 
 

@@ -53,7 +53,7 @@ async def drowsy(
     monkeypatch.setattr(slumber, "IDLE_S", 0.2)
     monkeypatch.setattr(feed.Feed.__init__, "__kwdefaults__", {"tick_s": 0.02, "awake": None})
     monkeypatch.setattr(states, "TICK_S", 0.02)
-    monkeypatch.setattr(linking, "CHECK_S", 0.02)
+    monkeypatch.setattr(linking, "LOOK_S", 0.02)
     monkeypatch.setattr(upkeep, "ROUND_S", 0.02)
     monkeypatch.setattr(retention, "PASS_EVERY_S", 0.02)
     monkeypatch.setattr(listeners, "HEARTBEAT_S", 0.02)

@@ -25,7 +25,7 @@ def peaks(monkeypatch: pytest.MonkeyPatch) -> Peaks:
     """What each outlet has buffered after each write, as it goes. Made before the connections, which keep the ways."""
     written: Peaks = defaultdict(list)
     for kind in (ReadyFrameTransport, AsgiTransport):
-        for way in ("write", "offer"):
+        for way in ("write", "try_write"):
             monkeypatch.setattr(kind, way, noting(getattr(kind, way), written))
     return written
 

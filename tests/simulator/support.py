@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from gateway.simulator import Clock, Simulator, SimulatorSettings, Timer
+from gateway.simulator.page import PageMount
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """Deadline of everything that is waited for; a test that passes never gets near it."""
 
 QUICK = SimulatorSettings(
@@ -239,7 +240,7 @@ def embedding_app(simulator: Simulator) -> Starlette:
             Route("/api/whatsapp-sessions", own),
             Mount("/simulator/api", routes=simulator.api_routes()),
             Mount("/_simulator", routes=simulator.control_routes()),
-            Mount("/simulator", routes=simulator.page_routes()),
+            PageMount("/simulator", routes=simulator.page_routes()),
         ],
     )
 

@@ -1,18 +1,11 @@
 """The management calls: envelopes, casing, codes, and paths that must not exist."""
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.simulator import SimulatorSettings
 from tests.simulator.support import QUICK, MovedClock, Served, serving
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
 
 
 async def test_a_created_session_has_its_secrets_and_the_list_has_none(served: Served) -> None:

@@ -1,6 +1,5 @@
 """The control: what it refuses, whom it refuses, and the page that uses it."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,12 +7,6 @@ from starlette.requests import Request
 
 from gateway.simulator.control import refusal_of
 from tests.simulator.support import Served, serving
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
 
 
 @pytest.mark.parametrize(

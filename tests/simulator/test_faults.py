@@ -1,7 +1,7 @@
 """Fault switches on the API, and that they go away again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Literal
 
 import aiohttp
@@ -9,12 +9,6 @@ import pytest
 import uvloop
 
 from tests.simulator.support import PATIENCE_S, MovedClock, Served, serving
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
 
 
 async def fault(served: Served, **switch: Any) -> None:

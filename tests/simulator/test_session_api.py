@@ -1,23 +1,8 @@
 """Calls with a session's key: who is connected, sending, and what became of it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import pytest
-
-from tests.simulator.support import QUICK, MovedClock, Receiver, Served, receiving, serving
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
+from tests.simulator.support import QUICK, MovedClock, Receiver, Served, serving
 
 
 async def test_status_is_bare_and_user_has_a_device_suffix(served: Served) -> None:

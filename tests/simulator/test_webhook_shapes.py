@@ -1,6 +1,5 @@
 """Webhooks in every shape that was documented or seen, and what a tester can do to them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,21 +11,8 @@ from tests.simulator.support import (
     Receiver,
     Served,
     linked,
-    receiving,
     serving,
 )
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.mark.parametrize(

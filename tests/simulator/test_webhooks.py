@@ -1,6 +1,5 @@
 """Webhooks: who gets which, in what shape and order, and what happens when nobody takes them."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,18 +16,6 @@ from tests.simulator.support import (
     receiving,
     serving,
 )
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 async def test_linking_tells_each_status_and_code_in_order(served: Served, receiver: Receiver) -> None:

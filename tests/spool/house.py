@@ -22,7 +22,7 @@ from gateway.services.webhooks.replay import Replay
 from gateway.spool.disk import DiskSpool
 from tests.spool.support import AT
 
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 
 
 def read(body: dict[str, Any], at: datetime) -> Reading:

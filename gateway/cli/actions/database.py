@@ -15,6 +15,7 @@ from gateway.settings import Settings
 
 
 async def migrate(settings: Settings, remove: bool, restored: bool) -> None:
+    """Applies the migrations that are missing, or with `remove` takes everything of ours out again."""
     async with AsyncExitStack() as stack:
         dsn = await ground.open_database(settings, stack)
         dsn = settings.listen_url or dsn
@@ -28,6 +29,7 @@ async def migrate(settings: Settings, remove: bool, restored: bool) -> None:
 
 
 async def store_token(settings: Settings, token: str) -> None:
+    """Stores WasenderAPI's account token, sealed as the other secrets are."""
     async with AsyncExitStack() as stack:
         pool, vault = await open_tables(settings, stack)
         await CredentialTable(pool, vault).set_account_token(token)
@@ -35,6 +37,7 @@ async def store_token(settings: Settings, token: str) -> None:
 
 
 async def encrypt_secrets(settings: Settings) -> None:
+    """Seals all stored secrets, and has new ones sealed from then on."""
     async with AsyncExitStack() as stack:
         pool, vault = await open_tables(settings, stack)
         count = await CredentialTable(pool, vault).encrypt_secrets()

@@ -24,6 +24,7 @@ PAGE = 200
 
 
 def wanted(outcome: str, session: int | None) -> Wanted:
+    """The entries that the options name. Raises ConfigError for an unknown outcome."""
     outcomes = None if outcome == "all" else parse_outcomes(outcome)
     if outcomes is None and outcome != "all":
         raise ConfigError(f"{outcome!r} is no outcome. There are {', '.join(OUTCOMES)}, and all.")
@@ -31,6 +32,7 @@ def wanted(outcome: str, session: int | None) -> Wanted:
 
 
 async def list_entries(settings: Settings, which: Wanted, limit: int) -> None:
+    """Prints at most `limit` entries, newest first."""
     async with _opened(settings) as service:
         entries, following = await service.page(which, limit)
     for entry in entries:
@@ -42,6 +44,7 @@ async def list_entries(settings: Settings, which: Wanted, limit: int) -> None:
 
 
 async def show(settings: Settings, number: int) -> None:
+    """Prints one entry with its body, if that was kept."""
     async with _opened(settings) as service:
         entry = await service.entry(number)
     out.print(_line(entry))
@@ -54,12 +57,14 @@ async def show(settings: Settings, number: int) -> None:
 
 
 async def retry(settings: Settings, numbers: list[int]) -> None:
+    """Processes these entries again, and prints what became of each."""
     async with _opened(settings) as service:
         for number in numbers:
             out.print(_line(await service.retry(number, _whoever_is_here())))
 
 
 async def retry_all(settings: Settings, which: Wanted) -> None:
+    """Processes all entries of that kind again, page by page, and prints how many ended how."""
     total: dict[str, int] = {}
     async with _opened(settings) as service:
         following: int | None = which.before

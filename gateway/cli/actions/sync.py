@@ -18,6 +18,7 @@ from gateway.wasender.client import WasenderClient
 
 
 async def sync(settings: Settings) -> None:
+    """Reconciles all sessions with WasenderAPI and prints what changed. Raises ConfigError with the simulator."""
     if settings.simulator:
         raise ConfigError(
             "The simulator lives inside its gateway, so it cannot be asked from here. Reconcile on the page instead."

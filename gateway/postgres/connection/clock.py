@@ -18,6 +18,8 @@ _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 
 class DatabaseClock:
+    """Turns moments of this machine's clock into moments of Postgres'."""
+
     def __init__(self) -> None:
         self._ahead_s = 0.0
         """How far Postgres' clock is ahead of ours."""

@@ -55,6 +55,8 @@ def back_off_s(failures: int, roll: float) -> float:
 
 
 class Listener:
+    """Hears notifications and holds leases on one connection, and makes a new one whenever it is lost."""
+
     def __init__(
         self,
         dsn: str,
@@ -112,6 +114,7 @@ class Listener:
         self._up()
 
     async def run(self) -> None:
+        """Keeps the connection until it is cancelled: connects, listens, probes, and connects again."""
         while True:
             try:
                 if self._connection is None:
@@ -128,6 +131,7 @@ class Listener:
 
     @property
     def is_up(self) -> bool:
+        """Whether the connection is open and has answered its last probe."""
         return self._is_up.is_set()
 
     async def sleep(self) -> None:
@@ -146,9 +150,11 @@ class Listener:
         self._awake.set()
 
     async def wait_until_up(self) -> None:
+        """Returns once the connection is open and listens."""
         await self._is_up.wait()
 
     async def close(self) -> None:
+        """Lets the connection go, and its leases with it."""
         self._watchdog.close()
         self._is_up.clear()
         await self._let_go()
@@ -286,6 +292,7 @@ class Listener:
                     await self.wait_until_up()
 
     async def release(self, session_id: int) -> None:
+        """Gives the session's lease back; with the connection lost it is gone already."""
         with mapped_errors():
             try:
                 await self.statement(sql.RELEASE, sql.LEASE_SPACE + session_id)

@@ -17,7 +17,7 @@ import orjson
 
 from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable, StoreUnprepared
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
@@ -264,13 +264,15 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
 
 
 def quieten_lost_connections(loop: asyncio.AbstractEventLoop) -> None:
-    """asyncpg gives a connection back in a task of its own; if that breaks when its caller has left, no caller is there
+    """Returns at once; from now on a connection that breaks while it is given back is not reported.
+
+    asyncpg gives a connection back in a task of its own. If that breaks when its caller has left, no caller is there
     to look at the error, and asyncio would print it with a traceback. It is only a connection less."""
 
     def on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
-            log.info("pool.connection_lost error=%s", type(error).__name__)
+            logger.info("pool.connection_lost error=%s", type(error).__name__)
         else:
             loop.default_exception_handler(context)
 

@@ -25,16 +25,21 @@ _BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Reader(Protocol):
+    """Reads rows, each statement within a budget."""
+
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of one statement. Raises TimeoutError, and what asyncpg raises."""
 
 
 class Shared:
+    """Reads over a connection of the pool."""
+
     def __init__(self, pool: asyncpg.Pool, within_s: float = READ_S) -> None:
         self._pool = pool
         self._within_s = within_s
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement. Raises TimeoutError after `within_s` seconds."""
         async with borrowed(self._pool, self._within_s) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
         return rows
@@ -62,6 +67,7 @@ class Reserved:
         self._timer: asyncio.TimerHandle | None = None
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of one statement, one statement at a time. Raises TimeoutError after READ_S seconds."""
         async with self._one_at_a_time:
             connection = self._connection
             if connection is None or connection.is_closed():
@@ -76,6 +82,7 @@ class Reserved:
             return rows
 
     def close(self) -> None:
+        """Drops the connection without a farewell; the next statement makes a new one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

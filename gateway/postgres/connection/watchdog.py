@@ -25,6 +25,8 @@ LOOK_S = 1.0
 
 
 class Watchdog:
+    """Shuts the guarded socket down when the event loop has stood still for `stall_s` seconds."""
+
     def __init__(self, stall_s: float = STALL_S, look_s: float = LOOK_S) -> None:
         self._stall_s = stall_s
         self._look_s = look_s
@@ -36,6 +38,7 @@ class Watchdog:
         self._guarded: socket.socket | None = None
 
     def open(self) -> None:
+        """Begins to watch the running loop, from a thread of its own."""
         self._beat(asyncio.get_running_loop())
         self._thread = threading.Thread(target=self._watch, name="listener-watchdog", daemon=True)
         self._thread.start()

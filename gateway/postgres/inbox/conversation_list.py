@@ -144,15 +144,20 @@ _BUILT_TO = "UPDATE gateway.projections SET next_session = $2, next_chat = $3 WH
 
 
 class Key(NamedTuple):
+    """One conversation: inbox and chat."""
+
     session: int
     chat: str
 
 
 class ConversationListTable:
+    """Takes the kept list of conversations a step further, one gateway at a time."""
+
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def step(self) -> Progress:
+        """One step towards the streams' tops, in a transaction of its own. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):

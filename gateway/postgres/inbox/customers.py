@@ -12,15 +12,19 @@ WHERE attrelid = to_regclass('public.customers') AND attname IN ('name', 'phone'
 
 
 class Customers:
+    """The shop's table of customers, as far as it has the columns for it."""
+
     def __init__(self, columns: list[str] | None) -> None:
         numbers = [column for column in ("whatsapp", "phone") if column in (columns or [])]
         self._numbers = numbers if "name" in (columns or []) else []
 
     @classmethod
     async def of(cls, connection: Connection) -> "Customers":
+        """The table as it is now; one without a name or a number answers nothing."""
         return cls(await connection.fetchval(_COLUMNS))
 
     async def names_of(self, connection: Connection, phones: list[str]) -> dict[str, str]:
+        """Names by phone number (digits), for those of the numbers that are customers'."""
         if not self._numbers or not phones:
             return {}
         names: dict[str, str] = {}
@@ -38,6 +42,7 @@ class Customers:
         return names
 
     async def chats_named(self, connection: Connection, search: str) -> list[str]:
+        """Chats of the customers whose name holds the text, 1,000 for each column at most."""
         chats: list[str] = []
         for column in self._numbers:
             rows = await connection.fetch(

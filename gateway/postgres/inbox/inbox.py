@@ -50,6 +50,7 @@ class InboxTable:
         self._on_behind = on_behind
 
     async def conversations(self, query: ConversationQuery) -> Page:
+        """One page of conversations, the one that moved last first. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
                 standing = await connection.fetch(_STANDING, query.sessions)
@@ -80,6 +81,10 @@ class InboxTable:
     async def messages(
         self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
     ) -> Page:
+        """One page of a thread, oldest first; `before` is time, time of arrival, direction and id.
+
+        Raises StoreUnavailable.
+        """
         moment, arrived, direction, number = before or (None, None, None, None)
         at = datetime.fromisoformat(moment) if moment else None
         made = datetime.fromisoformat(arrived) if arrived else None
@@ -131,12 +136,14 @@ class InboxTable:
         return found
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
+        """Inboxes among these that hold the chat, in order. Raises StoreUnavailable."""
         with mapped_errors():
             rows = await self._pool.fetch(thread_statements.SESSIONS_OF_CHAT, chat)
         found = sorted(row["session"] for row in rows)
         return [item for item in found if sessions is None or item in sessions]
 
     async def mark_read(self, session_id: int, chat: str) -> int:
+        """Marks the chat's messages as read; how many were not. Raises StoreUnavailable."""
         with mapped_errors():
             done = await self._pool.execute(thread_statements.MARK_READ, session_id, chat)
         return int(done.rpartition(" ")[2])

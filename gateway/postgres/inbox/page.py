@@ -69,6 +69,8 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Search:
+    """What a search for a person or a word compares with."""
+
     pattern: str
     """What a text or a name holds, as a part of a LIKE pattern."""
     digits: str

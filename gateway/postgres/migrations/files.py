@@ -12,15 +12,19 @@ _NO_TRANSACTION = "-- migrate: no transaction"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
+    """One file of `sql/`, as it was read."""
+
     name: str
     text: str
 
     @property
     def checksum(self) -> str:
+        """SHA-256 of the text in hex, by which an edited file is recognised."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def in_transaction(self) -> bool:
+        """Whether the file is applied in one transaction; concurrent index builds cannot be."""
         return not self.text.startswith(_NO_TRANSACTION)
 
     def statements(self) -> list[str]:

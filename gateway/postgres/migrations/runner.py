@@ -24,7 +24,7 @@ from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, exp
 from gateway.postgres.migrations import adoption
 from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 
@@ -181,7 +181,9 @@ class _Run:
                 else:
                     await self._apply_statements(migration)
             self._report(f"{migration.name}: applied.")
-            log.info("migration.applied name=%s ms=%d", migration.name, (time.monotonic() - started) * 1000)
+            logger.info(
+                "migration.applied name=%s ms=%d", migration.name, (time.monotonic() - started) * 1000
+            )
         return [migration.name for migration in missing]
 
     async def open_books(self) -> None:

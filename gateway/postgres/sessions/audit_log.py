@@ -37,6 +37,8 @@ async def write_row(connection: Connection | Pool, session_id: int, note: AuditN
 
 
 class AuditLogTable:
+    """Writes and reads the audit log of sessions."""
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 

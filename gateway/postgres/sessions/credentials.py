@@ -25,6 +25,8 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
 
 class CredentialTable:
+    """Keeps the account token, sealed as the vault says, and tickets as digests."""
+
     def __init__(self, pool: Pool, vault: Vault) -> None:
         self._pool = pool
         self._vault = vault
@@ -44,6 +46,7 @@ class CredentialTable:
         return self._vault.open(token)
 
     async def set_account_token(self, token: str) -> None:
+        """Stores WasenderAPI's account token as the active one. Raises StoreUnavailable."""
         with mapped_errors():
             await self._pool.execute(
                 """
@@ -79,6 +82,7 @@ class CredentialTable:
         return done
 
     async def keep_ticket(self, digest: bytes, kind: str, claims: dict[str, Any], life_s: float) -> None:
+        """Keeps a ticket's digest and claims for `life_s` seconds; expired ones go. Raises StoreUnavailable."""
         with mapped_errors():
             await self._pool.execute("DELETE FROM gateway.tickets WHERE expires_at < now()")
             await self._pool.execute(
@@ -91,6 +95,7 @@ class CredentialTable:
             )
 
     async def use_ticket(self, digest: bytes) -> tuple[str, dict[str, Any]] | None:
+        """Kind and claims of an unexpired ticket, which is gone from then on. Raises StoreUnavailable."""
         # Deleting is what makes it one-time, on whichever gateway it is shown first.
         with mapped_errors():
             row = await self._pool.fetchrow(

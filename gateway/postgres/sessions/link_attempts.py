@@ -70,6 +70,8 @@ RETURNING to_jsonb(a) AS attempt
 
 
 class AttemptTable:
+    """Keeps attempts to link a phone: one that runs per session, moved by its holder alone."""
+
     def __init__(self, pool: Pool, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
         self._clock = clock or DatabaseClock()
@@ -103,6 +105,7 @@ class AttemptTable:
             return await self._fetch(_NEWEST, session_id)
 
     async def running(self) -> list[Attempt]:
+        """Attempts that have not ended, of all gateways. Raises StoreUnavailable."""
         with mapped_errors():
             rows = await self._pool.fetch(
                 "SELECT to_jsonb(a) AS attempt FROM gateway.whatsapp_link_attempts a WHERE ended_at IS NULL"
@@ -137,6 +140,7 @@ class AttemptTable:
         return attempt
 
     async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
+        """Notes the scan; None if the attempt is not running or not this holder's. Raises StoreUnavailable."""
         return await self._update(
             """
             UPDATE gateway.whatsapp_link_attempts a
@@ -187,6 +191,7 @@ class AttemptTable:
         *,
         as_of: float | None = None,
     ) -> Heard | None:
+        """Stores a status that was seen while linking; None if `holder` holds no running attempt."""
         with mapped_errors():
             async with self._pool.acquire() as connection:
                 said = Said(session_id, status, await self._clock.when(connection, as_of))
@@ -218,6 +223,7 @@ async def write_codes(
 
 
 def attempt_of(row: dict[str, Any]) -> Attempt:
+    """An attempt's row, as `to_jsonb` shows it, as a value; times are unix seconds."""
     return Attempt(
         id=row["id"],
         session_id=row["wasender_session_id"],

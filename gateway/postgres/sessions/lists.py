@@ -42,6 +42,7 @@ LIMIT $6
 
 
 async def list_sessions(pool: Pool, query: SessionQuery) -> SessionPage:
+    """One page of the sessions that the query names, sorted as it says. Raises StoreUnavailable."""
     # Column names come from the table above, never from outside.
     order = ", ".join(
         f"{_SORTS[name][0]} {'DESC' if down else 'ASC'} NULLS LAST" for name, down in query.sort

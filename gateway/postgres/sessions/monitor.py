@@ -52,16 +52,20 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
 
 class MonitorTable:
+    """Reads and notes what the monitor judges sessions by. Everything raises StoreUnavailable."""
+
     def __init__(self, pool: Pool, sessions: SessionTable) -> None:
         self._pool = pool
         self._sessions = sessions
 
     async def quiet_sessions(self, quiet_s: float, limit: int) -> list[int]:
+        """Sessions that should live and were not heard of for `quiet_s` seconds, longest first."""
         with mapped_errors():
             rows = await self._pool.fetch(_QUIET, quiet_s, limit)
         return [row["session_id"] for row in rows]
 
     async def note_probe(self, session_id: int) -> None:
+        """Notes that the session has just been asked, so that no gateway asks it again soon."""
         with mapped_errors():
             await self._pool.execute(
                 "INSERT INTO gateway.session_state AS st (wasender_session_id, probed_at) VALUES ($1, now())"
@@ -70,6 +74,7 @@ class MonitorTable:
             )
 
     async def facts(self) -> list[SessionFacts]:
+        """The facts of every session, from which its webhook's health is judged."""
         with mapped_errors():
             rows = await self._pool.fetch(_FACTS)
         return [
@@ -89,6 +94,7 @@ class MonitorTable:
         ]
 
     async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None:
+        """Stores the webhook's state and its reason, and writes them into the audit log."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(
@@ -102,16 +108,20 @@ class MonitorTable:
                 await connection.execute("SELECT gateway.touch_sessions_v1(ARRAY[$1::bigint])", session_id)
 
     async def former_urls(self, now: str) -> list[str]:
+        """Addresses this gateway had before the one of now, which is noted."""
         with mapped_errors():
             former: list[str] = await self._pool.fetchval(_NOTE_URL, now)
         return former
 
     async def forget_former_urls(self, now: str) -> None:
+        """Forgets all addresses but the one of now."""
         with mapped_errors():
             await self._pool.execute(_FORGET_URLS, now)
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret as they are stored; None for an unknown session."""
         return await self._sessions.secrets(session_id)
 
     async def record_status(self, session_id: int, status: str, source: StatusSource, as_of: float) -> Heard:
+        """Stores a status unless a newer one is known; `as_of` is when it was asked for, unix seconds."""
         return await self._sessions.record_status(session_id, status, source, as_of)

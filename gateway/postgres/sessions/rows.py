@@ -25,6 +25,7 @@ LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_sessio
 
 
 def session_of(row: asyncpg.Record) -> Session:
+    """A session's row as a value; statuses are normalised."""
     return Session(
         id=SessionId(row["session_id"]),
         name=row["name"],

@@ -78,6 +78,8 @@ ON CONFLICT (wasender_session_id) DO UPDATE SET saved_at = clock_timestamp()
 
 
 class SessionTable:
+    """Stores sessions and their secrets, newest word first. Everything raises StoreUnavailable."""
+
     def __init__(self, pool: Pool, vault: Vault, clock: DatabaseClock | None = None) -> None:
         self._pool = pool
         self._clock = clock or DatabaseClock()
@@ -89,6 +91,7 @@ class SessionTable:
     # ------------------------------------------------------------------------------------------ reading
 
     async def get_session(self, session_id: int) -> Session | None:
+        """The session as it is stored, or None."""
         with mapped_errors():
             row = await self._pool.fetchrow(
                 SELECT_SESSION + "WHERE s.wasender_session_id = $1::bigint", session_id
@@ -96,12 +99,14 @@ class SessionTable:
         return session_of(row) if row else None
 
     async def known_ids(self) -> set[int]:
+        """Numbers of all stored sessions."""
         with mapped_errors():
             async with borrowed(self._pool) as connection:
                 rows = await connection.fetch(_IDS)
         return {row["id"] for row in rows}
 
     async def is_remembered(self, session_id: int) -> bool:
+        """Whether the session is stored, or was before it was deleted."""
         # The state's row stays when the session's row is deleted.
         with mapped_errors():
             found: bool = await self._pool.fetchval(
@@ -112,9 +117,11 @@ class SessionTable:
         return found
 
     async def list_sessions(self, query: SessionQuery) -> SessionPage:
+        """One page of the sessions that the query names."""
         return await list_sessions(self._pool, query)
 
     async def read_states(self, session_ids: Sequence[int] | None) -> list[StateRow]:
+        """The rows of these sessions, deleted ones included, or of all that exist."""
         with mapped_errors():
             wanted = sorted(await self.known_ids()) if session_ids is None else list(session_ids)
             async with borrowed(self._pool) as connection:
@@ -130,6 +137,7 @@ class SessionTable:
         ]
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret, opened; None for an unknown session."""
         found = await self.all_secrets([session_id])
         return found[0] if found else None
 
@@ -152,6 +160,7 @@ class SessionTable:
     async def save_session(
         self, upstream: UpstreamSession, source: StatusSource, as_of: float
     ) -> tuple[Session, str]:
+        """Stores a session as upstream had it at `as_of`; the row now, and what became of it in a word."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 word = await self._save(connection, upstream, source, as_of)
@@ -237,6 +246,7 @@ class SessionTable:
         *,
         is_doubtful: bool = False,
     ) -> Heard:
+        """Stores a status unless a newer one is known, with `note` in the audit log if there is one."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 moment = await self._clock.when(connection, as_of)
@@ -256,6 +266,7 @@ class SessionTable:
         return None if word is None else normalise_status(word)
 
     async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None:
+        """Notes that the session is linked now, and to which WhatsApp user if that is known."""
         with mapped_errors():
             await self._pool.execute(
                 """
@@ -268,6 +279,7 @@ class SessionTable:
             )
 
     async def record_key(self, session_id: int, api_key: str, as_of: float) -> bool:
+        """Stores a new API key unless a newer word of upstream's is stored; whether it was."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 moment = await self._clock.when(connection, as_of)

@@ -17,6 +17,8 @@ PREFIX = "enc:v1:"
 
 
 class Vault:
+    """Seals and opens secrets with a key that is derived from GATEWAY_SECRET."""
+
     def __init__(self, secret: str, *, is_sealing: bool = False) -> None:
         derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"whatsapp-gateway secrets").derive(
             secret.encode()

@@ -71,6 +71,7 @@ class WebhookTable:
         """When we last noted that a session's webhooks come, by our own clock."""
 
     async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
+        """Rows and journal of the whole batch in one transaction; the outcome of each, in order."""
         with mapped_write_errors():
             async with self._pool.acquire() as connection:
                 if batch and is_all_messages(batch):
@@ -154,6 +155,7 @@ class WebhookTable:
             logger.warning("webhooks.not_noted error=%s", type(error).__name__)
 
     async def journal_failure(self, inbound: InboundWebhook, reason: str) -> None:
+        """Writes a webhook that could not be processed into the journal, with the reason."""
         with mapped_errors():
             async with self._pool.acquire() as connection:
                 await self._write_journal(connection, [inbound], ["failed"], [reason])
@@ -170,6 +172,7 @@ class WebhookTable:
 
 
 def lock_timeout_of(batch: Sequence[InboundWebhook]) -> str:
+    """How long a batch waits for a row that another transaction holds, as Postgres reads it."""
     return LOCK_TIMEOUT if len(batch) > 1 else LOCK_TIMEOUT_ALONE
 
 

@@ -35,6 +35,7 @@ class JournalTable:
         self._deliveries = webhooks
 
     async def entries(self, wanted: Wanted, limit: int) -> list[Entry]:
+        """Entries of that kind, newest first, without bodies; at most `limit`. Raises StoreUnavailable."""
         conditions = [
             "($1::bigint IS NULL OR id < $1)",
             "($2::bigint[] IS NULL OR wasender_session_id = ANY($2))",
@@ -50,11 +51,13 @@ class JournalTable:
         return [_entry_of(row) for row in rows]
 
     async def entry(self, number: int) -> Entry | None:
+        """The entry of that number with its body, or None. Raises StoreUnavailable."""
         with mapped_errors():
             row = await self._pool.fetchrow(_ENTRY, number)
         return _entry_of(row) if row else None
 
     async def write_again(self, number: int, inbound: InboundWebhook, by: str) -> Outcome:
+        """Rows and entry in one transaction, unless it is settled meanwhile; the outcome now."""
         with mapped_write_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._deliveries.prepare(connection, [inbound])
@@ -67,6 +70,7 @@ class JournalTable:
         return outcome
 
     async def note_failure(self, number: int, reason: str, by: str) -> None:
+        """Notes that processing it again, by this person, failed. Raises StoreUnavailable."""
         with mapped_errors():
             await self._pool.execute(_AGAIN, number, "failed", reason, None, by)
 

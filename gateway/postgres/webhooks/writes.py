@@ -88,6 +88,7 @@ class Batch:
         """Encrypted changes that had waited for a message of this batch."""
 
     async def write_changes(self) -> None:
+        """Writes everything the batch says, in the order in which locks are safe to take."""
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
         await self._write_people()
@@ -97,6 +98,7 @@ class Batch:
         await self._write_moves()
 
     def outcome_of(self, number: int) -> Outcome:
+        """What became of the webhook at this place of the batch."""
         if number in self._stored:
             return "stored"
         if number in self._refused:
@@ -106,6 +108,7 @@ class Batch:
         return "ignored" if outcome == "duplicate" and is_idle else outcome
 
     def reason_of(self, number: int) -> str | None:
+        """Why nothing, or not all, was stored of the webhook at this place; None if there is no reason."""
         reasons = [self._batch[number].reading.reason, self._notes.get(number)]
         if number in self._refused:
             reasons.append(_REFUSED)

@@ -27,14 +27,17 @@ class SharedReads:
         self._under_way: dict[tuple[object, ...], asyncio.Task[list[Event]]] = {}
 
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        """Top, floor and epoch of these inboxes' streams, or of all that exist. Raises StoreUnavailable."""
         return await self._streams.extents(inboxes)
 
     async def ensure(self, inbox: int) -> Extent:
+        """The extent of an inbox's stream, which exists from then on. Raises StoreUnavailable."""
         return await self._streams.ensure(inbox)
 
     async def read_after(
         self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
     ) -> list[Event]:
+        """Events past each offset; the same question asked meanwhile gets the same answer."""
         key = (tuple(offsets.items()), limit, max_bytes)
         task = self._under_way.get(key)
         if task is None:

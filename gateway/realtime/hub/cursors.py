@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gateway.domain.streams import Inbox, Position, Standing
+from gateway.domain.streams import Inbox, Place, Position, Standing
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder
 from gateway.realtime.transport.framing import Burst, Frame
@@ -20,14 +20,21 @@ class StreamSubscriber(Protocol):
     def appear(self, inbox: Inbox, start: Position) -> None:
         """An inbox came into being after this connection said that it wants to know of new ones."""
 
-    def covers(self, inbox: int) -> bool: ...
+    def covers(self, inbox: int) -> bool:
+        """Whether the subscriber may read the inbox."""
+
+    def has_been_told(self, cursor: "Cursor", place: Place) -> bool:
+        """Whether what `cursor` stands beside has been sent that event, or does not follow its inbox."""
 
 
 class StateSubscriber(StreamSubscriber, Protocol):
     """What the hub asks of a connection that also watches states."""
 
-    def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None: ...
-    def sees_link(self) -> bool: ...
+    def send_state(self, key: tuple[str, int, str], frame: Frame, expires_at: float | None) -> None:
+        """Sends a state's newest value, in place of an unsent older one of the same key."""
+
+    def sees_link(self) -> bool:
+        """Whether the subscriber may see codes that link a phone."""
 
 
 class Cursor:
@@ -51,8 +58,9 @@ class Cursor:
 
 
 class Stream:
-    """What the hub knows of an inbox: what has been published, what is on its way, and who follows, in which
-    encoding."""
+    """What the hub knows of an inbox.
+
+    What has been published, what is on its way, and who follows, in which encoding."""
 
     __slots__ = ("cursors", "epoch", "is_walking", "off", "pending")
 
@@ -66,9 +74,11 @@ class Stream:
         self.is_walking = False
 
     def add(self, cursor: Cursor) -> None:
+        """Lets a cursor follow the inbox."""
         self.cursors.setdefault(cursor.encode, {})[cursor] = None
 
     def discard(self, cursor: Cursor) -> None:
+        """Lets a cursor no longer follow the inbox. Nothing happens if it does not."""
         same = self.cursors.get(cursor.encode)
         if same is not None:
             same.pop(cursor, None)
@@ -76,4 +86,5 @@ class Stream:
                 del self.cursors[cursor.encode]
 
     def all_cursors(self) -> list[Cursor]:
+        """Every cursor that follows the inbox, in whatever encoding."""
         return [cursor for same in self.cursors.values() for cursor in same]

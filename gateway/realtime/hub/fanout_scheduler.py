@@ -37,6 +37,7 @@ class FanoutScheduler:
         """Whether this slice belongs to more than one walk."""
 
     def start(self, walk: Walk) -> None:
+        """Begins a fan-out at once, or after those that are under way."""
         self._walks.append(walk)
         if not self._is_busy:
             self._go_on()

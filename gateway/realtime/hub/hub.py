@@ -23,13 +23,15 @@ from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import WriteCoalescer
 from gateway.realtime.native import protocol
-from gateway.realtime.transport.framing import Frame
+from gateway.realtime.transport.framing import Burst, Frame
 from gateway.services.live.session_states import StateValue
 
 _LIVE = Standing.LIVE
 
 
 class Hub:
+    """Hands events and states to the subscribers of this process."""
+
     def __init__(self, encode: Encoder) -> None:
         """`encode` is our own dialect's; its frames are kept ready in the tail."""
         self._encode = encode
@@ -52,6 +54,7 @@ class Hub:
         return Position(stream.off, stream.epoch) if stream else None
 
     def positions(self) -> dict[int, Position]:
+        """Offset and epoch up to which each inbox has been published."""
         return {inbox: Position(stream.off, stream.epoch) for inbox, stream in self._streams.items()}
 
     def is_followed(self, inbox: int) -> bool:
@@ -60,8 +63,9 @@ class Hub:
         return bool(stream and stream.cursors) or any(wild.covers(inbox) for wild in self._wild)
 
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
-        """Events right after the published position, in order, to every cursor that is LIVE: now, or within a few turns
-        of the loop if they are many."""
+        """Sends events right after the published position, in order, to every cursor that is LIVE.
+
+        They are sent now, or within a few turns of the loop if the cursors are many."""
         stream = self._streams[inbox]
         first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
@@ -117,6 +121,9 @@ class Hub:
                     self._fall_back(cursor)  # it was passed over: the catch-up knows what it needs
                     continue
                 begin, burst = after, pending.after(after)
+            if burst is not None and burst.after and not self._is_in_order(cursor, burst):
+                self._fall_back(cursor)  # the catch-up waits for the other inbox
+                continue
             if is_shared:
                 self._coalescer.add(cursor, off, burst)
             elif burst is None or cursor.send(burst):
@@ -124,9 +131,15 @@ class Hub:
             else:
                 self._fall_back(cursor)
 
+    def _is_in_order(self, cursor: Cursor, burst: Burst) -> bool:
+        """Whether the connection has been told what the burst comes after, in other inboxes."""
+        self._coalescer.flush(cursor.connection)
+        return all(cursor.connection.has_been_told(cursor, place) for place in burst.after)
+
     def advance(self, inbox: Inbox, extent: Extent) -> None:
-        """Takes note of an inbox's top without frames: it is new, no connection here follows it, or its epoch is
-        new."""
+        """Takes note of an inbox's top without frames.
+
+        The inbox is new, no connection here follows it, or its epoch is new."""
         stream = self._streams.get(inbox)
         if stream is None:
             self._streams[inbox] = Stream(extent.top, extent.epoch)
@@ -210,14 +223,17 @@ class Hub:
         self.on_followed(None)
 
     def unwatch_all(self, connection: StreamSubscriber) -> None:
+        """No longer tells the connection of inboxes that come into being."""
         self._wild.discard(connection)
 
     # ------------------------------------------------------------------------------------------ states
 
     def watch_state(self, connection: StateSubscriber, topic: str) -> None:
+        """Sends the topic's new values to the connection from now on."""
         self._states.setdefault(topic, set()).add(connection)
 
     def unwatch_state(self, connection: StateSubscriber, topic: str) -> None:
+        """No longer sends the topic's values to the connection."""
         watchers = self._states.get(topic)
         if watchers:
             watchers.discard(connection)
@@ -225,6 +241,7 @@ class Hub:
                 del self._states[topic]
 
     def is_watched(self, topic: str) -> bool:
+        """Whether a connection watches the topic."""
         return topic in self._states
 
     def publish_state(self, value: StateValue) -> None:
@@ -266,6 +283,7 @@ class Hub:
             self._let_go(cursor)
 
     def forget_watcher(self, connection: StateSubscriber, topics: Iterable[str]) -> None:
+        """Forgets a connection that is closed, with the state topics it watched."""
         self.connections.discard(connection)
         for topic in topics:
             self.unwatch_state(connection, topic)

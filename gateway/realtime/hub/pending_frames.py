@@ -29,6 +29,7 @@ class PendingFrames:
         return self.first + len(self._frames) + len(self._events)
 
     def add(self, events: Sequence[Event]) -> None:
+        """Puts events behind those that are on their way."""
         self._events += events
         self._bursts.clear()
 

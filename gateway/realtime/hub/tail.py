@@ -113,6 +113,7 @@ class Tails:
         return page or None
 
     def drop(self, inbox: int) -> None:
+        """Forgets what is kept of an inbox."""
         tail = self._tails.get(inbox)
         if tail is not None:
             tail.kept.clear()

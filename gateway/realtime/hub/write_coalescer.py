@@ -35,6 +35,7 @@ class WriteCoalescer:
                 self._fall_back(cursor)
 
     def flush_all(self) -> None:
+        """Writes everything that is held back; a connection that fails costs no other its writes."""
         for connection in tuple(self._waiting):
             try:
                 self.flush(connection)

@@ -48,14 +48,18 @@ class Subscription:
 
     @property
     def refs(self) -> list[str | None]:
+        """The refs of its subscribes that wait for an answer, the newest one last."""
         return [*self.unanswered, self.ref]
 
     def note_answered(self) -> None:
+        """Notes that all of its subscribes have been answered."""
         self.is_answered = True
         self.unanswered = []
 
 
 class Connection(Follower):
+    """A client of our own dialect: its subscriptions, its states and its login."""
+
     def __init__(
         self, name: str, principal: Principal, transport: SocketTransport, hub: Hub, streams: StreamReader
     ) -> None:
@@ -70,12 +74,15 @@ class Connection(Follower):
     # ------------------------------------------------------------------------------------------ hub's side
 
     def covers(self, inbox: int) -> bool:
+        """Whether the client's `inbox:*` holds the inbox: negative ones are of other tables."""
         return inbox >= 0 and self.principal.covers(inbox)
 
     def sees_link(self) -> bool:
+        """Whether the client may see codes that link a phone."""
         return self.principal.can(Act.SEE_QR)
 
     def appear(self, inbox: Inbox, start: Position) -> None:
+        """Follows an inbox that came into being, for the client's `inbox:*`."""
         everything = self._subscriptions["inbox:*"]
         self._told.setdefault(inbox, start.off)
         self._point(everything, inbox, start)
@@ -85,6 +92,7 @@ class Connection(Follower):
             self.reply(news)
 
     def send_state(self, key: StateKey, frame: Frame, expires_at: float | None) -> None:
+        """Sends a state's newest value now, or as soon as the client reads again."""
         if not self._pending and self.send(Burst([frame])):
             return
         self._pending[key] = (frame, expires_at)
@@ -168,10 +176,12 @@ class Connection(Follower):
             self.transport.ping()
 
     def look_at_clock(self, now: float) -> None:
+        """Closes the socket if its login has expired; `now` is unix seconds."""
         if self.principal.expires_at is not None and self.principal.expires_at <= now:
             self.close(close_codes.UNAUTHORISED, "this login has expired")
 
     def warn(self, reconnect_after_ms: int) -> None:
+        """Tells the client to come back after so many milliseconds."""
         self.reply(protocol.drain(reconnect_after_ms))
 
     def renew(self, principal: Principal) -> None:
@@ -213,12 +223,16 @@ class Connection(Follower):
 
     @property
     def topics(self) -> int:
+        """How many topics the client is subscribed to."""
         return len(self._subscriptions) + len(self._states)
 
     # ------------------------------------------------------------------------------------------ catching up
 
     def _all_cursors(self) -> Iterable[Cursor]:
         return self._cursors.values()
+
+    def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        return self._cursors.get(inbox)
 
     def _has(self, cursor: Cursor) -> bool:
         return self._cursors.get(cursor.inbox) is cursor

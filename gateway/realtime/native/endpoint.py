@@ -67,6 +67,7 @@ class Realtime:
     # ------------------------------------------------------------------------------------------ one socket
 
     async def serve(self, socket: WebSocket) -> None:
+        """Serves one socket from its handshake to its close."""
         await socket.accept()
         async with transport_of(socket) as transport:
             connection = await self._admit(socket, transport)
@@ -234,7 +235,9 @@ class Realtime:
     # ------------------------------------------------------------------------------------------ all sockets
 
     def tell_stale(self, since: str) -> None:
+        """Tells all clients that they may miss something since then (ISO 8601)."""
         self._hub.broadcast("truth", protocol.stale(since))
 
     def tell_fresh(self) -> None:
+        """Tells all clients that they have everything again."""
         self._hub.broadcast("truth", protocol.fresh())

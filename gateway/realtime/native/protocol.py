@@ -47,12 +47,13 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
             "at": utc_text(event.at, zone),
             "data": data,
         }
-        return (frame(message),)
+        return (frame(message, event.comes_after),)
 
     return encode
 
 
 def welcome(connection: str) -> Frame:
+    """The first frame of a connection of that name."""
     message: frames.WelcomeFrame = {
         "type": "welcome",
         "connection": connection,
@@ -64,6 +65,7 @@ def welcome(connection: str) -> Frame:
 
 
 def subscribed(ref: str | None, topic: str, position: Position) -> Frame:
+    """The answer to a subscribe of a stream: where it stands."""
     message: frames.SubscribedFrame = {
         "type": "subscribed",
         "ref": ref,
@@ -86,12 +88,14 @@ def subscribed_all(ref: str | None, tops: Mapping[Inbox, Position], *, has_more:
 
 
 def subscribed_state(ref: str | None, topic: str, values: Iterable[Frame]) -> Frame:
+    """The answer to a subscribe of a state topic, with its values, encoded already."""
     # The values are ready JSON already; they are spliced in as they are.
     head = orjson.dumps({"type": "subscribed", "ref": ref, "topic": topic})
     return Frame(head[:-1] + b',"state":[' + b",".join(value.text for value in values) + b"]}")
 
 
 def state_frame(topic: str, value: StateValue) -> Frame:
+    """A value of a state topic."""
     expires_at = None if value.expires_at is None else datetime.fromtimestamp(value.expires_at, UTC)
     return frame(
         {
@@ -109,6 +113,7 @@ def state_frame(topic: str, value: StateValue) -> Frame:
 
 
 def reset(inbox: int, reason: ResetReason, position: Position) -> Frame:
+    """Says that the client's offset of an inbox is worth nothing, and where the stream stands."""
     message: frames.ResetFrame = {
         "type": "reset",
         "topic": f"inbox:{inbox}",
@@ -120,6 +125,7 @@ def reset(inbox: int, reason: ResetReason, position: Position) -> Frame:
 
 
 def heartbeat(tops: Mapping[int, int]) -> Frame:
+    """Names the top of each inbox, by which a client sees what it lacks."""
     message: frames.HeartbeatFrame = {
         "type": "heartbeat",
         "tops": {f"inbox:{inbox}": off for inbox, off in tops.items()},
@@ -128,31 +134,37 @@ def heartbeat(tops: Mapping[int, int]) -> Frame:
 
 
 def stale(since: str) -> Frame:
+    """Says that the client may miss something since then (ISO 8601)."""
     message: frames.StaleFrame = {"type": "stale", "since": since}
     return frame(message)
 
 
 def fresh() -> Frame:
+    """Says that the client has everything again."""
     message: frames.FreshFrame = {"type": "fresh"}
     return frame(message)
 
 
 def unsubscribed(ref: str | None, topic: str) -> Frame:
+    """The answer to an unsubscribe."""
     message: frames.UnsubscribedFrame = {"type": "unsubscribed", "ref": ref, "topic": topic}
     return frame(message)
 
 
 def pong(ref: str | None) -> Frame:
+    """The answer to a ping."""
     message: frames.PongFrame = {"type": "pong", "ref": ref}
     return frame(message)
 
 
 def drain(reconnect_after_ms: int) -> Frame:
+    """Says after how many milliseconds the client should come back: the gateway ends."""
     message: frames.DrainFrame = {"type": "drain", "reconnect_after_ms": reconnect_after_ms}
     return frame(message)
 
 
 def error(ref: str | None, code: str, text: str) -> Frame:
+    """Says what is wrong with a frame of the client, or with a topic; the text is cut to fit."""
     # Some sentences name what the client sent, and that may be long.
     message: frames.ErrorFrame = {
         "type": "error",
@@ -164,6 +176,7 @@ def error(ref: str | None, code: str, text: str) -> Frame:
 
 
 def auth_renewed(ref: str | None) -> Frame:
+    """The answer to a new login on an open connection."""
     message: frames.AuthenticatedFrame = {"type": "authenticated", "ref": ref}
     return frame(message)
 
@@ -173,6 +186,8 @@ def auth_renewed(ref: str | None) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
+    """A client's `subscribe`, read; `topic` is None where its name means none."""
+
     ref: str | None
     name: str
     topic: Topic | None
@@ -182,17 +197,23 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
+    """A client's `unsubscribe`, read."""
+
     ref: str | None
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
+    """A client's `ping`, read."""
+
     ref: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
+    """A client's `auth`, read: its first frame, or a new login."""
+
     ref: str | None
     token: str
 

@@ -28,12 +28,16 @@ _serials = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column as clients are told of it."""
+
     name: str
     type: str
     """As pg_type names it: int8, timestamptz, _text."""
 
 
 class TableStore(Protocol):
+    """Where the columns of tables are read."""
+
     async def columns(self, tables: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
         """Names and types of the tables' columns, in order. Raises StoreUnavailable."""
 
@@ -67,10 +71,13 @@ class Tables:
         self._known: dict[str, Table] = {}
         self._looked_at = -FRESH_FOR_S
 
-    async def look(self) -> Mapping[str, Table]:
-        """The tables by name. Raises StoreUnavailable if they have never been seen."""
+    async def look(self, fresh_for_s: float | None = None) -> Mapping[str, Table]:
+        """The tables by name, as they were at most so many seconds ago (a minute).
+
+        Raises StoreUnavailable if they have never been seen.
+        """
         now = time.monotonic()
-        if now - self._looked_at >= FRESH_FOR_S:
+        if now - self._looked_at >= (FRESH_FOR_S if fresh_for_s is None else fresh_for_s):
             try:
                 found = await self._store.columns(SERVED)
             except StoreUnavailable:

@@ -28,31 +28,41 @@ NO_PROGRESS_S = 60.0
 
 
 class SocketTransport(Protocol):
+    """The way out of one connection, for frames that are ready."""
+
     hears_pongs: bool
 
     @property
     def heard_at(self) -> float:
         """Loop time of the last byte (or, without our server class, the last frame) from the client."""
 
-    def heard(self) -> None: ...
+    def heard(self) -> None:
+        """Notes a sign of life of the client."""
+
     def release_handshake(self) -> None:
         """The client is admitted: lets go of what only the handshake needed."""
 
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""
 
-    def write(self, burst: Burst) -> None: ...
+    def write(self, burst: Burst) -> None:
+        """Writes the frames, however much is waiting. Nothing happens on a closed connection."""
+
     def try_write(self, burst: Burst) -> bool:
         """Writes, or says False: what waits already is over the write limit, or this is too much at once."""
 
-    def ping(self) -> None: ...
+    def ping(self) -> None:
+        """Pings the client, where the way out can."""
+
     async def drained(self) -> None:
         """Returns when the buffer has fallen below its low mark. Raises ConnectionError if the client is gone."""
 
     def close(self, code: int, reason: str) -> None:
         """Closing handshake; the transport is aborted if the client does not answer."""
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        """Drops the connection, and what was not written with it."""
+
     def is_gone(self) -> bool:
         """The client has nothing more to wait for, nor we for it: the transport has ended, not only our wish."""
 
@@ -100,15 +110,18 @@ class AsgiTransport:
         self._writer = asyncio.create_task(self._run(), name="connection-writer")
 
     def heard(self) -> None:
+        """Notes a sign of life of the client."""
         self.heard_at = asyncio.get_running_loop().time()
 
     def release_handshake(self) -> None:
-        pass  # what there is is the server's
+        """Nothing: what there is of the handshake is the server's."""
 
     def buffered(self) -> int:
+        """Bytes that the server has not taken yet."""
         return self._bytes
 
     def write(self, burst: Burst) -> None:
+        """Queues the frames' texts for the server. Nothing happens on a closed connection."""
         if self._closing:
             return
         for ready in burst.frames:
@@ -119,20 +132,23 @@ class AsgiTransport:
         self._ready.set()
 
     def try_write(self, burst: Burst) -> bool:
+        """Writes the frames if they fit into the limit; whether they did."""
         if self._bytes > WRITE_LIMIT_BYTES or len(burst) > MAX_BURST_BYTES:
             return False
         self.write(burst)
         return True
 
     def ping(self) -> None:
-        pass  # ASGI has no ping; the server sends its own
+        """Nothing: ASGI has no ping, and the server sends its own."""
 
     async def drained(self) -> None:
+        """Returns once the server has taken everything. Raises ConnectionResetError if the client is gone."""
         await self._drained.wait()
         if self._gone:
             raise ConnectionResetError("the client is gone")
 
     def close(self, code: int, reason: str) -> None:
+        """Closes the socket after what is queued; aborts it if that takes too long."""
         if not self._closing:
             self._closing = True
             self._texts.append(({"type": "websocket.close", "code": code, "reason": reason}, 0))
@@ -140,14 +156,17 @@ class AsgiTransport:
             asyncio.get_running_loop().call_later(ABORT_AFTER_S, self.abort)
 
     def abort(self) -> None:
+        """Ends the connection's task: ASGI knows no other way to drop a client."""
         if not self._is_released:
             self.release()
             self._on_abort()
 
     def is_gone(self) -> bool:
+        """Whether the client is gone, or the connection is released."""
         return self._gone or self._is_released
 
     def release(self) -> None:
+        """Ends the writer: nothing is written any more."""
         self._is_released = self._closing = True
         self._writer.cancel()
 

@@ -11,10 +11,12 @@ import os
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 from websockets.frames import Frame as WebSocketFrame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from gateway.realtime import handshake
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 from gateway.realtime.transport.socket_transport import (
@@ -24,13 +26,19 @@ from gateway.realtime.transport.socket_transport import (
     WRITE_LIMIT_BYTES,
 )
 
-_quiet = logging.getLogger("gateway.realtime.transport.uvicorn_protocol")
-_quiet.setLevel(logging.WARNING)
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024
 
+# The library's own limits (8 KiB a line) answer nothing: it waits for the end of a request it has stopped reading.
+http11.MAX_LINE_LENGTH = handshake.MAX_HEADERS_BYTES + 1024
+http11.MAX_NUM_HEADERS = handshake.MAX_HEADERS
+
 
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection of uvicorn's, which the app may write ready frames to."""
+
     socket_transport: "ReadyFrameTransport | None" = None
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -41,7 +49,8 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable.set()
 
     def handle_connect(self, event: Request) -> None:
-        self.logger = _quiet
+        """As uvicorn's; an accepted connection has its way out in the scope's extensions."""
+        self.logger = logger
         super().handle_connect(event)
         # The app's task exists now but has not run: what is added to the scope here is there from its start.
         if not self.close_sent:
@@ -51,12 +60,24 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
 
     def data_received(self, data: bytes) -> None:
+        """As uvicorn's; every byte is a sign of life."""
         if self.socket_transport is not None:
             self.socket_transport.heard()
+        elif not self.handshake_initiated and (refusal := handshake.refusal(data)) is not None:
+            return self._refuse(refusal)
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(handshake.UNREADABLE)
+        return None
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answers a handshake that is none, and closes."""
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.transport.close()
 
     def handle_pong(self, event: WebSocketFrame) -> None:
-        pass  # ours are sent by the heartbeat, and any byte counts as a sign of life
+        """Nothing: a pong is a sign of life like any other byte."""
 
 
 class ReadyFrameTransport:
@@ -76,9 +97,11 @@ class ReadyFrameTransport:
         self.heard_at = protocol.loop.time()
 
     def heard(self) -> None:
+        """Notes a sign of life of the client."""
         self.heard_at = self._protocol.loop.time()
 
     def release_handshake(self) -> None:
+        """Frees what is kept of the request: the connection may last for days."""
         # A browser's handshake is 2 kB and more, kept three times: as request, as scope, and our answer to it.
         protocol: Any = self._protocol
         protocol.request = protocol.response = None
@@ -86,14 +109,17 @@ class ReadyFrameTransport:
         protocol.scope.clear()
 
     def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
         return self._protocol.transport.get_write_buffer_size()
 
     def write(self, burst: Burst) -> None:
+        """Writes the frames' bytes to the socket. Nothing happens on a closed connection."""
         # After a close frame nothing may follow it (RFC 6455 §5.5.1).
         if self._is_open and not self._transport.is_closing():
             self._transport.write(burst.wire)
 
     def try_write(self, burst: Burst) -> bool:
+        """Writes the frames if they fit into the limit; whether they did. A closed connection takes all."""
         transport = self._transport
         if not self._is_open or transport.is_closing():
             return True  # nobody is there to take it
@@ -116,16 +142,19 @@ class ReadyFrameTransport:
         return True
 
     def ping(self) -> None:
+        """Sends a ping frame. Nothing happens on a closed connection."""
         if self._protocol.conn.state is State.OPEN and not self._protocol.transport.is_closing():
             self._protocol.conn.send_ping(b"")
             self._protocol.transport.write(b"".join(self._protocol.conn.data_to_send()))
 
     async def drained(self) -> None:
+        """Returns once little is waiting. Raises ConnectionResetError if the client is gone."""
         await self._protocol.writable.wait()
         if self._protocol.disconnected or self._protocol.transport.is_closing():
             raise ConnectionResetError("the client is gone")
 
     def close(self, code: int, reason: str) -> None:
+        """Sends a close frame; aborts the connection if the client does not answer it."""
         # Not through ASGI's send(): that waits for a client that may read nothing.
         protocol = self._protocol
         if protocol.close_sent or protocol.transport.is_closing():
@@ -141,14 +170,16 @@ class ReadyFrameTransport:
         protocol.close_timer = protocol.loop.call_later(ABORT_AFTER_S, self.abort)
 
     def abort(self) -> None:
+        """Drops the connection, and what was not written with it."""
         self._protocol.transport.abort()
         self._protocol.writable.set()
 
     def is_gone(self) -> bool:
+        """Whether the client is gone."""
         return self._protocol.disconnected
 
     def release(self) -> None:
-        pass  # the transport is the server's
+        """Nothing: the transport is the server's."""
 
 
 def _plain_socket(transport: asyncio.Transport) -> int | None:

@@ -15,10 +15,15 @@ MAX_AGE_S = 30.0
 
 
 class TokenStore(Protocol):
-    async def account_token(self) -> str | None: ...
+    """Where an account token stands that no setting gives."""
+
+    async def account_token(self) -> str | None:
+        """The token, or None if none is stored. Raises StoreUnavailable."""
 
 
 class AccountToken:
+    """The token in force: the fixed one, else the stored one, read again when it has become old."""
+
     def __init__(
         self, fixed: str | None, store: TokenStore, *, clock: Callable[[], float] = time.monotonic
     ) -> None:

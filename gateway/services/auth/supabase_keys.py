@@ -30,10 +30,13 @@ class KeyRefused(Unauthenticated):
 
     @property
     def reason(self) -> str:
+        """What a Supabase client is told: the kind of refusal, then the sentence."""
         return f"{self.kind}: {self.message}"
 
 
 class SupabaseKeys:
+    """Reads the keys and access tokens of Supabase's clients as principals."""
+
     def __init__(self, secret: str, project_secret: str | None) -> None:
         """`secret` signs the gateway's tokens, `project_secret` those of the Supabase project, if there is one."""
         self._readers: list[tuple[str, Callable[[dict[str, Any]], Principal]]] = [(secret, principal_of)]

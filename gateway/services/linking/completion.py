@@ -27,11 +27,14 @@ REFRESH_S = 30.0
 
 
 class Completion:
+    """Does what the end of an attempt asks for, once: called by the part whose write ended the attempt."""
+
     def __init__(self, context: LinkingContext, on_connected: OnConnected) -> None:
         self._context = context
         self._on_connected = on_connected
 
     async def follow(self, session_id: int, end: End) -> None:
+        """Writes the end into the audit log, and after `connected` asks for the session's new facts."""
         logger.info("linking.ended session=%d reason=%s", session_id, end.reason)
         note = self._context.note
         match end.reason:

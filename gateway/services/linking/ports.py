@@ -1,6 +1,6 @@
 """What linking needs from the rooms around it, and the bounds of every call to them.
 
-The rooms satisfy the protocols by shape; `app` passes them in.
+The rooms satisfy the protocols by shape; `runtime.gateway` passes them in.
 """
 
 import asyncio
@@ -27,9 +27,14 @@ STORE_S = 10.0
 class Upstream(Protocol):
     """WasenderAPI, with the account token. Every call raises UpstreamError."""
 
-    async def connect_session(self, session_id: SessionId, /) -> ConnectReply: ...
-    async def get_qr_code(self, session_id: SessionId, /) -> str | None: ...
-    async def get_session(self, session_id: SessionId, /) -> UpstreamSession: ...
+    async def connect_session(self, session_id: SessionId, /) -> ConnectReply:
+        """Starts linking upstream; the reply may hold a first code. Raises UpstreamError."""
+
+    async def get_qr_code(self, session_id: SessionId, /) -> str | None:
+        """The code upstream shows now; None if it has none yet. Raises UpstreamError."""
+
+    async def get_session(self, session_id: SessionId, /) -> UpstreamSession:
+        """The session as upstream has it now. Raises UpstreamError, SessionNotFound among them."""
 
 
 class AttemptStore(Protocol):
@@ -47,7 +52,8 @@ class AttemptStore(Protocol):
     async def current(self, session_id: int) -> Attempt | None:
         """The newest attempt, also an ended one."""
 
-    async def running(self) -> list[Attempt]: ...
+    async def running(self) -> list[Attempt]:
+        """Attempts that have not ended, of all gateways. Raises StoreUnavailable."""
 
     async def take(self, session_id: int, holder: str) -> Attempt | None:
         """Makes `holder` the holder of the running attempt. None if none runs."""
@@ -68,7 +74,8 @@ class AttemptStore(Protocol):
     ) -> Heard | None:
         """Writes the status of the session's own row; an unchanged one notifies of nothing. None if fenced off."""
 
-    async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None: ...
+    async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
+        """Notes the scan; None if the attempt is not running or not this holder's. Raises StoreUnavailable."""
 
     async def touch(self, session_id: int, holder: str) -> Attempt | None:
         """Sets `moved_at`."""
@@ -85,7 +92,8 @@ class Leases(Protocol):
     async def acquire(self, session_id: int) -> bool:
         """Whether this process holds the lease now. Never waits for another holder."""
 
-    async def release(self, session_id: int) -> None: ...
+    async def release(self, session_id: int) -> None:
+        """Gives the lease back, so that another gateway may take it at once."""
 
 
 OnConnected = Callable[[int], Awaitable[None]]
@@ -124,8 +132,10 @@ async def within(seconds: float, call: Awaitable[T], late: Callable[[], GatewayE
 
 
 def store_late() -> StoreUnavailable:
+    """The error of a question that Postgres did not answer within its budget."""
     return StoreUnavailable("Postgres did not answer in time.")
 
 
 def upstream_late() -> UpstreamTimeout:
+    """The error of a call that WasenderAPI did not answer within its budget."""
     return UpstreamTimeout("WasenderAPI did not answer in time.")

@@ -29,17 +29,23 @@ MOST_S = 15.0
 
 
 class Progress(enum.Enum):
+    """What came of a step: everything is done, more is left, or another gateway is at it."""
+
     DONE = "done"
     MORE = "more"
     BUSY = "busy"
 
 
 class ConversationListStore(Protocol):
+    """The list of conversations in Postgres, brought up to the streams step by step."""
+
     async def step(self) -> Progress:
         """A step of some 50 ms towards the streams' tops. Raises StoreUnavailable."""
 
 
 class ConversationList:
+    """Steps the list towards the streams after each notification, and never for more than half the time."""
+
     def __init__(self, store: ConversationListStore) -> None:
         self._store = store
         self._wake = asyncio.Event()
@@ -50,6 +56,7 @@ class ConversationList:
         self._wake.set()
 
     async def run(self) -> None:
+        """Works until it is cancelled; a step that fails is tried again, later each time."""
         failures = 0
         while True:
             await self._wake.wait()

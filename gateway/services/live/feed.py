@@ -32,17 +32,26 @@ UNREAD_S = 1.0
 
 
 class StreamReader(Protocol):
-    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]: ...
-    async def ensure(self, inbox: int) -> Extent: ...
+    """Reads streams of inboxes. Everything raises StoreUnavailable."""
+
+    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
+        """Top, floor and epoch of these inboxes' streams, or of all that exist."""
+
+    async def ensure(self, inbox: int) -> Extent:
+        """The extent of an inbox's stream, which exists from then on."""
+
     async def read_after(
         self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
-    ) -> list[Event]: ...
+    ) -> list[Event]:
+        """Events past each offset, inbox by inbox in order; at most `limit`, and about `max_bytes`."""
 
 
 Unread = tuple[dict[int, Extent], list[Event]]
 
 
 class Streams(StreamReader, Protocol):
+    """What the feed needs of streams beyond reading pages."""
+
     async def read_unread(self, offsets: Mapping[int, int | None], limit: int, max_bytes: int) -> Unread:
         """`extents` and `read_after` of these inboxes in one question; no events where the offset is None."""
 
@@ -57,22 +66,32 @@ class StalenessView(Protocol):
     """Whether the gateway hears Postgres; clients are told when it does not."""
 
     @property
-    def stale_since(self) -> str | None: ...
+    def stale_since(self) -> str | None:
+        """Since when clients may miss something (ISO 8601), or None while they do not."""
 
 
 class EventPublisher(Protocol):
     """The hub, as the feed sees it."""
 
-    def position(self, inbox: int) -> Position | None: ...
-    def is_followed(self, inbox: int) -> bool: ...
+    def position(self, inbox: int) -> Position | None:
+        """Offset and epoch up to which the inbox has been published; None for one never seen."""
+
+    def is_followed(self, inbox: int) -> bool:
+        """Whether a subscription of this process follows the inbox."""
+
     def together(self) -> AbstractContextManager[None]:
         """What is published within the block may leave at its end."""
 
-    def publish(self, inbox: Inbox, events: Sequence[Event]) -> None: ...
-    def advance(self, inbox: Inbox, extent: Extent) -> None: ...
+    def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
+        """Sends events that come right after the inbox's position, in order."""
+
+    def advance(self, inbox: Inbox, extent: Extent) -> None:
+        """Moves the inbox's position without events."""
 
 
 class Feed:
+    """Brings what the streams hold past the published positions to the hub."""
+
     def __init__(
         self,
         streams: Streams,
@@ -126,6 +145,7 @@ class Feed:
         await self._read()
 
     async def run(self) -> None:
+        """Reads after every notification and tick until it is cancelled; what failed is read again."""
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
@@ -250,16 +270,31 @@ class Feed:
                 self._hub.advance(inbox, extent)
             else:
                 behind[inbox] = known.off
+        waiting: set[int] = set()
         if events:
-            behind = self._publish([event for event in events if event.inbox in behind], behind, extents)
+            behind, waiting = self._publish(
+                [event for event in events if event.inbox in behind], behind, extents
+            )
         while behind:
-            page = await self._streams.read_after(behind, PAGE_EVENTS, PAGE_BYTES)
-            behind = self._publish(page, behind, extents) if page else {}
+            # Inboxes whose next event waits for another inbox are read after that one.
+            wanted = {inbox: off for inbox, off in behind.items() if inbox not in waiting}
+            page = await self._streams.read_after(wanted or behind, PAGE_EVENTS, PAGE_BYTES)
+            # All waiting for one another is no order that a transaction could have made.
+            if not page:
+                return
+            before = behind
+            behind, still_waiting = self._publish(page, before, extents, in_order=bool(wanted))
+            waiting = waiting | still_waiting if behind == before else still_waiting
 
     def _publish(
-        self, events: list[Event], behind: dict[int, int], extents: Mapping[int, Extent]
-    ) -> dict[int, int]:
-        """Hands a page over, inbox by inbox; returns what is still behind.
+        self,
+        events: list[Event],
+        behind: dict[int, int],
+        extents: Mapping[int, Extent],
+        *,
+        in_order: bool = True,
+    ) -> tuple[dict[int, int], set[int]]:
+        """Hands a page over, inbox by inbox; returns what is still behind, and which of that waits for another inbox.
 
         A page ends at its size, so inboxes may be missing from it: they come with the next one.
         """
@@ -268,15 +303,46 @@ class Feed:
             by_inbox.setdefault(event.inbox, []).append(event)
         still = dict(behind)
         with self._hub.together():
-            for inbox, batch in by_inbox.items():
+            for inbox, batch in tuple(by_inbox.items()):
                 if batch[-1].off != behind[inbox] + len(batch):
                     # A hole: pruned or begun anew since we asked for its extent. A connection that follows finds out by
                     # catching up.
                     self._hub.advance(inbox, extents[inbox])
-                    del still[inbox]
-                    continue
-                self._hub.publish(inbox, batch)
-                still[inbox] = batch[-1].off
-                if batch[-1].off >= extents[inbox].top:
-                    del still[inbox]
-        return still
+                    del still[inbox], by_inbox[inbox]
+            while ready := {
+                inbox: self._in_order(batch, still if in_order else {}) for inbox, batch in by_inbox.items()
+            }:
+                if not any(ready.values()):
+                    break
+                # A row that has moved is told last, after its deletion in the inbox that it left.
+                for inbox, count in sorted(ready.items(), key=lambda item: item[1] < len(by_inbox[item[0]])):
+                    self._hand_over(inbox, by_inbox, count, still, extents)
+        return still, set(by_inbox)
+
+    def _hand_over(
+        self,
+        inbox: Inbox,
+        by_inbox: dict[Inbox, list[Event]],
+        count: int,
+        still: dict[int, int],
+        extents: Mapping[int, Extent],
+    ) -> None:
+        """The first so many events of an inbox go to the hub."""
+        batch = by_inbox[inbox]
+        if count:
+            self._hub.publish(inbox, batch[:count])
+            still[inbox] = batch[count - 1].off
+            if still[inbox] >= extents[inbox].top:
+                del still[inbox]
+        if count == len(batch):
+            del by_inbox[inbox]
+        else:
+            by_inbox[inbox] = batch[count:]
+
+    def _in_order(self, batch: list[Event], still: Mapping[int, int]) -> int:
+        """How many events of the batch come after nothing that an inbox still to be read has to tell first."""
+        for count, event in enumerate(batch):
+            place = event.comes_after
+            if place is not None and still.get(place.inbox, place.off) < place.off:
+                return count
+        return len(batch)

@@ -22,13 +22,22 @@ WAKE_S = 10.0
 
 
 class IdleListener(Protocol):
-    async def sleep(self) -> None: ...
-    def wake(self) -> None: ...
-    async def wait_until_up(self) -> None: ...
+    """The listening connection, as far as it can be let go and opened again."""
+
+    async def sleep(self) -> None:
+        """Closes the connection until `wake`."""
+
+    def wake(self) -> None:
+        """Lets the connection be opened again. Never waits."""
+
+    async def wait_until_up(self) -> None:
+        """Returns once the connection is open and listens."""
 
 
 class IdleMonitor:
-    """`is_needed` says whether a client or an attempt needs Postgres at this moment; `catch_up` returns when
+    """Lets Postgres sleep while no client and no attempt needs it, and wakes the gateway for the next one.
+
+    `is_needed` says whether a client or an attempt needs Postgres at this moment; `catch_up` returns when
     everything written so far has been read; `on_lost` marks the gateway stale, as after any loss of the listening
     connection."""
 
@@ -72,6 +81,7 @@ class IdleMonitor:
             self._has_slept = False
 
     async def run(self) -> None:
+        """Puts the gateway to sleep whenever nothing has needed it for a while, until it is cancelled."""
         loop = asyncio.get_running_loop()
         self._needed_at = loop.time()
         while True:

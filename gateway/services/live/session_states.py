@@ -57,16 +57,25 @@ class StateValue:
 
 
 class StateStore(Protocol):
+    """The rows that states are made of. Raises StoreUnavailable."""
+
     async def read_states(self, session_ids: Sequence[int] | None) -> list[StateRow]:
         """The rows of these sessions (deleted ones included), or of all that exist."""
 
 
 class StatePublisher(Protocol):
-    def publish_state(self, value: StateValue) -> None: ...
-    def is_watched(self, topic: str) -> bool: ...
+    """Takes new values of state topics, and says which topics have a subscriber."""
+
+    def publish_state(self, value: StateValue) -> None:
+        """Sends the value to the topic's subscribers in place of an unsent older one."""
+
+    def is_watched(self, topic: str) -> bool:
+        """Whether the topic has a subscriber in this process."""
 
 
 class SessionStates:
+    """Keeps the newest row of every session in memory, and publishes what changes."""
+
     def __init__(
         self,
         store: StateStore,
@@ -98,6 +107,7 @@ class SessionStates:
         self._wake.set()
 
     async def open(self) -> None:
+        """Reads all rows once. Raises StoreUnavailable."""
         self._rows = {row.session_id: row for row in await self._store.read_states(None)}
 
     async def catch_up(self) -> None:
@@ -105,6 +115,7 @@ class SessionStates:
         await self._refresh(None)
 
     async def run(self) -> None:
+        """Reads changed rows after every notification, and all of them at each tick, until it is cancelled."""
         failures = 0
         while True:
             try:
@@ -153,6 +164,7 @@ class SessionStates:
             await self._refresh([session_id])
 
     def session(self, session_id: int) -> Session | None:
+        """The session as last read; None if there is none."""
         row = self._rows.get(session_id)
         return row.session if row else None
 

@@ -56,6 +56,7 @@ class Staleness:
         self._wake.set()
 
     async def run(self) -> None:
+        """Tries to catch up whenever the gateway is stale, until it is cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -29,6 +29,8 @@ Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
+    """One entry of the log, ours or upstream's."""
+
     id: int
     event_type: str
     message: str | None
@@ -43,6 +45,8 @@ AuditKey = tuple[datetime, int, int]
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
+    """Rows of the log, and where the next page begins."""
+
     rows: list[AuditRow]
     """Newest first."""
     next: AuditKey | None
@@ -50,6 +54,8 @@ class AuditPage:
 
 
 class AuditLogStore(Protocol):
+    """Our own rows of the log. Raises StoreUnavailable."""
+
     async def read(
         self, session_id: int, event_type: str | None, limit: int, before: tuple[datetime, int] | None
     ) -> list[AuditRow]:
@@ -57,11 +63,15 @@ class AuditLogStore(Protocol):
 
 
 class UpstreamLogs(Protocol):
+    """Upstream's rows of the log. Raises UpstreamError."""
+
     async def get_session_logs(self, session_id: int, page: int, per_page: int) -> dict[str, Any]:
         """Upstream's paginator: `data` is a list of rows, newest first, `last_page` a number."""
 
 
 class AuditLog:
+    """Reads the log page by page, ours alone or merged with upstream's."""
+
     def __init__(
         self, store: AuditLogStore, upstream: UpstreamLogs, on_gone: Callable[[int], Awaitable[object]]
     ) -> None:

@@ -50,6 +50,8 @@ class SessionKey:
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
+    """Sessions of one page, and where the next one begins."""
+
     sessions: list[Session] = field(default_factory=list)
     next: SessionKey | None = None
     """None on the last page."""
@@ -58,8 +60,12 @@ class SessionPage:
 class SessionStore(Protocol):
     """`as_of`, in unix seconds, is when upstream was asked for what is to be written."""
 
-    async def list_sessions(self, query: SessionQuery) -> SessionPage: ...
-    async def get_session(self, session_id: int) -> Session | None: ...
+    async def list_sessions(self, query: SessionQuery) -> SessionPage:
+        """One page of the sessions that the query names. Raises StoreUnavailable."""
+
+    async def get_session(self, session_id: int) -> Session | None:
+        """The session as it is stored, or None. Raises StoreUnavailable."""
+
     async def save_session(
         self, upstream: UpstreamSession, source: StatusSource, as_of: float
     ) -> tuple[Session, str]:
@@ -79,22 +85,35 @@ class SessionStore(Protocol):
     ) -> Heard:
         """The status, and in the same transaction the row of the audit log: `note`, or what the turn is worth."""
 
-    async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None: ...
+    async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None:
+        """Notes that the session is linked, and to which WhatsApp user. Raises StoreUnavailable."""
+
     async def record_key(self, session_id: int, api_key: str, as_of: float) -> bool:
         """False, and nothing written, if settings were stored since: which key is the newer one cannot be known."""
 
-    async def delete_session(self, session_id: int, actor: Actor) -> None: ...
-    async def secrets(self, session_id: int) -> SessionSecrets | None: ...
-    async def known_ids(self) -> set[int]: ...
+    async def delete_session(self, session_id: int, actor: Actor) -> None:
+        """Takes the session and its secrets out, in the actor's name. Raises StoreUnavailable."""
+
+    async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret as stored; None for an unknown session. Raises StoreUnavailable."""
+
+    async def known_ids(self) -> set[int]:
+        """Numbers of all stored sessions. Raises StoreUnavailable."""
+
     async def is_remembered(self, session_id: int) -> bool:
         """Whether there is, or ever was, a session of this id here."""
 
 
 class SessionSource(Protocol):
-    async def get_session(self, session_id: int) -> UpstreamSession: ...
+    """Where a session is asked for: WasenderAPI."""
+
+    async def get_session(self, session_id: int) -> UpstreamSession:
+        """The session as upstream has it now. Raises UpstreamError, SessionNotFound among them."""
 
 
 class SessionCache:
+    """Stores what upstream says, unless something newer is stored already."""
+
     def __init__(self, upstream: SessionSource, store: SessionStore) -> None:
         self._upstream = upstream
         self._store = store

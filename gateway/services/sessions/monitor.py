@@ -35,6 +35,8 @@ LEASE = 0
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
+    """What is known of a session's webhook, from which its health is judged."""
+
     session_id: int
     webhook: WebhookFacts
     shown: WebhookState | None
@@ -42,45 +44,70 @@ class SessionFacts:
 
 
 class MonitorStore(Protocol):
+    """What the monitor reads and notes. Everything raises StoreUnavailable."""
+
     async def quiet_sessions(self, quiet_s: float, limit: int) -> list[int]:
         """Sessions that should live and were not heard of, longest first; none that is being linked."""
 
-    async def note_probe(self, session_id: int) -> None: ...
-    async def facts(self) -> list[SessionFacts]: ...
-    async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None: ...
+    async def note_probe(self, session_id: int) -> None:
+        """Notes that the session has just been asked, so that no gateway asks it again soon."""
+
+    async def facts(self) -> list[SessionFacts]:
+        """The facts of every session that has a webhook to judge."""
+
+    async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None:
+        """Stores the webhook's state, and writes `note` into the audit log."""
+
     async def former_urls(self, now: str) -> list[str]:
         """The public URLs under which some webhook may still be registered, besides this one, which is noted."""
 
     async def forget_former_urls(self, now: str) -> None:
         """All webhooks have come along to this URL."""
 
-    async def secrets(self, session_id: int) -> SessionSecrets | None: ...
-    async def record_status(
-        self, session_id: int, status: str, source: StatusSource, as_of: float
-    ) -> Heard: ...
+    async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret as they are stored; None for an unknown session."""
+
+    async def record_status(self, session_id: int, status: str, source: StatusSource, as_of: float) -> Heard:
+        """Stores a status unless a newer one is known; `as_of` is when it was asked for, unix seconds."""
 
 
 class StatusSourceOfTruth(Protocol):
-    async def get_status(self, api_key: str) -> str: ...
+    """Where the status of a session is asked for: WasenderAPI."""
+
+    async def get_status(self, api_key: str) -> str:
+        """The status of the session that the key belongs to, in upstream's words. Raises UpstreamError."""
 
 
 class Syncer(Protocol):
-    async def sync(self, actor: Actor = SYSTEM) -> SyncReport: ...
+    """Reconciles all sessions at once."""
+
+    async def sync(self, actor: Actor = SYSTEM) -> SyncReport:
+        """Reconciles all sessions, in the actor's name. Raises UpstreamError, StoreUnavailable."""
 
 
 class Keeper(Protocol):
     """The sessions service."""
 
-    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None: ...
-    async def mark_gone(self, session_id: int) -> bool: ...
-    async def repair_webhook(self, session_id: int, actor: Actor) -> object: ...
+    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None:
+        """Key and secret, fetched from upstream and stored; None if upstream has no such session."""
+
+    async def mark_gone(self, session_id: int) -> bool:
+        """Notes that upstream has no such session any more; whether that was new."""
+
+    async def repair_webhook(self, session_id: int, actor: Actor) -> object:
+        """Sets the session's webhook to this gateway's address again, in the actor's name."""
 
 
 class Leases(Protocol):
-    async def acquire(self, session_id: int) -> bool: ...
+    """Who of the cluster does what only one may do."""
+
+    async def acquire(self, session_id: int) -> bool:
+        """Whether this gateway holds the lease now. Raises StoreUnavailable."""
 
 
 class Monitor:
+    """Asks quiet sessions, judges webhooks and reconciles, on one gateway of the cluster."""
+
     def __init__(
         self,
         store: MonitorStore,
@@ -106,6 +133,7 @@ class Monitor:
         self._has_moved = False
 
     async def run(self) -> None:
+        """Does its rounds until it is cancelled; a round that fails is followed by the next."""
         loop = asyncio.get_running_loop()
         # Gateways that start together do not ask together.
         await asyncio.sleep(self._roll() * 5.0)

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class SyncReport:
+    """What a reconciliation changed, in numbers of sessions, with a sentence for each that failed."""
+
     created: int = 0
     updated: int = 0
     gone: int = 0
@@ -28,10 +30,15 @@ class SyncReport:
 
 
 class SessionLister(SessionSource, Protocol):
-    async def list_sessions(self) -> list[UpstreamSession]: ...
+    """Where all sessions are asked for: WasenderAPI."""
+
+    async def list_sessions(self) -> list[UpstreamSession]:
+        """All sessions of the account, as upstream has them now. Raises UpstreamError."""
 
 
 class Reconciler:
+    """Makes the stored sessions equal to upstream's."""
+
     def __init__(self, upstream: SessionLister, store: SessionStore, *, log: Log) -> None:
         """`upstream` is the client for what no person waits for."""
         self._upstream = upstream

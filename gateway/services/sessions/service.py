@@ -47,24 +47,48 @@ WEBHOOK_EVENTS = [
 
 
 class Upstream(Protocol):
-    async def create_session(self, fields: dict[str, Any]) -> UpstreamSession: ...
-    async def get_session(self, session_id: int) -> UpstreamSession: ...
+    """What WasenderAPI can do with a session. Everything raises UpstreamError."""
+
+    async def create_session(self, fields: dict[str, Any]) -> UpstreamSession:
+        """Makes a session; the reply holds its number, key and secret."""
+
+    async def get_session(self, session_id: int) -> UpstreamSession:
+        """The session as upstream has it now."""
+
     async def update_session(
         self, session_id: int, fields: dict[str, Any]
-    ) -> tuple[UpstreamSession, str | None]: ...
-    async def delete_session(self, session_id: int) -> None: ...
-    async def disconnect_session(self, session_id: int) -> str: ...
-    async def restart_session(self, session_id: int) -> None: ...
-    async def regenerate_key(self, session_id: int) -> str: ...
-    async def get_user(self, api_key: str) -> dict[str, Any]: ...
+    ) -> tuple[UpstreamSession, str | None]:
+        """Changes these fields; the session afterwards, and a warning of upstream's if it gave one."""
+
+    async def delete_session(self, session_id: int) -> None:
+        """Deletes the session upstream, for good."""
+
+    async def disconnect_session(self, session_id: int) -> str:
+        """Unlinks the phone; the status afterwards, in upstream's words."""
+
+    async def restart_session(self, session_id: int) -> None:
+        """Starts the session's connection to WhatsApp anew, without unlinking it."""
+
+    async def regenerate_key(self, session_id: int) -> str:
+        """Makes a new API key, and returns it. The old one is void."""
+
+    async def get_user(self, api_key: str) -> dict[str, Any]:
+        """The WhatsApp user that the session of this key is linked to."""
 
 
 class Linker(Protocol):
-    async def connect(self, session_id: int, actor: Actor) -> Attempt: ...
-    async def cancel(self, session_id: int, actor: Actor, why: str) -> bool: ...
+    """Starts and ends attempts to link a phone."""
+
+    async def connect(self, session_id: int, actor: Actor) -> Attempt:
+        """The attempt that runs from now on, or ran already. Raises UpstreamError, StoreUnavailable."""
+
+    async def cancel(self, session_id: int, actor: Actor, why: str) -> bool:
+        """Ends the running attempt with this sentence; whether there was one. Raises StoreUnavailable."""
 
 
 class Sessions:
+    """Everything that a person does to a session. Raises UpstreamError and StoreUnavailable throughout."""
+
     def __init__(
         self,
         upstream: Upstream,
@@ -88,6 +112,7 @@ class Sessions:
     # ------------------------------------------------------------------------------------------ reading
 
     async def page(self, query: SessionQuery) -> SessionPage:
+        """One page of the stored sessions that the query names."""
         return await self._store.list_sessions(query)
 
     async def get(self, session_id: int, *, refresh: bool = False) -> Session:
@@ -98,6 +123,7 @@ class Sessions:
         return session
 
     async def reveal(self, session_id: int, actor: Actor) -> tuple[Session, SessionSecrets]:
+        """The session with its secrets; who looked at them is written into the audit log."""
         session = await self.get(session_id)
         secrets = await self._store.secrets(session_id)
         sentence = f"{actor.name} looked at the secrets."
@@ -107,6 +133,7 @@ class Sessions:
     # ------------------------------------------------------------------------------------------ changing
 
     async def create(self, fields: dict[str, Any], actor: Actor) -> Session:
+        """Makes a session upstream and stores it. The webhook is this gateway's, unless the fields name one."""
         wanted = self._validate(fields, False)
         if self._public_url and "webhook_url" not in wanted:
             wanted |= {
@@ -127,6 +154,7 @@ class Sessions:
     async def update(
         self, session_id: int, fields: dict[str, Any], actor: Actor
     ) -> tuple[Session, str | None]:
+        """Changes a session upstream and stores the result, with upstream's warning if it gave one."""
         wanted, as_of = self._validate(fields, True), now()
         upstream, warning = await self._or_gone(session_id, self._upstream.update_session(session_id, wanted))
         session, _ = await self._cache.keep(upstream, as_of)
@@ -181,6 +209,7 @@ class Sessions:
         return str(SessionStatus.CONNECTING)
 
     async def regenerate_key(self, session_id: int, actor: Actor) -> None:
+        """Makes a new API key and stores it; webhooks with the old one are refused from then on."""
         await self._require_known(session_id)
         as_of = now()
         key = await self._or_gone(session_id, self._upstream.regenerate_key(session_id))
@@ -239,6 +268,7 @@ class Sessions:
             self._refreshing.discard(session_id)
 
     async def close(self) -> None:
+        """Ends what still runs in the background."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

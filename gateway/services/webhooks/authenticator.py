@@ -35,15 +35,22 @@ REFRESH_S = 1.0
 
 
 class SecretStore(Protocol):
+    """Where the sessions' keys and webhook secrets are stored. Raises StoreUnavailable."""
+
     async def all_secrets(self, session_ids: Sequence[int] | None = None) -> list[SessionSecrets]:
         """Of these sessions, as far as there are any; or of all."""
 
 
 class SecretSource(Protocol):
-    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None: ...
+    """Where keys and secrets are fetched that are not stored: WasenderAPI."""
+
+    async def refresh_secrets(self, session_id: int) -> SessionSecrets | None:
+        """Key and secret, fetched from upstream and stored; None if upstream has no such session."""
 
 
 class WebhookAuthenticator:
+    """Finds the session that a webhook belongs to, and compares its secret."""
+
     def __init__(
         self,
         store: SecretStore,

@@ -38,9 +38,11 @@ class Waiting:
 
     @property
     def session_id(self) -> int:
+        """Number of the session that the webhook belongs to."""
         return self.inbound.session_id
 
     def answer(self, result: Answer | BaseException) -> None:
+        """Wakes the request that waits, with the outcome or the error. Does nothing if it has left."""
         if self.done.done():
             return  # the sender hung up
         if isinstance(result, BaseException):
@@ -50,6 +52,8 @@ class Waiting:
 
 
 class WebhookStore(Protocol):
+    """Where batches of webhooks are written."""
+
     async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         """Rows and journal of the whole batch in one transaction.
 
@@ -85,12 +89,15 @@ class NoSpool:
     """Where there is no disk: what cannot be committed goes back to its sender."""
 
     def is_empty(self) -> bool:
+        """Always True: nothing is ever kept."""
         return True
 
     def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
+        """Always nothing: no ordering key waits here."""
         return frozenset()
 
     def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
+        """A future that has failed with Unavailable: the sender keeps the webhook and sends it again."""
         refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         refused.set_exception(
             Unavailable("Postgres cannot take webhooks now. Send it again.", retry_after_s=2)
@@ -98,4 +105,5 @@ class NoSpool:
         return refused
 
     def is_handing_over(self) -> bool:
+        """Always False: nothing is ever handed over."""
         return False

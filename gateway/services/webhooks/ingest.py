@@ -57,6 +57,8 @@ HANDOVER_LOOKS = 50
 
 
 class Ingest:
+    """Takes webhooks one by one, and answers each when it is committed or safe in the spool."""
+
     def __init__(
         self,
         store: WebhookStore,
@@ -293,6 +295,7 @@ def _held(waiting: Waiting, cause: Cause) -> frozenset[str]:
 
 
 def cause_of(error: RowLocked) -> Cause:
+    """What is locked, as metrics and logs name it."""
     return "table" if isinstance(error, TableLocked) else "row"
 
 

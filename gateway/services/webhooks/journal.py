@@ -29,6 +29,8 @@ Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """What became of one webhook: a row of the journal without its body."""
+
     id: int
     received_at: datetime
     session_id: int | None
@@ -55,20 +57,27 @@ class Wanted:
 
 
 class JournalStore(Protocol):
+    """The journal in Postgres. Everything raises StoreUnavailable."""
+
     async def entries(self, wanted: Wanted, limit: int) -> list[Entry]:
         """Newest first, without bodies."""
 
-    async def entry(self, number: int) -> Entry | None: ...
+    async def entry(self, number: int) -> Entry | None:
+        """The entry of that number, or None."""
+
     async def write_again(self, number: int, inbound: InboundWebhook, by: str) -> Outcome:
         """Rows and entry in one transaction. What is settled meanwhile is left as it is.
 
         Raises as `WebhookStore.write` does; nothing is changed then.
         """
 
-    async def note_failure(self, number: int, reason: str, by: str) -> None: ...
+    async def note_failure(self, number: int, reason: str, by: str) -> None:
+        """Notes that processing it again, by this person, failed for this reason."""
 
 
 class Journal:
+    """Shows entries to admins and processes them again at their wish."""
+
     def __init__(
         self,
         store: JournalStore,

@@ -17,6 +17,7 @@ class LockedRows:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_ahead_of(self, waiting: Waiting) -> bool:
+        """Whether a webhook that waits here shares an ordering key with this one and has to come first."""
         return bool(self._last) and any(
             (waiting.session_id, ordering_key) in self._last for ordering_key in waiting.ordering_keys
         )
@@ -44,6 +45,7 @@ class LockedRows:
         task.add_done_callback(leave)
 
     def cancel(self) -> None:
+        """Ends all tries. What waited is answered by its own task."""
         for task in self._tasks:
             task.cancel()
 

@@ -50,21 +50,42 @@ REPLAYED = Counter("gateway_replayed_webhooks", "Webhooks brought from the spool
 
 
 class SpoolSource(Protocol):
+    """The spool as the replay sees it. Raises Unavailable where the disk does not answer."""
+
     refusal: str | None
     has_news: asyncio.Event
 
-    def count(self) -> int: ...
-    def lead(self) -> bool: ...
-    def handing_over(self) -> AbstractContextManager[None]: ...
-    async def page(self, after: int) -> list[Spooled]: ...
-    async def remove(self, ids: Collection[int]) -> None: ...
-    async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None: ...
-    async def put_out(self, entry: Spooled, reason: str) -> None: ...
-    async def tidy(self) -> None: ...
-    async def probe(self) -> None: ...
+    def count(self) -> int:
+        """How many webhooks wait in the spool."""
+
+    def lead(self) -> bool:
+        """Whether this process is the one of the machine that replays now."""
+
+    def handing_over(self) -> AbstractContextManager[None]:
+        """A block in which no process of the machine appends, so that the spool can become empty."""
+
+    async def page(self, after: int) -> list[Spooled]:
+        """The next webhooks after that number, oldest first."""
+
+    async def remove(self, ids: Collection[int]) -> None:
+        """Removes webhooks that have been committed."""
+
+    async def hold(self, entries: Sequence[tuple[int, int, Collection[str]]]) -> None:
+        """Lets webhooks (number, session) hold these ordering keys only."""
+
+    async def put_out(self, entry: Spooled, reason: str) -> None:
+        """Writes a webhook that no table takes into a file of its own, for a person to look at."""
+
+    async def tidy(self) -> None:
+        """Gives the disk space of removed webhooks back."""
+
+    async def probe(self) -> None:
+        """Looks whether the disk takes webhooks again."""
 
 
 class Replay:
+    """Writes what waits in the spool to Postgres, in order, and then removes it."""
+
     def __init__(
         self,
         spool: SpoolSource,
@@ -92,6 +113,7 @@ class Replay:
         """How many of this round's webhooks were replayed, and how many had to stay."""
 
     async def run(self) -> None:
+        """Replays whenever something waits and this process leads, until it is cancelled."""
         tries = 0
         while True:
             if not self._spool.count() or not self._spool.lead():

@@ -124,5 +124,5 @@ class Trouble(RuleBasedStateMachine):
         assert self.bench.reader.shown == tops
 
 
-Trouble.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Trouble.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestTrouble = Trouble.TestCase

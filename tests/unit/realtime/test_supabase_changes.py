@@ -208,7 +208,7 @@ async def test_tables_that_have_never_been_seen_cannot_be_served() -> None:
 
 # ------------------------------------------------------------------------------------------ strangers
 
-patient = settings(deadline=None, max_examples=60)
+patient = settings(max_examples=60)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=30),

@@ -8,6 +8,7 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Extent, Inbox, Position
 
 EPOCH = "e1"
+DEADLINE_S = 30.0
 
 
 class Store:
@@ -79,7 +80,7 @@ class Store:
         return True
 
     async def hears_a_question(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             await self.was_asked.wait()
 
     def _extent(self, inbox: int) -> Extent:
@@ -127,7 +128,7 @@ class Hub:
         self.moved.set()
 
     async def reaches(self, inbox: int, off: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while inbox not in self.at or self.at[inbox].off < off:
                 self.moved.clear()
                 await self.moved.wait()

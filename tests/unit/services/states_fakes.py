@@ -12,6 +12,8 @@ from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionId
 from gateway.services.live.session_states import SessionStates, StateRow, StateValue
 
+DEADLINE_S = 30.0
+
 
 def session(number: int = 7, **changes: object) -> Session:
     made = Session(
@@ -82,7 +84,7 @@ class SocketTransport:
         return [(value.event, value.version) for value in self.published]
 
     async def has(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while len(self.published) < count:
                 self.moved.clear()
                 await self.moved.wait()

@@ -155,7 +155,7 @@ class Town:
 
 
 @given(plans)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_nothing_acknowledged_is_lost_late_or_out_of_order(plan: list[Step]) -> None:
     town = Town()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.message import CallEnded, Change, MessageReceived, MessageSent, Reading
@@ -150,13 +150,13 @@ def check(body: Any) -> None:
 
 
 @given(event=st.sampled_from(samples.EVENTS), data=TREES, timestamp=SCALARS)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 def test_no_json_under_any_event_name_is_too_strange(event: str, data: Any, timestamp: Any) -> None:
     check({"event": event, "data": data, "timestamp": timestamp, "sessionId": KEY})
 
 
 @given(body=TREES)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 def test_no_body_is_too_strange(body: Any) -> None:
     check(body)
 
@@ -165,7 +165,7 @@ def test_no_body_is_too_strange(body: Any) -> None:
     sample=st.sampled_from(SAMPLES),
     choices=st.lists(st.tuples(st.integers(0, 60), SCALARS | TREES), min_size=1, max_size=4),
 )
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 def test_no_damage_to_a_real_body_makes_it_unreadable(sample: Sample, choices: list[tuple[int, Any]]) -> None:
     body: Any = sample.body
     for place, value in choices:

@@ -9,23 +9,11 @@ from gateway.domain.errors import SessionNotFound, UpstreamError, UpstreamFailed
 from gateway.domain.message import DeliveryMoved, MessageReceived, MessageSent, StatusReported
 from gateway.wasender import payloads, webhook
 from gateway.wasender.client import WasenderClient
-from tests.simulator.support import ALL_EVENTS, HELLO, Receiver, Served, linked, receiving, serving
+from tests.simulator.support import ALL_EVENTS, HELLO, Receiver, Served, linked
 from tests.unit.wasender.conftest import Tokens
 from tests.unit.wasender.payload_parts import NOW
 
 ANN = "491701234567"
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
-        yield served
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

@@ -1,0 +1,77 @@
+"""What the rules of the house are checked on: our own files, and the functions and classes in them."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+EXCEPTIONS = Path(__file__).parent / "exceptions"
+
+_FOREIGN = {"__pycache__", "node_modules", "site-packages", ".venv"}
+
+# Their docstrings become descriptions in the published documents, where the fields describe them already.
+_PUBLISHED_MODELS = ("gateway/http/api/", "gateway/realtime/native/frames.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function, method or class. `name` is `path:qualified.name`; `lines` counts it without its docstring."""
+
+    name: str
+    is_function: bool
+    is_public: bool
+    lines: int
+    docstring: str | None
+
+
+def files(folder: str, *suffixes: str) -> Iterator[Path]:
+    """Our own files below a folder of the checkout, without what npm and pip put there."""
+    for path in sorted((CHECKOUT / folder).rglob("*")):
+        if path.suffix in suffixes and path.is_file() and not _FOREIGN & set(path.parts):
+            yield path
+
+
+def address(path: Path) -> str:
+    """The path from the checkout on, with slashes."""
+    return path.relative_to(CHECKOUT).as_posix()
+
+
+def definitions(path: Path) -> Iterator[Definition]:
+    """All of a Python file but functions inside functions. A method is public if its class is, too."""
+    yield from _definitions(ast.parse(path.read_text("utf-8")), f"{address(path)}:", is_public=True)
+
+
+def _definitions(node: ast.AST, prefix: str, *, is_public: bool) -> Iterator[Definition]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If | ast.Try):
+            yield from _definitions(child, prefix, is_public=is_public)
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        seen = is_public and not child.name.startswith("_")
+        is_class = isinstance(child, ast.ClassDef)
+        yield Definition(
+            prefix + child.name,
+            is_function=not is_class,
+            is_public=seen,
+            lines=_span(child) - (_span(child.body[0]) if ast.get_docstring(child) else 0),
+            docstring=ast.get_docstring(child),
+        )
+        if is_class:
+            yield from _definitions(child, f"{prefix}{child.name}.", is_public=seen)
+
+
+def _span(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def must_be_documented(definition: Definition) -> bool:
+    """Whether its docstring is asked for: every public function and class but the models of published documents."""
+    is_model = not definition.is_function and definition.name.startswith(_PUBLISHED_MODELS)
+    return definition.is_public and not is_model
+
+
+def listed(name: str) -> list[str]:
+    """The lines of a list of exceptions, without comments."""
+    lines = (EXCEPTIONS / f"{name}.txt").read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
