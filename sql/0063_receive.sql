@@ -8,8 +8,10 @@ CREATE OR REPLACE FUNCTION gateway.is_same_message_v1(
     row_chat text, row_author text, row_lid text, chat text, author text, lid text
 ) RETURNS boolean
 LANGUAGE sql STABLE
-RETURN (row_chat = chat OR gateway.is_one_person_v1(row_chat, chat))
-    AND (row_author = author OR row_lid = lid OR gateway.is_one_person_v1(row_author, author));
+RETURN coalesce(
+    (row_chat = chat OR gateway.is_one_person_v1(row_chat, chat))
+        AND (row_author = author OR row_lid = lid OR gateway.is_one_person_v1(row_author, author)),
+    false);
 COMMENT ON FUNCTION gateway.is_same_message_v1(text, text, text, text, text, text) IS
     'Whether chat and author of two messages are the same.';
 
@@ -20,7 +22,7 @@ CREATE OR REPLACE FUNCTION gateway.is_said_v1(
 LANGUAGE sql IMMUTABLE
 RETURN is_placeholder
     OR (row_type IS NOT DISTINCT FROM said_type AND row_text IS NOT DISTINCT FROM said)
-    OR row_raw -> 'message' = said_raw -> 'message';
+    OR coalesce(row_raw -> 'message' = said_raw -> 'message', false);
 COMMENT ON FUNCTION gateway.is_said_v1(text, text, jsonb, text, text, jsonb, boolean) IS
     'Whether a row holds the content of a message already.';
 

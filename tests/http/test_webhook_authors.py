@@ -181,6 +181,16 @@ async def test_the_same_id_of_another_author_is_another_message(shop: Shop) -> N
     assert [row[0] for row in texts] == ["mine", "his, edited", "hers"]
 
 
+async def test_the_same_id_of_another_member_is_another_message(shop: Shop) -> None:
+    await shop.take(said("M", GROUP, "hers", by=NINA))
+    await shop.take(said("M", GROUP, "his", by=OLEG))
+
+    assert [(row["from_phone"], row["message_text"]) for row in await shop.rows()] == [
+        (NINA, "hers"),
+        (OLEG, "his"),
+    ]
+
+
 async def test_several_changes_of_one_webhook_are_each_judged(shop: Shop) -> None:
     await shop.take(said("A", NINA, "a"))
     await shop.take(said("B", OLEG, "b"))
