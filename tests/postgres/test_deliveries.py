@@ -232,8 +232,8 @@ async def test_a_message_the_gateway_sent_itself_is_not_written_a_second_time(
     table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
-        f"INSERT INTO {OUTGOING} (client_id, wasender_session_id, chat, to_phone, message_text, status, wa_key_id, origin)"
-        " VALUES ('mine', 12, $1, '49151', 'x', 'sent', 'K', 'gateway')",
+        f"INSERT INTO {OUTGOING} (client_id, wasender_session_id, chat, to_phone, message_text, status, wa_key_id,"
+        " origin) VALUES ('mine', 12, $1, '49151', 'x', 'sent', 'K', 'gateway')",
         JID,
     )
 
