@@ -8,7 +8,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from gateway.domain.people import ContactFact
 
 MessageType = Literal[
     "text",
@@ -21,6 +24,11 @@ MessageType = Literal[
     "contact",
     "poll",
     "reaction",
+    "order",
+    "product",
+    "payment",
+    "event",
+    "call",
     "unknown",
 ]
 Direction = Literal["in", "out"]
@@ -187,8 +195,32 @@ def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change of a message comes from: the chat, and the author in it."""
+
+    chat: str | None
+    """None where the webhook names no chat."""
+    address: str | None = None
+    """As `from_phone` has it: digits, `<lid>@lid`, or the JID of a group or channel; None for ourselves."""
+    lid: str | None = None
+    is_me: bool = False
+    """The linked number itself, whichever device wrote."""
+    is_named: bool = True
+    """False where the webhook says what happened and not who did it (`messages.delete`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A change that is encrypted with the secret of the message it is about (an edit, a reaction)."""
+
+    element: dict[str, Any]
+    """The element of the webhook that holds it."""
+    kind: Literal["edit", "reaction"]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message from somebody else: one row of whatsapp_incoming_messages."""
+    """A message from another person: one row of whatsapp_incoming_messages."""
 
     key_id: str
     chat: str
@@ -201,6 +233,8 @@ class MessageReceived:
     push_name: str | None = None
     sender_lid: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    is_placeholder: bool = False
+    """It came without its content, which may follow under the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +249,9 @@ class MessageSent:
     sent_at: datetime
     media_url: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    lid: str | None = None
+    """LID of the recipient, where WhatsApp named one beside the number."""
+    is_placeholder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +261,12 @@ class MessageEdited:
     key_id: str
     text: str | None
     at: datetime
+    """When the author edited it: of two edits the later one counts."""
+    by: Origin = Origin(None, is_named=False)
+    sealed: Sealed | None = None
+    """The edit itself, where only the phone, or the message's secret, can read it."""
+    is_content: bool = False
+    """The message as it stands now. Where that is what the row says already, there was no edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +275,19 @@ class MessageDeleted:
 
     key_id: str
     at: datetime
+    by: Origin = Origin(None, is_named=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReacted:
+    """A reaction to a message, or ("" as emoji) its removal."""
+
+    key_id: str
+    emoji: str
+    at: datetime
+    by: Origin
+    name: str | None = None
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +298,32 @@ class DeliveryMoved:
     state: DeliveryState
     at: datetime
     error: str | None = None
+    chat: str | None = None
+    """None where the webhook names no chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """A call that rang was answered: its end is nothing to read."""
+
+    key_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over, and it is not said whether it was answered."""
+
+    key_id: str
+    missed: MessageReceived
+    """What there is to read if it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleTold:
+    """What upstream says about people and groups."""
+
+    facts: "tuple[ContactFact, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +333,8 @@ class StatusReported:
     status: str
     at: datetime
     reason: str | None = None
+    has_time: bool = True
+    """Whether the webhook says when that was; otherwise `at` is when it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +345,18 @@ class CodeReported:
     at: datetime
 
 
-MessageChange = MessageReceived | MessageSent | MessageEdited | MessageDeleted | DeliveryMoved
+MessageChange = (
+    MessageReceived
+    | MessageSent
+    | MessageEdited
+    | MessageDeleted
+    | MessageReacted
+    | DeliveryMoved
+    | CallAnswered
+    | CallEnded
+)
 SessionChange = StatusReported | CodeReported
-Change = MessageChange | SessionChange
+Change = MessageChange | PeopleTold | SessionChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,4 +369,4 @@ class Reading:
     reason: str | None = None
     """Why nothing, or not everything, became a change; in words, for the journal."""
     is_noise: bool = False
-    """An event that we know and do not show: calls, contacts and the like."""
+    """An event that we know and do not show, such as `chats.update`."""

@@ -36,5 +36,5 @@ def _is_a(value: object, kind: type) -> bool:
         return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
     if kind is int:
         # Postgres' bigint ends here.
-        return type(value) is int and 0 <= value < 2**63
+        return type(value) is int and -(2**63) <= value < 2**63
     return isinstance(value, kind)

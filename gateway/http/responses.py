@@ -69,11 +69,11 @@ def flag_of(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in ("1", "true", "yes")
 
 
-async def body_of(request: Request) -> bytes:
-    """The whole body. Raises TooLarge over 1 MiB, before it has been read to its end; Invalid if it has none."""
+async def body_of(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body. Raises TooLarge over the limit, before it has been read to its end; Invalid if it has none."""
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise TooLarge("The body is over 1 MiB.")
+    if announced.isdigit() and int(announced) > limit:
+        raise TooLarge(_over(limit))
     chunks = bytearray()
     is_complete = False
     while not is_complete:  # not `request.stream()`: a generator for what nearly always comes in one piece
@@ -81,10 +81,18 @@ async def body_of(request: Request) -> bytes:
         if message["type"] == "http.disconnect":
             raise Invalid("The request ended before its body did.")  # nobody is there to read it
         chunks += message.get("body", b"")
-        if len(chunks) > MAX_BODY_BYTES:
-            raise TooLarge("The body is over 1 MiB.")
+        if len(chunks) > limit:
+            raise TooLarge(_over(limit))
         is_complete = not message.get("more_body", False)
     return bytes(chunks)
+
+
+def _over(limit: int) -> str:
+    return (
+        f"The body is over {limit // MAX_BODY_BYTES} MiB."
+        if limit >= MAX_BODY_BYTES
+        else f"The body is over {limit // 1024} KiB."
+    )
 
 
 async def fields_of(request: Request) -> dict[str, Any]:

@@ -40,9 +40,11 @@ from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.monitor import Monitor
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
+from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.people import People
 from gateway.services.webhooks.replay import Replay
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
@@ -198,6 +200,7 @@ class Gateway:
         )
         repositories.sessions.on_keys = self._authenticator.forget
         self._ingest = Ingest(repositories.webhooks, self._session_reported, repositories.spool)
+        self._people = People(repositories.people, background, awake=awake)
         self._replay = Replay(repositories.spool, repositories.webhooks, self._ingest, webhook.read)
         self._linking = Linking(
             repositories.attempts,
@@ -217,6 +220,12 @@ class Gateway:
             self._listener,
             public_url=public_url,
             awake=awake,
+        )
+        self._status_hints = StatusHints(
+            repositories.sessions,
+            self.monitor.ask_status,
+            on_status=self.sessions.reported,
+            on_gone=self.sessions.mark_gone,
         )
         self._retention = Retention(repositories.retention, self._listener, awake=awake)
 
@@ -254,10 +263,11 @@ class Gateway:
             "heartbeats": self._connections,
             "retention": self._retention,
             "upkeep": self.monitor,
+            "people": self._people,
             **({} if self.settings.probe_s else {"slumber": self._idle}),
         }
         running = {name: pumps.create_task(work.run(), name=name) for name, work in works.items()}
-        self._monitor_task = running["upkeep"]
+        self._asking_tasks = [running["upkeep"], running["people"]]
 
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
@@ -268,6 +278,7 @@ class Gateway:
                 async with asyncio.timeout(CLOSE_S):
                     await self._ingest.close()
                     await self._linking.close()
+                    await self._status_hints.close()
                     await self.sessions.close()
             except TimeoutError:
                 logger.warning("gateway.closed_late")  # a pump has died: what waits for it cannot finish
@@ -282,8 +293,9 @@ class Gateway:
         Webhooks are taken all the while. Once `hasten` is set it takes a moment.
         """
         self._is_draining = True
-        # It asks upstream, which may be the simulator behind the server that is about to stop.
-        self._monitor_task.cancel()
+        # They ask upstream, which may be the simulator behind the server that is about to stop.
+        for task in self._asking_tasks:
+            task.cancel()
         self._upstream_access.release()
         await self._connections.drain(hasten or asyncio.Event())
 
@@ -297,6 +309,7 @@ class Gateway:
     def _messages_notified(self, payload: str) -> None:
         self._feed.notify(payload)
         self._conversation_list.notify()
+        self._people.notify()
 
     def _connected_again(self) -> None:
         self._messages_notified("*")
@@ -321,7 +334,11 @@ class Gateway:
         match change:
             case StatusReported():
                 self._linking.on_status(session_id, change.status)
-                self.sessions.reported(session_id, change.status)
+                if change.has_time:
+                    self._status_hints.drop(session_id)
+                    self.sessions.reported(session_id, change.status)
+                else:
+                    self._status_hints.ask(session_id, change.status)
             case CodeReported():
                 pass  # a new one rings, and one that is known is no reason to ask upstream
 

@@ -10,6 +10,7 @@ from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.inbox.conversation_list import ConversationListTable
+from gateway.postgres.inbox.people import PeopleTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -23,6 +24,7 @@ from gateway.runtime.data_dir import data_dir
 from gateway.runtime.database import close_pool, is_pooled, open_vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
+from gateway.wasender.unseal import unseal
 
 _INSTALLATION = "SELECT value #>> '{}' FROM gateway.settings WHERE key = 'installation'"
 _INSTALL = """
@@ -51,6 +53,7 @@ class Repositories:
     journal: JournalTable
     conversation_list: ConversationListTable
     monitor: MonitorTable
+    people: PeopleTable
     retention: RetentionTable
     columns: ColumnTable
     spool: DiskSpool
@@ -69,7 +72,7 @@ async def open_repositories(
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
-    webhooks = WebhookTable(intake, gateway_id, clock)
+    webhooks = WebhookTable(intake, gateway_id, clock, unseal)
     return Repositories(
         pool=pool,
         credentials=CredentialTable(pool, vault),
@@ -82,6 +85,7 @@ async def open_repositories(
         journal=JournalTable(pool, webhooks),
         conversation_list=ConversationListTable(pool),
         monitor=MonitorTable(pool, sessions),
+        people=PeopleTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
         spool=await _open_spool(settings, pool, stack),

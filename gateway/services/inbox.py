@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.domain.streams import Position
 
-ConversationFilter = Literal["all", "unread", "unreplied"]
+ConversationFilter = Literal["all", "unread", "unreplied", "groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,19 @@ class InboxStore(Protocol):
     async def conversations(self, query: ConversationQuery) -> Page:
         """Conversations, the one that moved last first."""
 
+    async def conversation(self, session_id: int, chat: str) -> Page:
+        """The one conversation, if it has messages."""
+
     async def messages(
-        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
+        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
     ) -> Page:
-        """Message data, oldest first; `before` is (time, direction, id) of the oldest message already seen."""
+        """Message data, oldest first; `before` is (time, time it was made, direction, id) of the oldest one seen."""
+
+    async def conversation_of(self, address: str) -> str:
+        """JID of the conversation that an address (a number's or a LID's JID) belongs to now."""
+
+    async def first_with_messages(self, session_id: int, chats: list[str]) -> str | None:
+        """The first of these chats that has messages in the session."""
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
         """In which of these sessions there are messages of this chat."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +80,7 @@ def message(key: str, text: str = "Hello") -> dict[str, Any]:
 
 
 def status_report(status: str) -> dict[str, Any]:
-    return {"event": "session.status", "data": {"status": status}}
+    return {"event": "session.status", "timestamp": time.time(), "data": {"status": status}}
 
 
 async def send_webhooks(

@@ -67,13 +67,13 @@ class Bench:
 
     async def thread(self, session_id: int, chat: str, limit: int) -> list[tuple[str, str]]:
         found: list[dict[str, Any]] = []
-        before: tuple[str, str, str] | None = None
+        before: tuple[str, str, str, str] | None = None
         while True:
             page = await self.inbox.messages(session_id, chat, limit, before)
             found = page.items + found
             if not page.has_more:
                 return [(item["direction"], str(item["id"])) for item in found]
-            before = (found[0]["at"], found[0]["direction"], str(found[0]["id"]))
+            before = (found[0]["at"], found[0]["arrived_at"], found[0]["direction"], str(found[0]["id"]))
 
     async def compare(self, chance: random.Random) -> None:
         """Everything that can be asked says what the oracle says."""

@@ -17,7 +17,12 @@ from gateway.services.inbox import ConversationQuery
 
 _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
 
-_FILTERS = {"all": "true", "unread": "unread > 0", "unreplied": "is_unreplied"}
+_FILTERS = {
+    "all": "true",
+    "unread": "unread > 0",
+    "unreplied": "is_unreplied",
+    "groups": "chat LIKE '%@g.us'",
+}
 
 PROBED_CHATS = 200
 PROBED_MESSAGES = 30
@@ -143,7 +148,7 @@ class _Page:
 
     def _wanted(self, search: Search | None) -> list[str]:
         wanted = [_FILTERS[self._query.filter]]
-        if not self._query.is_everything:
+        if not self._query.is_everything and self._query.filter != "groups":
             wanted.append("chat !~ '@(g\\.us|newsletter|broadcast)$'")
         if self._query.after is not None:
             at, session, chat = self._query.after

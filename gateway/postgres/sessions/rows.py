@@ -14,7 +14,7 @@ SESSION = """
     s.log_messages, s.webhook_url, s.webhook_enabled, s.webhook_events, s.user_info,
     s.last_connected_at::timestamptz AS last_connected_at, s.created_at::timestamptz AS created_at,
     s.updated_at::timestamptz AS updated_at, st.checked_at, st.source, coalesce(st.version, 0) AS version,
-    st.webhook_state, st.webhook_note
+    st.webhook_state, st.webhook_note, coalesce(st.is_doubtful, false) AS is_doubtful
 """
 
 SELECT_SESSION = f"""
@@ -45,6 +45,7 @@ def session_of(row: asyncpg.Record) -> Session:
         version=row["version"],
         webhook_state=row["webhook_state"],
         webhook_note=row["webhook_note"],
+        is_doubtful=row["is_doubtful"],
     )
 
 

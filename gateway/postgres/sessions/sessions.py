@@ -243,15 +243,27 @@ class SessionTable:
         source: StatusSource,
         as_of: float,
         note: AuditNote | None = None,
+        *,
+        is_doubtful: bool = False,
     ) -> Heard:
         """Stores a status unless a newer one is known, with `note` in the audit log if there is one."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                said = Said(session_id, status, await self._clock.when(connection, as_of))
+                moment = await self._clock.when(connection, as_of)
+                said = Said(session_id, status, moment, is_doubtful=is_doubtful)
                 heard = await write_statuses(connection, [said], source, is_told=note is None)
                 if note is not None:
                     await write_row(connection, session_id, note)
         return heard[session_id]
+
+    async def status(self, session_id: int) -> str | None:
+        """The status as it is stored; None for a session that is not here."""
+        with mapped_errors():
+            word: str | None = await self._pool.fetchval(
+                "SELECT coalesce(status, '') FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint",
+                session_id,
+            )
+        return None if word is None else normalise_status(word)
 
     async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None:
         """Notes that the session is linked now, and to which WhatsApp user if that is known."""
