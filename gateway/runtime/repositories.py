@@ -17,6 +17,8 @@ from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.monitor import MonitorTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.triggers import TriggerTable
+from gateway.postgres.unnumbered import UnnumberedTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.data_dir import data_dir
@@ -53,6 +55,8 @@ class Repositories:
     monitor: MonitorTable
     retention: RetentionTable
     columns: ColumnTable
+    unnumbered: UnnumberedTable
+    triggers: TriggerTable
     spool: DiskSpool
 
 
@@ -84,6 +88,8 @@ async def open_repositories(
         monitor=MonitorTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
+        unnumbered=UnnumberedTable(pool),
+        triggers=TriggerTable(pool),
         spool=await _open_spool(settings, pool, stack),
     )
 
