@@ -18,7 +18,7 @@ class ConversationQuery:
     search: str | None = None
     limit: int = 50
     after: tuple[str, int, str] | None = None
-    """Last row of the page before: time (ISO), session, chat."""
+    """Last row of the page before: time (as Postgres writes it), session, chat."""
     is_everything: bool = False
     """Also groups, channels, broadcasts and status posts."""
 
@@ -42,7 +42,9 @@ class Page:
     """Rows and the positions of their inboxes, read in one snapshot."""
 
     items: list[Any]
-    has_more: bool
+    next: tuple[str, int | str, str] | None
+    """Where the next page begins, as the query takes it; None on the last page."""
+
     positions: dict[int, Position]
 
 
@@ -55,7 +57,7 @@ class InboxStore(Protocol):
     async def messages(
         self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
     ) -> Page:
-        """Message data, oldest first; `before` is (time, direction, id) of the oldest message already seen."""
+        """Message data, oldest first; `before` is (time as Postgres writes it, direction, id) of the oldest seen."""
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
         """In which of these sessions there are messages of this chat."""

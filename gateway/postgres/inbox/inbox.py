@@ -65,14 +65,15 @@ class InboxTable:
                 names = await customers.names_of(connection, phones)
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in page]
-        return Page(items, len(rows) > query.limit, _positions(standing))
+        last_row = page[-1] if len(rows) > query.limit else None
+        following = None if last_row is None else (last_row["place"], last_row["session"], last_row["chat"])
+        return Page(items, following, _positions(standing))
 
     async def messages(
         self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
     ) -> Page:
         """One page of a thread, oldest first; `before` is time, direction and id. Raises StoreUnavailable."""
         moment, direction, number = before or (None, None, None)
-        at = datetime.fromisoformat(moment) if moment else None
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
                 standing = await connection.fetch(_STANDING, [session_id])
@@ -80,14 +81,17 @@ class InboxTable:
                     thread_statements.MESSAGES,
                     session_id,
                     chat,
-                    at,
+                    moment,
                     direction,
                     number,
                     limit + 1,
-                    _gap_around(at, self._zone),
+                    _gap_around(moment, self._zone),
                 )
-        data = [{**self._data(row), "at": iso_utc(row["at"])} for row in reversed(rows[:limit])]
-        return Page(data, len(rows) > limit, _positions(standing))
+        page = rows[:limit]
+        data = [{**self._data(row), "at": iso_utc(row["at"])} for row in reversed(page)]
+        oldest = page[-1] if len(rows) > limit else None
+        following = None if oldest is None else (oldest["place"], oldest["direction"], oldest["id"])
+        return Page(data, following, _positions(standing))
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
         """Inboxes among these that hold the chat, in order. Raises StoreUnavailable."""
@@ -153,13 +157,14 @@ class InboxTable:
         )
 
 
-def _gap_around(at: datetime | None, zone: tzinfo) -> timedelta:
+def _gap_around(moment: str | None, zone: tzinfo) -> timedelta:
     """How far naive times may be out of order around this moment: not at all, unless clocks change."""
-    if at is None:
+    if moment is None:
         return timedelta(0)
     try:
+        at = datetime.fromisoformat(moment)
         before, after = ((at + shift).astimezone(zone).utcoffset() for shift in (-_GAP, _GAP))
-    except OverflowError:  # the ends of time
+    except (ValueError, OverflowError):  # the ends of time
         return timedelta(0)
     return timedelta(0) if before == after else _GAP
 

@@ -8,10 +8,10 @@ from gateway.postgres.inbox.conversation_statements import INCOMING, OUTGOING
 _HALVES = """
     SELECT {names}
     FROM {rows}
-      AND m.{moment} <= coalesce($3::timestamptz, 'infinity') + $7::interval
+      AND m.{moment} <= coalesce($3::text::timestamptz, 'infinity') + $7::interval
       AND m.{moment} >= (
           SELECT CASE
-              WHEN isfinite(oldest.moment) AND oldest.moment::timestamptz
+              WHEN oldest.moment BETWEEN '1900-01-01' AND '9999-12-31' AND oldest.moment::timestamptz
                   - (oldest.moment - interval '3 hours')::timestamptz <> interval '3 hours'
                   THEN oldest.moment - interval '3 hours'
               ELSE oldest.moment
@@ -20,10 +20,10 @@ _HALVES = """
               SELECT min(newest.moment) AS moment
               FROM (
                   SELECT m.{moment} AS moment FROM {rows}
-                    AND m.{moment} <= coalesce($3::timestamptz, 'infinity') + $7::interval
-                    AND ($3::timestamptz IS NULL
+                    AND m.{moment} <= coalesce($3::text::timestamptz, 'infinity') + $7::interval
+                    AND ($3::text::timestamptz IS NULL
                         OR (m.{moment}::timestamptz, '{way}', lpad(m.id::text, 40, '0'))
-                            < ($3, $4::text, lpad($5::text, 40, '0')))
+                            < ($3::text::timestamptz, $4::text, lpad($5::text, 40, '0')))
                   ORDER BY m.{moment} DESC LIMIT $6
               ) AS newest
           ) AS oldest)
@@ -36,7 +36,7 @@ _HALVES = """
 def _names(table: str, moment: str, way: str) -> str:
     return (
         f"'{table}' AS tbl, coalesce(m.{moment}, m.created_at, 'epoch')::timestamptz AS at, '{way}' AS direction, "
-        "m.id::text AS id, to_jsonb(m) - 'raw_data' AS record"
+        f"m.id::text AS id, gateway.record_of_v1(m.*, 'public.{table}'::regclass) AS record"
     )
 
 
@@ -44,13 +44,14 @@ _IN = _names("whatsapp_incoming_messages", "received_at", "in")
 _OUT = _names("whatsapp_outgoing_messages", "sent_at", "out")
 
 MESSAGES = f"""
-SELECT tbl, at, direction, id, record
+SELECT tbl, at, at::text AS place, direction, id, record
 FROM (
     {_HALVES.format(names=_IN, rows=INCOMING, moment="received_at", way="in")}
     UNION ALL
     {_HALVES.format(names=_OUT, rows=OUTGOING, moment="sent_at", way="out")}
 ) AS message
-WHERE $3::timestamptz IS NULL OR (at, direction, lpad(id, 40, '0')) < ($3, $4::text, lpad($5::text, 40, '0'))
+WHERE $3::text IS NULL
+   OR (at, direction, lpad(id, 40, '0')) < ($3::text::timestamptz, $4::text, lpad($5::text, 40, '0'))
 ORDER BY at DESC, direction DESC, lpad(id, 40, '0') DESC
 LIMIT $6
 """.replace("k.session", "$1::bigint").replace("k.chat", "$2::text")
