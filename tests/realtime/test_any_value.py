@@ -2,8 +2,11 @@
 SELECT says. `ANY_VALUE_EXAMPLES=2000 pytest tests/realtime/test_any_value.py` tries more."""
 
 import asyncio
+import contextlib
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrations.runner import migrate
+from gateway.services.live.conversation_list import Progress
 from tests.postgres_fixtures import clone
 from tests.realtime.any_value import (
     KEYS,
@@ -75,6 +79,32 @@ async def check_lists(gateway: Running) -> None:
             before = f"&before={thread['before']}"
 
 
+async def check_conversation_list(gateway: Running) -> None:
+    """The list that is kept ready reaches the streams' tops."""
+    table = gateway.gateway._repositories.conversation_list
+    async with asyncio.timeout(DEADLINE_S):
+        while await table.step() is not Progress.DONE:
+            pass
+
+
+@contextlib.contextmanager
+def nothing_failed() -> Iterator[None]:
+    """No part of a gateway logs a fault within the block."""
+    faults: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            faults.append(record.getMessage())
+
+    ear = Ear(logging.ERROR)
+    logging.getLogger("gateway").addHandler(ear)
+    try:
+        yield
+    finally:
+        logging.getLogger("gateway").removeHandler(ear)
+    assert faults == []
+
+
 async def scenario(postgres: EmbeddedPostgres, listed: list[Write], folder: Path) -> None:
     async with clone(postgres, "shop") as dsn, clone(postgres, "shop") as twin:
         alone = await connect_direct(twin)
@@ -120,6 +150,7 @@ async def scenario(postgres: EmbeddedPostgres, listed: list[Write], folder: Path
                 assert missing <= replica.untold[key], missing
             ref = await supabase.send("phoenix", "heartbeat", {})
             await supabase.next("phx_reply", lambda said: said.ref == ref)
+            await check_conversation_list(gateway)
             await check_lists(gateway)
             assert gateway.gateway.stale_since is None
         await shop.close()
@@ -137,7 +168,7 @@ async def scenario(postgres: EmbeddedPostgres, listed: list[Write], folder: Path
 )
 @given(listed=st.lists(writes(), min_size=1, max_size=40))
 def test_any_value_in_any_column_is_told_or_named(postgres: EmbeddedPostgres, listed: list[Write]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, nothing_failed():
         asyncio.run(scenario(postgres, listed, Path(folder)))
 
 
@@ -153,5 +184,5 @@ def test_every_value_once(postgres: EmbeddedPostgres) -> None:
                 listed.append(
                     Write(table, way, number % 3 + 1, ((name, value),), 12, "origin", "read committed")
                 )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, nothing_failed():
         asyncio.run(scenario(postgres, listed, Path(folder)))
