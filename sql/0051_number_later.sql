@@ -83,7 +83,7 @@ COMMENT ON FUNCTION gateway.told_of_v1(jsonb, bigint) IS 'What a stream tells of
 
 -- What is read in the next two is only for a transaction that numbers as it commits: one that is numbered later is
 -- told as its rows are then.
-CREATE OR REPLACE FUNCTION gateway.drop_floods_v1(me xid8) RETURNS void
+CREATE OR REPLACE FUNCTION gateway.drop_floods_v1(xids xid8[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -93,20 +93,20 @@ BEGIN
     WITH flood AS (
         SELECT p.inbox
         FROM gateway.pending_changes AS p
-        WHERE p.xid = me AND p.op <> 'KEYS'
+        WHERE p.xid = ANY (xids) AND p.op <> 'KEYS'
         GROUP BY p.inbox
         HAVING count(*) > 5000 OR (bool_or(p.op = 'FLOOD') AND count(*) > 1)
     ), dropped AS (
         DELETE FROM gateway.pending_changes AS p
         USING flood
-        WHERE p.xid = me AND p.inbox = flood.inbox AND p.op <> 'KEYS'
+        WHERE p.xid = ANY (xids) AND p.inbox = flood.inbox AND p.op <> 'KEYS'
     )
     INSERT INTO gateway.pending_changes (xid, inbox, op)
-    SELECT me, flood.inbox, 'FLOOD' FROM flood;
+    SELECT xids[1], flood.inbox, 'FLOOD' FROM flood;
 END;
 $$;
-COMMENT ON FUNCTION gateway.drop_floods_v1(xid8) IS
-    'Replaces the changes of inboxes of which a transaction changes more than a stream tells.';
+COMMENT ON FUNCTION gateway.drop_floods_v1(xid8[]) IS
+    'Replaces the changes of inboxes of which these transactions change more than a stream tells.';
 
 CREATE OR REPLACE FUNCTION gateway.own_changes_v1(me xid8, changed bigint) RETURNS bigint[]
 LANGUAGE sql
@@ -150,7 +150,7 @@ BEGIN
         END IF;
         -- Many small statements can make a flood too. Counting is not free, so look once per thousand changes.
         IF before + changed > 5000 AND (before + changed) / 1000 <> before / 1000 THEN
-            PERFORM gateway.drop_floods_v1(me);
+            PERFORM gateway.drop_floods_v1(ARRAY[me]);
         END IF;
     END IF;
     INSERT INTO gateway.commit_markers (xid) VALUES (me) ON CONFLICT DO NOTHING;
@@ -374,6 +374,7 @@ BEGIN
     ) THEN
         PERFORM gateway.renew_epochs_v1();
     END IF;
+    PERFORM gateway.drop_floods_v1(xids);
     INSERT INTO gateway.touched_sessions (xid, wasender_session_id)
     SELECT DISTINCT me, t.wasender_session_id FROM gateway.touched_sessions AS t WHERE t.xid = ANY (xids);
     DELETE FROM gateway.touched_sessions AS t WHERE t.xid = ANY (xids);

@@ -171,6 +171,22 @@ async def test_sessions_and_floods_come_later_too(
     assert await is_empty(connection)
 
 
+async def test_many_small_statements_are_a_flood_too(
+    connection: asyncpg.Connection, store: StreamStore, unnumbered: UnnumberedTable
+) -> None:
+    before = (await store.ensure(12)).epoch
+    async with connection.transaction(isolation="repeatable_read"):
+        for _ in range(6):
+            await insert_many(connection, 12, 1000)
+        await insert_message(connection, 7, message_text="of another inbox")
+    await unnumbered.number()
+
+    assert (await store.extents([12]))[12].epoch != before
+    assert await store.read_after({12: 0}, 10) == []
+    assert [text for _, _, text in await told(store, 7)] == ["of another inbox"]
+    assert await is_empty(connection)
+
+
 async def test_a_database_whose_default_is_repeatable_read_is_numbered(
     database: str, store: StreamStore
 ) -> None:

@@ -62,6 +62,32 @@ async def test_poison_in_a_session_ends_nothing(live: Running, writer: asyncpg.C
     await live.data("GET", "/api/whatsapp-sessions/12")
 
 
+async def test_logs_with_odd_times_and_facts_are_all_listed_page_by_page(
+    live: Running, writer: asyncpg.Connection
+) -> None:
+    await insert_session(writer, 12)
+    for number, time in enumerate(
+        ("infinity", "20000-01-01", "2026-01-01", "-infinity", "0044-03-15 BC", "2025-01-01")
+    ):
+        await writer.execute(
+            "INSERT INTO whatsapp_session_logs (session_id, event_type, metadata, created_at)"
+            " SELECT id, $1, '{\"x\": 1e400}', $2::text::timestamptz FROM whatsapp_sessions",
+            f"event {number}",
+            time,
+        )
+    found: list[str] = []
+    cursor = ""
+    while len(found) < 20:
+        _, page = await live.call("GET", f"/api/whatsapp-sessions/12/logs?limit=2{cursor}")
+        found += [row["event_type"] for row in page["data"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert sorted(found) == [f"event {number}" for number in range(6)]
+    status, _ = await live.call("GET", "/api/whatsapp-sessions/12/logs?format=csv")
+    assert status == 200
+
+
 async def test_an_id_of_nineteen_digits_locks_nobody_out(live: Running, writer: asyncpg.Connection) -> None:
     async with live.socket() as socket:
         await insert_message(writer, LARGEST, message_text="first")

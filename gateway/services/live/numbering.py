@@ -8,6 +8,7 @@ Lifecycle: `run` lives as long as the gateway; a failure of the store only delay
 
 import asyncio
 import logging
+import random
 from typing import NamedTuple, Protocol
 
 from prometheus_client import Counter
@@ -57,7 +58,7 @@ class Numbering:
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
-        pause_s = TICK_S
+        pause_s, failures = TICK_S, 0
         while True:
             try:
                 async with asyncio.timeout(pause_s):
@@ -67,14 +68,15 @@ class Numbering:
                     continue
             self._wake.clear()
             try:
-                pause_s = await self.number()
+                pause_s, failures = await self.number(), 0
+                continue
             except GatewayError as error:
                 logger.warning("numbering.failed error=%s", error)
-                pause_s = 1.0
             except Exception:
                 # The streams of other transactions go on: no row may end the gateway from here.
                 logger.exception("numbering.failed")
-                pause_s = TICK_S
+            failures += 1
+            pause_s = min(TICK_S, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
 
     async def number(self) -> float:
         """Numbers all that waits; returns the seconds until the next look. Raises GatewayError."""
