@@ -19,10 +19,10 @@ class TriggerFault:
 
 
 _SAYS = {
-    "missing": "{table} has lost the trigger {name}",
+    "missing": "the table {table} has lost the trigger {name}",
     "disabled": "the trigger {name} on {table} is disabled",
     "not_always": "the trigger {name} on {table} no longer fires for replicas (ENABLE TRIGGER ALL turns that off)",
-    "column_missing": "{table} has lost the column {name}",
+    "column_missing": "the table {table} has lost the column {name}",
     "table_missing": "the table {table} is gone",
 }
 

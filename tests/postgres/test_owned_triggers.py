@@ -111,3 +111,20 @@ async def test_a_restore_with_triggers_off_is_found(connection: asyncpg.Connecti
     await insert_message(connection, 12)
     await connection.execute(f"ALTER TABLE public.{INCOMING} ENABLE TRIGGER ALL")
     assert {fault.fault for fault in await read_faults(connection)} == {"not_always"}
+
+
+async def test_what_cannot_be_repaired_is_said_and_resets_nobody_again_and_again(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    await insert_message(connection, 12)
+    await connection.execute(
+        "INSERT INTO gateway.owned_objects (kind, tbl, name) VALUES ('column', $1, 'long_gone')", INCOMING
+    )
+    before = await epochs(connection)
+    said: list[str] = []
+    await migrate(database, report=said.append)
+    assert said == [
+        f"The table public.{INCOMING} has lost the column long_gone: changes there are not told to browsers; "
+        "this could not be repaired."
+    ]
+    assert await epochs(connection) == before

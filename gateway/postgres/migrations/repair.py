@@ -43,6 +43,11 @@ async def repair(
             for statement in _ADOPTION.findall(migration.text):
                 await connection.execute(statement)
     await connection.execute("SELECT gateway.repair_triggers_v1()")
+    left = await read_faults(connection)
+    if left:
+        report((explain_faults(left) or "").partition(";")[0] + "; this could not be repaired.")
+    if left == list(faults):
+        return
     await connection.execute("SELECT gateway.renew_epochs_v1()")
     report(f"{(explain_faults(faults) or '').partition(':')[0]}: repaired.")
     report("Rows may have been written meanwhile: every browser loads its inbox again.")
