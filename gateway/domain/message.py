@@ -160,35 +160,56 @@ _TIMES = frozenset(
 )  # fmt: skip
 
 
+_NO_TIME = re.compile(r"-?infinity|[0-9]{5,}-.*|.* BC")
+"""As Postgres writes the times that no client has."""
+
+
 def utc_text(value: str, zone: tzinfo) -> str:
-    """A timestamp of Postgres' JSON as `…Z`. A naive one is read in `zone` (the operator's GATEWAY_TIMEZONE)."""
+    """A timestamp of Postgres' JSON as `…Z`; '' for infinity, BC, and years of five digits.
+
+    A naive one is read in `zone` (the operator's GATEWAY_TIMEZONE). What is no timestamp stays as it is.
+    """
     try:
         moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     except ValueError:
-        return value
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return "" if _NO_TIME.fullmatch(value) else value
+    except OverflowError:
+        return ""
 
 
 def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
-    """What clients see of a message: the row without `raw_data`, plus direction, session_id, chat and phone.
+    """What clients see of a message: the row without `raw_data`, plus direction, session_id, chat and phone."""
+    return read_message(table, record, zone)[0]
 
-    `record` is `to_jsonb(row)`; the same function serves REST and WebSocket, so both always agree.
+
+def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict[str, Any], list[str]]:
+    """`message_data`, and the names of the columns whose values could not be told: they are None there.
+
+    `record` is the row as JSON; the same function serves REST and WebSocket, so both always agree.
     """
     data = {key: value for key, value in record.items() if key != "raw_data"}
+    # No column has an empty name: there the store lists what it could not read.
+    untold: list[str] = list(data.pop("", None) or ())
     for key in _TIMES & data.keys():
         if isinstance(data[key], str):
-            data[key] = utc_text(data[key], zone)
+            data[key] = utc_text(data[key], zone) or None
+            if data[key] is None:
+                untold.append(key)
     outgoing = table == OUTGOING_TABLE
-    address = data.get("to_phone" if outgoing else "from_phone")
+    written = data.get("to_phone" if outgoing else "from_phone")
+    # A shop may keep numbers as numbers.
+    address = None if written is None else str(written)
     data["id"] = str(data["id"])
     data["direction"] = "out" if outgoing else "in"
     # Another writer's placeholder below zero names no session either; its row is in inbox 0.
     data["session_id"] = max(0, data.get("wasender_session_id") or 0)
-    data["chat"] = chat_of(data.get("chat"), address)
+    chat = data.get("chat")
+    data["chat"] = chat_of(None if chat is None else str(chat), address)
     data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
-    return data
+    return data, sorted(untold)
 
 
 # ---------------------------------------------------------------------------------------------- changes

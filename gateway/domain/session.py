@@ -17,6 +17,18 @@ SessionId = NewType("SessionId", int)
 UNASSIGNED = SessionId(0)
 """The inbox of rows that name no session."""
 
+MAX_SESSION_ID = 2**63 - 1
+"""The largest id that Postgres can hold."""
+
+
+def session_number(text: str) -> int | None:
+    """The id that the digits name; None for anything else. Every id that a row can have is one."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SESSION_ID))):
+        return None
+    number = int(text)
+    return number if number <= MAX_SESSION_ID else None
+
+
 StatusSource = Literal["webhook", "poll", "probe", "api"]
 
 

@@ -60,8 +60,7 @@ class InboxRoutes:
             is_everything=flag_of(request, "groups"),
         )
         page = await self._inbox.conversations(query)
-        last = page.items[-1] if page.items else None
-        cursor = make_cursor(last.last_at, last.session_id, last.chat) if page.has_more and last else None
+        cursor = make_cursor(*page.next) if page.next else None
         data = {
             "conversations": [asdict(item) for item in page.items],
             "next_cursor": cursor,
@@ -84,13 +83,10 @@ class InboxRoutes:
         principal.require(Act.READ, session_id)
         before = parse_cursor(request.query_params.get("before"), datetime, datetime, str, str)
         page = await self._inbox.messages(session_id, chat, limit_of(request), before)
-        oldest = page.items[0] if page.items else None
-        cursor = None
-        if page.has_more and oldest:
-            cursor = make_cursor(oldest["at"], oldest["arrived_at"], oldest["direction"], oldest["id"])
+        cursor = make_cursor(*page.next) if page.next else None
         data = {
             "messages": page.items,
-            "has_more": page.has_more,
+            "has_more": page.next is not None,
             "before": cursor,
             "position": _positions(page),
         }

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
 from gateway.domain.message import mend_text
+from gateway.domain.session import session_number
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -33,8 +34,9 @@ def session_id_of(request: Request) -> int:
 
 def parse_session_id(text: str) -> int:
     """The session's number as a path or query gives it. Raises Invalid for anything else than digits."""
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
+    number = session_number(text)
+    if number is not None:
+        return number
     raise Invalid(f"A session id is digits only, as WasenderAPI gives it, not {text[:40]!r}.")
 
 

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from gateway.domain.access import Principal, Role
 from gateway.domain.linking import Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
+from gateway.domain.notifications import UNNUMBERED
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
@@ -32,8 +33,10 @@ from gateway.services.linking.service import Linking
 from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
 from gateway.services.live.idle import IdleMonitor
+from gateway.services.live.numbering import Numbering
 from gateway.services.live.session_states import SessionStates, StateRow
 from gateway.services.live.staleness import Staleness
+from gateway.services.live.trigger_check import TriggerCheck
 from gateway.services.readiness import readiness
 from gateway.services.retention import Retention
 from gateway.services.sessions.audit_log import AuditLog
@@ -138,6 +141,8 @@ class Gateway:
         hub = Hub(protocol.event_encoder(settings.zone))
         self._awake = awake = asyncio.Event()
         self._conversation_list = ConversationList(repositories.conversation_list)
+        self._numbering = Numbering(repositories.unnumbered, awake=awake)
+        self._trigger_check = TriggerCheck(repositories.triggers, awake=awake)
         self._feed = Feed(repositories.live_streams, hub, awake=awake)
         hub.on_followed = self._feed.attend
         self._states = SessionStates(
@@ -253,6 +258,8 @@ class Gateway:
         pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
         works: dict[str, Work] = {
             "feed": self._feed,
+            "numbering": self._numbering,
+            "triggers": self._trigger_check,
             "states": self._states,
             "ingest": self._ingest,
             "replay": self._replay,
@@ -307,11 +314,15 @@ class Gateway:
     # ------------------------------------------------------------------------------------------ events
 
     def _messages_notified(self, payload: str) -> None:
+        if payload == UNNUMBERED:
+            self._numbering.notify()
+            return
         self._feed.notify(payload)
         self._conversation_list.notify()
         self._people.notify()
 
     def _connected_again(self) -> None:
+        self._numbering.notify()
         self._messages_notified("*")
         self._states.notify("*")
         self._authenticator.notify("*")
@@ -348,6 +359,7 @@ class Gateway:
             can_commit=self._staleness.stale_since is None and not self._ingest.is_away,
             spooled=self._spool.count(),
             complaint=self._spool.complaint(),
+            untold=self._trigger_check.complaint,
         )
 
 

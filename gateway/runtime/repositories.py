@@ -18,6 +18,8 @@ from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.monitor import MonitorTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.triggers import TriggerTable
+from gateway.postgres.unnumbered import UnnumberedTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.data_dir import data_dir
@@ -56,6 +58,8 @@ class Repositories:
     people: PeopleTable
     retention: RetentionTable
     columns: ColumnTable
+    unnumbered: UnnumberedTable
+    triggers: TriggerTable
     spool: DiskSpool
 
 
@@ -88,6 +92,8 @@ async def open_repositories(
         people=PeopleTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
+        unnumbered=UnnumberedTable(pool),
+        triggers=TriggerTable(pool),
         spool=await _open_spool(settings, pool, stack),
     )
 

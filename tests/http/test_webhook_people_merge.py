@@ -166,7 +166,7 @@ async def test_spellings_that_another_writer_left_apart_come_together(shop: Shop
 
 
 async def _has_listed(shop: Shop, count: int) -> bool:
-    return await shop.db.fetchval("SELECT count(*) FROM gateway.conversations") == count
+    return int(await shop.db.fetchval("SELECT count(*) FROM gateway.conversations")) == count
 
 
 async def test_a_merge_is_told_to_browsers_in_steps_of_1000(shop: Shop) -> None:
@@ -191,7 +191,7 @@ async def test_a_merge_is_told_to_browsers_in_steps_of_1000(shop: Shop) -> None:
 
 
 async def _none_left(shop: Shop, lid: str) -> bool:
-    return await shop.db.fetchval(f"SELECT count(*) FROM {INCOMING} WHERE chat = $1", lid) == 0
+    return int(await shop.db.fetchval(f"SELECT count(*) FROM {INCOMING} WHERE chat = $1", lid)) == 0
 
 
 # ------------------------------------------------------------------------------------------ names

@@ -64,7 +64,9 @@ class InboxTable:
                 names = await _Names.of(connection, customers, *keys)
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in page]
-        return Page(items, len(rows) > query.limit, _positions(standing))
+        last_row = page[-1] if len(rows) > query.limit else None
+        following = None if last_row is None else (last_row["place"], last_row["session"], last_row["chat"])
+        return Page(items, following, _positions(standing))
 
     async def conversation(self, session_id: int, chat: str) -> Page:
         keys = [session_id], [chat]
@@ -76,18 +78,16 @@ class InboxTable:
                 names = await _Names.of(connection, await Customers.of(connection), *keys)
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in rows if row["last_at"] is not None]
-        return Page(items, False, _positions(standing))
+        return Page(items, None, _positions(standing))
 
     async def messages(
         self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
     ) -> Page:
-        """One page of a thread, oldest first; `before` is time, time of arrival, direction and id.
+        """One page of a thread, oldest first.
 
-        Raises StoreUnavailable.
+        `before` is time, time of arrival, direction and id, the times as Postgres writes them. Raises StoreUnavailable.
         """
         moment, arrived, direction, number = before or (None, None, None, None)
-        at = datetime.fromisoformat(moment) if moment else None
-        made = datetime.fromisoformat(arrived) if arrived else None
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
                 standing = await connection.fetch(_STANDING, [session_id])
@@ -95,20 +95,25 @@ class InboxTable:
                     thread_statements.MESSAGES,
                     session_id,
                     chat,
-                    at,
+                    moment,
                     direction,
                     number,
                     limit + 1,
-                    _gap_around(at, self._zone),
-                    made,
+                    _gap_around(moment, self._zone),
+                    arrived,
                 )
-                page = [
+                page = rows[:limit]
+                data = [
                     {**self._data(row), "at": iso_utc(row["at"]), "arrived_at": iso_utc(row["made"])}
-                    for row in reversed(rows[:limit])
+                    for row in reversed(page)
                 ]
                 if chat.endswith("@g.us"):
-                    await self._name_senders(connection, session_id, page)
-        return Page(page, len(rows) > limit, _positions(standing))
+                    await self._name_senders(connection, session_id, data)
+        oldest = page[-1] if len(rows) > limit else None
+        following = None
+        if oldest is not None:
+            following = (oldest["place"], oldest["made_place"], oldest["direction"], oldest["id"])
+        return Page(data, following, _positions(standing))
 
     async def _name_senders(
         self, connection: Connection, session_id: int, page: list[dict[str, Any]]
@@ -226,13 +231,14 @@ class _Names:
         )
 
 
-def _gap_around(at: datetime | None, zone: tzinfo) -> timedelta:
+def _gap_around(moment: str | None, zone: tzinfo) -> timedelta:
     """How far naive times may be out of order around this moment: not at all, unless clocks change."""
-    if at is None:
+    if moment is None:
         return timedelta(0)
     try:
+        at = datetime.fromisoformat(moment)
         before, after = ((at + shift).astimezone(zone).utcoffset() for shift in (-_GAP, _GAP))
-    except OverflowError:  # the ends of time
+    except (ValueError, OverflowError):  # the ends of time
         return timedelta(0)
     return timedelta(0) if before == after else _GAP
 

@@ -7,7 +7,6 @@ The text holds only the conditions a page has, so that Postgres plans little and
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from asyncpg import Record
@@ -131,7 +130,8 @@ class _Page:
             for source in sources
         ]
         union = "\nUNION ALL\n".join(legs)
-        return f"{self._found}SELECT * FROM ({union}) AS page\n{_ORDER} LIMIT {self._limit}", self._arguments
+        shown = f"SELECT page.*, page.last_at::text AS place FROM ({union}) AS page"
+        return f"{self._found}{shown}\n{_ORDER} LIMIT {self._limit}", self._arguments
 
     def probed(self, search: Search) -> tuple[str, list[Any]]:
         text, _ = self.statement()
@@ -152,7 +152,7 @@ class _Page:
             wanted.append("chat !~ '@(g\\.us|newsletter|broadcast)$'")
         if self._query.after is not None:
             at, session, chat = self._query.after
-            place = self._bind(datetime.fromisoformat(at), "timestamptz")
+            place = self._bind(at, "text::timestamptz")
             wanted.append(
                 f"(last_at, session, chat) < ({place}, {self._bind(session, 'bigint')}, {self._bind(chat, 'text')})"
             )

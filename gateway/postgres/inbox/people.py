@@ -26,7 +26,7 @@ WHERE l.lid IN (
 RETURNING l.lid, l.session
 """
 
-_DEVICE = "coalesce(to_jsonb(s) -> 'user_info' ->> 'id', '-')"
+_DEVICE = "coalesce(to_jsonb(s.*) -> 'user_info' ->> 'id', '-')"
 
 _CLAIM_ADDRESS_BOOK = f"""
 UPDATE gateway.session_state AS st

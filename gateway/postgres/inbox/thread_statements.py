@@ -8,10 +8,11 @@ from gateway.postgres.inbox.conversation_statements import IN_MADE, INCOMING, OU
 _HALVES = """
     SELECT {names}
     FROM {rows}
-      AND m.{moment} < coalesce(date_trunc('second', $3::timestamptz) + interval '1 second', 'infinity') + $7::interval
+      AND m.{moment} <= coalesce(
+          date_trunc('second', $3::text::timestamptz) + interval '999999 microseconds', 'infinity') + $7::interval
       AND m.{moment} >= (
           SELECT CASE
-              WHEN isfinite(oldest.moment) AND oldest.moment::timestamptz
+              WHEN oldest.moment BETWEEN '1900-01-01' AND '9999-12-31' AND oldest.moment::timestamptz
                   - (oldest.moment - interval '3 hours')::timestamptz <> interval '3 hours'
                   THEN oldest.moment - interval '3 hours'
               ELSE date_trunc('second', oldest.moment)
@@ -20,11 +21,13 @@ _HALVES = """
               SELECT min(newest.moment) AS moment
               FROM (
                   SELECT m.{moment} AS moment FROM {rows}
-                    AND m.{moment} < coalesce(
-                        date_trunc('second', $3::timestamptz) + interval '1 second', 'infinity') + $7::interval
-                    AND ($3::timestamptz IS NULL
+                    AND m.{moment} <= coalesce(
+                        date_trunc('second', $3::text::timestamptz) + interval '999999 microseconds', 'infinity')
+                        + $7::interval
+                    AND ($3::text::timestamptz IS NULL
                         OR (date_trunc('second', m.{moment}::timestamptz), {made}, '{way}', lpad(m.id::text, 40, '0'))
-                            < (date_trunc('second', $3), $8::timestamptz, $4::text, lpad($5::text, 40, '0')))
+                            < (date_trunc('second', $3::text::timestamptz), $8::text::timestamptz, $4::text,
+                               lpad($5::text, 40, '0')))
                   ORDER BY m.{moment} DESC LIMIT $6
               ) AS newest
           ) AS oldest)
@@ -37,7 +40,7 @@ _HALVES = """
 def _names(table: str, moment: str, way: str, made: str) -> str:
     return (
         f"'{table}' AS tbl, coalesce(m.{moment}, m.created_at, 'epoch')::timestamptz AS at, {made} AS made, "
-        f"'{way}' AS direction, m.id::text AS id, to_jsonb(m) - 'raw_data' AS record"
+        f"'{way}' AS direction, m.id::text AS id, gateway.record_of_v1(m.*, 'public.{table}'::regclass) AS record"
     )
 
 
@@ -45,15 +48,15 @@ _IN = _names("whatsapp_incoming_messages", "received_at", "in", IN_MADE)
 _OUT = _names("whatsapp_outgoing_messages", "sent_at", "out", OUT_MADE)
 
 MESSAGES = f"""
-SELECT tbl, at, made, direction, id, record
+SELECT tbl, at, at::text AS place, made, made::text AS made_place, direction, id, record
 FROM (
     {_HALVES.format(names=_IN, rows=INCOMING, moment="received_at", way="in", made=IN_MADE)}
     UNION ALL
     {_HALVES.format(names=_OUT, rows=OUTGOING, moment="sent_at", way="out", made=OUT_MADE)}
 ) AS message
-WHERE $3::timestamptz IS NULL
+WHERE $3::text IS NULL
     OR (date_trunc('second', at), made, direction, lpad(id, 40, '0'))
-        < (date_trunc('second', $3), $8::timestamptz, $4::text, lpad($5::text, 40, '0'))
+        < (date_trunc('second', $3::text::timestamptz), $8::text::timestamptz, $4::text, lpad($5::text, 40, '0'))
 ORDER BY date_trunc('second', at) DESC, made DESC, direction DESC, lpad(id, 40, '0') DESC
 LIMIT $6
 """.replace("k.session", "$1::bigint").replace("k.chat", "$2::text")

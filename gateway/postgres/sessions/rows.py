@@ -4,10 +4,13 @@ Its casing of statuses and its naive timestamps (`::timestamptz` reads them in t
 GATEWAY_TIMEZONE) end here.
 """
 
+from typing import Any
+
 import asyncpg
 import orjson
 
 from gateway.domain.session import Session, SessionId, normalise_status
+from gateway.postgres.connection.values import Partial
 
 SESSION = """
     s.wasender_session_id::bigint AS session_id, s.name, s.phone_number, s.status, s.account_protection,
@@ -36,7 +39,7 @@ def session_of(row: asyncpg.Record) -> Session:
         webhook_url=row["webhook_url"],
         webhook_enabled=row["webhook_enabled"],
         webhook_events=events_of(row["webhook_events"]),
-        user_info=row["user_info"] if isinstance(row["user_info"], dict) else None,
+        user_info=_object_of(row["user_info"]),
         last_connected_at=row["last_connected_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -47,6 +50,11 @@ def session_of(row: asyncpg.Record) -> Session:
         webhook_note=row["webhook_note"],
         is_doubtful=row["is_doubtful"],
     )
+
+
+def _object_of(value: object) -> dict[str, Any] | None:
+    """A JSON object, whole or not at all."""
+    return value if isinstance(value, dict) and not isinstance(value, Partial) else None
 
 
 def events_of(value: object) -> list[str] | None:

@@ -44,12 +44,12 @@ WHERE $1::bigint[] IS NULL OR wasender_session_id = ANY($1::bigint[])
 
 # One snapshot of the row, its version and its newest attempt, for every session asked for.
 _STATES = f"""
-SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {SESSION}, to_jsonb(a) AS attempt
+SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {SESSION}, to_jsonb(a.*) AS attempt
 FROM unnest($1::bigint[]) AS ids(session_id)
 LEFT JOIN public.whatsapp_sessions s ON s.wasender_session_id = ids.session_id
 LEFT JOIN gateway.session_state st ON st.wasender_session_id = ids.session_id
 LEFT JOIN LATERAL (
-    SELECT * FROM gateway.whatsapp_link_attempts a
+    SELECT a.* FROM gateway.whatsapp_link_attempts a
     WHERE a.wasender_session_id = ids.session_id
     ORDER BY a.id DESC
     LIMIT 1
@@ -63,7 +63,10 @@ _MUTABLE = (
 )  # fmt: skip
 
 
-_LOCK = "SELECT * FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint FOR UPDATE"
+_LOCK = f"""
+SELECT {", ".join(f"s.{name}" for name in _MUTABLE)}
+FROM public.whatsapp_sessions s WHERE s.wasender_session_id = $1::bigint FOR UPDATE
+"""
 
 # A statement of its own, after the lock: one that waits for the lock still sees the state from before the wait.
 _IS_OVERTAKEN = """
