@@ -1,0 +1,1 @@
+"""The shop's own identity provider: where its public keys come from."""
