@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.errors import GatewayError, Invalid
+from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
 from gateway.http.responses import body_of, json_reply, parse_session_id
@@ -72,6 +72,9 @@ class WebhookRoutes:
             return _not_json()
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
         claimed = self._reader.claimed_key(body)
+        signatures = request.headers.getlist("x-webhook-signature")
+        if len(signatures) > 1:
+            raise Unauthenticated("The webhook has more than one X-Webhook-Signature.")
         sender = await self._authenticator.authenticate(
             path_id, claimed, request.headers.get("x-webhook-signature")
         )

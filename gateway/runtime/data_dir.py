@@ -7,6 +7,9 @@ from pathlib import Path
 from gateway.domain.errors import ConfigError
 from gateway.settings import Settings
 
+MIN_SECRET_BYTES = 32
+"""RFC 7518 §3.2: a key of at least 256 bits for HS256."""
+
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
 
@@ -26,6 +29,13 @@ def data_dir(settings: Settings) -> Path:
 def read_secret(settings: Settings) -> str:
     """GATEWAY_SECRET, or on loopback one made once and kept in the data folder. Raises ConfigError."""
     if settings.secret:
+        length = len(settings.secret.encode())
+        if length < MIN_SECRET_BYTES and not settings.is_loopback:
+            raise ConfigError(
+                f"GATEWAY_SECRET has {length} bytes and can be guessed: it must have at least {MIN_SECRET_BYTES} when "
+                "the gateway is not bound to loopback. Make one with `openssl rand -hex 32`, and give the old one as "
+                "GATEWAY_SECRET_PREVIOUS for a while."
+            )
         return settings.secret
     if not settings.is_loopback:
         raise ConfigError(

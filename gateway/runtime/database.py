@@ -58,11 +58,11 @@ def is_pooled(settings: Settings, dsn: str) -> bool:
     return (settings.listen_url or dsn) != dsn or is_pooled_dsn(dsn)
 
 
-async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
+async def open_vault(pool: asyncpg.Pool, secret: str, previous: str | None = None) -> Vault:
     """The vault, in the way the operator has chosen for this database. Raises StoreUnavailable."""
     with mapped_errors():
         async with borrowed(pool) as connection:
-            return Vault(secret, is_sealing=bool(await connection.fetchval(_IS_SEALING)))
+            return Vault(secret, previous=previous, is_sealing=bool(await connection.fetchval(_IS_SEALING)))
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:

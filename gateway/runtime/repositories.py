@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
@@ -39,6 +40,10 @@ class Repositories:
     """Every table and the spool, opened, of one gateway."""
 
     pool: asyncpg.Pool
+    installation: str
+    """Which database this is, wherever it stands."""
+
+    people: PeopleTable
     credentials: CredentialTable
     sessions: SessionTable
     attempts: AttemptTable
@@ -65,13 +70,16 @@ async def open_repositories(
     stack.push_async_callback(close_pool, pool)
     intake = await open_pool(dsn, timezone=zone, pooled=pooled, max_size=INTAKE_SIZE)
     stack.push_async_callback(close_pool, intake)
-    vault = await open_vault(pool, secret)
+    vault = await open_vault(pool, secret, settings.secret_previous)
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
     webhooks = WebhookTable(intake, gateway_id, clock)
+    installation = await _installation(pool)
     return Repositories(
         pool=pool,
+        installation=installation,
+        people=PeopleTable(pool),
         credentials=CredentialTable(pool, vault),
         sessions=sessions,
         attempts=AttemptTable(pool, clock),
@@ -84,7 +92,7 @@ async def open_repositories(
         monitor=MonitorTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
-        spool=await _open_spool(settings, pool, stack),
+        spool=await _open_spool(settings, installation, stack),
     )
 
 
@@ -97,9 +105,9 @@ def live_reader(pool: asyncpg.Pool, direct: str, timezone: str, stack: AsyncExit
     return live
 
 
-async def _open_spool(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> DiskSpool:
+async def _open_spool(settings: Settings, installation: str, stack: AsyncExitStack) -> DiskSpool:
     """The spool of this data folder and database. Raises ConfigError if the folder cannot be used."""
-    spool = await DiskSpool.open(data_dir(settings) / "spool", await _installation(pool))
+    spool = await DiskSpool.open(data_dir(settings) / "spool", installation)
     stack.push_async_callback(spool.close)
     return spool
 

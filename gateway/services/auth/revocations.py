@@ -20,7 +20,7 @@ from gateway.services.auth.claims import PERSON
 
 logger = logging.getLogger(__name__)
 
-DEAF_LOOK_S = 1.0
+CUT_OFF_LOOK_S = 1.0
 """How old the copy may be where notifications may go unheard."""
 
 AGAIN_S = 0.5
@@ -57,18 +57,18 @@ class Revocations:
         self,
         store: AccessStore,
         *,
-        is_stale: Callable[[], bool] = lambda: False,
+        is_cut_off: Callable[[], bool] = lambda: False,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`is_stale` says whether a notification may go unheard; `on_change` is called when the copy is another."""
+        """`is_cut_off` says whether a notification may go unheard; `on_change` is called when the copy is another."""
         self._store = store
-        self._is_stale = is_stale
+        self._is_cut_off = is_cut_off
         self.on_change = on_change
         self._clock = clock
         self._state: AccessState | None = None
         self._read_at = float("-inf")
-        self._is_stale = asyncio.Event()
+        self._changed = asyncio.Event()
         self._reading = asyncio.Lock()
 
     async def open(self) -> None:
@@ -77,22 +77,22 @@ class Revocations:
 
     def notify(self, payload: str = "") -> None:
         """Something changed. Never waits."""
-        self._is_stale.set()
+        self._changed.set()
 
     async def run(self) -> None:
         while True:
-            await self._is_stale.wait()
-            self._is_stale.clear()
+            await self._changed.wait()
+            self._changed.clear()
             try:
                 await self._read()
             except GatewayError as error:
                 logger.warning("access.not_read error=%s", error)
-                self._is_stale.set()
+                self._changed.set()
                 await asyncio.sleep(AGAIN_S)
 
     async def look(self) -> None:
         """Reads the tables where the copy may be old. A Postgres that is away leaves what was known."""
-        if not self._is_stale() or self._clock() - self._read_at < DEAF_LOOK_S:
+        if not self._is_cut_off() or self._clock() - self._read_at < CUT_OFF_LOOK_S:
             return
         try:
             await self._read(since=self._read_at)
