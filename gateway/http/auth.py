@@ -17,7 +17,7 @@ from gateway.domain.errors import Forbidden, GatewayError, Invalid, Unauthentica
 from gateway.domain.session import iso_utc
 from gateway.http.responses import body_of, fields_of, success
 from gateway.services.auth.access_log import AccessLog
-from gateway.services.auth.claims import MAX_GROUNDS, PERSON, sessions_claim, sessions_word, text_claim
+from gateway.services.auth.claims import MAX_GROUNDS, PERSON, sessions_word, text_claim
 from gateway.services.auth.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
 from gateway.services.auth.login_cookie import BASE, LoginCookie
 from gateway.services.auth.logins import Logins, Visitor
@@ -258,11 +258,12 @@ def _named(principal: Principal, fields: dict[str, Any], maker: Principal) -> Pr
     return replace(principal, sub=sub, name=name)
 
 
-def _ids(value: Any) -> list[int]:
-    try:
-        return sorted(sessions_claim(value) or ())
-    except ValueError:
-        raise Invalid('`sessions` must be a list of session ids, or "*".') from None
+def _ids(value: object) -> list[int]:
+    if isinstance(value, list) and all(
+        isinstance(item, int) and not isinstance(item, bool) for item in value
+    ):
+        return value
+    raise Invalid('`sessions` must be a list of session ids, or "*".')
 
 
 async def _login_fields(request: Request) -> dict[str, Any]:
