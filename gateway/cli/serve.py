@@ -1,6 +1,7 @@
 """Commands that serve: `serve`, `demo`, `simulator`."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 logger = logging.getLogger(__name__)
-
-SECRET_BYTES = 32
-"""RFC 7518 §3.2: a key of at least 256 bits for HS256. Shorter ones work, and can be guessed."""
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on. [GATEWAY_HOST]")]
 Port = Annotated[
@@ -43,6 +41,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes. [GATEWAY_WORKERS]")] = None,
 ) -> None:
     """The real thing: needs DATABASE_URL, or --embedded."""
+    from gateway.cli.actions import people
     from gateway.runtime import data_dir as folder
     from gateway.runtime import supervisor as several
 
@@ -57,21 +56,26 @@ def serve(
     )
     start_logging(settings.log_level)
     folder.require_disk(settings)
-    if len(settings.secret or "") in range(1, SECRET_BYTES):
-        logger.warning("secret.short recommended_bytes=%d", SECRET_BYTES)
+    if len((settings.secret or "").encode()) in range(1, folder.MIN_SECRET_BYTES):
+        logger.warning("secret.short recommended_bytes=%d", folder.MIN_SECRET_BYTES)
+    inherited = several.inherited_socket()
 
     async def on_ready(gateway: "Gateway") -> None:
         out.print(f"The gateway runs at {gateway.url}")
-        if settings.is_loopback:
+        if inherited is not None:
+            return  # the supervisor has said the rest, once for all workers
+        if settings.is_loopback and sys.stdout.isatty():
             out.print(f"Log in: {await gateway.login_link()}")
+        else:
+            await people.say_how_to_get_in(settings, gateway.database_url, gateway.url)
 
     if settings.workers > 1:
         out.print(f"{settings.workers} workers share the port.")
-        run(several.supervise(settings))
+        run(several.supervise(settings, people.say_how_to_get_in))
     else:
         from gateway.runtime import server as serving
 
-        run(serving.run(settings, on_ready, several.inherited_socket()))
+        run(serving.run(settings, on_ready, inherited))
 
 
 @commands.command()
@@ -84,7 +88,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
         update={
             # The secret stays where `gateway token` looks for it.
             "secret": folder.read_secret(settings),
-            "data_dir": folder.data_dir(settings) / "demo",
+            "data_dir": folder.data_dir(settings) / folder.DEMO,
             "public_url": None,
             "workers": 1,
         }

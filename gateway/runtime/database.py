@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from gateway.domain.errors import ConfigError
-from gateway.embedded_postgres.server import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres, running_dsn
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.sessions.vault import Vault
-from gateway.runtime.data_dir import data_dir
+from gateway.runtime.data_dir import DEMO, data_dir
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,15 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
             "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
         )
     return settings.database_url
+
+
+async def find_database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The DSN to use, for a command: that of a gateway which runs on this data folder, or as `open_database`."""
+    if settings.database_url is None:
+        for folder in (data_dir(settings), data_dir(settings) / DEMO):
+            if (dsn := running_dsn(folder)) is not None:
+                return dsn
+    return await open_database(settings, stack)
 
 
 async def _keep_up(server: EmbeddedPostgres) -> None:
