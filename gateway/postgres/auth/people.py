@@ -74,7 +74,7 @@ class PeopleTable:
         with mapped_errors():
             row = await self._pool.fetchrow(
                 f"SELECT {_PERSON}, password_hash FROM gateway.users WHERE lower(name) = lower($1)",
-                name.replace("\0", ""),
+                name,
             )
         return (_person(row), row["password_hash"]) if row else None
 
