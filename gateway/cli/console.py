@@ -35,13 +35,14 @@ class OneLine(logging.Formatter):
     """Whatever a stranger calls itself, one event is one line; a traceback below it stays as it is."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line of a record, with its message in one line."""
         from gateway.domain.lines import one_line
 
         record.message = one_line(record.message)
         return super().formatMessage(record)
 
 
-def log(level: str) -> None:
+def start_logging(level: str) -> None:
     """From now on the log goes to stderr, from that level on."""
     logging.basicConfig(stream=sys.stderr, level=level.upper(), format=_FORMAT)
     for handler in logging.getLogger().handlers:

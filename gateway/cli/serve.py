@@ -58,24 +58,28 @@ def serve(
     folder.require_disk(settings)
     if len((settings.secret or "").encode()) in range(1, folder.MIN_SECRET_BYTES):
         logger.warning("secret.short recommended_bytes=%d", folder.MIN_SECRET_BYTES)
-    inherited = several.inherited_socket()
-
-    async def on_ready(gateway: "Gateway") -> None:
-        out.print(f"The gateway runs at {gateway.url}")
-        if inherited is not None:
-            return  # the supervisor has said the rest, once for all workers
-        if settings.is_loopback and sys.stdout.isatty():
-            out.print(f"Log in: {await gateway.login_link()}")
-        else:
-            await people.say_how_to_get_in(settings, gateway.database_url, gateway.url)
-
     if settings.workers > 1:
         out.print(f"{settings.workers} workers share the port.")
         run(several.supervise(settings, people.say_how_to_get_in))
     else:
         from gateway.runtime import server as serving
 
-        run(serving.run(settings, on_ready, inherited))
+        inherited = several.inherited_socket()
+        run(serving.run(settings, lambda gateway: _announce(gateway, inherited is not None), inherited))
+
+
+async def _announce(gateway: "Gateway", is_worker: bool) -> None:
+    """Says where the gateway runs, and how to get in; the supervisor of workers says that once for all of them."""
+    from gateway.cli.actions import people
+
+    settings = gateway.settings
+    out.print(f"The gateway runs at {gateway.url}")
+    if is_worker:
+        return
+    if settings.is_loopback and sys.stdout.isatty():
+        out.print(f"Log in: {await gateway.login_link()}")
+    else:  # a service's output is kept, and read by many
+        await people.say_how_to_get_in(settings, gateway.database_url, gateway.url)
 
 
 @commands.command()

@@ -16,11 +16,14 @@ BASE = "/api/account"
 
 
 class AccountRoutes:
+    """Shows and ends one's own logins, and changes one's own password."""
+
     def __init__(self, gate: Gate, logins: Logins) -> None:
         self._gate = gate
         self._logins = logins
 
     def routes(self) -> list[Route]:
+        """The routes; all are behind the gate."""
         guard = self._gate.guard
         return [
             Route(f"{BASE}/logins", guard(self._list), methods=["GET"]),

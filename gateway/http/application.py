@@ -75,8 +75,11 @@ def application(
     hosts: Hosts | None = None,
     is_https: bool = False,
 ) -> Starlette:
-    """`allowed_origins` are foreign pages that may call us and may show our page in a frame. `hosts` are the names
-    that we answer to; any, if left out. `is_https`: browsers reach us by https."""
+    """The application, with what holds for every answer.
+
+    `allowed_origins` are foreign pages that may call us and may show our page in a frame. `hosts` are the names
+    that we answer to; any, if left out. `is_https`: browsers reach us by https.
+    """
     made = Application(
         routes=list(routes),
         exception_handlers=HANDLERS,

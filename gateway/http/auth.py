@@ -92,6 +92,8 @@ class Gate:
             raise Forbidden("Only the gateway's own page may log in.")
 
     def guard(self, endpoint: GuardedEndpoint) -> Endpoint:
+        """The endpoint behind the gate: it is called with the principal, or not at all."""
+
         async def guarded(request: Request) -> Response:
             return await endpoint(request, await self.principal(request))
 
@@ -99,6 +101,8 @@ class Gate:
 
 
 class AuthRoutes:
+    """Logs people in and out, makes and takes tickets, and says who is logged in."""
+
     def __init__(
         self,
         gate: Gate,
@@ -123,6 +127,7 @@ class AuthRoutes:
         self._prefix = prefix
 
     def routes(self) -> list[Route]:
+        """The routes; all but the ways to log in are behind the gate."""
         return [
             Route("/login", self._login_page, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
@@ -238,6 +243,7 @@ def address_of(request: Request) -> str:
 
 
 def visitor_of(request: Request) -> Visitor:
+    """Who stands at the login."""
     return Visitor(address_of(request), request.headers.get("user-agent"))
 
 

@@ -16,6 +16,8 @@ from gateway.http.responses import json_reply
 
 
 class HealthRoutes:
+    """Serves what a load balancer and Prometheus ask."""
+
     def __init__(
         self, readiness: Callable[[], tuple[bool, dict[str, Any]]], metrics_token: str | None = None
     ) -> None:
@@ -27,6 +29,7 @@ class HealthRoutes:
         self._metrics_token = metrics_token
 
     def routes(self) -> list[Route]:
+        """The routes, open to everybody."""
         return [
             Route("/healthz", self._alive, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),

@@ -22,6 +22,8 @@ _ANY = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
 
 
 class PageRoutes:
+    """Serves the page and its files."""
+
     def __init__(self, gate: Gate, ui: Path, prefix: str = "") -> None:
         """`prefix` is the path under which a proxy serves us."""
         self._gate = gate
@@ -29,6 +31,7 @@ class PageRoutes:
         self._prefix = prefix
 
     def routes(self) -> list[BaseRoute]:
+        """The routes, and a sentence for what only Supabase itself serves."""
         return [
             Route("/", self._page, methods=["GET"]),
             Route("/favicon.ico", self._favicon, methods=["GET"]),

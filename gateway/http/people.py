@@ -17,11 +17,14 @@ BASE = "/api/people"
 
 
 class PeopleRoutes:
+    """Lists, adds, changes and removes people."""
+
     def __init__(self, gate: Gate, people: People) -> None:
         self._gate = gate
         self._people = people
 
     def routes(self) -> list[Route]:
+        """The routes; all are behind the gate."""
         guard = self._gate.guard
         return [
             Route(BASE, guard(self._list), methods=["GET"]),

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import ConfigError
-from gateway.identity.jwks import Jwks
 from gateway.runtime.data_dir import MIN_SECRET_BYTES
+from gateway.runtime.jwks import Jwks
 from gateway.runtime.repositories import Repositories
 from gateway.services.auth.access_log import AccessLog
 from gateway.services.auth.login import Login
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 class Work(Protocol):
+    """Something that runs as long as the gateway does."""
+
     async def run(self) -> None:
         """Goes on until it is cancelled."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gateway.domain.linking import Attempt
 from gateway.http.account import AccountRoutes
@@ -141,6 +141,13 @@ class Services:
     inbox: InboxTable
 
 
+def _access_routes(gate: Gate, access: Access, about: dict[str, Any]) -> list[Route]:
+    """The ways to log in, and what people do with their logins."""
+    auth = AuthRoutes(gate, access.login, access.logins, access.log, UI, about, prefix=access.prefix)
+    people, account = PeopleRoutes(gate, access.people), AccountRoutes(gate, access.logins)
+    return [*auth.routes(), *people.routes(), *account.routes()]
+
+
 def build_app(
     settings: Settings,
     repositories: Repositories,
@@ -157,11 +164,7 @@ def build_app(
     return application(
         [
             *WebhookRoutes(webhook, services.authenticator, services.ingest, services.idle.touch).routes(),
-            *AuthRoutes(
-                gate, access.login, access.logins, access.log, UI, about, prefix=access.prefix
-            ).routes(),
-            *PeopleRoutes(gate, access.people).routes(),
-            *AccountRoutes(gate, access.logins).routes(),
+            *_access_routes(gate, access, about),
             *SessionRoutes(
                 gate,
                 services.sessions,

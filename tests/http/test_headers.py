@@ -184,7 +184,7 @@ async def test_gateways_with_different_secrets_say_so(
         assert "secret.differs" not in caplog.text
         assert (await new.call("GET", "/api/me", token=gateway.token()))[0] == 200
     kept = await _setting(database)
-    assert previous not in kept
+    assert str(previous) not in kept
     assert other not in kept
 
 

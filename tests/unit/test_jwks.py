@@ -12,7 +12,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gateway.domain.errors import ConfigError
-from gateway.identity.jwks import LOOK_EVERY_S, Jwks, check_address, read_keys
+from gateway.runtime.jwks import LOOK_EVERY_S, Jwks, check_address, read_keys
 
 EC = ec.generate_private_key(ec.SECP256R1())
 OTHER_EC = ec.generate_private_key(ec.SECP256R1())
@@ -120,7 +120,7 @@ async def test_a_provider_that_is_away_at_the_start_does_not_keep_the_gateway_fr
 
 def test_only_public_keys_of_the_three_algorithms_count_each_for_its_own() -> None:
     small = rsa.generate_private_key(65537, 1024)
-    listed = [
+    listed: list[Any] = [
         jwk(RSA, "rsa"), jwk(EC, "ec"), jwk(ED, "ed"),
         {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "secret", "alg": "HS256"},
         {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "secret"},

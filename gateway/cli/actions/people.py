@@ -23,6 +23,7 @@ from gateway.settings import Settings
 async def add(
     settings: Settings, name: str, role: str, sessions: frozenset[int] | None, password: str
 ) -> None:
+    """Adds a person, as whoever runs the command."""
     fields = {"name": name, "role": role, "sessions": sessions_word(sessions), "password": password}
     async with _opened(settings) as (_, people):
         try:
@@ -33,6 +34,7 @@ async def add(
 
 
 async def list_all(settings: Settings) -> None:
+    """Prints everybody who may log in by name and password."""
     async with _opened(settings) as (_, people):
         found = await people.all(_operator())
     for person in found:
@@ -46,11 +48,13 @@ async def list_all(settings: Settings) -> None:
 
 
 async def set_password(settings: Settings, name: str, password: str) -> None:
+    """Gives a person a new password, which ends every login of before."""
     await _change(settings, name, {"password": password})
     out.print("Done. Every login of before has ended.")
 
 
 async def disable(settings: Settings, name: str) -> None:
+    """Lets a person in no more, and ends every login."""
     await _change(settings, name, {"disabled": True})
     out.print("Done. Every login has ended.")
 

@@ -26,6 +26,7 @@ def token(settings: Settings, role: str, name: str, sessions: frozenset[int] | N
 async def login_link(
     settings: Settings, role: str, name: str, sessions: frozenset[int] | None, expires: str
 ) -> None:
+    """Prints a link that logs one browser in, once."""
     principal, life_s = _principal(role, name, sessions), _duration_s(expires)
     async with AsyncExitStack() as stack:
         pool, vault = await open_tables(settings, stack)
@@ -36,6 +37,7 @@ async def login_link(
 
 
 async def revoke(settings: Settings, sub: str | None, jti: str | None) -> None:
+    """Ends every token of a `sub` issued so far, or the one with a `jti`."""
     sub = None if sub is None else one_line(sub)
     async with AsyncExitStack() as stack:
         table = PeopleTable(await open_pool_of(settings, stack))

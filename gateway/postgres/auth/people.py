@@ -55,22 +55,27 @@ ON CONFLICT ({column}) DO UPDATE SET before = excluded.before, ends_at = NULL
 
 
 class PeopleTable:
+    """Reads and writes people, their logins, what was revoked, and the log of it."""
+
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     # ------------------------------------------------------------------------------------------ people
 
     async def people(self) -> list[Person]:
+        """Everybody, by name."""
         with mapped_errors():
             rows = await self._pool.fetch(f"SELECT {_PERSON} FROM gateway.users ORDER BY lower(name), id")
         return [_person(row) for row in rows]
 
     async def person(self, person_id: int) -> Person | None:
+        """The person of that number, if there is one."""
         with mapped_errors():
             row = await self._pool.fetchrow(f"SELECT {_PERSON} FROM gateway.users WHERE id = $1", person_id)
         return _person(row) if row else None
 
     async def person_named(self, name: str) -> tuple[Person, str | None] | None:
+        """The person of that name, whatever its case, and the hash of the password."""
         with mapped_errors():
             row = await self._pool.fetchrow(
                 f"SELECT {_PERSON}, password_hash FROM gateway.users WHERE lower(name) = lower($1)",
@@ -81,6 +86,7 @@ class PeopleTable:
     async def add_person(
         self, name: str, password_hash: str | None, role: Role, sessions: frozenset[int] | None
     ) -> Person:
+        """The new person. Raises Conflict where the name is taken."""
         with mapped_errors():
             try:
                 row = await self._pool.fetchrow(
@@ -98,6 +104,7 @@ class PeopleTable:
     async def change_person(
         self, person_id: int, changes: dict[str, Any], *, kept_login: str | None = None
     ) -> Person | None:
+        """Changes columns of a person; a trigger ends the logins that do not outlive it."""
         wish = dict(changes)
         if "role" in wish:
             wish["role"] = wish["role"].word
@@ -115,6 +122,7 @@ class PeopleTable:
         return _person(row) if row else None
 
     async def delete_person(self, person_id: int) -> bool:
+        """Deletes a person with every login; False if there was none."""
         with mapped_errors():
             done: str = await self._pool.execute("DELETE FROM gateway.users WHERE id = $1", person_id)
         return done != "DELETE 0"
@@ -122,6 +130,7 @@ class PeopleTable:
     # ------------------------------------------------------------------------------------------ logins
 
     async def begin_login(self, login: BrowserLogin, person_id: int | None, life_s: float) -> None:
+        """Writes the row of a browser that has logged in."""
         principal = login.principal
         with mapped_errors():
             await self._pool.execute(
@@ -139,6 +148,7 @@ class PeopleTable:
             )
 
     async def logins_of(self, sub: str) -> list[BrowserLogin]:
+        """Logins of that sub that have not ended, the newest first."""
         with mapped_errors():
             rows = await self._pool.fetch(
                 "SELECT * FROM gateway.logins WHERE sub = $1 AND ends_at > now() ORDER BY created_at DESC, id",
@@ -147,11 +157,13 @@ class PeopleTable:
         return [_login(row) for row in rows]
 
     async def end_logins(self, sub: str, *, only: str | None = None, kept: str | None = None) -> int:
+        """Ends logins of that sub; how many."""
         with mapped_errors():
             done: str = await self._pool.execute(_END_LOGINS, sub, only, kept)
         return int(done.rpartition(" ")[2])
 
     async def saw_logins(self, ids: list[str]) -> None:
+        """Notes that these logins were used a moment ago."""
         with mapped_errors():
             await self._pool.execute(
                 "UPDATE gateway.logins SET seen_at = now() WHERE id = ANY ($1::text[]::uuid[])", ids
@@ -169,6 +181,7 @@ class PeopleTable:
                 )
 
     async def access_state(self) -> AccessState:
+        """What was revoked, and what people may do now."""
         with mapped_errors():
             rows = await self._pool.fetch(_STATE, PERSON)
         return AccessState(
@@ -180,6 +193,7 @@ class PeopleTable:
     # ------------------------------------------------------------------------------------------ the log
 
     async def write_access(self, entries: list[AccessEntry]) -> None:
+        """Writes entries of the access log."""
         with mapped_errors():
             await self._pool.executemany(
                 "INSERT INTO gateway.access_log (event, sub, name, actor, address, details)"

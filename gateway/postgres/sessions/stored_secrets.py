@@ -69,6 +69,8 @@ class _Place:
 
 
 class StoredSecrets:
+    """Encrypts every stored secret, or encrypts it anew."""
+
     def __init__(self, pool: asyncpg.Pool, vault: Vault) -> None:
         self._pool = pool
         self._vault = vault

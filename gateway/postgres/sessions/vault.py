@@ -17,6 +17,8 @@ PREFIX = "enc:v1:"
 
 
 class Vault:
+    """Seals and opens secrets with a key that is derived from GATEWAY_SECRET."""
+
     def __init__(self, secret: str, *, previous: str | None = None, is_sealing: bool = False) -> None:
         """`previous` is the secret before this one: what it sealed is still opened."""
         self._fernet = _fernet(secret)

@@ -28,6 +28,8 @@ class SocketRefused(Exception):
 
 
 class SocketAuthentication:
+    """Finds out who opens a socket, in whichever way the client says it."""
+
     def __init__(self, login: Login, origins: Origins, cookie: LoginCookie) -> None:
         self._login = login
         self._origins = origins

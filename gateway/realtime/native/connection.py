@@ -182,6 +182,7 @@ class Connection(Follower):
             self.close(close_codes.UNAUTHORISED, "this login has expired")
 
     def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
+        """Closes the socket if its login has been ended, and narrows or widens what it covers."""
         try:
             now = current(self.principal)
         except Unauthenticated as error:

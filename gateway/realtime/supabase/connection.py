@@ -231,6 +231,7 @@ class SupabaseConnection(Follower):
                 self.end_for_token(channel, over)
 
     def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
+        """Ends the channels whose token has been ended, and points the others anew."""
         for channel in tuple(self.channels.values()):
             try:
                 now = current(channel.principal)

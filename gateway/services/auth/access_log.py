@@ -25,6 +25,8 @@ MAX_COUNTED = 200
 
 @dataclass(frozen=True, slots=True)
 class AccessEntry:
+    """One row of the access log."""
+
     event: str
     sub: str | None = None
     name: str | None = None
@@ -34,11 +36,15 @@ class AccessEntry:
 
 
 class AccessLogStore(Protocol):
+    """Where the log is kept."""
+
     async def write_access(self, entries: list[AccessEntry]) -> None:
         """Raises GatewayError."""
 
 
 class AccessLog:
+    """Writes what people did at once, and counts what strangers tried."""
+
     def __init__(self, store: AccessLogStore) -> None:
         self._store = store
         self._refusals: Counter[tuple[str, str, str]] = Counter()
@@ -68,6 +74,7 @@ class AccessLog:
         self._refusals[key] += 1
 
     async def run(self) -> None:
+        """Writes the counted refusals once a minute, until it is cancelled."""
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             await self.write()
@@ -82,7 +89,9 @@ class AccessLog:
             for (event, address, reason), count in counted.items()
         ]
         for entry in entries:
-            logger.info("%s address=%s details=%s", f"access.{entry.event}", entry.address, entry.details)
+            logger.info(
+                "access.refused event=%s address=%s details=%s", entry.event, entry.address, entry.details
+            )
         try:
             await self._store.write_access(entries)
         except GatewayError as error:

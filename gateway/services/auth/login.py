@@ -47,12 +47,18 @@ TicketKind = Literal["ws", "embed", "login"]
 
 
 class TicketStore(Protocol):
-    async def keep_ticket(self, digest: bytes, kind: str, claims: dict[str, Any], life_s: float) -> None: ...
+    """Where tickets wait to be used, as digests."""
+
+    async def keep_ticket(self, digest: bytes, kind: str, claims: dict[str, Any], life_s: float) -> None:
+        """Keeps a ticket's digest and its claims for `life_s` seconds. Raises StoreUnavailable."""
+
     async def use_ticket(self, digest: bytes) -> tuple[str, dict[str, Any]] | None:
         """Kind and claims of an unused, unexpired ticket, which is gone from then on."""
 
 
 class Login:
+    """Issues and reads logins: JWTs signed with the gateway's secret, and tickets that stand for one."""
+
     def __init__(
         self,
         secret: str,
@@ -117,6 +123,7 @@ class Login:
         return principal if self._revocations is None else self._revocations.current(principal)
 
     async def make_ticket(self, kind: TicketKind, principal: Principal, life_s: float = TICKET_LIFE_S) -> str:
+        """A new ticket for the principal, good once within `life_s` seconds. Raises StoreUnavailable."""
         ticket = secrets.token_urlsafe(32)
         await self._tickets.keep_ticket(_digest(kind, ticket), kind, claims_of(principal), life_s)
         return ticket

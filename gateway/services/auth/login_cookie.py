@@ -12,6 +12,8 @@ BASE = "gateway_login"
 
 
 class LoginCookie:
+    """Names the cookie, and finds it in a request."""
+
     def __init__(self, installation: str, public_url: str | None = None) -> None:
         self._base = f"{BASE}_{hashlib.sha256(installation.encode()).hexdigest()[:8]}"
         parts = urlsplit(public_url or "")
@@ -23,6 +25,7 @@ class LoginCookie:
         return self._is_https or scheme in ("https", "wss")
 
     def name(self, scheme: str) -> str:
+        """How the cookie is called for a request that came by that scheme."""
         if not self.is_secure(scheme):
             return self._base
         return ("__Host-" if self.path == "/" else "__Secure-") + self._base

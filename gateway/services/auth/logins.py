@@ -47,14 +47,17 @@ class BrowserLogin:
 class LoginStore(Protocol):
     """Raises StoreUnavailable, whatever is asked."""
 
-    async def begin_login(self, login: BrowserLogin, person_id: int | None, life_s: float) -> None: ...
+    async def begin_login(self, login: BrowserLogin, person_id: int | None, life_s: float) -> None:
+        """Writes the row of a browser that has logged in."""
+
     async def logins_of(self, sub: str) -> list[BrowserLogin]:
         """Those that have not ended, the newest first."""
 
     async def end_logins(self, sub: str, *, only: str | None = None, kept: str | None = None) -> int:
         """Ends one login of that sub, or all but the one that is kept; how many were ended."""
 
-    async def saw_logins(self, ids: list[str]) -> None: ...
+    async def saw_logins(self, ids: list[str]) -> None:
+        """Notes that these logins were used a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Visitor:
 
 
 class Logins:
+    """Lets browsers in by password or link, and ends their logins."""
+
     def __init__(
         self,
         login: Login,
@@ -90,8 +95,10 @@ class Logins:
     # ------------------------------------------------------------------------------------------ coming in
 
     async def by_password(self, name: object, password: object, visitor: Visitor) -> tuple[str, float]:
-        """The cookie of a new login, and when it expires. Raises Unauthenticated, which does not say what was wrong;
-        RateLimited after too many tries."""
+        """The cookie of a new login, and when it expires.
+
+        Raises Unauthenticated, which does not say what was wrong; RateLimited after too many tries.
+        """
         if not isinstance(name, str) or not isinstance(password, str):
             raise Invalid("Give `name` and `password`, both as text.")
         name = name.strip()[:200]
@@ -148,6 +155,7 @@ class Logins:
     # ------------------------------------------------------------------------------------------ one's own
 
     async def mine(self, principal: Principal) -> list[BrowserLogin]:
+        """One's own logins that have not ended, the newest first."""
         return await self._store.logins_of(_own_sub(principal))
 
     async def leave(self, principal: Principal) -> None:
@@ -198,6 +206,7 @@ class Logins:
             self._seen[principal.login_id] = time.time()
 
     async def run(self) -> None:
+        """Writes once a minute which logins were used, until it is cancelled."""
         while True:
             await asyncio.sleep(WRITE_SEEN_EVERY_S)
             seen, self._seen = self._seen, {}

@@ -39,6 +39,8 @@ class Hosts:
 
 
 class Origins:
+    """Says which pages' requests may carry the login of the browser they run in."""
+
     def __init__(
         self, allowed: tuple[str, ...], hosts: Hosts | None = None, public_url: str | None = None
     ) -> None:

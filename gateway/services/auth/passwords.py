@@ -14,6 +14,8 @@ MEMORY_KIB = 19 * 1024
 
 
 class Passwords:
+    """Hashes passwords, and compares them."""
+
     def __init__(self, *, time_cost: int = 2, memory_kib: int = MEMORY_KIB) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
         self._one_at_a_time = asyncio.Lock()

@@ -18,6 +18,8 @@ MAX_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """One row of `gateway.users`."""
+
     id: int
     name: str
     role: Role
@@ -28,29 +30,39 @@ class Person:
 
     @property
     def sub(self) -> str:
+        """Whose logins and messages they are."""
         return f"{PERSON}{self.id}"
 
 
 class PeopleStore(Protocol):
     """Raises StoreUnavailable, whatever is asked; Conflict where a name is taken."""
 
-    async def people(self) -> list[Person]: ...
-    async def person(self, person_id: int) -> Person | None: ...
+    async def people(self) -> list[Person]:
+        """Everybody, by name."""
+
+    async def person(self, person_id: int) -> Person | None:
+        """The person of that number, if there is one."""
+
     async def person_named(self, name: str) -> tuple[Person, str | None] | None:
         """The person of that name, whatever its case, and the hash of the password."""
 
     async def add_person(
         self, name: str, password_hash: str | None, role: Role, sessions: frozenset[int] | None
-    ) -> Person: ...
+    ) -> Person:
+        """The new person."""
+
     async def change_person(
         self, person_id: int, changes: dict[str, Any], *, kept_login: str | None = None
     ) -> Person | None:
         """Changes columns; every login of a person with a new password ends, but for `kept_login`."""
 
-    async def delete_person(self, person_id: int) -> bool: ...
+    async def delete_person(self, person_id: int) -> bool:
+        """Deletes a person with every login; False if there was none."""
 
 
 class People:
+    """Manages people, on behalf of an admin."""
+
     def __init__(self, store: PeopleStore, passwords: Passwords, log: AccessLog) -> None:
         self._store = store
         self._passwords = passwords
@@ -62,6 +74,7 @@ class People:
         return [person for person in await self._store.people() if by.reaches(person.role, person.sessions)]
 
     async def add(self, fields: dict[str, Any], by: Principal) -> Person:
+        """The new person. Raises Invalid, Conflict, or Forbidden for more than `by` may do."""
         by.require(Act.MANAGE)
         wish = await self._read(fields, by)
         if missing := {"name", "role"} - wish.keys():
@@ -72,6 +85,7 @@ class People:
         return person
 
     async def change(self, person_id: int, fields: dict[str, Any], by: Principal) -> Person:
+        """The person as it is now. Raises NotFound for one whom `by` may not manage."""
         before = await self._managed(person_id, by)
         wish = await self._read(fields, by)
         changes = {name: value for name, value in wish.items() if value != getattr(before, name, None)}
@@ -90,6 +104,7 @@ class People:
         return person
 
     async def delete(self, person_id: int, by: Principal) -> None:
+        """Removes a person, and ends every login."""
         person = await self._managed(person_id, by)
         if person.sub == by.sub:
             raise Conflict("You cannot delete yourself. Ask another admin.")

@@ -48,11 +48,15 @@ class AccessState:
 
 
 class AccessStore(Protocol):
+    """Where it is kept what was revoked."""
+
     async def access_state(self) -> AccessState:
         """Raises StoreUnavailable."""
 
 
 class Revocations:
+    """Keeps the copy fresh, and tells what a principal may do now."""
+
     def __init__(
         self,
         store: AccessStore,
@@ -80,6 +84,7 @@ class Revocations:
         self._changed.set()
 
     async def run(self) -> None:
+        """Reads the tables after each notification, until it is cancelled."""
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -37,10 +37,13 @@ class KeyRefused(Unauthenticated):
 
     @property
     def reason(self) -> str:
+        """What a Supabase client is told: the kind of refusal, then the sentence."""
         return f"{self.kind}: {self.message}"
 
 
 class SupabaseKeys:
+    """Reads the keys and access tokens of Supabase's clients as principals."""
+
     def __init__(
         self,
         secret: str,

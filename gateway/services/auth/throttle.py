@@ -27,6 +27,8 @@ Key = tuple[str, ...]
 
 
 class LoginThrottle:
+    """Counts failed logins, and says who has to wait."""
+
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[Key, deque[float]] = OrderedDict()

@@ -45,6 +45,8 @@ _ONLY_SIGNATURE: Any = {
 
 
 class TokenRefused(Exception):
+    """The token opens nothing, and why."""
+
     def __init__(self, fault: Fault, message: str, expired_at: float | None = None) -> None:
         super().__init__(message)
         self.fault = fault
@@ -66,9 +68,11 @@ class NoProvider:
     """There is no identity provider."""
 
     def find(self, kid: str | None, algorithm: str) -> Sequence[Any]:
+        """No keys."""
         return ()
 
     async def look(self, kid: str | None, algorithm: str) -> None:
+        """Nothing is fetched."""
         return
 
 
@@ -83,6 +87,8 @@ class TokenRules:
 
 
 class TokenReader:
+    """Reads tokens of ours and of the identity provider."""
+
     def __init__(
         self, rules: TokenRules, keys: ProviderKeys | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:

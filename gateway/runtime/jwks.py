@@ -36,12 +36,16 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class ProviderKey:
+    """One public key, for one algorithm."""
+
     kid: str | None
     algorithm: str
     key: Any
 
 
 class Jwks:
+    """Keeps the keys of one provider, and fetches them anew in time."""
+
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises ConfigError for an address that is not fetched by https."""
         self._url = check_address(url)
@@ -61,6 +65,7 @@ class Jwks:
             await self._http.close()
 
     async def run(self) -> None:
+        """Fetches the keys every ten minutes, until it is cancelled."""
         while True:
             await asyncio.sleep(FRESH_S)
             await self._fetch()

@@ -1,1 +1,0 @@
-"""The shop's own identity provider: where its public keys come from."""
