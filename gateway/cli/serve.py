@@ -56,6 +56,8 @@ def serve(
     )
     start_logging(settings.log_level)
     folder.require_disk(settings)
+    if settings.secret or not settings.is_loopback:
+        folder.read_secret(settings)  # refuses one that can be guessed, before anything is opened
     if len((settings.secret or "").encode()) in range(1, folder.MIN_SECRET_BYTES):
         logger.warning("secret.short recommended_bytes=%d", folder.MIN_SECRET_BYTES)
     if settings.workers > 1:
