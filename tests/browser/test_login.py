@@ -23,8 +23,7 @@ class Town:
         self.serve = said
 
     async def run(self, *command: str, stdin: str | None = None) -> str:
-        more = {} if stdin is None else {"stdin": stdin + "\n"}
-        ended = await self.terminal.run(*command, env=self.env, **more)
+        ended = await self.terminal.run(*command, env=self.env, stdin=f"{stdin or ''}\n")
         assert ended.code == 0, ended
         return ended.out
 

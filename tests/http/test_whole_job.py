@@ -20,6 +20,12 @@ PROJECT = "secret-of-the-supabase-project-of-the-shop"
 METRICS = "token-of-the-metrics-0123456789"
 
 
+LOOKS = (
+    "/api/conversations", "/api/conversations/34600111222/messages", "/api/journal", "/api/me", "/api/people",
+    "/api/account/logins", "/healthz", "/readyz", "/metrics", "/openapi.json",
+)  # fmt: skip
+
+
 async def seal(database: str) -> None:
     """The operator has chosen that secrets are encrypted."""
     pool = await asyncpg.create_pool(database, min_size=1, max_size=1)
@@ -77,13 +83,23 @@ class Job:
 
     async def look_at_everything(self, session_id: int) -> None:
         one = f"{SESSIONS}/{session_id}"
-        for path in (SESSIONS, f"{SESSIONS}?refresh=1", one, f"{one}?refresh=1", f"{one}/status", f"{one}/logs?upstream=1",
-                     "/api/conversations", "/api/conversations/34600111222/messages", "/api/journal", "/api/me",
-                     "/api/people", "/api/account/logins", "/healthz", "/readyz", "/metrics", "/openapi.json"):  # fmt: skip
+        about_one = [one, f"{one}?refresh=1", f"{one}/status", f"{one}/logs?upstream=1"]
+        for path in [SESSIONS, f"{SESSIONS}?refresh=1", *about_one, *LOOKS]:
             await self.call("GET", path)
-        for method, path in (("POST", f"{SESSIONS}/sync"), ("POST", f"{one}/refresh"), ("POST", f"{one}/repair-webhook"),
-                             ("POST", f"{one}/restart"), ("POST", f"{one}/regenerate-key")):  # fmt: skip
-            await self.call(method, path)
+        for path in (
+            f"{SESSIONS}/sync",
+            f"{one}/refresh",
+            f"{one}/repair-webhook",
+            f"{one}/restart",
+            f"{one}/regenerate-key",
+        ):
+            await self.call("POST", path)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of the gateway's own; the simulator's state is upstream's side of it."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "simulator.json"]
+    return {path.name: path.read_bytes() for path in files}
 
 
 async def test_no_secret_of_a_whole_job_is_found_anywhere(
@@ -129,15 +145,12 @@ async def test_no_secret_of_a_whole_job_is_found_anywhere(
             record for record in caplog.records if record.levelno >= quiet.get(record.name, 0)
         ]
         said, answers = logged(caplog), json.dumps(job.heard)
-        found = set()
+        found: set[tuple[str, ...]] = set()
         for name, secret in job.secrets.items():
             assert len(secret) >= 8, name
             found |= {(name, where) for where, text in (("logs", said), ("frames", frames), ("answers", answers))
                       if secret in text}  # fmt: skip
             found |= {(name, *place) for place in await places_of(shop.db, secret)}
-    for path in tmp_path.rglob("*"):
-        # The simulator's own state is upstream's side of it.
-        if path.is_file() and path.name != "simulator.json":
-            content = path.read_bytes()
-            found |= {(name, path.name) for name, secret in job.secrets.items() if secret.encode() in content}
+    found |= {(name, file) for file, content in files_of(tmp_path).items() for name, secret in job.secrets.items()
+              if secret.encode() in content}  # fmt: skip
     assert found == set()

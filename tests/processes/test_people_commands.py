@@ -158,7 +158,7 @@ async def test_a_token_is_revoked_by_its_id_and_another_of_the_same_name_is_not(
 async def test_what_cannot_be_meant_is_said_in_one_sentence(
     terminal: Terminal, database: str, command: tuple[str, ...], stdin: str | None, sentence: str
 ) -> None:
-    ended = await terminal.run(*command, env=compose(database), **({"stdin": stdin} if stdin else {}))
+    ended = await terminal.run(*command, env=compose(database), stdin=stdin or "")
 
     assert sentence in ended.complaint()
 

@@ -51,6 +51,15 @@ async def compare_secret(
     return finding
 
 
+async def is_the_others(pool: asyncpg.Pool, secret: str, previous: str | None) -> bool:
+    """Whether the gateways of this database have this secret, or had `previous`; also where none has been started."""
+    with mapped_errors():
+        kept = await pool.fetchval(_READ)
+    if not isinstance(kept, dict) or not isinstance(kept.get("salt"), str):
+        return True
+    return await _fits(kept, secret) or bool(previous and await _fits(kept, previous))
+
+
 async def _fits(kept: dict[str, str], secret: str) -> bool:
     derived = await asyncio.to_thread(_derived, secret, kept["salt"])
     return hmac.compare_digest(derived, str(kept.get("value")))
