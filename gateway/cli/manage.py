@@ -52,9 +52,9 @@ def set_integration(
 @secrets.command("encrypt")
 def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Encrypts keys and webhook secrets at rest, with GATEWAY_SECRET. The shop's own code cannot read them then."""
-    from gateway.cli.actions import database as admin
+    from gateway.cli.actions import secrets as stored
 
-    run(admin.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(stored.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
 
 
 @secrets.command("rotate")
@@ -66,9 +66,9 @@ def rotate_secrets(
     embedded: Embedded = None,
 ) -> None:
     """Encrypts stored secrets anew, from GATEWAY_SECRET_PREVIOUS to GATEWAY_SECRET."""
-    from gateway.cli.actions import database as admin
+    from gateway.cli.actions import secrets as stored
 
-    run(admin.rotate_secrets(read_settings(data_dir=data_dir, embedded=embedded), refetch))
+    run(stored.rotate_secrets(read_settings(data_dir=data_dir, embedded=embedded), refetch))
 
 
 @commands.command()

@@ -69,7 +69,7 @@ def login_link(
     embedded: Embedded = None,
 ) -> None:
     """Prints a link that logs one browser in, once."""
-    from gateway.cli.actions import token as logins
+    from gateway.cli.actions import logins
 
     settings = read_settings(data_dir=data_dir, embedded=embedded)
     run(logins.login_link(settings, role, name, frozenset(session) if session else None, expires))
@@ -101,7 +101,7 @@ def revoke(
     embedded: Embedded = None,
 ) -> None:
     """Ends tokens before their time, with the sockets that they opened."""
-    from gateway.cli.actions import token as logins
+    from gateway.cli.actions import logins
 
     if (sub is None) == (jti is None):
         raise ConfigError("Say which tokens: either --sub NAME or --id JTI.")
