@@ -122,9 +122,16 @@ async def test_neither_password_nor_token_nor_ticket_is_logged_or_kept(
     await add(shop)
     headers = await cookie(shop)
     await post_login(shop, {"name": "Ann", "password": "wrong horse"})
+    await post_login(shop, {"name": "in the wrong field", "password": "x"})
     _, made = await as_browser(shop, headers, "POST", "/api/tickets", {"for": "embed"})
     await shop.gateway.gateway._access.log.write()
-    secrets = [PASSWORD, "wrong horse", headers["Cookie"].partition("=")[2], made["data"]["ticket"]]
+    secrets = [
+        PASSWORD,
+        "wrong horse",
+        "in the wrong field",
+        headers["Cookie"].partition("=")[2],
+        made["data"]["ticket"],
+    ]
     kept = json.dumps([[dict(row) for row in await shop.db.fetch(f"SELECT * FROM gateway.{table}")]
                        for table in ("users", "logins", "access_log", "tickets", "revoked")], default=str)  # fmt: skip
     logged = "\n".join(record.getMessage() for record in caplog.records)

@@ -97,9 +97,13 @@ async def test_a_login_link_has_the_public_address_and_works_once(terminal: Term
         assert [status for status, _ in statuses] == [200, 401]
         me = await remote.data("GET", "/api/me", token="", headers=statuses[0][1])
         assert (me["sub"], me["role"], me["sessions"]) == ("Ann", "viewer", [7])
+        unused = (await terminal.run("login-link", "--name", "Ann", env=compose(database))).out.partition(
+            "ticket="
+        )[2]
         revoked = await terminal.run("token", "revoke", "--sub", "Ann", env=compose(database))
         assert revoked.out == "Every token of Ann issued so far is good no more."
         await is_out(remote, statuses[0][1])
+        assert (await log_in(remote, {"ticket": unused}))[0] == 401
 
 
 async def test_commands_find_the_database_and_the_address_of_a_demo_that_runs(

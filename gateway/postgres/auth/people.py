@@ -166,19 +166,24 @@ class PeopleTable:
         """Notes that these logins were used a moment ago."""
         with mapped_errors():
             await self._pool.execute(
-                "UPDATE gateway.logins SET seen_at = now() WHERE id = ANY ($1::text[]::uuid[])", ids
+                "UPDATE gateway.logins SET seen_at = now() WHERE id::text = ANY ($1::text[])", ids
             )
 
     # ------------------------------------------------------------------------------------------ revoked
 
     async def revoke(self, *, sub: str | None = None, jti: str | None = None) -> None:
-        """Every token of that sub issued so far, or the one with that jti, is good no more; nor is its login."""
+        """Every token of that sub issued so far, or the one with that jti, is good no more; nor is its login.
+
+        A link or ticket of that sub that nobody has used is gone, too.
+        """
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_REVOKE.format(column="sub" if sub is not None else "jti"), sub, jti)
                 await connection.execute(
                     "DELETE FROM gateway.logins WHERE sub = $1 OR id::text = $2", sub, jti
                 )
+                if sub is not None:
+                    await connection.execute("DELETE FROM gateway.tickets WHERE claims ->> 'sub' = $1", sub)
 
     async def access_state(self) -> AccessState:
         """What was revoked, and what people may do now."""

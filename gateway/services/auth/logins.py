@@ -104,7 +104,6 @@ class Logins:
         name = name.strip()[:200]
         found = await self._checked(name, password, visitor)
         if found is None:
-            self._log.refused("login_failed", visitor.address, f"name {name[:100]!r}")
             raise Unauthenticated(WRONG)
         principal, person_id = found
         return await self._begin(principal, person_id, visitor, "password")
@@ -137,6 +136,10 @@ class Logins:
         finally:
             self._waiting -= 1
         if found is None or not is_right or found[0].disabled_at is not None:
+            # A name that is nobody's may be a password in the wrong field: it is not written down.
+            self._log.refused(
+                "login_failed", visitor.address, f"name {found[0].name}" if found else "unknown name"
+            )
             return None
         self._throttle.succeed(name, visitor.address)
         person = found[0]
