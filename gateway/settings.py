@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gateway.domain.errors import ConfigError
+from gateway.domain.origins import parse_origin
 
 ENV_FILE = ".env"
 
@@ -51,7 +52,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="GATEWAY_ALLOWED_ORIGINS"
     )
-    """Foreign pages that may use the API and the sockets; comma-separated."""
+    """Foreign pages that may use the API and the sockets; comma-separated. Apps have origins, too
+    (capacitor://localhost, ionic://localhost). file:// lets in pages opened from a disk; browsers send `null` for them,
+    as for sandboxed frames of any site, so name it for a machine of your own only."""
 
     timezone: str = Field("UTC", validation_alias="GATEWAY_TIMEZONE")
     """Reads naive timestamps of the shop's tables, draws day lines."""
@@ -126,12 +129,12 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # Browsers send an origin in lower case, without a path; anything else would never match.
-        origins = tuple(item.rstrip("/").lower() for item in value)
-        for origin in origins:
-            if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", origin, re.ASCII):
-                raise ValueError(
-                    "must be origins like https://shop.example, separated by commas, without a path"
-                )
+        origins = tuple(origin for item in value if (origin := parse_origin(item)) is not None)
+        if len(origins) != len(value):
+            raise ValueError(
+                "must be origins like https://shop.example or capacitor://localhost, separated by commas, without a "
+                "path; file:// stands for pages opened from a disk"
+            )
         return origins
 
     @field_validator("public_url")

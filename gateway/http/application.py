@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.domain.errors import GatewayError
+from gateway.domain.origins import frame_sources, sent_origins
 from gateway.http.errors import HANDLERS, error_reply, unexpected
 from gateway.http.hosts import wrong_host
 from gateway.http.pages import SecurityHeaders
@@ -86,7 +87,7 @@ def application(
         middleware=[
             Middleware(
                 CORSMiddleware,
-                allow_origins=list(allowed_origins),
+                allow_origins=list(sent_origins(allowed_origins)),
                 allow_credentials=True,
                 allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
                 allow_headers=["Authorization", "Content-Type", "Idempotency-Key", *_OF_SUPABASE],
@@ -94,7 +95,7 @@ def application(
             ),
         ],
     )
-    made.security = SecurityHeaders(allowed_origins, is_https=is_https)
+    made.security = SecurityHeaders(frame_sources(allowed_origins), is_https=is_https)
     made.hosts = hosts
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False

@@ -62,7 +62,7 @@ class Access:
         self.people = People(people, passwords, self.log)
         self.cookie = LoginCookie(repositories.installation, settings.public_url)
         self.hosts = Hosts(settings.host, settings.public_url, settings.allowed_origins)
-        self.origins = Origins(settings.allowed_origins, self.hosts, settings.public_url)
+        self.origins = Origins(settings.allowed_origins, settings.public_url, self.hosts)
         self.is_https = self.cookie.is_secure("http")
         self.prefix = urlsplit(settings.public_url or "").path.rstrip("/")
 

@@ -106,7 +106,8 @@ MORE: list[tuple[str, str, Rule]] = [
     ("GET", "/api/conversations?session=0", Rule(V, "everything")),
     ("GET", "/api/journal?session=12", Rule(M, "session")),
 ]
-NOT_SERVED = ("/rest/v1", "/realtime/v1/api/")
+NOT_SERVED = ("/rest/v1", "/realtime/v1/api/", "/ws", "/realtime/v1/websocket")
+"""Answered to everybody with one sentence, of what is not there or how it is reached."""
 MOUNTS = {"/ui", "/simulator", "/simulator/api", "/_simulator"}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from gateway.realtime.supabase.frames import PREFIX, Message
+from gateway.realtime.supabase.frames import MAX_TOPIC, PREFIX, Message, dumps
 
 MAX_CHANNELS = 100
 MAX_BINDINGS = 100
@@ -20,10 +20,21 @@ def check_join(message: Message, channels: Mapping[str, Any]) -> None:
         raise JoinRefused("unmatched topic")
     if not message.channel:
         raise JoinRefused("TopicNameRequired: You must provide a topic name")
+    if len(message.topic) > MAX_TOPIC:
+        raise JoinRefused(f"TopicTooLong: A topic has at most {MAX_TOPIC} characters")
+    try:
+        message.topic.encode()
+    except UnicodeEncodeError:
+        raise JoinRefused("TopicUnreadable: The topic holds half of a surrogate pair") from None
     if message.topic not in channels and len(channels) >= MAX_CHANNELS:
         raise JoinRefused("ChannelRateLimitReached: Too many channels")
-    if len(asked_changes(message)) > MAX_BINDINGS:
+    asked = asked_changes(message)
+    if len(asked) > MAX_BINDINGS:
         raise JoinRefused(f"TooManyBindings: At most {MAX_BINDINGS} postgres_changes in one channel")
+    try:
+        dumps(asked)  # the reply repeats them
+    except ValueError:
+        raise JoinRefused("TooDeep: The postgres_changes are nested too deeply") from None
 
 
 def asked_changes(message: Message) -> list[dict[str, Any]]:

@@ -11,10 +11,12 @@ import os
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 from websockets.frames import Frame as WebSocketFrame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from gateway.realtime import handshake
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 from gateway.realtime.transport.socket_transport import (
@@ -28,6 +30,10 @@ logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024
+
+# The library's own limits (8 KiB a line) answer nothing: it waits for the end of a request it has stopped reading.
+http11.MAX_LINE_LENGTH = handshake.MAX_HEADERS_BYTES + 1024
+http11.MAX_NUM_HEADERS = handshake.MAX_HEADERS
 
 
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -57,7 +63,18 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         """As uvicorn's; every byte is a sign of life."""
         if self.socket_transport is not None:
             self.socket_transport.heard()
+        elif not self.handshake_initiated and (refusal := handshake.refusal(data)) is not None:
+            return self._refuse(refusal)
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(handshake.UNREADABLE)
+        return None
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answers a handshake that is none, and closes."""
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.transport.close()
 
     def handle_pong(self, event: WebSocketFrame) -> None:
         """Nothing: a pong is a sign of life like any other byte."""

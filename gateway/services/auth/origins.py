@@ -9,6 +9,8 @@ import re
 import socket
 from urllib.parse import urlsplit
 
+from gateway.domain.origins import parse_origin, sent_origins
+
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,255}):?(\d{1,5})?")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -42,9 +44,14 @@ class Origins:
     """Says which pages' requests may carry the login of the browser they run in."""
 
     def __init__(
-        self, allowed: tuple[str, ...], hosts: Hosts | None = None, public_url: str | None = None
+        self, allowed: tuple[str, ...], public_url: str | None = None, hosts: Hosts | None = None
     ) -> None:
-        self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
+        """`public_url` is where browsers reach us: its origin is ours, whatever `Host` a proxy hands on.
+
+        `hosts` are the names that we answer to; any, if left out.
+        """
+        named = [parse_origin(origin) or origin.lower() for origin in allowed]
+        self._allowed = frozenset(sent_origins(tuple(named)))
         self._hosts = hosts
         parts = urlsplit(public_url or "")
         self._public = f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else None
@@ -53,7 +60,7 @@ class Origins:
         """Whether a request with this `Origin` may use the browser's cookie.
 
         No Origin means no browser page. Same host means our own page: a proxy in front may end TLS, so the
-        scheme is not compared.
+        scheme is not compared; but it is a page of the web, and no app's.
         """
         if self._hosts is not None and not self._hosts.knows(host or ""):
             return False
@@ -66,10 +73,10 @@ class Origins:
         if origin.lower() == self._public:
             return True
         try:
-            netloc = urlsplit(origin).netloc
-        except ValueError:
+            parts = urlsplit(origin)
+        except ValueError:  # `http://[`
             return False
-        return bool(host) and bool(netloc) and netloc.lower() == str(host).lower()
+        return parts.scheme in ("http", "https") and bool(host) and parts.netloc.lower() == str(host).lower()
 
 
 def name_of(host: str) -> str | None:
