@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     secret: str | None = Field(None, validation_alias="GATEWAY_SECRET", repr=False)
     """Signs JWTs and encrypts stored secrets. Made once and kept in the data folder when bound to loopback."""
 
+    secret_previous: str | None = Field(None, validation_alias="GATEWAY_SECRET_PREVIOUS", repr=False)
+    """The secret before this one, while secrets are rotated: still accepted for logins and for what is encrypted."""
+
     public_url: str | None = Field(None, validation_alias="GATEWAY_PUBLIC_URL")
     """Where WasenderAPI reaches us; given to it as webhook URL."""
 
@@ -67,6 +70,14 @@ class Settings(BaseSettings):
 
     supabase_jwt_secret: str | None = Field(None, validation_alias="GATEWAY_SUPABASE_JWT_SECRET", repr=False)
     """Of the shop's Supabase project (HS256): its tokens are taken at /realtime/v1/websocket, too."""
+
+    jwks_url: str | None = Field(None, validation_alias="GATEWAY_JWKS_URL")
+    jwt_issuer: str | None = Field(None, validation_alias="GATEWAY_JWT_ISSUER")
+    jwt_audience: str | None = Field(None, validation_alias="GATEWAY_JWT_AUDIENCE")
+    """Keys of the shop's own identity provider, by https; what its tokens must name as `iss` and `aud`, if anything."""
+
+    metrics_token: str | None = Field(None, validation_alias="GATEWAY_METRICS_TOKEN", repr=False)
+    """Bearer of whoever may read /metrics from elsewhere than this machine."""
 
     wasender_base_url: str = Field("https://www.wasenderapi.com", validation_alias="WASENDER_BASE_URL")
     wasender_token: str | None = Field(None, validation_alias="WASENDER_TOKEN", repr=False)

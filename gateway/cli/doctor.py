@@ -21,6 +21,7 @@ from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorize
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.triggers import explain_faults
 from gateway.domain.webhook_health import WEBHOOK_PATH, WebhookFacts, judge_webhook
+from gateway.postgres.auth.secret_check import is_the_others
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     address_of,
@@ -46,6 +47,10 @@ CLOCK_S = 5.0
 """Logins and rate limits count in seconds; clocks further apart than this refuse what is good."""
 
 MIN_SECRET = 32
+OTHER_SECRET = (
+    "GATEWAY_SECRET is not the one of the gateways of this database: neither takes the other's logins. Give all of "
+    "them the same, or the one before as GATEWAY_SECRET_PREVIOUS."
+)
 TEST_EVENT = "gateway.doctor"
 """No event of WasenderAPI's: a gateway answers it, keeps a line in its journal, and stores nothing."""
 
@@ -119,7 +124,10 @@ class Checkup:
             dsn, timezone=self._settings.timezone, pooled=ground.is_pooled(self._settings, dsn)
         )
         self._stack.push_async_callback(ground.close_pool, pool)
-        vault = await ground.open_vault(pool, secret)
+        previous = self._settings.secret_previous
+        if not await is_the_others(pool, secret, previous):
+            yield Finding("secret", False, OTHER_SECRET)
+        vault = await ground.open_vault(pool, secret, previous)
         async for finding in self._upstream(CredentialTable(pool, vault), SessionTable(pool, vault)):
             yield finding
         yield await self._clock(connection)

@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `demo`, `migrate`, `sync`, `token`, `integrations`, `simulator`.
+"""The command line: `gateway serve`, `demo`, `migrate`, `sync`, `user`, `token`, `integrations`, `simulator`.
 
 Every mistake of the operator ends in one sentence on stderr and exit code 2.
 """
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import journal
+from gateway.cli import journal, people
 from gateway.cli import manage as admin
 from gateway.cli import serve as servers
 from gateway.cli.console import err, out
@@ -25,6 +25,7 @@ cli = typer.Typer(
 )
 cli.add_typer(servers.commands)
 cli.add_typer(admin.commands)
+cli.add_typer(people.commands)
 cli.add_typer(journal.journal, name="journal")
 
 

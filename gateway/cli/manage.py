@@ -1,4 +1,4 @@
-"""Commands that look after a gateway: `migrate`, `integrations`, `secrets`, `sync`, `token`, `doctor`."""
+"""Commands that look after a gateway: `migrate`, `integrations`, `secrets`, `sync`, `doctor`."""
 
 import sys
 from typing import Annotated
@@ -52,9 +52,23 @@ def set_integration(
 @secrets.command("encrypt")
 def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Encrypts keys and webhook secrets at rest, with GATEWAY_SECRET. The shop's own code cannot read them then."""
-    from gateway.cli.actions import database as admin
+    from gateway.cli.actions import secrets as stored
 
-    run(admin.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(stored.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
+
+
+@secrets.command("rotate")
+def rotate_secrets(
+    refetch: Annotated[
+        bool, typer.Option("--refetch", help="Fetch from WasenderAPI what neither secret opens.")
+    ] = False,
+    data_dir: DataDir = None,
+    embedded: Embedded = None,
+) -> None:
+    """Encrypts stored secrets anew, from GATEWAY_SECRET_PREVIOUS to GATEWAY_SECRET."""
+    from gateway.cli.actions import secrets as stored
+
+    run(stored.rotate_secrets(read_settings(data_dir=data_dir, embedded=embedded), refetch))
 
 
 @commands.command()
@@ -64,21 +78,6 @@ def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
 
     settings = read_settings(data_dir=data_dir, embedded=embedded, host="127.0.0.1", port=0)
     run(syncing.sync(settings))
-
-
-@commands.command()
-def token(
-    role: Annotated[str, typer.Option(help="viewer, agent or admin.")] = "agent",
-    name: Annotated[str, typer.Option(help="Who it is for; shown in the audit trail.")] = "token",
-    session: Annotated[list[int] | None, typer.Option(min=1, help="Sessions it covers; default all.")] = None,
-    expires: Annotated[str, typer.Option(help="How long it is good: 30m, 12h, 7d.")] = "12h",
-    data_dir: DataDir = None,
-) -> None:
-    """Prints a JWT for the API and the sockets."""
-    from gateway.cli.actions import token as logins
-
-    sessions = frozenset(session) if session else None
-    print(logins.token(read_settings(data_dir=data_dir), role, name, sessions, expires))  # noqa: T201
 
 
 @commands.command()

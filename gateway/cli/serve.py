@@ -1,6 +1,7 @@
 """Commands that serve: `serve`, `demo`, `simulator`."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 logger = logging.getLogger(__name__)
-
-SECRET_BYTES = 32
-"""RFC 7518 §3.2: a key of at least 256 bits for HS256. Shorter ones work, and can be guessed."""
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on. [GATEWAY_HOST]")]
 Port = Annotated[
@@ -43,6 +41,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes. [GATEWAY_WORKERS]")] = None,
 ) -> None:
     """The real thing: needs DATABASE_URL, or --embedded."""
+    from gateway.cli.actions import people
     from gateway.runtime import data_dir as folder
     from gateway.runtime import supervisor as several
 
@@ -57,21 +56,32 @@ def serve(
     )
     start_logging(settings.log_level)
     folder.require_disk(settings)
-    if len(settings.secret or "") in range(1, SECRET_BYTES):
-        logger.warning("secret.short recommended_bytes=%d", SECRET_BYTES)
-
-    async def on_ready(gateway: "Gateway") -> None:
-        out.print(f"The gateway runs at {gateway.url}")
-        if settings.is_loopback:
-            out.print(f"Log in: {await gateway.login_link()}")
-
+    if settings.secret or not settings.is_loopback:
+        folder.read_secret(settings)  # refuses one that can be guessed, before anything is opened
+    if len((settings.secret or "").encode()) in range(1, folder.MIN_SECRET_BYTES):
+        logger.warning("secret.short recommended_bytes=%d", folder.MIN_SECRET_BYTES)
     if settings.workers > 1:
         out.print(f"{settings.workers} workers share the port.")
-        run(several.supervise(settings))
+        run(several.supervise(settings, people.say_how_to_get_in))
     else:
         from gateway.runtime import server as serving
 
-        run(serving.run(settings, on_ready, several.inherited_socket()))
+        inherited = several.inherited_socket()
+        run(serving.run(settings, lambda gateway: _announce(gateway, inherited is not None), inherited))
+
+
+async def _announce(gateway: "Gateway", is_worker: bool) -> None:
+    """Says where the gateway runs, and how to get in; the supervisor of workers says that once for all of them."""
+    from gateway.cli.actions import people
+
+    settings = gateway.settings
+    out.print(f"The gateway runs at {gateway.url}")
+    if is_worker:
+        return
+    if settings.is_loopback and sys.stdout.isatty():
+        out.print(f"Log in: {await gateway.login_link()}")
+    else:  # a service's output is kept, and read by many
+        await people.say_how_to_get_in(settings, gateway.database_url, gateway.url)
 
 
 @commands.command()
@@ -84,7 +94,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
         update={
             # The secret stays where `gateway token` looks for it.
             "secret": folder.read_secret(settings),
-            "data_dir": folder.data_dir(settings) / "demo",
+            "data_dir": folder.data_dir(settings) / folder.DEMO,
             "public_url": None,
             "workers": 1,
         }

@@ -1,7 +1,7 @@
 """Who may do what: the one place where a role and a session list become a yes or a no."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -51,6 +51,16 @@ _REFUSALS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """A token that a login stands on, directly or through a ticket: revoking it ends the login."""
+
+    sub: str
+    jti: str | None = None
+    issued_at: float | None = None
+    """Unix seconds; None where the token does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """A token's owner: who, which role, which sessions (None = all), until when (unix seconds)."""
 
@@ -59,6 +69,12 @@ class Principal:
     role: Role
     sessions: frozenset[int] | None
     expires_at: float | None = None
+    grounds: tuple[Ground, ...] = field(default=(), compare=False)
+    login_id: str | None = field(default=None, compare=False)
+    """Row of the browser's login, where the token is the cookie of one."""
+
+    by_cookie: bool = field(default=False, compare=False)
+    """Whether a browser brought the token by itself, as its cookie."""
 
     @property
     def actor(self) -> Actor:
@@ -95,6 +111,25 @@ class Principal:
         if session_id is not None and not self.covers(session_id):
             raise Forbidden(f"Session {session_id} is not among the sessions of this login.")
 
+    def require_everything(self, act: Act) -> None:
+        """Raises Forbidden unless this principal may do `act` on every session."""
+        self.require(act)
+        if self.sessions is not None:
+            raise Forbidden("This needs a login for all sessions.")
+
+    def reaches(self, role: Role, sessions: frozenset[int] | None) -> bool:
+        """Whether a login of that role and those sessions may do nothing that this one may not."""
+        within = self.sessions is None or (sessions is not None and sessions <= self.sessions)
+        return role <= self.role and within
+
+    def capped(self, role: Role, sessions: frozenset[int] | None) -> "Principal":
+        """A copy that may do no more than that role on those sessions."""
+        if self.sessions is None or sessions is None:
+            both = sessions if self.sessions is None else self.sessions
+        else:
+            both = self.sessions & sessions
+        return replace(self, role=min(self.role, role), sessions=both)
+
     def narrowed(self, role: Role | None, sessions: Iterable[int] | None) -> "Principal":
         """A copy that may do no more than this one. Raises Forbidden on a wider wish."""
         wished = self.sessions if sessions is None else frozenset(sessions)
@@ -102,4 +137,4 @@ class Principal:
             raise Forbidden("A ticket cannot have a higher role than the login that asks for it.")
         if self.sessions is not None and (wished is None or not wished <= self.sessions):
             raise Forbidden("A ticket cannot name sessions that this login does not have.")
-        return Principal(self.sub, self.name, role or self.role, wished, self.expires_at)
+        return replace(self, role=role or self.role, sessions=wished, login_id=None, by_cookie=False)

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from gateway.domain.people import ContactFact
+    from gateway.domain.contacts import ContactFact
 
 MessageType = Literal[
     "text",

@@ -11,6 +11,7 @@ operating system's word for who is calling (`peer`).
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -292,3 +293,17 @@ class EmbeddedPostgres:
                 await connection.execute(f'CREATE DATABASE "{DATABASE}"')
         finally:
             await connection.close(timeout=5)
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Address of the database of a server that runs on that folder, whoever started it; None if none does."""
+    try:
+        lines = (data_dir.absolute() / "postgres" / "data" / "postmaster.pid").read_text().splitlines()
+        pid, port, socket_dir = int(lines[0]), int(lines[3]), lines[4].strip()
+        with contextlib.suppress(PermissionError):  # it runs, as another user
+            os.kill(pid, 0)
+    except (OSError, ValueError, IndexError):
+        return None
+    if not (Path(socket_dir) / f".s.PGSQL.{port}").exists():
+        return None
+    return f"postgresql://{ROLE}@/{DATABASE}?host={quote(socket_dir)}&port={port}"

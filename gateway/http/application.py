@@ -14,8 +14,10 @@ from starlette.websockets import WebSocket
 from gateway.domain.errors import GatewayError
 from gateway.domain.origins import frame_sources, sent_origins
 from gateway.http.errors import HANDLERS, error_reply, unexpected
+from gateway.http.hosts import wrong_host
 from gateway.http.pages import SecurityHeaders
 from gateway.http.webhooks import WEBHOOKS
+from gateway.services.auth.origins import Hosts
 
 _OF_SUPABASE = (
     "accept-profile", "apikey", "content-profile", "prefer", "range", "range-unit", "x-client-info", "x-retry-count",
@@ -31,7 +33,17 @@ class Application(Starlette):
     open, 6 kB of it; of what a webhook costs before Postgres it was a fifth.
     """
 
+    security: SecurityHeaders
+    hosts: Hosts | None = None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # Around everything, so that errors, webhooks and what is not there say the same as the page.
+            send = self.security.added_to(send, scope)
+            refused = wrong_host(scope, self.hosts) if self.hosts is not None else None
+            if refused is not None:
+                await refused(scope, receive, send)
+                return
         if scope["type"] == "websocket":
             for route in self.routes:
                 if isinstance(route, WebSocketRoute) and route.path == scope["path"]:
@@ -57,13 +69,22 @@ async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: R
     await response(request.scope, request.receive, send)
 
 
-def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]) -> Starlette:
-    """`allowed_origins` are foreign pages that may call us and may show our page in a frame."""
+def application(
+    routes: Sequence[BaseRoute],
+    *,
+    allowed_origins: tuple[str, ...],
+    hosts: Hosts | None = None,
+    is_https: bool = False,
+) -> Starlette:
+    """The application, with what holds for every answer.
+
+    `allowed_origins` are foreign pages that may call us and may show our page in a frame. `hosts` are the names
+    that we answer to; any, if left out. `is_https`: browsers reach us by https.
+    """
     made = Application(
         routes=list(routes),
         exception_handlers=HANDLERS,
         middleware=[
-            Middleware(SecurityHeaders, frame_ancestors=frame_sources(allowed_origins)),
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(sent_origins(allowed_origins)),
@@ -74,6 +95,8 @@ def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]
             ),
         ],
     )
+    made.security = SecurityHeaders(frame_sources(allowed_origins), is_https=is_https)
+    made.hosts = hosts
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False
     return made

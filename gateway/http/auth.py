@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,45 +12,90 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.domain.access import Principal, Role
-from gateway.domain.errors import Forbidden, Invalid, Unauthenticated
+from gateway.domain.access import Act, Principal, Role
+from gateway.domain.errors import Forbidden, GatewayError, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
 from gateway.http.responses import body_of, fields_of, success
+from gateway.services.auth.access_log import AccessLog
+from gateway.services.auth.claims import MAX_GROUNDS, PERSON, sessions_word, text_claim
 from gateway.services.auth.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
+from gateway.services.auth.login_cookie import BASE, LoginCookie
+from gateway.services.auth.logins import Logins, Visitor
 from gateway.services.auth.origins import Origins
 
-COOKIE = "gateway_login"
+COOKIE = BASE
+"""How the name of the page's cookie begins; the rest is the installation's."""
+
+SAFE = ("GET", "HEAD", "OPTIONS")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 GuardedEndpoint = Callable[[Request, Principal], Awaitable[Response]]
 
 
 class Gate:
-    """Turns a request into a principal."""
+    """Turns a request into a principal. `logins` hears of each use, `log` of each refusal."""
 
-    def __init__(self, login: Login, origins: Origins) -> None:
+    def __init__(
+        self,
+        login: Login,
+        origins: Origins,
+        cookie: LoginCookie | None = None,
+        logins: Logins | None = None,
+        log: AccessLog | None = None,
+    ) -> None:
         self._login = login
         self._origins = origins
+        self.cookie = cookie or LoginCookie("")
+        self._logins = logins
+        self._log = log
 
-    def principal(self, request: Request) -> Principal:
+    async def principal(self, request: Request) -> Principal:
         """Raises Unauthenticated, or Forbidden when a foreign page tries to use the browser's cookie."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthenticated("Send the token as `Authorization: Bearer …`.")
-            return self._login.verify(token.strip())
-        cookie = request.cookies.get(COOKIE)
+            return await self._check(token.strip(), request)
+        cookie = self.cookie.read(request.cookies, request.url.scheme)
         if not cookie:
             raise Unauthenticated("Log in first: with a login link, or with `Authorization: Bearer …`.")
-        if not self._origins.allows(request.headers.get("origin"), request.headers.get("host")):
+        self._require_page(request)
+        principal = await self._check(cookie, request)
+        if self._logins is not None:
+            self._logins.saw(principal)
+        return replace(principal, by_cookie=True)
+
+    async def _check(self, token: str, request: Request) -> Principal:
+        try:
+            return await self._login.check(token)
+        except Unauthenticated as error:
+            if self._log is not None:
+                self._log.refused("token_refused", address_of(request), error.message)
+            raise
+
+    def _require_page(self, request: Request) -> None:
+        """Raises Forbidden if a foreign page makes the browser send its cookie along."""
+        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        host = request.headers.get("host")
+        is_own_null = origin == "null" and site == "same-origin"  # by a page that tells nobody where it is
+        if not self._origins.allows(None if is_own_null else origin, host) or (
+            request.method not in SAFE and not origin and site not in (None, "same-origin", "none")
+        ):
             raise Forbidden("This page may not use the login of the browser. See GATEWAY_ALLOWED_ORIGINS.")
-        return self._login.verify(cookie)
+
+    def require_own_page(self, request: Request) -> None:
+        """Raises Forbidden if a foreign page makes the browser log in, as somebody of its choice."""
+        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        is_own_null = origin == "null" and site == "same-origin"
+        is_own = not origin or is_own_null or self._origins.is_own(origin, request.headers.get("host"))
+        if not is_own or site not in (None, "same-origin", "none"):
+            raise Forbidden("Only the gateway's own page may log in.")
 
     def guard(self, endpoint: GuardedEndpoint) -> Endpoint:
         """The endpoint behind the gate: it is called with the principal, or not at all."""
 
         async def guarded(request: Request) -> Response:
-            return await endpoint(request, self.principal(request))
+            return await endpoint(request, await self.principal(request))
 
         return guarded
 
@@ -57,23 +103,35 @@ class Gate:
 class AuthRoutes:
     """Logs people in and out, makes and takes tickets, and says who is logged in."""
 
-    def __init__(self, gate: Gate, login: Login, ui: Path, about: dict[str, Any], *, is_https: bool) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        login: Login,
+        logins: Logins,
+        log: AccessLog,
+        ui: Path,
+        about: dict[str, Any],
+        *,
+        prefix: str = "",
+    ) -> None:
         """`about` is what the page should know of this gateway; it goes into /api/me.
 
-        `is_https`: browsers reach us by HTTPS, though it ends in a proxy before us.
+        `prefix` is the path under which a proxy serves us.
         """
-        self._is_https = is_https
         self._gate = gate
         self._login = login
+        self._logins = logins
+        self._log = log
         self._ui = ui
         self._about = about
+        self._prefix = prefix
 
     def routes(self) -> list[Route]:
         """The routes; all but the ways to log in are behind the gate."""
         return [
             Route("/login", self._login_page, methods=["GET"]),
-            Route("/login", self._redeem_login, methods=["POST"]),
-            Route("/logout", self._logout, methods=["POST"]),
+            Route("/login", self._log_in, methods=["POST"]),
+            Route("/logout", self._gate.guard(self._logout), methods=["POST"]),
             Route("/api/me", self._gate.guard(self._me), methods=["GET"]),
             Route("/api/tickets", self._gate.guard(self._make_ticket), methods=["POST"]),
             Route("/api/tickets/redeem", self._redeem_ticket, methods=["POST"]),
@@ -81,40 +139,49 @@ class AuthRoutes:
 
     async def _login_page(self, request: Request) -> Response:
         # Only shows a button: link previews and virus scanners open links, and must not use the ticket up.
-        return HTMLResponse(
-            (self._ui / "login.html").read_text(encoding="utf-8"), headers={"Cache-Control": "no-store"}
-        )
+        page = (self._ui / "login.html").read_text(encoding="utf-8")
+        # A form must say which page it is of, and a link must not tell others its ticket.
+        return HTMLResponse(page, headers={"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
 
-    async def _redeem_login(self, request: Request) -> Response:
-        ticket = request.query_params.get("ticket") or await _ticket_in_body(request)
+    async def _log_in(self, request: Request) -> Response:
+        """By name and password, or by the ticket of a link."""
+        self._gate.require_own_page(request)
+        fields = await _login_fields(request)
+        ticket = fields.get("ticket")
+        wants_page = "text/html" in request.headers.get("accept", "")
+        visitor = visitor_of(request)
         try:
-            principal = await self._login.use_ticket(ticket, ("login",))
-        except Unauthenticated:
-            if "text/html" in request.headers.get("accept", ""):
-                return RedirectResponse("/login?used=1", 303)
+            if ticket or "name" not in fields:
+                token, expires_at = await self._logins.by_link(str(ticket or ""), visitor)
+            else:
+                token, expires_at = await self._logins.by_password(
+                    fields.get("name"), fields.get("password"), visitor
+                )
+        except GatewayError as error:
+            if wants_page and not isinstance(error, Invalid):
+                why = "used" if isinstance(error, Unauthenticated) and "name" not in fields else error.code
+                return RedirectResponse(f"{self._prefix}/login?{why}=1", 303)
             raise
-        token, expires_at = self._login.issue(principal, LOGIN_LIFE_S)
-        if "text/html" in request.headers.get("accept", ""):
-            reply: Response = RedirectResponse("/", 303)
+        if wants_page:
+            reply: Response = RedirectResponse(f"{self._prefix}/", 303)
         else:
-            reply = success({"expires_at": expires_at})
+            reply = success({"expires_at": expires_at}, headers={"Cache-Control": "no-store"})
         self._set_cookie(reply, request, token, LOGIN_LIFE_S)
         return reply
 
-    async def _logout(self, request: Request) -> Response:
-        self._gate.principal(request)
+    async def _logout(self, request: Request, principal: Principal) -> Response:
+        await self._logins.leave(principal)
         reply = success(None)
-        reply.delete_cookie(COOKIE, path="/")
+        self._set_cookie(reply, request, "", 0)
         return reply
 
     async def _me(self, request: Request, principal: Principal) -> Response:
-        sessions = "*" if principal.sessions is None else sorted(principal.sessions)
         data = {
             **self._about,
             "sub": principal.sub,
             "name": principal.name,
             "role": principal.role.word,
-            "sessions": sessions,
+            "sessions": sessions_word(principal.sessions),
             "expires_at": principal.expires_at,
         }
         return success(data, headers={"Cache-Control": "no-store"})
@@ -126,8 +193,20 @@ class AuthRoutes:
             raise Invalid('`for` must be "ws" or "embed".')
         role = None if fields.get("role") is None else Role.parse(fields["role"])
         wished = fields.get("sessions")
-        narrowed = principal.narrowed(role, None if wished in (None, "*") else _ids(wished))
-        ticket = await self._login.make_ticket(kind, narrowed, TICKET_LIFE_S)
+        meant = principal.narrowed(role, None if wished in (None, "*") else _ids(wished))
+        meant = _named(meant, fields, principal)
+        if len(meant.grounds) >= MAX_GROUNDS:
+            raise Forbidden("This login was made from too many others. Log in anew.")
+        ticket = await self._login.make_ticket(kind, meant, TICKET_LIFE_S)
+        await self._log.note(
+            "ticket_made",
+            meant.sub,
+            meant.name,
+            principal,
+            address_of(request),
+            purpose=kind,
+            role=meant.role.word,
+        )
         return success(
             {"ticket": ticket, "expires_in_s": TICKET_LIFE_S}, headers={"Cache-Control": "no-store"}
         )
@@ -135,7 +214,8 @@ class AuthRoutes:
     async def _redeem_ticket(self, request: Request) -> Response:
         fields = await fields_of(request)
         kinds: tuple[TicketKind, ...] = ("ws", "embed")
-        principal = await self._login.use_ticket(str(fields.get("ticket") or ""), kinds)
+        ticket = fields.get("ticket")
+        principal = await self._login.use_ticket(ticket if isinstance(ticket, str) else "", kinds)
         # A ticket must not outlive the login that asked for it: a minute's rights would be for ever.
         left_s = EMBED_LIFE_S if principal.expires_at is None else principal.expires_at - time.time()
         if left_s <= 0:
@@ -145,22 +225,43 @@ class AuthRoutes:
         return success(data, headers={"Cache-Control": "no-store"})
 
     def _set_cookie(self, reply: Response, request: Request, token: str, life_s: int) -> None:
+        cookie, scheme = self._gate.cookie, request.url.scheme
         reply.set_cookie(
-            COOKIE,
+            cookie.name(scheme),
             token,
             max_age=life_s,
-            path="/",
+            path=cookie.path,
             httponly=True,
             samesite="lax",
-            secure=self._is_https or request.url.scheme == "https",
+            secure=cookie.is_secure(scheme),
         )
 
 
-async def _ticket_in_body(request: Request) -> str:
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("application/json"):
-        return str((await fields_of(request)).get("ticket") or "")
-    return parse_qs((await body_of(request)).decode("utf-8", "replace")).get("ticket", [""])[0]
+def address_of(request: Request) -> str:
+    """The address that a request comes from, as far as the server knows."""
+    return request.client.host if request.client else "unknown"
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Who stands at the login."""
+    return Visitor(address_of(request), request.headers.get("user-agent"))
+
+
+def _named(principal: Principal, fields: dict[str, Any], maker: Principal) -> Principal:
+    """The principal as the person whom the ticket is for, if it names one. Raises Forbidden or Invalid."""
+    if fields.get("sub") is None and fields.get("name") is None:
+        return principal
+    maker.require(Act.SEND)
+    if maker.by_cookie:
+        raise Forbidden("Only a Bearer token may make tickets for others.")
+    try:
+        sub = text_claim(fields, "sub") or principal.sub
+        name = text_claim(fields, "name") or (principal.name if sub == principal.sub else sub)
+    except ValueError as error:
+        raise Invalid(f"{error}.") from None
+    if sub.startswith(PERSON) and sub != maker.sub:
+        raise Forbidden(f"A ticket cannot be for {sub}: that is a person who logs in here.")
+    return replace(principal, sub=sub, name=name)
 
 
 def _ids(value: object) -> list[int]:
@@ -169,3 +270,15 @@ def _ids(value: object) -> list[int]:
     ):
         return value
     raise Invalid('`sessions` must be a list of session ids, or "*".')
+
+
+async def _login_fields(request: Request) -> dict[str, Any]:
+    """What a login form or a program sends: `ticket`, or `name` and `password`."""
+    ticket = request.query_params.get("ticket")
+    if ticket:
+        return {"ticket": ticket}
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("application/json"):
+        return await fields_of(request)
+    found = parse_qs((await body_of(request)).decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: values[0] for name, values in found.items()}

@@ -56,6 +56,11 @@ def error_reply(error: errors.GatewayError) -> Response:
     )
 
 
+def refusal(status: int, sentence: str, code: str = "invalid") -> Response:
+    """An error as an answer of a status that no code of ours stands for."""
+    return json_reply(_content(sentence, code), status)
+
+
 def _content(
     sentence: str,
     code: str,

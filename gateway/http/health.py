@@ -1,5 +1,7 @@
 """Is it alive, is it ready, and what does it count."""
 
+import hmac
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -9,15 +11,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import __version__
+from gateway.domain.errors import Unauthenticated
 from gateway.http.responses import json_reply
 
 
 class HealthRoutes:
     """Serves what a load balancer and Prometheus ask."""
 
-    def __init__(self, readiness: Callable[[], tuple[bool, dict[str, Any]]]) -> None:
-        """`readiness()`: whether webhooks can be made safe now, and what to say about it."""
+    def __init__(
+        self, readiness: Callable[[], tuple[bool, dict[str, Any]]], metrics_token: str | None = None
+    ) -> None:
+        """`readiness()`: whether webhooks can be made safe now, and what to say about it.
+
+        `metrics_token` opens /metrics from elsewhere than this machine.
+        """
         self._readiness = readiness
+        self._metrics_token = metrics_token
 
     def routes(self) -> list[Route]:
         """The routes, open to everybody."""
@@ -35,4 +44,27 @@ class HealthRoutes:
         return json_reply(body, 200 if is_ready else 503)
 
     async def _metrics(self, request: Request) -> Response:
+        if not (_is_from_here(request) or self._has_token(request)):
+            raise Unauthenticated(
+                "Metrics are for this machine only, or for those who send GATEWAY_METRICS_TOKEN as their Bearer."
+            )
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    def _has_token(self, request: Request) -> bool:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not self._metrics_token or scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(token.strip().encode(), self._metrics_token.encode())
+
+
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+
+
+def _is_from_here(request: Request) -> bool:
+    """Whether it comes from this machine, and not through a proxy on it."""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -6,15 +6,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
-from gateway.domain.errors import GatewayError, NotFound, UpgradeRequired
+from gateway.domain.errors import GatewayError, NotFound, Unavailable, UpgradeRequired
 from gateway.http.auth import Gate
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "
     "font-src 'self'; media-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
 )
+
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 _ANY = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
 
@@ -32,9 +34,11 @@ _CADDY = (
 class PageRoutes:
     """Serves the page and its files."""
 
-    def __init__(self, gate: Gate, ui: Path) -> None:
+    def __init__(self, gate: Gate, ui: Path, prefix: str = "") -> None:
+        """`prefix` is the path under which a proxy serves us."""
         self._gate = gate
         self._ui = ui
+        self._prefix = prefix
 
     def routes(self) -> list[BaseRoute]:
         """The routes, and a sentence for what only Supabase itself serves."""
@@ -54,14 +58,16 @@ class PageRoutes:
 
     async def _page(self, request: Request) -> Response:
         try:
-            self._gate.principal(request)
+            await self._gate.principal(request)
+        except Unavailable:
+            raise
         except GatewayError:
-            return RedirectResponse("/login", 303)
+            return RedirectResponse(f"{self._prefix}/login", 303)
         page = (self._ui / "index.html").read_text(encoding="utf-8")
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
     async def _favicon(self, request: Request) -> Response:
-        return RedirectResponse("/ui/favicon.svg", 308)
+        return RedirectResponse(f"{self._prefix}/ui/favicon.svg", 308)
 
     async def _types(self, request: Request) -> Response:
         # By its ending it would be taken for a video.
@@ -99,9 +105,9 @@ def _missing_of_handshake(request: Request) -> list[str]:
 class SecurityHeaders:
     """Adds what every answer should say; a route's own header of the same name wins."""
 
-    def __init__(self, app: ASGIApp, frame_ancestors: tuple[str, ...] = ()) -> None:
-        self._app = app
+    def __init__(self, frame_ancestors: tuple[str, ...] = (), *, is_https: bool = False) -> None:
         csp = _CSP.format(frames=" ".join(("'self'", *frame_ancestors)))
+        self._is_https = is_https
         self._headers = [
             (b"content-security-policy", csp.encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -109,16 +115,20 @@ class SecurityHeaders:
             (b"cross-origin-opener-policy", b"same-origin"),
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    def added_to(self, send: Send, scope: Scope) -> Send:
+        """What sends an answer with them."""
+        headers = self._headers
+        if self._is_https or scope.get("scheme") == "https":
+            headers = [*headers, _HSTS]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = {name.lower() for name, _ in message["headers"]}
-                added = [item for item in self._headers if item[0] not in present]
-                message = {**message, "headers": [*message["headers"], *added]}
+                given = message.get("headers", ())
+                present = {name.lower() for name, _ in given}
+                message = {
+                    **message,
+                    "headers": [*given, *(item for item in headers if item[0] not in present)],
+                }
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        return send_with_headers

@@ -83,6 +83,7 @@ class SessionRoutes:
             ("GET", one, self._get),
             ("PUT", one, self._update),
             ("DELETE", one, self._delete),
+            ("POST", f"{one}/refresh", self._refresh),
             ("POST", f"{one}/connect", self._connect),
             ("GET", f"{one}/qr-code", self._qr_code),
             ("GET", f"{one}/qrcode", self._qr_code),
@@ -98,8 +99,8 @@ class SessionRoutes:
 
     async def _list(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.READ)
-        if flag_of(request, "refresh"):
-            principal.require(Act.MANAGE)
+        if _asks_upstream(request, principal):
+            principal.require_everything(Act.MANAGE)
             await self._reconciler.sync(principal.actor)
         sort = request.query_params.get("sort") or "name"
         query = SessionQuery(
@@ -120,12 +121,19 @@ class SessionRoutes:
         principal.require(Act.READ, session_id)
         if "reveal" in request.query_params:
             return await self._reveal(request, principal, session_id)
-        session = await self._sessions.get(session_id, refresh=flag_of(request, "refresh"))
-        return success(_data(session))
+        return success(_data(await self._session(request, principal, session_id)))
+
+    async def _session(self, request: Request, principal: Principal, session_id: int) -> Session:
+        """The session, from upstream if that is asked for or it is not known here; but never by a browser's GET."""
+        if principal.by_cookie:
+            return await self._sessions.known(session_id)
+        return await self._sessions.get(session_id, refresh=_asks_upstream(request, principal))
 
     async def _reveal(self, request: Request, principal: Principal, session_id: int) -> Response:
         principal.require(Act.MANAGE, session_id)
         choice_of(request, "reveal", ("secrets",))
+        if principal.by_cookie:
+            await self._sessions.known(session_id)
         session, secrets = await self._sessions.reveal(session_id, principal.actor)
         shown = {"api_key": secrets.api_key or "", "webhook_secret": secrets.webhook_secret or ""}
         return success({**_data(session), **shown}, headers=_NO_STORE)
@@ -133,14 +141,20 @@ class SessionRoutes:
     async def _status(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)
         principal.require(Act.READ, session_id)
-        data = _data(await self._sessions.get(session_id, refresh=flag_of(request, "refresh")))
+        data = _data(await self._session(request, principal, session_id))
         shown = {key: data[key] for key in ("id", "status", "checked_at", "source", "stale", "version")}
         return json_reply({"success": True, "status": data["status"], "data": shown})
 
     # ------------------------------------------------------------------------------------------ changing
 
+    async def _refresh(self, request: Request, principal: Principal) -> Response:
+        """Asks upstream how the session is now."""
+        session_id = session_id_of(request)
+        principal.require(Act.READ, session_id)
+        return success(_data(await self._sessions.get(session_id, refresh=True)))
+
     async def _create(self, request: Request, principal: Principal) -> Response:
-        principal.require(Act.MANAGE)
+        principal.require_everything(Act.MANAGE)
         session = await self._sessions.create(await fields_of(request), principal.actor)
         return success(_data(session), 201)
 
@@ -182,7 +196,7 @@ class SessionRoutes:
         return success(_data(await self._sessions.repair_webhook(session_id, principal.actor)))
 
     async def _sync(self, request: Request, principal: Principal) -> Response:
-        principal.require(Act.MANAGE)
+        principal.require_everything(Act.MANAGE)
         report = await self._reconciler.sync(principal.actor)
         data = {
             "created": report.created,
@@ -243,6 +257,11 @@ class SessionRoutes:
         if wanted == "png":
             return Response(self._pictures.png(attempt.code), media_type="image/png", headers=_NO_STORE)
         return Response(attempt.code, media_type="text/plain", headers=_NO_STORE)
+
+
+def _asks_upstream(request: Request, principal: Principal) -> bool:
+    """Whether `?refresh=1` counts: a browser's GET changes nothing, whoever made it send one."""
+    return flag_of(request, "refresh") and not principal.by_cookie
 
 
 def _data(session: Session) -> dict[str, Any]:

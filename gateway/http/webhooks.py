@@ -73,7 +73,10 @@ class WebhookRoutes:
     async def _receive(self, request: Request) -> Response:
         received_at = datetime.now(UTC)
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
-        signature = request.headers.get("x-webhook-signature")
+        signatures = request.headers.getlist("x-webhook-signature")
+        if len(signatures) > 1:
+            raise Unauthenticated("The webhook has more than one X-Webhook-Signature.")
+        signature = signatures[0] if signatures else None
         sender: SessionSecrets | None
         if path_id is not None:
             sender = await self._authenticator.authenticate(path_id, None, signature)

@@ -13,6 +13,7 @@ STREAM_DAYS = 7
 JOURNAL_DAYS = 30
 LOG_DAYS = 365
 ATTEMPT_DAYS = 30
+ACCESS_LOG_DAYS = 90
 EARLY_DAYS = 7
 """A delivery state whose message has not come for so long will not meet it any more."""
 
@@ -51,6 +52,22 @@ DELETE FROM gateway.early_changes WHERE (wasender_session_id, wa_key_id, kind, a
     SELECT wasender_session_id, wa_key_id, kind, author FROM gateway.early_changes
     WHERE came_at < now() - interval '{EARLY_DAYS} days'
     ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "logins": """
+DELETE FROM gateway.logins WHERE id IN (
+    SELECT id FROM gateway.logins WHERE ends_at < now()
+    ORDER BY ends_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    # What names no end of its own stays: it is an operator's word, and the token's end is not known here.
+    "revoked": """
+DELETE FROM gateway.revoked WHERE id IN (
+    SELECT id FROM gateway.revoked WHERE ends_at < now() - interval '1 day'
+    ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "access log": f"""
+DELETE FROM gateway.access_log WHERE id IN (
+    SELECT id FROM gateway.access_log WHERE at < now() - interval '{ACCESS_LOG_DAYS} days'
+    ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
     "tickets": """
 DELETE FROM gateway.tickets WHERE digest IN (

@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.domain.access import Principal
 from gateway.realtime import close_codes
 from gateway.realtime.drain import drain
 from gateway.realtime.transport.socket_transport import EXTENSION, AsgiTransport, SocketTransport
@@ -33,6 +34,9 @@ class Member(Protocol):
 
     def look_at_clock(self, now: float) -> None:
         """`now` is unix time: logins expire."""
+
+    def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
+        """`current` gives a principal the rights it has now, or raises Unauthenticated: its login has been ended."""
 
     def warn(self, reconnect_after_ms: int) -> None:
         """The gateway restarts, and the socket is about to be closed."""
@@ -88,6 +92,7 @@ class Connections:
         self._heartbeats: list[set[Member]] = [set() for _ in range(close_codes.HEARTBEAT_S)]
         self._second = 0
         self.is_draining = False
+        self._current: Callable[[Principal], Principal] = lambda principal: principal
 
     @property
     def is_full(self) -> bool:
@@ -109,6 +114,7 @@ class Connections:
         try:
             await self._wake()
             greet()
+            member.look_at_login(self._current)  # it may have been ended since it was let in
             slot.add(member)  # not sooner: nothing comes before the greeting
             while True:
                 message = await socket.receive()
@@ -141,6 +147,12 @@ class Connections:
             member.look_at_clock(now)
             if member.transport.hears_pongs and member.transport.heard_at < silent_since:
                 member.close(close_codes.UNHEARD, "nothing heard for 90 seconds")
+
+    def recheck(self, current: Callable[[Principal], Principal]) -> None:
+        """Logins were ended, or may do other things now: every socket looks at its own, at once and at its start."""
+        self._current = current
+        for member in tuple(self.open):
+            member.look_at_login(current)
 
     async def drain(self, hasten: asyncio.Event) -> None:
         """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""

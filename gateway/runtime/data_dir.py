@@ -7,6 +7,14 @@ from pathlib import Path
 from gateway.domain.errors import ConfigError
 from gateway.settings import Settings
 
+MIN_SECRET_BYTES = 32
+"""RFC 7518 §3.2: a key of at least 256 bits for HS256."""
+
+DEMO = "demo"
+"""Folder inside the data folder that `gateway demo` keeps its own in."""
+
+_ADDRESS = "address"
+
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
 
@@ -26,6 +34,13 @@ def data_dir(settings: Settings) -> Path:
 def read_secret(settings: Settings) -> str:
     """GATEWAY_SECRET, or on loopback one made once and kept in the data folder. Raises ConfigError."""
     if settings.secret:
+        length = len(settings.secret.encode())
+        if length < MIN_SECRET_BYTES and not settings.is_loopback:
+            raise ConfigError(
+                f"GATEWAY_SECRET has {length} bytes and can be guessed: it must have at least {MIN_SECRET_BYTES} when "
+                "the gateway is not bound to loopback. Make one with `openssl rand -hex 32`, and give the old one as "
+                "GATEWAY_SECRET_PREVIOUS for a while."
+            )
         return settings.secret
     if not settings.is_loopback:
         raise ConfigError(
@@ -53,6 +68,28 @@ def read_secret(settings: Settings) -> str:
         raise ConfigError(
             f"The data folder {path.parent} cannot be used ({error.strerror}). Set GATEWAY_DATA_DIR to one that can."
         ) from None
+
+
+def note_address(settings: Settings, url: str) -> None:
+    """Leaves word where the gateway of this data folder is reached on this machine, for commands beside it."""
+    try:
+        folder = data_dir(settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _ADDRESS).write_text(url + "\n", "utf-8")
+    except OSError:
+        pass  # a link that names another port is the worst that comes of it
+
+
+def address_for_people(settings: Settings) -> str:
+    """Where people reach the gateway of these settings: its public address, or the one on this machine."""
+    if settings.public_url:
+        return settings.public_url
+    for folder in (data_dir(settings), data_dir(settings) / DEMO):
+        try:
+            return (folder / _ADDRESS).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+    return f"http://127.0.0.1:{settings.port}"
 
 
 def require_disk(settings: Settings) -> None:

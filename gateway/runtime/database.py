@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from gateway.domain.errors import ConfigError
-from gateway.embedded_postgres.server import EmbeddedPostgres
+from gateway.embedded_postgres.server import EmbeddedPostgres, running_dsn
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.sessions.vault import Vault
-from gateway.runtime.data_dir import data_dir
+from gateway.runtime.data_dir import DEMO, data_dir
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,15 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
             "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
         )
     return settings.database_url
+
+
+async def find_database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The DSN to use, for a command: that of a gateway which runs on this data folder, or as `open_database`."""
+    if settings.database_url is None:
+        for folder in (data_dir(settings), data_dir(settings) / DEMO):
+            if (dsn := running_dsn(folder)) is not None:
+                return dsn
+    return await open_database(settings, stack)
 
 
 async def _keep_up(server: EmbeddedPostgres) -> None:
@@ -58,11 +67,11 @@ def is_pooled(settings: Settings, dsn: str) -> bool:
     return (settings.listen_url or dsn) != dsn or is_pooled_dsn(dsn)
 
 
-async def open_vault(pool: asyncpg.Pool, secret: str) -> Vault:
+async def open_vault(pool: asyncpg.Pool, secret: str, previous: str | None = None) -> Vault:
     """The vault, in the way the operator has chosen for this database. Raises StoreUnavailable."""
     with mapped_errors():
         async with borrowed(pool) as connection:
-            return Vault(secret, is_sealing=bool(await connection.fetchval(_IS_SEALING)))
+            return Vault(secret, previous=previous, is_sealing=bool(await connection.fetchval(_IS_SEALING)))
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:

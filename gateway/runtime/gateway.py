@@ -17,18 +17,21 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.linking import Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
 from gateway.domain.notifications import UNNUMBERED
+from gateway.postgres.auth.secret_check import compare_secret
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.realtime.connections import Connections
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
+from gateway.runtime.access import Access, open_jwks
 from gateway.runtime.data_dir import read_secret
 from gateway.runtime.database import open_database
 from gateway.runtime.repositories import open_repositories
 from gateway.runtime.routes import Services, WebSockets, build_app
 from gateway.runtime.upstream import open_upstream
 from gateway.services.auth.login import Login
+from gateway.services.contacts.service import Contacts
 from gateway.services.linking.service import Linking
 from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
@@ -47,7 +50,6 @@ from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
-from gateway.services.webhooks.people import People
 from gateway.services.webhooks.replay import Replay
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
@@ -117,8 +119,16 @@ class Gateway:
         self._spool = self._repositories.spool
         self._upstream_access = await open_upstream(settings, self.url, stack)
         upstream = await self._upstream_access.open_client(self._repositories.credentials, stack)
-        self.login = Login(secret, self._repositories.credentials)
-        self._make_streams(secret)
+        await self._compare_secret(secret)
+        self._access = Access(
+            settings,
+            secret,
+            self._repositories,
+            await open_jwks(settings, stack),
+            is_cut_off=lambda: not self._listener.is_up,
+        )
+        self.login = self._access.login
+        self._make_streams()
         self._make_services(upstream)
         self.asgi = build_app(
             settings,
@@ -133,9 +143,26 @@ class Gateway:
         await self._feed.open()
         await self._states.open()
         await self._authenticator.open()
+        self._access.revocations.on_change = lambda: self._connections.recheck(self._access.current)
+        await self._access.revocations.open()
         await self._start_tasks()
 
-    def _make_streams(self, secret: str) -> None:
+    async def _compare_secret(self, secret: str) -> None:
+        """Says so if this gateway's secret is not the one of the others."""
+        pool, previous = self._repositories.pool, self.settings.secret_previous
+        match await compare_secret(pool, secret, previous, self.id):
+            case "differs":
+                logger.error(
+                    "secret.differs This gateway's GATEWAY_SECRET is not the one of the gateways that run on this "
+                    "database: neither takes the other's logins. Give all of them the same."
+                )
+            case "replaced":
+                logger.warning(
+                    "secret.replaced GATEWAY_SECRET is another than last time: everybody has to log in again. If that "
+                    "was not meant, start with the old one, or give it as GATEWAY_SECRET_PREVIOUS."
+                )
+
+    def _make_streams(self) -> None:
         """What brings committed changes to browsers, and says when it cannot."""
         settings, repositories = self.settings, self._repositories
         hub = Hub(protocol.event_encoder(settings.zone))
@@ -163,6 +190,7 @@ class Gateway:
             on_message_notification=self._messages_notified,
             on_session_notification=self._states.notify,
             on_key_notification=lambda payload: self._authenticator.notify(payload),
+            on_access_notification=self._access.revocations.notify,
             on_up=self._connected_again,
             on_down=self._connection_lost,
             awake=awake,
@@ -176,10 +204,8 @@ class Gateway:
         )
         self._connections = Connections(settings.max_connections, wake=self._idle.wait_until_awake)
         self._websockets = WebSockets(
-            settings,
-            secret,
             repositories,
-            self.login,
+            self._access,
             hub=hub,
             feed=self._feed,
             states=self._states,
@@ -205,7 +231,7 @@ class Gateway:
         )
         repositories.sessions.on_keys = self._authenticator.forget
         self._ingest = Ingest(repositories.webhooks, self._session_reported, repositories.spool)
-        self._people = People(repositories.people, background, awake=awake)
+        self._contacts = Contacts(repositories.contacts, background, awake=awake)
         self._replay = Replay(repositories.spool, repositories.webhooks, self._ingest, webhook.read)
         self._linking = Linking(
             repositories.attempts,
@@ -239,7 +265,7 @@ class Gateway:
         # A person waits for the answer, and would rather hear of a fault than of nothing.
         patient = upstream.with_retry_policy(PATIENT)
         return Services(
-            login=self.login,
+            access=self._access,
             authenticator=self._authenticator,
             ingest=self._ingest,
             idle=self._idle,
@@ -270,7 +296,8 @@ class Gateway:
             "heartbeats": self._connections,
             "retention": self._retention,
             "upkeep": self.monitor,
-            "people": self._people,
+            "contacts": self._contacts,
+            **self._access.works(),
             **({} if self.settings.probe_s else {"slumber": self._idle}),
         }
         running = {name: pumps.create_task(work.run(), name=name) for name, work in works.items()}
@@ -319,13 +346,14 @@ class Gateway:
             return
         self._feed.notify(payload)
         self._conversation_list.notify()
-        self._people.notify()
+        self._contacts.notify()
 
     def _connected_again(self) -> None:
         self._numbering.notify()
         self._messages_notified("*")
         self._states.notify("*")
         self._authenticator.notify("*")
+        self._access.revocations.notify()
         self._linking.wake(())
 
     async def _catch_up(self) -> None:

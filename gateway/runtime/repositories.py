@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
+from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.inbox.conversation_list import ConversationListTable
-from gateway.postgres.inbox.people import PeopleTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -43,6 +44,10 @@ class Repositories:
     """Every table and the spool, opened, of one gateway."""
 
     pool: asyncpg.Pool
+    installation: str
+    """Which database this is, wherever it stands."""
+
+    people: PeopleTable
     credentials: CredentialTable
     sessions: SessionTable
     attempts: AttemptTable
@@ -55,7 +60,7 @@ class Repositories:
     journal: JournalTable
     conversation_list: ConversationListTable
     monitor: MonitorTable
-    people: PeopleTable
+    contacts: ContactTable
     retention: RetentionTable
     columns: ColumnTable
     unnumbered: UnnumberedTable
@@ -72,13 +77,16 @@ async def open_repositories(
     stack.push_async_callback(close_pool, pool)
     intake = await open_pool(dsn, timezone=zone, pooled=pooled, max_size=INTAKE_SIZE)
     stack.push_async_callback(close_pool, intake)
-    vault = await open_vault(pool, secret)
+    vault = await open_vault(pool, secret, settings.secret_previous)
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
     webhooks = WebhookTable(intake, gateway_id, clock, unseal)
+    installation = await _installation(pool)
     return Repositories(
         pool=pool,
+        installation=installation,
+        people=PeopleTable(pool),
         credentials=CredentialTable(pool, vault),
         sessions=sessions,
         attempts=AttemptTable(pool, clock),
@@ -89,12 +97,12 @@ async def open_repositories(
         journal=JournalTable(pool, webhooks),
         conversation_list=ConversationListTable(pool),
         monitor=MonitorTable(pool, sessions),
-        people=PeopleTable(pool, sessions),
+        contacts=ContactTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
         unnumbered=UnnumberedTable(pool),
         triggers=TriggerTable(pool),
-        spool=await _open_spool(settings, pool, stack),
+        spool=await _open_spool(settings, installation, stack),
     )
 
 
@@ -107,9 +115,9 @@ def live_reader(pool: asyncpg.Pool, direct: str, timezone: str, stack: AsyncExit
     return live
 
 
-async def _open_spool(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> DiskSpool:
+async def _open_spool(settings: Settings, installation: str, stack: AsyncExitStack) -> DiskSpool:
     """The spool of this data folder and database. Raises ConfigError if the folder cannot be used."""
-    spool = await DiskSpool.open(data_dir(settings) / "spool", await _installation(pool))
+    spool = await DiskSpool.open(data_dir(settings) / "spool", installation)
     stack.push_async_callback(spool.close)
     return spool
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gateway.domain.linking import Attempt
+from gateway.http.account import AccountRoutes
 from gateway.http.api import openapi
 from gateway.http.application import application
 from gateway.http.audit_log import AuditLogRoutes
@@ -20,6 +21,7 @@ from gateway.http.health import HealthRoutes
 from gateway.http.inbox import InboxRoutes
 from gateway.http.journal import JournalRoutes
 from gateway.http.pages import PageRoutes
+from gateway.http.people import PeopleRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.inbox.inbox import InboxTable
@@ -30,11 +32,9 @@ from gateway.realtime.native import asyncapi
 from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
+from gateway.runtime.access import Access
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.upstream import UpstreamAccess
-from gateway.services.auth.login import Login
-from gateway.services.auth.origins import Origins
-from gateway.services.auth.supabase_keys import SupabaseKeys
 from gateway.services.linking.service import Linking
 from gateway.services.live.feed import Feed
 from gateway.services.live.idle import IdleMonitor
@@ -76,10 +76,8 @@ class WebSockets:
 
     def __init__(
         self,
-        settings: Settings,
-        secret: str,
         repositories: Repositories,
-        login: Login,
+        access: Access,
         *,
         hub: Hub,
         feed: Feed,
@@ -87,16 +85,15 @@ class WebSockets:
         staleness: Staleness,
         connections: Connections,
     ) -> None:
-        origins = Origins(settings.allowed_origins, settings.public_url)
         reads = SharedReads(repositories.streams)
         self.ours = Realtime(
             hub=hub,
             feed=feed,
             states=states,
             streams=reads,
-            login=login,
-            origins=origins,
-            cookie=COOKIE,
+            login=access.login,
+            origins=access.origins,
+            cookie=access.cookie,
             staleness=staleness,
             connections=connections,
         )
@@ -104,8 +101,8 @@ class WebSockets:
             hub=hub,
             feed=feed,
             streams=reads,
-            keys=SupabaseKeys(secret, settings.supabase_jwt_secret),
-            origins=origins,
+            keys=access.keys,
+            origins=access.origins,
             tables=Tables(repositories.columns),
             staleness=staleness,
             connections=connections,
@@ -133,7 +130,7 @@ class WebSockets:
 class Services:
     """The services that the routes call."""
 
-    login: Login
+    access: Access
     authenticator: WebhookAuthenticator
     ingest: Ingest
     idle: IdleMonitor
@@ -154,6 +151,13 @@ def descriptions() -> tuple[bytes, bytes]:
     return orjson.dumps(rest), orjson.dumps(websockets)
 
 
+def _access_routes(gate: Gate, access: Access, about: dict[str, Any]) -> list[Route]:
+    """The ways to log in, and what people do with their logins."""
+    auth = AuthRoutes(gate, access.login, access.logins, access.log, UI, about, prefix=access.prefix)
+    people, account = PeopleRoutes(gate, access.people), AccountRoutes(gate, access.logins)
+    return [*auth.routes(), *people.routes(), *account.routes()]
+
+
 def build_app(
     settings: Settings,
     repositories: Repositories,
@@ -163,14 +167,14 @@ def build_app(
     readiness: Callable[[], tuple[bool, dict[str, Any]]],
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate = Gate(services.login, Origins(settings.allowed_origins, settings.public_url))
+    access = services.access
+    gate = Gate(access.login, access.origins, access.cookie, access.logins, access.log)
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
-    is_https = (settings.public_url or "").startswith("https:")
     pictures = Pictures(services.states)
     return application(
         [
             *WebhookRoutes(webhook, services.authenticator, services.ingest, services.idle.touch).routes(),
-            *AuthRoutes(gate, services.login, UI, about, is_https=is_https).routes(),
+            *_access_routes(gate, access, about),
             *SessionRoutes(
                 gate,
                 services.sessions,
@@ -182,11 +186,13 @@ def build_app(
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
             *InboxRoutes(gate, services.inbox).routes(),
-            *HealthRoutes(readiness).routes(),
+            *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(UI, *descriptions()).routes(),
             *websockets.routes(),
             *upstream_access.routes(),
-            *PageRoutes(gate, UI).routes(),
+            *PageRoutes(gate, UI, access.prefix).routes(),
         ],
         allowed_origins=settings.allowed_origins,
+        hosts=access.hosts,
+        is_https=access.is_https,
     )

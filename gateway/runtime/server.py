@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from gateway.postgres.connection.pool import quieten_lost_connections
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
+from gateway.runtime.data_dir import note_address
 from gateway.runtime.gateway import Gateway
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
@@ -107,6 +108,7 @@ async def run(
                 if settings.simulator:
                     # At another port than last time: its webhooks come along before anybody needs them.
                     await gateway.monitor.follow_public_url()
+                note_address(settings, gateway.url)
                 await on_ready(gateway)
                 try:
                     await shutdown.stop.wait()

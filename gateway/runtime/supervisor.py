@@ -13,14 +13,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import data_dir, read_secret
-from gateway.runtime.listen_socket import bind
+from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
 from gateway.settings import Settings
 
@@ -35,6 +35,9 @@ HEALTHY_S = 10.0
 
 CONFIG_ERROR = 2
 
+Announce = Callable[[Settings, str, str], Awaitable[None]]
+"""Of the settings, the database's address, and ours on this machine."""
+
 
 def inherited_socket(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
     """The port, in a child; None in a process that somebody started by hand."""
@@ -42,8 +45,11 @@ def inherited_socket(environ: Mapping[str, str] = os.environ) -> socket.socket |
     return None if number is None else socket.socket(fileno=int(number))
 
 
-async def supervise(settings: Settings) -> None:
-    """Runs `settings.workers` children until a signal. Raises ConfigError if they cannot start."""
+async def supervise(settings: Settings, announce: Announce) -> None:
+    """Runs `settings.workers` children until a signal. Raises ConfigError if they cannot start.
+
+    `announce` says once for all of them how to get in.
+    """
     if settings.simulator:
         raise ConfigError(
             "The simulator is one process. Leave GATEWAY_WORKERS at 1, or run `gateway simulator`."
@@ -58,6 +64,7 @@ async def supervise(settings: Settings) -> None:
         await migrate(
             settings.listen_url or database_url, report=lambda line: logger.info("migrate %s", line)
         )
+        await announce(settings, database_url, address_of(sock))
         environ = {
             **os.environ,
             "DATABASE_URL": database_url,

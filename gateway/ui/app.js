@@ -55,7 +55,6 @@ function showLogin(over) {
       icon("chat"),
       el("h1", {}, text),
       el("p", {}, t("login.how")),
-      el("p", { class: "wa-hint" }, t("login.operator")),
       el(
         "button",
         { type: "button", class: "wa-button", onclick: () => location.reload() },

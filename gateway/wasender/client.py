@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import quote
 
+from gateway.domain.contacts import ContactFact
 from gateway.domain.errors import (
     SessionNotFound,
     UpstreamError,
@@ -25,7 +26,6 @@ from gateway.domain.errors import (
     UpstreamRateLimited,
     UpstreamUnauthorized,
 )
-from gateway.domain.people import ContactFact
 from gateway.domain.session import ConnectReply, SendReply, UpstreamSession
 from gateway.wasender import calls as calls
 from gateway.wasender import payloads

@@ -7,8 +7,7 @@ which LID is which number. It never raises; an element that names no address giv
 from collections.abc import Callable
 from typing import Any
 
-from gateway.domain.message import is_lid, jid_of_phone
-from gateway.domain.people import (
+from gateway.domain.contacts import (
     Contact,
     ContactFact,
     ContactKind,
@@ -17,6 +16,7 @@ from gateway.domain.people import (
     MemberAction,
     MembersChanged,
 )
+from gateway.domain.message import is_lid, jid_of_phone
 from gateway.wasender.message_identity import is_business_scoped, jid, phone_in, resolved_in
 from gateway.wasender.values import enum_word, objects, present, text_at, under
 

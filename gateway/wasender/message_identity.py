@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.domain.contacts import MAX_PHONE_DIGITS, MIN_PHONE_DIGITS, Author, LidResolved
 from gateway.domain.message import LID_SERVER, PHONE_SERVER, bare_jid, is_lid, jid_of_phone
-from gateway.domain.people import MAX_PHONE_DIGITS, MIN_PHONE_DIGITS, Author, LidResolved
 
 STATUS_CHAT = "status@broadcast"
 

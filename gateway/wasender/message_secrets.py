@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway.domain.people import jid_variants
+from gateway.domain.contacts import jid_variants
 from gateway.wasender import message_schema as schemas
 from gateway.wasender.message_identity import jid, key_id
 from gateway.wasender.protobuf import Schema, decode

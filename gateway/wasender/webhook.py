@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from gateway.domain.contacts import ContactFact
 from gateway.domain.message import (
     Change,
     CodeReported,
@@ -23,7 +24,6 @@ from gateway.domain.message import (
     mend,
     mend_text,
 )
-from gateway.domain.people import ContactFact
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
 from gateway.wasender.contact_events import facts_of

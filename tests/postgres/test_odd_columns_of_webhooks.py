@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
+from gateway.domain.contacts import LidResolved
 from gateway.domain.message import (
     DeliveryMoved,
     DeliveryState,
@@ -13,7 +14,6 @@ from gateway.domain.message import (
     MessageReacted,
     PeopleTold,
 )
-from gateway.domain.people import LidResolved
 from gateway.postgres.webhooks.batches import WebhookTable
 from tests.postgres.delivery_parts import AT, BY, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING

@@ -35,7 +35,10 @@ async def test_a_gateway_in_order_gets_a_good_line_for_everything_and_exit_code_
             await serve.line("runs at")
             await remote.data("POST", "/api/whatsapp-sessions", WISH)
             ended = await terminal.run("doctor", env=env)
+            stranger = await terminal.run("doctor", env=env | {"GATEWAY_SECRET": "z" * 40})
 
+    assert stranger.code == 1
+    assert "not the one of the gateways of this database" in stranger.out
     assert ended.code == 0, ended
     found = lines_of(ended)
     assert {mark for mark, _ in found.values()} == {"ok"}

@@ -11,7 +11,6 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.domain.access import Principal, Role
-from gateway.http.auth import COOKIE
 from gateway.realtime.native import authentication as admission
 from gateway.realtime.transport.socket_transport import AsgiTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
@@ -48,9 +47,14 @@ async def test_a_bearer_token_is_welcomed(live: Running) -> None:
         assert welcome["version"]
 
 
+def cookie_of(live: Running, token: str | None = None) -> str:
+    """The page's cookie, as a login sets it."""
+    return f"{live.gateway._access.cookie.name('http')}={token or live.token()}"
+
+
 async def test_the_page_gets_in_with_its_cookie(live: Running) -> None:
     origin = live.url
-    async with knocking(live, Cookie=f"{COOKIE}={live.token()}", Origin=origin) as socket:
+    async with knocking(live, Cookie=cookie_of(live), Origin=origin) as socket:
         assert (await socket.receive())["type"] == "welcome"
 
 
@@ -107,7 +111,7 @@ async def test_an_expired_login_is_refused_in_every_way_it_can_come(live: Runnin
     token = expired(live)
     async with knocking(live, Authorization=f"Bearer {token}") as socket:
         assert await close_code(socket) == 4501
-    async with knocking(live, Cookie=f"{COOKIE}={token}") as socket:
+    async with knocking(live, Cookie=cookie_of(live, token)) as socket:
         assert await close_code(socket) == 4501
     async with knocking(live) as socket:
         await socket.send(type="auth", token=token)
@@ -132,7 +136,7 @@ async def test_a_refused_socket_has_been_accepted_before(live: Running) -> None:
 async def test_a_foreign_page_is_refused_whatever_it_brings(live: Running) -> None:
     ticket = (await live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
     foreign = "https://elsewhere.example"
-    async with knocking(live, Cookie=f"{COOKIE}={live.token()}", Origin=foreign) as socket:
+    async with knocking(live, Cookie=cookie_of(live), Origin=foreign) as socket:
         assert await close_code(socket) == 4503
     async with knocking(live, f"?ticket={ticket}", Origin=foreign) as socket:
         assert await close_code(socket) == 4503

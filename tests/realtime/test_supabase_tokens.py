@@ -94,7 +94,8 @@ async def test_the_key_may_come_as_a_header(live: Running) -> None:
 @pytest.mark.parametrize(
     ("role", "metadata", "sees"),
     [
-        ("authenticated", {}, [0, 7, 12]),
+        ("authenticated", {}, []),
+        ("authenticated", {"gateway_sessions": "*"}, [0, 7, 12]),
         ("service_role", {}, [0, 7, 12]),
         ("anon", {}, []),
         ("something_else", {}, []),
@@ -130,7 +131,9 @@ async def test_the_token_of_a_join_counts_more_than_the_key(
     project: Running, writer: asyncpg.Connection
 ) -> None:
     async with phoenix(project, minted("anon")) as client:
-        await client.join("shop", ALL_INCOMING, token=minted("authenticated"))
+        await client.join(
+            "shop", ALL_INCOMING, token=minted("authenticated", app_metadata={"gateway_sessions": "*"})
+        )
         assert (await client.system())["status"] == "ok"
         await insert_message(writer, 12)
 
@@ -210,7 +213,7 @@ async def test_whoever_logs_in_after_joining_hears_from_then_on(
     async with phoenix(project, minted("anon")) as client:
         await client.join("shop", ALL_INCOMING)
         assert "may read no session" in (await client.system())["message"]
-        await renew(client, minted("authenticated"))
+        await renew(client, minted("authenticated", app_metadata={"gateway_sessions": "*"}))
         assert (await client.system())["message"] == "Subscribed to PostgreSQL"
         await insert_message(writer, 12)
 

@@ -36,21 +36,16 @@ async def store_token(settings: Settings, token: str) -> None:
     out.print("Stored. Running gateways use it within a minute.")
 
 
-async def encrypt_secrets(settings: Settings) -> None:
-    """Seals all stored secrets, and has new ones sealed from then on."""
-    async with AsyncExitStack() as stack:
-        pool, vault = await open_tables(settings, stack)
-        count = await CredentialTable(pool, vault).encrypt_secrets()
-    out.print(
-        f"{count} secrets encrypted. Keep GATEWAY_SECRET: nothing else opens them. "
-        "Restart running gateways: until then they store new secrets as before."
-    )
-
-
 async def open_tables(settings: Settings, stack: AsyncExitStack) -> tuple[asyncpg.Pool, Vault]:
     """The database, up to date, and what opens its secrets; both end with the stack."""
-    dsn = await ground.open_database(settings, stack)
+    pool = await open_pool_of(settings, stack)
+    return pool, await ground.open_vault(pool, read_secret(settings), settings.secret_previous)
+
+
+async def open_pool_of(settings: Settings, stack: AsyncExitStack) -> asyncpg.Pool:
+    """The database, up to date; closed with the stack."""
+    dsn = await ground.find_database(settings, stack)
     await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
     pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
     stack.push_async_callback(ground.close_pool, pool)
-    return pool, await ground.open_vault(pool, read_secret(settings))
+    return pool

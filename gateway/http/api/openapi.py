@@ -66,6 +66,16 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
         "example": 4711,
     },
+    "person": {
+        "description": "Number of the person.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "example": 7,
+    },
+    "login": {
+        "description": "Id of the login.",
+        "schema": {"type": "string", "pattern": "^[^/]+$"},
+        "example": "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11",
+    },
     "chat": {
         "description": "Digits of a phone number, or a JID.",
         "schema": {"type": "string", "pattern": "^[^/]*[0-9@][^/]*$"},

@@ -10,12 +10,13 @@ from typing import Literal
 from pydantic import BaseModel
 
 from gateway.domain.access import RoleName
+from gateway.http.api import account_schemas as account
 from gateway.http.api import inbox_schemas as inbox
 from gateway.http.api import journal_schemas as journal
 from gateway.http.api import schemas
 from gateway.http.api import session_schemas as sessions
 
-Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "Webhooks", "Journal", "Health"]
+Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "People", "Webhooks", "Journal", "Health"]
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -26,6 +27,8 @@ TAGS: dict[Tag, str] = {
     "`inbox:<id>`, so that nothing is missed and nothing comes twice.",
     "Logins and tickets": "A browser logs in with a one-time link and gets a cookie. A ticket is one-time, lives "
     "30 seconds, and stands for a login where no header can be sent.",
+    "People": "Who logs in on the page by name and password. An admin manages people of his own sessions and roles; "
+    "everybody sees and ends his own logins. What ends or changes a login holds within two seconds, everywhere.",
     "Webhooks": "For WasenderAPI. Answered 200 only once the webhook is safe.",
     "Journal": "What became of each webhook, kept for 30 days. Those that failed, or that this version does not know, "
     "can be processed again.",
@@ -84,7 +87,8 @@ _SESSIONS = [
     Operation(
         "GET", LIST, "Sessions", "list_sessions", "All sessions",
         (Reply(sessions.SessionListReply, text="One page of sessions."),),
-        "viewer", "Read from Postgres, so it works while WasenderAPI is away. `refresh=1` reconciles first.",
+        "viewer", "Read from Postgres, so it works while WasenderAPI is away. `refresh=1` reconciles first, for an "
+        "admin of all sessions with a Bearer token; a browser is answered as if it were not there.",
         query=sessions.SessionListQuery, errors=(*UPSTREAM, *STORE), aliases=(f"{LIST}/list.php",),
     ),
     Operation(
@@ -98,6 +102,11 @@ _SESSIONS = [
         (Reply(sessions.SessionReply, text="The session."),),
         "viewer", "`reveal=secrets` shows the API key and the webhook secret to an admin, and is logged.",
         query=sessions.SessionDetailQuery, errors=("not_found", *ABOUT_ONE, *STORE),
+    ),
+    Operation(
+        "POST", f"{ONE}/refresh", "Sessions", "refresh_session", "Ask WasenderAPI how a session is",
+        (Reply(sessions.SessionReply, text="The session as it is now."),),
+        "viewer", "What `refresh=1` is for a Bearer token.", errors=("not_found", *ABOUT_ONE, *STORE),
     ),
     Operation(
         "PUT", ONE, "Sessions", "update_session", "Change settings",
@@ -199,20 +208,22 @@ _INBOX = [
 _LOGINS = [
     Operation(
         "GET", "/api/me", "Logins and tickets", "get_me", "Who is logged in",
-        (Reply(schemas.MeReply, text="You."),), "viewer", "Renews the cookie of a browser.",
+        (Reply(schemas.MeReply, text="You."),), "viewer",
     ),
     Operation(
-        "GET", "/login", "Logins and tickets", "show_login", "The page behind a login link",
-        (Reply(media=HTML, text="A page with one button. Looking at it does not use the ticket."),),
+        "GET", "/login", "Logins and tickets", "show_login", "The page to log in on",
+        (Reply(media=HTML, text="A form, or the button of a link. Looking at it does not use the ticket."),),
     ),
     Operation(
-        "POST", "/login", "Logins and tickets", "log_in", "Turn a login ticket into a cookie",
+        "POST", "/login", "Logins and tickets", "log_in", "Log in by password or link",
         (
-            Reply(schemas.LoginReply, text="Logged in; the cookie is set."),
+            Reply(account.LoginReply, text="Logged in; the cookie is set."),
             Reply(status=303, text="For browsers (`Accept: text/html`): on to the page, or back to the link."),
         ),
-        query=schemas.LoginQuery, body=schemas.LoginTicket, is_body_needed=False,
-        errors=("unauthenticated", *BODY, *STORE),
+        notes="From the gateway's own page, or from no page at all. Five failures a minute of a name from one address, "
+        "and twenty of an address, are answered 429.",
+        query=account.LoginQuery, body=account.LoginFields, is_body_needed=False,
+        errors=("unauthenticated", "forbidden", "rate_limited", *BODY, *STORE),
     ),
     Operation(
         "POST", "/logout", "Logins and tickets", "log_out", "Log out",
@@ -228,6 +239,46 @@ _LOGINS = [
         "POST", "/api/tickets/redeem", "Logins and tickets", "redeem_ticket", "Turn a ticket into a token",
         (Reply(schemas.TokenReply, text="A token for an hour."),),
         body=schemas.TicketToRedeem, errors=("unauthenticated", *BODY, *STORE),
+    ),
+]  # fmt: skip
+
+PEOPLE, PERSON, ACCOUNT = "/api/people", "/api/people/{person}", "/api/account"
+_PEOPLE = [
+    Operation(
+        "GET", PEOPLE, "People", "list_people", "People whom you may manage",
+        (Reply(account.PeopleReply, text="By name."),), "admin", errors=STORE,
+    ),
+    Operation(
+        "POST", PEOPLE, "People", "add_person", "Let somebody in",
+        (Reply(account.PersonReply, 201, "The new person."),),
+        "admin", body=account.NewPerson, errors=(*BODY, "conflict", *STORE),
+    ),
+    Operation(
+        "PUT", PERSON, "People", "change_person", "Change or disable a person",
+        (Reply(account.PersonReply, text="The person as it is now."),),
+        "admin", body=account.PersonFields, errors=(*BODY, "not_found", "conflict", *STORE),
+    ),
+    Operation(
+        "DELETE", PERSON, "People", "delete_person", "Remove a person",
+        (Reply(schemas.EmptyReply, text="Gone, and logged out everywhere."),),
+        "admin", errors=("invalid", "not_found", "conflict", *STORE),
+    ),
+    Operation(
+        "GET", f"{ACCOUNT}/logins", "People", "list_logins", "Where you are logged in",
+        (Reply(account.LoginListReply, text="The newest first."),), "viewer", errors=STORE,
+    ),
+    Operation(
+        "DELETE", f"{ACCOUNT}/logins", "People", "end_other_logins", "Log out everywhere else",
+        (Reply(account.EndedReply, text="The login that asks stays."),), "viewer", errors=STORE,
+    ),
+    Operation(
+        "DELETE", f"{ACCOUNT}/logins/{{login}}", "People", "end_login", "Log out one browser",
+        (Reply(schemas.EmptyReply, text="It is logged out."),), "viewer", errors=("not_found", *STORE),
+    ),
+    Operation(
+        "POST", f"{ACCOUNT}/password", "People", "change_password", "A new password for yourself",
+        (Reply(schemas.EmptyReply, text="It holds; you are logged out everywhere else."),),
+        "viewer", body=account.PasswordFields, errors=(*BODY, "rate_limited", *STORE),
     ),
 ]  # fmt: skip
 
@@ -288,6 +339,8 @@ _HEALTH = [
     Operation(
         "GET", "/metrics", "Health", "get_metrics", "Counters",
         (Reply(media="text/plain", text="In the text format of Prometheus."),),
+        notes="For requests from this machine, and for those that bring GATEWAY_METRICS_TOKEN as their Bearer.",
+        errors=("unauthenticated",),
     ),
 ]  # fmt: skip
 
@@ -296,6 +349,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_LINKING,
     *_INBOX,
     *_LOGINS,
+    *_PEOPLE,
     *_WEBHOOKS,
     *_JOURNAL,
     *_HEALTH,

@@ -125,22 +125,6 @@ class MeReply(Success[Me]):
     pass
 
 
-class LoginTicket(Body):
-    ticket: str = Field(description="From the login link.", examples=["q3Vx…"])
-
-
-class LoginQuery(Body):
-    ticket: str = Field("", description="Instead of the body.")
-
-
-class LoginData(BaseModel):
-    expires_at: float = Field(description="Unix seconds.", examples=[1795000000])
-
-
-class LoginReply(Success[LoginData]):
-    pass
-
-
 class TicketWish(Body):
     """A ticket may do no more than the login that asks for it."""
 
@@ -149,6 +133,14 @@ class TicketWish(Body):
     sessions: Literal["*"] | list[int] | None = Field(
         None, description="Left out: your own.", examples=[[12]]
     )
+    sub: str | None = Field(
+        None,
+        max_length=200,
+        description="Which person it is for: limits and `created_by` count by it. From an agent's or admin's Bearer "
+        "token only.",
+        examples=["shop-user-17"],
+    )
+    name: str | None = Field(None, max_length=200, description="How that person is shown.", examples=["Ann"])
 
 
 class TicketData(BaseModel):

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MESSAGES_CHANNEL = "whatsapp_incoming_messages"
 SESSIONS_CHANNEL = "whatsapp_sessions"
 KEYS_CHANNEL = "whatsapp_session_keys"
+ACCESS_CHANNEL = "whatsapp_gateway_access"
 
 PROBE_S = 5.0
 STATEMENT_S = 5.0
@@ -67,6 +68,7 @@ class Listener:
         on_message_notification: Callable[[str], None],
         on_session_notification: Callable[[str], None],
         on_key_notification: Callable[[str], None] = lambda payload: None,
+        on_access_notification: Callable[[str], None] = lambda payload: None,
         on_up: Callable[[], None],
         on_down: Callable[[], None],
         awake: asyncio.Event | None = None,
@@ -80,6 +82,7 @@ class Listener:
         self._on_message_notification = on_message_notification
         self._on_session_notification = on_session_notification
         self._on_key_notification = on_key_notification
+        self._on_access_notification = on_access_notification
         self._on_up = on_up
         self._on_down = on_down
         self._probe_channel = f"gateway_probe_{gateway_id.replace('-', '')}"
@@ -183,6 +186,7 @@ class Listener:
                 await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_notification))
                 await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_notification))
                 await connection.add_listener(KEYS_CHANNEL, self._heard(self._on_key_notification))
+                await connection.add_listener(ACCESS_CHANNEL, self._heard(self._on_access_notification))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )

@@ -5,23 +5,11 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.sessions.vault import PREFIX, Vault
+from gateway.postgres.sessions.vault import Vault
 
 Pool = asyncpg.Pool
 
 INTEGRATION = "wasender"
-
-_SECRET_COLUMNS = (
-    ("whatsapp_sessions", "id", "api_key"),
-    ("whatsapp_sessions", "id", "webhook_secret"),
-    ("integrations", "id", "api_key"),
-)
-"""Table, key and column of every secret that the shop's own code could read so far."""
-
-_SEAL_FROM_NOW_ON = """
-INSERT INTO gateway.settings (key, value) VALUES ('encrypt_secrets', 'true'::jsonb)
-ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
 
 
 class CredentialTable:
@@ -57,29 +45,6 @@ class CredentialTable:
                 INTEGRATION,
                 self._vault.seal(token),
             )
-
-    async def encrypt_secrets(self) -> int:
-        """Encrypts what is stored in the open, and has every gateway started later do so. Idempotent.
-
-        Returns how many values were encrypted. In one transaction: a fault leaves everything as it was.
-        """
-        sealing = self._vault.sealing()
-        done = 0
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_SEAL_FROM_NOW_ON)
-                for table, key, column in _SECRET_COLUMNS:
-                    rows = await connection.fetch(
-                        f"SELECT {key} AS key, {column} AS plain FROM public.{table} "
-                        f"WHERE {column} <> '' AND NOT starts_with({column}, $1) ORDER BY {key} FOR UPDATE",
-                        PREFIX,
-                    )
-                    await connection.executemany(
-                        f"UPDATE public.{table} SET {column} = $2 WHERE {key} = $1",
-                        [(row["key"], sealing.seal(row["plain"])) for row in rows],
-                    )
-                    done += len(rows)
-        return done
 
     async def keep_ticket(self, digest: bytes, kind: str, claims: dict[str, Any], life_s: float) -> None:
         """Keeps a ticket's digest and claims for `life_s` seconds; expired ones go. Raises StoreUnavailable."""

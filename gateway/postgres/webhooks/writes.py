@@ -30,10 +30,10 @@ from gateway.domain.message import (
     overwritten_by,
 )
 from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.contacts.columns import contact_columns
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
-from gateway.postgres.webhooks.people import people_columns
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -91,7 +91,7 @@ class Batch:
         """Writes everything the batch says, in the order in which locks are safe to take."""
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
-        await self._write_people()
+        await self._write_contacts()
         await self._write_received()
         await self._write_sent()
         await self._write_amendments()
@@ -154,11 +154,11 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------ messages
 
-    async def _write_people(self) -> None:
+    async def _write_contacts(self) -> None:
         found = self._each(PeopleTold)
         if found:
             told = [(session_id, item.facts) for _, session_id, item in found]
-            await self._connection.execute(sql.TELL_PEOPLE, *people_columns(told))
+            await self._connection.execute(sql.TELL_PEOPLE, *contact_columns(told))
             self._stored.update(number for number, _, _ in found)
 
     async def _write_received(self) -> None:

@@ -11,6 +11,7 @@ from gateway.realtime import close_codes
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
+from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.auth.origins import Origins
 
 AUTH_WITHIN_S = 5.0
@@ -29,7 +30,7 @@ class SocketRefused(Exception):
 class SocketAuthentication:
     """Finds out who opens a socket, in whichever way the client says it."""
 
-    def __init__(self, login: Login, origins: Origins, cookie: str) -> None:
+    def __init__(self, login: Login, origins: Origins, cookie: LoginCookie) -> None:
         self._login = login
         self._origins = origins
         self._cookie = cookie
@@ -49,14 +50,14 @@ class SocketAuthentication:
     async def _authenticate(self, socket: WebSocket) -> Principal:
         scheme, _, token = socket.headers.get("authorization", "").partition(" ")
         if scheme:
-            return self._login.verify(token.strip())
+            return await self._login.check(token.strip())
         ticket = socket.query_params.get("ticket")
         if ticket:
             return await self._login.use_ticket(ticket, ("ws", "embed"))
-        cookie = cookie_parser(socket.headers.get("cookie", "")).get(self._cookie)
+        cookie = self._cookie.read(cookie_parser(socket.headers.get("cookie", "")), socket.url.scheme)
         if cookie:
-            return self._login.verify(cookie)
-        return self._login.verify(await _token_of_first_frame(socket))
+            return await self._login.check(cookie)
+        return await self._login.check(await _token_of_first_frame(socket))
 
 
 async def _token_of_first_frame(socket: WebSocket) -> str:

@@ -4,11 +4,12 @@ How it catches up is in `follower`. Over its write limit, of its states only the
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from gateway.domain.access import Act, Principal
+from gateway.domain.errors import Unauthenticated
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
 from gateway.realtime import close_codes
 from gateway.realtime.hub.cursors import Cursor
@@ -179,6 +180,16 @@ class Connection(Follower):
         """Closes the socket if its login has expired; `now` is unix seconds."""
         if self.principal.expires_at is not None and self.principal.expires_at <= now:
             self.close(close_codes.UNAUTHORISED, "this login has expired")
+
+    def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
+        """Closes the socket if its login has been ended, and narrows or widens what it covers."""
+        try:
+            now = current(self.principal)
+        except Unauthenticated as error:
+            self.close(close_codes.UNAUTHORISED, error.message)
+            return
+        if now != self.principal:
+            self.renew(now)
 
     def warn(self, reconnect_after_ms: int) -> None:
         """Tells the client to come back after so many milliseconds."""

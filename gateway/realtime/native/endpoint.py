@@ -26,6 +26,7 @@ from gateway.realtime.native.connection import Connection
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
+from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.auth.origins import Origins
 from gateway.services.live.feed import Feed, StalenessView, StreamReader
 from gateway.services.live.session_states import SessionStates
@@ -50,7 +51,7 @@ class Realtime:
         streams: StreamReader,
         login: Login,
         origins: Origins,
-        cookie: str,
+        cookie: LoginCookie,
         staleness: StalenessView,
         connections: Connections,
     ) -> None:
@@ -119,7 +120,7 @@ class Realtime:
                 case protocol.Ping(ref):
                     connection.reply(protocol.pong(ref))
                 case protocol.Auth(ref, token):
-                    self._renew(connection, ref, token)
+                    await self._renew(connection, ref, token)
                 case protocol.Unsubscribe(ref, name):
                     if connection.leave(name):
                         connection.reply(protocol.unsubscribed(ref, name))
@@ -133,9 +134,9 @@ class Realtime:
             else:
                 connection.reply(protocol.error(error.ref, "bad_frame", error.message))
 
-    def _renew(self, connection: Connection, ref: str | None, token: str) -> None:
+    async def _renew(self, connection: Connection, ref: str | None, token: str) -> None:
         try:
-            principal = self._login.verify(token)
+            principal = await self._login.check(token)
         except Unauthenticated as error:
             connection.reply(protocol.error(ref, "unauthenticated", error.message))
             return

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from gateway.domain.access import Principal
+from gateway.domain.errors import Unauthenticated
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
@@ -111,7 +112,7 @@ class SupabaseConnection(Follower):
         if old is not None and old.is_joined:
             self.reply(self.writer.closed(old.join_ref, old.topic))
 
-    def renew(self, channel: Channel, principal: Principal, token: str) -> None:
+    def renew(self, channel: Channel, principal: Principal, token: str | None) -> None:
         """A new token for the same channel. What it no longer covers ends; what it covers besides begins now."""
         could_read = channel.reads_something
         reads_more = principal.reads_beyond(channel.principal)
@@ -278,6 +279,17 @@ class SupabaseConnection(Follower):
                 self.call_back(channel, TOKEN_NEEDED)
         if self.unserved:
             self._on_unserved()
+
+    def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
+        """Ends the channels whose token has been ended, and points the others anew."""
+        for channel in tuple(self.channels.values()):
+            try:
+                now = current(channel.principal)
+            except Unauthenticated as error:
+                self.end_for_token(channel, KeyRefused("InvalidJWTToken", error.message))
+                continue
+            if now != channel.principal:
+                self.renew(channel, now, channel.token)
 
     def end_for_token(self, channel: Channel, over: KeyRefused) -> None:
         """Its token is no good any more: the client comes back with the one it has by then."""

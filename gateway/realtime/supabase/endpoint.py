@@ -49,6 +49,13 @@ from gateway.services.live.feed import Feed, StalenessView, StreamReader
 
 logger = logging.getLogger(__name__)
 
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Of a refused handshake, which is the only answer of a socket that a browser could show."""
+
 LOOK_AGAIN_S = 5.0
 """How often Postgres is asked for a table or column that some channel waits for."""
 
@@ -96,7 +103,7 @@ class SupabaseRealtime:
     async def serve(self, socket: WebSocket) -> None:
         """Serves one socket from its handshake to its close."""
         try:
-            key, principal, version = self._admit(socket)
+            key, principal, version = await self._admit(socket)
         except ConnectionRefused as refusal:
             logger.info("connection.refused dialect=supabase reason=%r", refusal.message)
             return await _deny(socket, refusal)
@@ -114,7 +121,7 @@ class SupabaseRealtime:
                 self._open.discard(connection)
         return None
 
-    def _admit(self, socket: WebSocket) -> tuple[str, Principal, int]:
+    async def _admit(self, socket: WebSocket) -> tuple[str, Principal, int]:
         """The key, whom it stands for, and the version. Raises Refused."""
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
             raise ConnectionRefused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
@@ -126,7 +133,7 @@ class SupabaseRealtime:
         if not key:
             raise ConnectionRefused(401, "API key is missing")
         try:
-            principal = self._keys.verify(key)
+            principal = await self._keys.check(key)
         except KeyRefused as refused:
             raise ConnectionRefused(401, refused.message) from None
         if self._connections.is_draining:
@@ -192,7 +199,7 @@ class SupabaseRealtime:
             token = message.payload.get("access_token")
             # A key that was good when the socket opened may be over by now.
             own = token if says_something(token) and token != connection.key else None
-            principal = self._keys.verify(own or connection.key)
+            principal = await self._keys.check(own or connection.key)
             tables = await self._tables.look()
             await self._feed.see({})  # what has happened before is no news
         except KeyRefused as refused:
@@ -224,7 +231,7 @@ class SupabaseRealtime:
         if not says_something(token) or token == (channel.token or connection.key):
             return None
         try:
-            principal = self._keys.verify(token)
+            principal = await self._keys.check(token)
         except KeyRefused as refused:
             return connection.end_for_token(channel, refused)
         try:
@@ -266,6 +273,6 @@ class SupabaseRealtime:
 
 async def _deny(socket: WebSocket, refusal: ConnectionRefused) -> None:
     if "websocket.http.response" in socket.scope.get("extensions", {}):
-        await socket.send_denial_response(JSONResponse({"error": refusal.message}, refusal.status))
+        await socket.send_denial_response(JSONResponse({"error": refusal.message}, refusal.status, _HEADERS))
     else:
         await socket.close()

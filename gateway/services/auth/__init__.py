@@ -1,1 +1,1 @@
-"""Who a caller is, and how a caller proves it."""
+"""Who may come in: tokens, tickets, logins of people, and what ends them."""

@@ -122,6 +122,10 @@ class Sessions:
             session, _ = await self._cache.fetch(session_id)
         return session
 
+    async def known(self, session_id: int) -> Session:
+        """A session from Postgres alone. Raises NotFound."""
+        return await self._require_known(session_id)
+
     async def reveal(self, session_id: int, actor: Actor) -> tuple[Session, SessionSecrets]:
         """The session with its secrets; who looked at them is written into the audit log."""
         session = await self.get(session_id)

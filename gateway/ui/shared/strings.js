@@ -18,12 +18,14 @@ const en = {
   "login.title": "You are not logged in",
   "login.over": "Your login has ended",
   "login.how":
-    "Ask the person who runs the gateway for a login link. It works once, so open it in this browser.",
-  "login.operator": "If that is you: the gateway prints a fresh link when it starts.",
+    "No name and password? Ask the person who runs the gateway for a login link. It works once, so open it in this browser.",
+  "login.name": "Name",
+  "login.password": "Password",
+  "login.submit": "Log in",
   "login.ready": "Your link is ready. Press the button to log in.",
   "login.button": "Open the inbox",
   "login.refused": "This link has been used already or is too old. Ask for a new one.",
-  "login.retry": "Try again",
+  "login.retry": "Log in",
 
   "connection.online": "Live",
   "connection.connecting": "Connecting…",

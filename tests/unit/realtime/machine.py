@@ -206,7 +206,7 @@ class Core:
         nobody = cast(Any, Nobody())
         self._endpoint = Realtime(
             hub=self.hub, feed=self.feed, states=nobody, streams=self.streams, login=nobody, origins=nobody,
-            cookie="", staleness=nobody, connections=nobody,
+            cookie=nobody, staleness=nobody, connections=nobody,
         )  # fmt: skip
         self.connection, self.pipe = self._connect()
 

@@ -29,15 +29,30 @@ def test_a_gateway_token_is_what_it_is_elsewhere() -> None:
     assert principal.expires_at == int(LATER)
 
 
-def test_a_project_token_is_an_agents_on_all_sessions() -> None:
-    principal = KEYS.verify(minted(sub="user-1", email="ann@shop.example", aud="authenticated", iat=LATER))
+def test_a_project_token_may_do_what_its_app_metadata_says() -> None:
+    said = {"gateway_role": "agent", "gateway_sessions": "*"}
+    principal = KEYS.verify(
+        minted(sub="user-1", email="ann@shop.example", aud="authenticated", iat=LATER, app_metadata=said)
+    )
 
     assert (principal.sub, principal.name) == ("user-1", "ann@shop.example")
     assert (principal.role, principal.sessions) == (Role.AGENT, None)
 
 
-@pytest.mark.parametrize("role", ["anon", "authenticator", "postgres", "admin"])
-def test_any_other_project_role_may_do_nothing(role: str) -> None:
+def test_a_servers_project_token_reads_everything() -> None:
+    principal = KEYS.verify(minted(role="service_role"))
+
+    assert (principal.role, principal.sessions) == (Role.AGENT, None)
+
+
+def test_a_project_token_keeps_an_end_of_its_own() -> None:
+    assert KEYS.verify(minted(exp=int(time.time()) + 10 * 365 * 86_400)).expires_at
+    with pytest.raises(KeyRefused, match="90 days"):
+        KEYS.verify(minted(OURS, role="viewer", exp=int(time.time()) + 91 * 86_400))
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "authenticator", "postgres", "admin"])
+def test_without_it_a_project_role_may_do_nothing(role: str) -> None:
     principal = KEYS.verify(minted(role=role, sessions="*"))
 
     assert (principal.role, principal.sessions) == (Role.VIEWER, frozenset())

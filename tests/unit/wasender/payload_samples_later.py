@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from gateway.domain.contacts import Contact, ContactFact, Member, MembersChanged
 from gateway.domain.message import (
     CallAnswered,
     CallEnded,
@@ -16,7 +17,6 @@ from gateway.domain.message import (
     PeopleTold,
     StatusReported,
 )
-from gateway.domain.people import Contact, ContactFact, Member, MembersChanged
 from tests.unit.wasender.payload_parts import (
     ANN,
     ANN_JID,

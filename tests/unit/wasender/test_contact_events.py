@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.people import Contact, LidResolved, Member, MembersChanged
+from gateway.domain.contacts import Contact, LidResolved, Member, MembersChanged
 from gateway.wasender.contact_events import MAX_MEMBERS, facts_of, kind_of
 
 EVA = "420601222333"

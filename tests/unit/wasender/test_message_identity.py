@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.people import Author, LidResolved
+from gateway.domain.contacts import Author, LidResolved
 from gateway.wasender.message_identity import (
     Parties,
     author_from,

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.domain.contacts import ContactFact, LidResolved
 from gateway.domain.errors import GatewayError, SessionNotFound, StoreUnavailable, UpstreamRateLimited
-from gateway.domain.people import ContactFact, LidResolved
 from gateway.domain.session import SessionSecrets
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Lookup:
     session_id: int
 
 
-class PeopleStore(Protocol):
+class ContactStore(Protocol):
     async def move_some(self, most: int) -> int:
         """Moves messages to the conversations of their people; returns how many."""
 
@@ -66,7 +66,7 @@ class PeopleStore(Protocol):
     async def secrets(self, session_id: int) -> SessionSecrets | None: ...
 
 
-class PeopleSource(Protocol):
+class ContactSource(Protocol):
     """WasenderAPI, asked with a session's key."""
 
     async def get_phone_of_lid(self, api_key: str, lid: str) -> str | None:
@@ -76,11 +76,11 @@ class PeopleSource(Protocol):
         """One page of the address book, and whether there are more."""
 
 
-class People:
+class Contacts:
     def __init__(
         self,
-        store: PeopleStore,
-        source: PeopleSource,
+        store: ContactStore,
+        source: ContactSource,
         *,
         tick_s: float = TICK_S,
         sweep_s: float = SWEEP_S,
@@ -122,10 +122,10 @@ class People:
                     continue
             except StoreUnavailable as error:
                 failures += 1
-                logger.warning("people.not_moved error=%s", error)
+                logger.warning("contacts.not_moved error=%s", error)
             except Exception:
                 failures += 1
-                logger.exception("people.not_moved")
+                logger.exception("contacts.not_moved")
             await self._rest(failures)
 
     async def _rest(self, failures: int) -> None:
@@ -149,9 +149,9 @@ class People:
             try:
                 await self.ask()
             except GatewayError as error:
-                logger.warning("people.not_asked error=%s", error)
+                logger.warning("contacts.not_asked error=%s", error)
             except Exception:
-                logger.exception("people.not_asked")
+                logger.exception("contacts.not_asked")
             await asyncio.sleep(self._tick_s * random.uniform(0.8, 1.2))
 
     async def ask(self) -> None:
@@ -172,7 +172,7 @@ class People:
             await self._store.put_off_lookup(lookup.lid, error.retry_after_s or 60.0)
             return
         except GatewayError as error:
-            logger.info("people.number_not_told session=%d error=%s", lookup.session_id, error)
+            logger.info("contacts.number_not_told session=%d error=%s", lookup.session_id, error)
             return
         if phone is not None:
             await self._store.tell(lookup.session_id, [LidResolved(lookup.lid, phone)])
@@ -192,11 +192,11 @@ class People:
         except SessionNotFound:
             return  # upstream has no address book of it
         except GatewayError as error:
-            logger.warning("people.contacts_not_read session=%d page=%d error=%s", session_id, page, error)
+            logger.warning("contacts.not_read session=%d page=%d error=%s", session_id, page, error)
             await self._store.release_address_book(session_id)
             await asyncio.sleep(self._tick_s)
         else:
-            logger.info("people.contacts_read session=%d pages=%d", session_id, page - 1)
+            logger.info("contacts.read session=%d pages=%d", session_id, page - 1)
         self._wake.set()
 
     async def _key_of(self, session_id: int) -> str | None:

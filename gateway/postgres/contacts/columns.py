@@ -5,12 +5,12 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.people import Contact, ContactFact, LidResolved, Member, MembersChanged
+from gateway.domain.contacts import Contact, ContactFact, LidResolved, Member, MembersChanged
 
 Row = tuple[Any, ...]
 
 
-def people_columns(told: Sequence[tuple[int, Sequence[ContactFact]]]) -> list[list[Any]]:
+def contact_columns(told: Sequence[tuple[int, Sequence[ContactFact]]]) -> list[list[Any]]:
     """The columns of facts, each with the session whose phone told them."""
     rows = [
         row for session_id, facts in told for fact in facts if (row := _row(session_id, fact)) is not None

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from gateway.domain.people import ContactFact
+from gateway.domain.contacts import ContactFact
 from gateway.domain.session import SessionSecrets
 from gateway.postgres.connection.pool import mapped_errors
+from gateway.postgres.contacts.columns import contact_columns
 from gateway.postgres.sessions.sessions import SessionTable
-from gateway.postgres.webhooks.people import people_columns
 from gateway.postgres.webhooks.statements import TELL_PEOPLE
-from gateway.services.webhooks.people import Lookup
+from gateway.services.contacts.service import Lookup
 
 _CLAIM_LOOKUPS = """
 UPDATE gateway.lid_lookups AS l
@@ -44,8 +44,8 @@ RETURNING st.wasender_session_id
 """
 
 
-class PeopleTable:
-    """`services.webhooks.people.PeopleStore` in Postgres."""
+class ContactTable:
+    """`services.contacts.service.ContactStore` in Postgres."""
 
     def __init__(self, pool: asyncpg.Pool, sessions: SessionTable) -> None:
         self._pool = pool
@@ -88,7 +88,7 @@ class PeopleTable:
     async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None:
         if facts:
             with mapped_errors():
-                await self._pool.execute(TELL_PEOPLE, *people_columns([(session_id, facts)]))
+                await self._pool.execute(TELL_PEOPLE, *contact_columns([(session_id, facts)]))
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
         return await self._sessions.secrets(session_id)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.people import canonical, canonical_jid, jid_variants, variants_of
+from gateway.domain.contacts import canonical, canonical_jid, jid_variants, variants_of
 
 ONE_PERSON = [
     ("5511976543210", "551176543210"),  # Brazil, eight digits that begin with 7

@@ -1,0 +1,68 @@
+"""`/api/people`: people who log in by name and password. For admins, each within his own role and sessions."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.domain.access import Act, Principal
+from gateway.domain.errors import Invalid
+from gateway.domain.session import iso_utc
+from gateway.http.auth import Gate
+from gateway.http.responses import fields_of, success
+from gateway.services.auth.people import People, Person, described
+
+BASE = "/api/people"
+
+
+class PeopleRoutes:
+    """Lists, adds, changes and removes people."""
+
+    def __init__(self, gate: Gate, people: People) -> None:
+        self._gate = gate
+        self._people = people
+
+    def routes(self) -> list[Route]:
+        """The routes; all are behind the gate."""
+        guard = self._gate.guard
+        return [
+            Route(BASE, guard(self._list), methods=["GET"]),
+            Route(BASE, guard(self._add), methods=["POST"]),
+            Route(f"{BASE}/{{person}}", guard(self._change), methods=["PUT"]),
+            Route(f"{BASE}/{{person}}", guard(self._delete), methods=["DELETE"]),
+        ]
+
+    async def _list(self, request: Request, principal: Principal) -> Response:
+        return success([_data(person) for person in await self._people.all(principal)])
+
+    async def _add(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        person = await self._people.add(await fields_of(request), principal)
+        return success(_data(person), 201)
+
+    async def _change(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        person = await self._people.change(_id(request), await fields_of(request), principal)
+        return success(_data(person))
+
+    async def _delete(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        await self._people.delete(_id(request), principal)
+        return success(None)
+
+
+def _id(request: Request) -> int:
+    text = request.path_params["person"]
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    raise Invalid(f"The number of a person is digits only, not {text[:40]!r}.")
+
+
+def _data(person: Person) -> dict[str, Any]:
+    data = described(person)
+    return {
+        **data,
+        "disabled_at": iso_utc(person.disabled_at) if person.disabled_at else None,
+        "created_at": iso_utc(person.created_at) if person.created_at else None,
+    }

@@ -1,0 +1,1 @@
+"""Tables of people, their logins, and what was revoked."""
