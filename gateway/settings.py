@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings import DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gateway.domain.errors import ConfigError
+from gateway.limit_settings import LimitSettings
+from gateway.services.addresses import TrustedProxies
 
 ENV_FILE = ".env"
 
@@ -24,7 +26,7 @@ ENV_FILE = ".env"
 _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)")
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """The settings of one gateway, checked; every field names its variable."""
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
@@ -49,6 +51,11 @@ class Settings(BaseSettings):
         (), validation_alias="GATEWAY_ALLOWED_ORIGINS"
     )
     """Foreign pages that may use the API and the sockets; comma-separated."""
+
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias="GATEWAY_TRUSTED_PROXIES"
+    )
+    """Addresses or networks of proxies whose X-Forwarded-For and -Proto count; comma-separated."""
 
     timezone: str = Field("UTC", validation_alias="GATEWAY_TIMEZONE")
     """Reads naive timestamps of the shop's tables, draws day lines."""
@@ -102,7 +109,7 @@ class Settings(BaseSettings):
             )
         return value.strip()
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -122,6 +129,17 @@ class Settings(BaseSettings):
                     "must be origins like https://shop.example, separated by commas, without a path"
                 )
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            TrustedProxies(value)
+        except ValueError:
+            raise ValueError(
+                "must be addresses or networks like 10.0.0.1 or 10.0.0.0/8, separated by commas"
+            ) from None
+        return value
 
     @field_validator("public_url")
     @classmethod

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.errors import GatewayError
 from gateway.http.errors import HANDLERS, error_reply, unexpected
+from gateway.http.limits import RequestLimits, has_body
 from gateway.http.pages import SecurityHeaders
 from gateway.http.webhooks import WEBHOOKS
 
@@ -30,7 +31,19 @@ class Application(Starlette):
     open, 6 kB of it; of what a webhook costs before Postgres it was a fifth.
     """
 
+    limits: RequestLimits | None = None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self.limits is None or not has_body(scope):
+            await self._pass_on(scope, receive, send)
+            return
+        lease, receive = self.limits.metered(scope, receive)
+        try:
+            await self._pass_on(scope, receive, send)
+        finally:
+            lease.end()
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             for route in self.routes:
                 if isinstance(route, WebSocketRoute) and route.path == scope["path"]:
@@ -56,8 +69,11 @@ async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: R
     await response(request.scope, request.receive, send)
 
 
-def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]) -> Starlette:
+def application(
+    routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...], limits: RequestLimits
+) -> Starlette:
     """`allowed_origins` are foreign pages that may call us and may show our page in a frame."""
+    limits.count_open(routes)
     made = Application(
         routes=list(routes),
         exception_handlers=HANDLERS,
@@ -73,6 +89,7 @@ def application(routes: Sequence[BaseRoute], *, allowed_origins: tuple[str, ...]
             ),
         ],
     )
+    made.limits = limits
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False
     return made

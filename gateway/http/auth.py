@@ -14,6 +14,7 @@ from starlette.routing import Route
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import Forbidden, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
+from gateway.http.limits import RequestLimits, address_of
 from gateway.http.responses import body_of, fields_of, success
 from gateway.services.auth.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
 from gateway.services.auth.origins import Origins
@@ -27,12 +28,22 @@ GuardedEndpoint = Callable[[Request, Principal], Awaitable[Response]]
 class Gate:
     """Turns a request into a principal."""
 
-    def __init__(self, login: Login, origins: Origins) -> None:
+    def __init__(self, login: Login, origins: Origins, limits: RequestLimits) -> None:
         self._login = login
         self._origins = origins
+        self.limits = limits
 
     def principal(self, request: Request) -> Principal:
-        """Raises Unauthenticated, or Forbidden when a foreign page tries to use the browser's cookie."""
+        """Raises Unauthenticated; Forbidden when a foreign page tries to use the browser's cookie; RateLimited."""
+        try:
+            principal = self._verified(request)
+        except Unauthenticated:
+            self.limits.come_unknown(request)
+            raise
+        self.limits.come(request, principal)
+        return principal
+
+    def _verified(self, request: Request) -> Principal:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             if scheme.lower() != "bearer" or not token.strip():
@@ -49,8 +60,11 @@ class Gate:
         """The endpoint behind the gate: it is called with the principal, or not at all."""
 
         async def guarded(request: Request) -> Response:
-            return await endpoint(request, self.principal(request))
+            principal = self.principal(request)
+            async with self.limits.work(request, principal):
+                return await endpoint(request, principal)
 
+        setattr(guarded, "is_guarded", True)  # noqa: B010  functions have no such attribute
         return guarded
 
 
@@ -121,6 +135,9 @@ class AuthRoutes:
 
     async def _make_ticket(self, request: Request, principal: Principal) -> Response:
         fields = await fields_of(request)
+        self._gate.limits.rates.ticket(
+            principal, address_of(request.scope), for_other=fields.get("sub", principal.sub) != principal.sub
+        )
         kind = fields.get("for", "ws")
         if kind not in ("ws", "embed"):
             raise Invalid('`for` must be "ws" or "embed".')

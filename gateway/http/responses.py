@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
 from gateway.domain.message import mend_text
+from gateway.services.body_budget import BODY
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -69,11 +70,15 @@ def flag_of(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in ("1", "true", "yes")
 
 
-async def body_of(request: Request) -> bytes:
-    """The whole body. Raises TooLarge over 1 MiB, before it has been read to its end; Invalid if it has none."""
+async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body. Raises TooLarge over `most`, or what a stranger may send, before it has been read to its end;
+    Invalid if it has none."""
+    lease = request.scope.get(BODY)
+    if lease is not None:
+        most = min(most, lease.most)
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise TooLarge("The body is over 1 MiB.")
+    if announced.isdigit() and int(announced[:18]) > most:
+        raise TooLarge(f"The body is over {_size(most)}.")
     chunks = bytearray()
     is_complete = False
     while not is_complete:  # not `request.stream()`: a generator for what nearly always comes in one piece
@@ -81,10 +86,14 @@ async def body_of(request: Request) -> bytes:
         if message["type"] == "http.disconnect":
             raise Invalid("The request ended before its body did.")  # nobody is there to read it
         chunks += message.get("body", b"")
-        if len(chunks) > MAX_BODY_BYTES:
-            raise TooLarge("The body is over 1 MiB.")
+        if len(chunks) > most:
+            raise TooLarge(f"The body is over {_size(most)}.")
         is_complete = not message.get("more_body", False)
     return bytes(chunks)
+
+
+def _size(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
 
 
 async def fields_of(request: Request) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.errors import GatewayError, Invalid
+from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
+from gateway.http.limits import know
 from gateway.http.responses import body_of, json_reply, parse_session_id
+from gateway.services.body_budget import BODY, MOST_BYTES
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.ingest import Ingest
@@ -65,16 +67,24 @@ class WebhookRoutes:
 
     async def _receive(self, request: Request) -> Response:
         received_at = datetime.now(UTC)
-        raw = await body_of(request)
+        path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
+        sender, signature = None, _signature_of(request)
+        if path_id is not None:
+            sender = await self._authenticator.authenticate(path_id, None, signature)
+        if sender is not None or await self._authenticator.knows(signature):
+            know(request.scope, is_webhook=True)
+        raw = await body_of(request, MOST_BYTES)
+        lease = request.scope.get(BODY)
+        if lease is not None:
+            await lease.parse(len(raw))
         try:
             body = parse(raw)
         except ValueError:
             return _not_json()
-        path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
         claimed = self._reader.claimed_key(body)
-        sender = await self._authenticator.authenticate(
-            path_id, claimed, request.headers.get("x-webhook-signature")
-        )
+        if sender is None:
+            sender = await self._authenticator.authenticate(None, claimed, signature)
+            know(request.scope, is_webhook=True)
         self._on_webhook()
         secrets = [
             item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8
@@ -83,6 +93,14 @@ class WebhookRoutes:
         reading = self._reader.read(redacted, received_at)
         await self._ingest.submit(InboundWebhook(int(sender.id), received_at, redacted, reading))
         return _RECEIVED
+
+
+def _signature_of(request: Request) -> str:
+    """Raises Unauthenticated without exactly one: of two, a proxy may have read the other."""
+    signatures = request.headers.getlist("x-webhook-signature")
+    if len(signatures) != 1 or not signatures[0]:
+        raise Unauthenticated("The webhook needs one X-Webhook-Signature.")
+    return signatures[0]
 
 
 def parse(raw: bytes) -> dict[str, Any]:

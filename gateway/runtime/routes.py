@@ -17,6 +17,7 @@ from gateway.http.docs import DocsRoutes
 from gateway.http.health import HealthRoutes
 from gateway.http.inbox import InboxRoutes
 from gateway.http.journal import JournalRoutes
+from gateway.http.limits import RequestLimits
 from gateway.http.pages import PageRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
@@ -151,9 +152,10 @@ def build_app(
     websockets: WebSockets,
     upstream_access: UpstreamAccess,
     readiness: Callable[[], tuple[bool, dict[str, Any]]],
+    limits: RequestLimits,
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate = Gate(services.login, Origins(settings.allowed_origins))
+    gate = Gate(services.login, Origins(settings.allowed_origins), limits)
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
     is_https = (settings.public_url or "").startswith("https:")
     pictures = Pictures(services.states)
@@ -179,4 +181,5 @@ def build_app(
             *PageRoutes(gate, UI).routes(),
         ],
         allowed_origins=settings.allowed_origins,
+        limits=limits,
     )

@@ -12,6 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.postgres.connection.pool import quieten_lost_connections
+from gateway.realtime.guard import Guard, raise_open_files
+from gateway.realtime.http_protocol import GatewayHttpProtocol, ServerConfig
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.gateway import Gateway
 from gateway.runtime.listen_socket import address_of, bind
@@ -40,10 +42,12 @@ class Server(uvicorn.Server):
         yield
 
 
-def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
-    """A uvicorn server for the app, with our WebSocket protocol, without pings and compression."""
-    config = uvicorn.Config(
+def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None) -> Server:
+    """A uvicorn server for the app, with our protocol classes, without pings and compression."""
+    guard = guard or Guard()
+    config = ServerConfig(
         app,
+        http=GatewayHttpProtocol,
         ws=GatewayWebSocketProtocol,
         ws_max_size=256 * 1024,
         ws_ping_interval=None,  # ours come with the heartbeat, from one timer
@@ -54,17 +58,21 @@ def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=False,
+        proxy_headers=False,  # ours knows for whom a proxy speaks, before the request is taken apart
+        # What is accepted in one step has files open before anything can be refused.
+        backlog=max(16, min(2048, guard.most // 4)),
     )
+    config.guard = guard
     return Server(config)
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off"
+    app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None
 ) -> AsyncIterator[Server]:
-    """The app on that socket while the block runs."""
-    server = server_for(app, lifespan)
+    """The app on that socket while the block runs. `guard` holds its connections to the limits; without one, the
+    defaults count."""
+    server = server_for(app, lifespan, guard)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http-server")
     try:
         yield server
@@ -82,6 +90,7 @@ async def run(
 
     `sock` is a port that is open already; without it, the one of the settings is opened.
     """
+    raise_open_files()
     shutdown = ShutdownSignals()
     main = asyncio.current_task()
     assert main is not None
@@ -100,7 +109,7 @@ async def run(
     try:
         async with Gateway(settings, address_of(sock)) as gateway:
             is_up = True
-            async with serving(gateway.asgi, sock) as server:
+            async with serving(gateway.asgi, sock, guard=gateway.guard) as server:
                 # What the start has made stays: no need to look at it in every collection.
                 gc.freeze()
                 gc.set_threshold(GC_AFTER)
@@ -124,6 +133,7 @@ async def run_app(
     app: ASGIApp, sock: socket.socket, announce: Callable[[], None], release: Callable[[], None]
 ) -> None:
     """A plain app until SIGINT or SIGTERM. `release` lets go what its requests wait for."""
+    raise_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in shutdown_signals():

@@ -183,8 +183,8 @@ async def test_what_is_not_a_json_object_is_400_and_nothing_is_stored(shop: Shop
     assert await nothing_is_stored(shop)
 
 
-async def test_a_body_over_1_mib_is_413_announced_or_not(shop: Shop) -> None:
-    big = json.dumps({**received("x" * MIB), "sessionId": key_of(12)}).encode()
+async def test_a_body_over_8_mib_is_413_announced_or_not(shop: Shop) -> None:
+    big = json.dumps({**received("x" * 8 * MIB), "sessionId": key_of(12)}).encode()
 
     assert (await shop.post(big, secret=secret_of(12)))[0] == 413
 

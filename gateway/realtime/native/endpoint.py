@@ -18,7 +18,7 @@ from gateway.domain.streams import (
     is_within,
 )
 from gateway.realtime import close_codes
-from gateway.realtime.connections import Connections, transport_of
+from gateway.realtime.connections import Connections, Seat, transport_of
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.native.authentication import SocketAuthentication, SocketRefused, refuse
@@ -70,17 +70,22 @@ class Realtime:
         """Serves one socket from its handshake to its close."""
         await socket.accept()
         async with transport_of(socket) as transport:
-            connection = await self._admit(socket, transport)
-            if connection is not None:
+            admitted = await self._admit(socket, transport)
+            if admitted is None:
+                return
+            connection, seat = admitted
+            try:
                 await self._connections.serve(
                     socket,
                     connection,
                     greet=lambda: self._greet(connection),
                     hear=lambda message: self._hear(connection, message.get("text")),
                 )
+            finally:
+                seat.leave()
 
-    async def _admit(self, socket: WebSocket, transport: SocketTransport) -> Connection | None:
-        """A connection with a principal; None after a refusal (accept, then close with a code)."""
+    async def _admit(self, socket: WebSocket, transport: SocketTransport) -> tuple[Connection, Seat] | None:
+        """A connection with a principal, and its seat; None after a refusal (accept, then close with a code)."""
         try:
             principal = await self._authentication.principal(socket)
         except SocketRefused as refusal:
@@ -92,8 +97,12 @@ class Realtime:
         if self._connections.is_full:
             await refuse(socket, transport, close_codes.TOO_MANY, "too many connections")
             return None
+        seat = self._connections.take_seat(socket, principal.sub)
+        if seat is None:
+            await refuse(socket, transport, close_codes.TOO_MANY, "too many connections of this login")
+            return None
         transport.heard()
-        return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams)
+        return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams), seat
 
     def _greet(self, connection: Connection) -> None:
         self._hub.connections.add(connection)

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
 from gateway.realtime import close_codes
-from gateway.realtime.connections import Connections, transport_of
+from gateway.realtime.connections import Connections, Seat, transport_of
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.supabase.bindings import read_wish
@@ -84,10 +84,17 @@ class SupabaseRealtime:
     async def serve(self, socket: WebSocket) -> None:
         """Serves one socket from its handshake to its close."""
         try:
-            key, principal, version = self._admit(socket)
+            key, principal, version, seat = self._admit(socket)
         except ConnectionRefused as refusal:
             logger.info("connection.refused dialect=supabase reason=%r", refusal.message)
             return await _deny(socket, refusal)
+        try:
+            await self._converse(socket, key, principal, version)
+        finally:
+            seat.leave()
+        return None
+
+    async def _converse(self, socket: WebSocket, key: str, principal: Principal, version: int) -> None:
         await socket.accept()  # no subprotocol: none is asked for
         async with transport_of(socket) as transport:
             connection = self._connection(key, principal, version, transport)
@@ -100,10 +107,9 @@ class SupabaseRealtime:
                 )
             finally:
                 self._open.discard(connection)
-        return None
 
-    def _admit(self, socket: WebSocket) -> tuple[str, Principal, int]:
-        """The key, whom it stands for, and the version. Raises Refused."""
+    def _admit(self, socket: WebSocket) -> tuple[str, Principal, int, Seat]:
+        """The key, whom it stands for, the version, and a seat. Raises Refused."""
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
             raise ConnectionRefused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
         version = version_of(socket.query_params.get("vsn"))
@@ -121,7 +127,10 @@ class SupabaseRealtime:
             raise ConnectionRefused(503, "Realtime is restarting, please standby")
         if self._connections.is_full:
             raise ConnectionRefused(429, "Too many connected users")
-        return key, principal, version
+        seat = self._connections.take_seat(socket, principal.sub)
+        if seat is None:
+            raise ConnectionRefused(429, "Too many connected users")
+        return key, principal, version, seat
 
     def _connection(
         self, key: str, principal: Principal, version: int, transport: SocketTransport

@@ -19,4 +19,8 @@ class Origins:
             return True
         if origin.lower() in self._allowed:
             return True
-        return bool(host) and urlsplit(origin).netloc.lower() == str(host).lower()
+        try:
+            own = urlsplit(origin).netloc.lower()
+        except ValueError:  # a bracket without its other half
+            return False
+        return bool(host) and own == str(host).lower()

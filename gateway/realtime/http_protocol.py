@@ -1,0 +1,509 @@
+"""uvicorn's HTTP protocol with limits: what a client sends is looked at before it is taken apart.
+
+`Config(http=GatewayHttpProtocol)` with a `ServerConfig`, whose `guard` all connections share. Bytes go to the parser
+in pieces that end where a request's head may end, so that one packet full of small requests becomes a few requests,
+and the rest waits unread.
+"""
+
+import asyncio
+import logging
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+import orjson
+import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.domain.limits import KIB, MIB
+from gateway.realtime.guard import Guard, Room, Stage, Visitor
+from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
+from gateway.services.addresses import VISITOR
+
+_quiet = logging.getLogger("gateway.realtime.http")
+_quiet.setLevel(logging.ERROR)
+
+_END = b"\r\n\r\n"
+_WEBHOOK = b"/api/whatsapp/webhook"
+_PROBES = (b"/healthz", b"/readyz")
+
+LINGER_S = 2.0
+"""A refused client may send what it had begun to send: it would not read the answer otherwise."""
+
+LINGER_BYTES = MIB
+PROGRESS_BYTES = KIB
+"""Less than this in the time for a body is no progress."""
+
+MOST_AT_ONCE = 64 * KIB
+CHUNK_FRAMING_BYTES = 16
+"""What a chunk's size line and line ends may take without counting as framing in excess."""
+
+
+class ServerConfig(uvicorn.Config):
+    """uvicorn's configuration, and what our protocol classes share."""
+
+    guard: Guard
+
+
+class _Reading(IntEnum):
+    HEAD = 0
+    SIZED = 1
+    CHUNKED = 2
+
+
+class _Flow(FlowControl):
+    """uvicorn's, with a hold of ours: an app that asks for its body resumes reading, whatever else waits."""
+
+    is_held = False
+
+    def hold(self) -> None:
+        self.is_held = True
+        self.pause_reading()
+
+    def let_go(self) -> None:
+        self.is_held = False
+        self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
+class _Refusal(Exception):
+    """Raised out of the parser's callbacks; the parser ends with it."""
+
+
+class GatewayHttpProtocol(HttpToolsProtocol):
+    config: ServerConfig
+    flow: _Flow
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.logger = _quiet
+        self.guard = self.config.guard
+        limits = self.guard.limits
+        self._line_most = limits.request_line_kib * KIB
+        self._headers_most = limits.headers_kib * KIB
+        self.visitor: Visitor | None = None
+        self._pending = b""
+        """Read, and not taken apart yet."""
+        self._reading = _Reading.HEAD
+        self._is_begun = False
+        """The head of a request has begun."""
+        self._line = self._fields = 0
+        """Bytes of its request line, and of what follows it."""
+        self._has_line = False
+        self._body_left = 0
+        self._framing = self._body_now = self._chunks_now = 0
+        self._progress = 0
+        self._unread_left = 0
+        """Of a body that was answered before its end: so much is passed over."""
+        self._stuck_at = 0
+        self._refusal: tuple[int, str] | None = None
+        self._is_over = False
+
+    # ------------------------------------------------------------------------------------------ the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self.visitor = self.guard.enter(self, self.client[0] if self.client else "")
+        if self.visitor is None:
+            self._is_over = True
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._is_over = True
+        self._pending = b""
+        if self.visitor is not None:
+            self.guard.leave(self.visitor)
+
+    def drop(self) -> None:
+        self._is_over = True
+        self.transport.abort()
+
+    def buffered(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        visitor = self.visitor
+        if visitor is not None:
+            self._stuck_at = self.buffered()
+            visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "answer_time")
+            self.guard.stalled(visitor)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        visitor = self.visitor
+        if visitor is not None:
+            self.guard.flows(visitor)
+            if visitor.why == "answer_time":
+                visitor.wait_no_more()
+                if not visitor.is_busy:
+                    self._rest(visitor)
+        self._go_on()
+
+    def has_progressed(self) -> bool:
+        """Whether a client whose time is over gets as much again."""
+        visitor = self.visitor
+        if visitor is None:
+            return False
+        if visitor.why == "body_time":
+            return self.flow.read_paused  # we do not read: it is not the client who is late
+        if visitor.why == "answer_time":
+            before, self._stuck_at = self._stuck_at, self.buffered()
+            return self._stuck_at < before
+        return False
+
+    # ------------------------------------------------------------------------------------------ what is sent
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            self._pass_over(len(data))
+        elif self._refusal is not None:
+            pass  # the answers before the refusal are still to be written
+        elif self._pending:
+            self._pending += data
+        else:
+            self._take(data)
+
+    def _go_on(self) -> None:
+        """Takes what waits, as far as it may be taken now, and reads on."""
+        if self._is_over or self.parser is None or self._refusal is not None:
+            return
+        pending, self._pending = self._pending, b""
+        if pending:
+            self._take(pending)
+        if not self._pending and not self._is_over:
+            self.flow.let_go()
+
+    def _take(self, data: bytes) -> None:
+        at, size = 0, len(data)
+        try:
+            while at < size:
+                if self._reading is _Reading.HEAD and not self._is_begun:
+                    at = self._next_head(data, at)
+                    if not self._is_begun:
+                        return
+                end = self._end_of_piece(data, at)
+                is_chunked = self._reading is _Reading.CHUNKED
+                self.parser.feed_data(data if end - at == size else data[at:end])
+                if is_chunked:
+                    self._count_framing(end - at)
+                at = end
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                # As if it had not asked: what follows is plain HTTP again.
+                self._take(data[at + upgrade.args[0] :])
+        except _Refusal:
+            self._refuse()
+        except httptools.HttpParserError as error:
+            if not isinstance(error.__context__, _Refusal):
+                self._note(400, "Invalid HTTP request received.")
+            self._refuse()
+
+    def _next_head(self, data: bytes, at: int) -> int:
+        """Where the next request begins; it has begun, if it may be read before those ahead of it are answered."""
+        while at < len(data) and data[at] in b"\r\n":  # the parser passes over these as well
+            at += 1
+        if at == len(data):
+            return at
+        if self._waits_for_answers():
+            self._pending = data[at:] if at else data
+            self.flow.hold()
+            return at
+        self._begin()
+        return at
+
+    def _end_of_piece(self, data: bytes, at: int) -> int:
+        """Up to where these bytes may be taken apart in one go. Raises _Refusal."""
+        if self._reading is _Reading.HEAD:
+            end = self._end_of_head(data, at)
+        elif self._reading is _Reading.SIZED:
+            end = min(len(data), at + self._body_left)
+            self._body_left -= end - at
+            self._progresses(end - at)
+        else:
+            end = data.find(_END, at, at + MOST_AT_ONCE)
+            end = min(len(data), at + MOST_AT_ONCE) if end < 0 else end + len(_END)
+        if end == at:
+            self._refuse_with(400, "Invalid HTTP request received.")
+        return end
+
+    def _waits_for_answers(self) -> bool:
+        return len(self.pipeline) >= self.guard.limits.read_ahead_requests or self.flow.write_paused
+
+    def _begin(self) -> None:
+        self._is_begun = True
+        self._has_line = False
+        self._line = self._fields = 0
+        visitor = self.visitor
+        if visitor is not None and not visitor.is_busy and visitor.why == "keep_alive":
+            visitor.wait_until(self.loop.time() + self.guard.limits.headers_s, "headers_time")
+
+    def _end_of_head(self, data: bytes, at: int) -> int:
+        """Up to where the head in these bytes may be taken apart. Raises _Refusal when it is too large."""
+        found = data.find(_END, at)
+        end = len(data) if found < 0 else found + len(_END)
+        begin = at
+        if not self._has_line:
+            line_end = data.find(b"\n", at, end)
+            self._has_line = line_end >= 0
+            begin = line_end + 1 if self._has_line else end
+            self._line += begin - at
+            if self._line > self._line_most + 2:
+                self._refuse_with(414, "The request line is too long.")
+        self._fields += end - begin
+        if self._fields > self._headers_most + len(_END):
+            self._refuse_with(431, "The headers are too large.")
+        return end
+
+    def _count_framing(self, size: int) -> None:
+        framing = size - self._body_now - CHUNK_FRAMING_BYTES * self._chunks_now
+        self._framing = max(0, framing) if self._chunks_now else self._framing + framing
+        self._progresses(self._body_now)
+        self._body_now = self._chunks_now = 0
+        if self._framing > self._headers_most:
+            self._refuse_with(431, "The trailers are too large.")
+
+    def _progresses(self, size: int) -> None:
+        if self._unread_left:
+            self._unread_left -= size
+            if self._unread_left <= 0:
+                self.drop()
+            return
+        self._progress += size
+        visitor = self.visitor
+        if self._progress >= PROGRESS_BYTES and visitor is not None and visitor.why == "body_time":
+            self._progress = 0
+            visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "body_time")
+
+    # ------------------------------------------------------------------------------------------ the parser's words
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if len(self.pipeline) > 2 * self.guard.limits.read_ahead_requests:
+            # Its line ends are not those that HTTP has, and so could not be told apart in time.
+            self._refuse_with(400, "Lines end with CR LF.")
+        visitor = self.visitor
+        if visitor is not None:
+            self.scope["extensions"] = {VISITOR: visitor}  # type: ignore[dict-item]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._reading is not _Reading.HEAD:
+            return  # a trailer: nobody here reads them
+        if len(self.headers) >= self.guard.limits.headers_count:
+            self._refuse_with(431, "There are too many headers.")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        visitor = self.visitor
+        assert visitor is not None
+        is_forwarded = shows_login = False
+        self._reading = _Reading.SIZED
+        self._body_left = 0
+        for name, value in self.headers:
+            if name == b"content-length":
+                self._body_left = int(value)
+            elif name == b"transfer-encoding":
+                self._reading = _Reading.CHUNKED
+            elif name in _FORWARDED:
+                is_forwarded = True
+            elif name in _LOGINS:
+                shows_login = True
+        url = self.url.partition(b"?")[0]
+        is_webhook = self.parser.get_method() == b"POST" and _WEBHOOK in url
+        is_probe = url.endswith(_PROBES)
+        self.guard.show(visitor, is_webhook=is_webhook)
+        if is_forwarded:
+            self._forwarded(visitor)
+        elif visitor.is_proxied:
+            self.guard.vacate(visitor)  # the proxy itself asks
+        if visitor.room is not Room.YES and not is_webhook and not is_probe:
+            self._fit_in(visitor, is_quick=shows_login or self._is_bodiless())
+        visitor.room = Room.YES
+        visitor.is_busy = True
+        self._progress = 0
+        visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "body_time")
+        super().on_headers_complete()
+
+    def _is_bodiless(self) -> bool:
+        """Whether all of it has been read already."""
+        return self._reading is _Reading.SIZED and not self._body_left and not self.parser.should_upgrade()
+
+    def _fit_in(self, visitor: Visitor, *, is_quick: bool) -> None:
+        """Its address, or this process, has too many connections. Raises _Refusal, if it cannot be answered at once.
+
+        A login is looked at before anything else is waited for, so one that is false is answered at once as well.
+        """
+        self.guard.settle_again(visitor)
+        if visitor.room is Room.NONE or (visitor.room is Room.EXTRA and not is_quick):
+            kind = "connections" if visitor.room is Room.NONE else "address_strangers"
+            self._refuse_with(503, "There are too many connections. Come back in a moment.", kind)
+
+    def _forwarded(self, visitor: Visitor) -> None:
+        if not visitor.is_proxied:
+            self.guard.forwards_unnamed(visitor.peer)
+            return
+        origin = self.guard.proxies.origin(visitor.peer, self.headers)
+        if origin is None:
+            return
+        self.guard.move(visitor, origin.address)
+        self.scope["client"] = (origin.address, 0)
+        if origin.scheme is not None:
+            self.scope["scheme"] = origin.scheme
+
+    def on_body(self, body: bytes) -> None:
+        self._body_now += len(body)
+        self._chunks_now += 1
+        super().on_body(body)
+        if self.visitor is not None and self.visitor.stage < Stage.KNOWN and self.cycle.body:
+            self.flow.pause_reading()  # until the app asks for it: of strangers there may be many
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._reading = _Reading.HEAD
+        self._is_begun = False
+        self._unread_left = self._framing = 0
+        visitor = self.visitor
+        if visitor is not None and visitor.why != "answer_time":
+            if visitor.is_busy:
+                visitor.wait_no_more()
+            else:
+                self._rest(visitor)
+
+    # ------------------------------------------------------------------------------------------ answers
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        visitor = self.visitor
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._refusal is not None:
+            self._answer_refusal()
+            return
+        elif visitor is not None:
+            visitor.is_busy = False
+            if self._reading is not _Reading.HEAD:
+                self._unread_left = LINGER_BYTES
+                visitor.wait_until(self.loop.time() + LINGER_S, "keep_alive")
+            elif not self.flow.write_paused:
+                self._rest(visitor)
+        self._go_on()
+
+    def _rest(self, visitor: Visitor) -> None:
+        """Between two requests, unless the next has begun already."""
+        limits = self.guard.limits
+        if self._is_begun:
+            visitor.wait_until(self.loop.time() + limits.headers_s, "headers_time")
+        else:
+            visitor.wait_until(self.loop.time() + limits.keep_alive_s, "keep_alive")
+        if visitor.is_proxied:
+            self.guard.vacate(visitor)
+
+    # ------------------------------------------------------------------------------------------ refusals
+
+    def _note(self, status: int, sentence: str, kind: str | None = None) -> None:
+        self._refusal = (status, sentence)
+        if self.visitor is not None:
+            self.guard.refusals.count(kind or _KINDS[status], self.visitor.address)
+
+    def _refuse_with(self, status: int, sentence: str, kind: str | None = None) -> None:
+        self._note(status, sentence, kind)
+        raise _Refusal(sentence)
+
+    def _refuse(self) -> None:
+        """Reads nothing more; the requests before are answered first."""
+        self._pending = b""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._answer_refusal()
+        elif self._reading is _Reading.HEAD:
+            self.flow.hold()
+        else:  # it is the request being answered whose body does not go on
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if self.pipeline or cycle.response_started:
+                self.drop()
+            else:
+                self._answer_refusal()
+
+    def _answer_refusal(self) -> None:
+        assert self._refusal is not None
+        self._is_over = True
+        self._unread_left = LINGER_BYTES
+        self.transport.write(_refusal_bytes(*self._refusal))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.visitor is not None:
+            self.visitor.is_busy = False
+            self.visitor.wait_until(self.loop.time() + LINGER_S, "keep_alive")
+        self.flow.let_go()
+
+    def _pass_over(self, size: int) -> None:
+        self._unread_left -= size
+        if self._unread_left <= 0 and not self.transport.is_closing():
+            self.transport.abort()
+
+    def eof_received(self) -> None:
+        if self._is_over:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self._note(400, msg)
+        self._refuse()
+
+    # ------------------------------------------------------------------------------------------ WebSockets
+
+    def handle_websocket_upgrade(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.send_400_response("A WebSocket cannot begin before the requests ahead of it are answered.")
+            return
+        if not self.url.isascii():
+            self.send_400_response("An address has ASCII characters only.")
+            return
+        self._is_over = True  # of HTTP
+        visitor = self.visitor
+        assert visitor is not None
+        if not issubclass(self.ws_protocol_class, GatewayWebSocketProtocol):  # type: ignore[arg-type]
+            self.guard.leave(visitor)
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        assert isinstance(protocol, GatewayWebSocketProtocol)
+        self.transport.set_protocol(protocol)
+        protocol.begin(self.transport, self.scope, self.url, self.headers, visitor)
+
+
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
+_LOGINS = frozenset({b"authorization", b"cookie"})
+_KINDS = {400: "bad_request", 414: "request_line", 431: "headers"}
+_CODES = {400: "invalid", 414: "too_large", 431: "too_large", 429: "rate_limited", 503: "unavailable"}
+
+
+def _refusal_bytes(status: int, sentence: str) -> bytes:
+    content = {
+        "success": False, "error": sentence, "message": sentence, "code": _CODES[status],
+        "action": "retry" if status in (429, 503) else "fix_input",
+        "retry_after_s": 1 if status in (429, 503) else None, "details": None,
+    }  # fmt: skip
+    body = orjson.dumps(content)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n"
+    )
+    if status in (429, 503):
+        head += "retry-after: 1\r\n"
+    return head.encode() + b"\r\n" + body
