@@ -1,6 +1,6 @@
 """How much one client may ask for, and the rules that need no clock of their own.
 
-Every number has a setting (`gateway/limit_settings.py`); the defaults stand here.
+Every number has a setting (docs/settings.md); the defaults stand here.
 """
 
 from dataclasses import dataclass

@@ -21,9 +21,9 @@ from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
 from gateway.realtime.connections import Connections
-from gateway.realtime.guard import Guard
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
+from gateway.realtime.transport.guard import Guard
 from gateway.runtime.data_dir import read_secret
 from gateway.runtime.database import open_database
 from gateway.runtime.repositories import open_repositories

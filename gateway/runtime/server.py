@@ -12,8 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.postgres.connection.pool import quieten_lost_connections
-from gateway.realtime.guard import Guard, raise_open_files
-from gateway.realtime.http_protocol import GatewayHttpProtocol, ServerConfig
+from gateway.realtime.transport.guard import Guard, raise_open_files
+from gateway.realtime.transport.http_protocol import GatewayHttpProtocol, ServerConfig
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.gateway import Gateway
 from gateway.runtime.listen_socket import address_of, bind

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
-from gateway.realtime.guard import raise_open_files
+from gateway.realtime.transport.guard import raise_open_files
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import data_dir, read_secret
 from gateway.runtime.listen_socket import bind

@@ -18,9 +18,9 @@ from websockets.http11 import Request
 from websockets.protocol import Protocol, State
 
 from gateway.domain.limits import FrameAllowance, FrameEnds, Limits
-from gateway.realtime.guard import Visitor
-from gateway.realtime.native import protocol as codes
+from gateway.realtime import close_codes
 from gateway.realtime.transport.framing import Burst
+from gateway.realtime.transport.guard import Visitor
 from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 from gateway.realtime.transport.socket_transport import (
     ABORT_AFTER_S,
@@ -172,7 +172,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             if self.socket_transport is None:
                 self.transport.abort()
                 return
-            self.socket_transport.close(codes.OVERLOAD, "too many frames")
+            self.socket_transport.close(close_codes.OVERLOAD, "too many frames")
         self._pump_later = self.loop.call_later(WAIT_S, self._pump)
 
     def _leaves_pongs(self) -> bool:

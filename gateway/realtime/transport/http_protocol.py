@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.domain.limits import KIB, MIB
-from gateway.realtime.guard import Guard, Room, Stage, Visitor
+from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.services.addresses import VISITOR
 
