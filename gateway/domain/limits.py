@@ -8,6 +8,9 @@ from dataclasses import dataclass
 KIB = 1024
 MIB = 1024 * 1024
 
+FRAME_BYTES = 8 * KIB
+"""A frame counts once more for each of these."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -95,6 +98,7 @@ class FrameEnds:
     def cut(self, data: bytes, most: int) -> tuple[int, int]:
         """How many bytes may be passed on, and how many frames begin in them: `most` of them at the most.
 
+        A large frame counts as several: what is in it has to be read as well.
         A header that is not whole is not passed on: it comes again with the bytes after it.
         """
         at, size, frames = self._inside, len(data), 0
@@ -112,6 +116,6 @@ class FrameEnds:
             if header > 2:
                 length = int.from_bytes(data[at + 2 : at + header], "big")
             at += header + length + (4 if second & 0x80 else 0)
-            frames += 1
+            frames += 1 + length // FRAME_BYTES
         self._inside = max(0, at - size)
         return min(at, size), frames

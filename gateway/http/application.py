@@ -90,6 +90,7 @@ def application(
         ],
     )
     made.limits = limits
+    made.router.default = limits.counted(made.router.default)
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False
     return made

@@ -97,9 +97,11 @@ class RequestLimits:
         it comes in one go, and costs a read of a file."""
         for route in routes:
             if isinstance(route, Route) and not route.path.startswith(_UNCOUNTED) and not is_guarded(route):
-                route.app = self._counted(route.app)
+                route.app = self.counted(route.app)
 
-    def _counted(self, app: ASGIApp) -> ASGIApp:
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """The same, held to the rate of an address."""
+
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 self.rates.request(None, address_of(scope))

@@ -98,6 +98,7 @@ class WebSockets:
             cookie=COOKIE,
             staleness=staleness,
             connections=connections,
+            max_topics=settings.subscriptions,
         )
         self.supabase = SupabaseRealtime(
             hub=hub,
@@ -108,6 +109,7 @@ class WebSockets:
             tables=Tables(repositories.columns),
             staleness=staleness,
             connections=connections,
+            limits=settings.limits,
         )
 
     def routes(self) -> list[BaseRoute]:

@@ -35,8 +35,6 @@ logger = logging.getLogger(__name__)
 MAX_STRANGE_INBOXES = 200
 """Inboxes of no session that are made because somebody subscribed to them; each is one row for everybody."""
 
-MAX_TOPICS = 2000
-
 
 class Realtime:
     """Everything a socket of our own dialect needs."""
@@ -53,7 +51,9 @@ class Realtime:
         cookie: str,
         staleness: StalenessView,
         connections: Connections,
+        max_topics: int,
     ) -> None:
+        self._max_topics = max_topics
         self._hub = hub
         self._feed = feed
         self._states = states
@@ -153,8 +153,9 @@ class Realtime:
 
     async def _subscribe(self, connection: Connection, wish: protocol.Subscribe) -> None:
         principal = connection.principal
-        if connection.topics >= MAX_TOPICS:
-            connection.reply(protocol.error(wish.ref, "too_many_topics", f"At most {MAX_TOPICS} topics."))
+        if connection.topics >= self._max_topics:
+            message = f"At most {self._max_topics} topics."
+            connection.reply(protocol.error(wish.ref, "too_many_topics", message))
             return
         try:
             match wish.topic:

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import Message as AsgiMessage
@@ -9,11 +10,12 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.limits import Limits
 from gateway.realtime import close_codes
 from gateway.realtime.connections import Connections, Seat, transport_of
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
 from gateway.realtime.hub.hub import Hub
-from gateway.realtime.supabase.bindings import read_wish
+from gateway.realtime.supabase.bindings import Wish, read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
 from gateway.realtime.supabase.connection import NO_BROADCAST, NO_PRESENCE, NOT_NOW, SupabaseConnection
@@ -28,12 +30,13 @@ from gateway.realtime.supabase.frames import (
 )
 from gateway.realtime.supabase.joins import (
     JoinRefused,
+    Load,
     asked_changes,
     check_join,
     says_something,
     wants_presence,
 )
-from gateway.realtime.supabase.tables import Tables
+from gateway.realtime.supabase.tables import Table, Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.origins import Origins
@@ -66,7 +69,9 @@ class SupabaseRealtime:
         tables: Tables,
         staleness: StalenessView,
         connections: Connections,
+        limits: Limits,
     ) -> None:
+        self._limits = limits
         self._hub = hub
         self._feed = feed
         self._streams = streams
@@ -194,9 +199,26 @@ class SupabaseRealtime:
             return connection.reply(connection.writer.refuse(message, str(refused)))
         except StoreUnavailable:
             return connection.reply(connection.writer.refuse(message, NOT_NOW))
-        wishes = tuple(read_wish(item, tables) for item in asked_changes(message))
+        try:
+            wishes = self._read_wishes(connection, message, tables)
+        except JoinRefused as refused:
+            return connection.reply(connection.writer.refuse(message, str(refused)))
         connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
         return None
+
+    def _read_wishes(
+        self, connection: SupabaseConnection, message: Message, tables: Mapping[str, Table]
+    ) -> tuple[Wish, ...]:
+        """Raises JoinRefused when they are too much for one socket."""
+        asked = asked_changes(message)
+        others = [channel for topic, channel in connection.channels.items() if topic != message.topic]
+        load = Load(self._limits, others)
+        load.add(bindings=len(asked))
+
+        def count(conditions: int, patterns: int) -> None:
+            load.add(conditions=conditions, patterns=patterns)
+
+        return tuple(read_wish(item, tables, count) for item in asked)
 
     async def _hear_in_channel(self, connection: SupabaseConnection, message: Message) -> None:
         channel = connection.channels.get(message.topic)
