@@ -133,7 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with (
         aiohttp.ClientSession() as http,
         Gateway(settings, address_of(sock)) as gateway,
-        serving(gateway.asgi, sock),
+        serving(gateway.asgi, sock, guard=gateway.guard),
     ):
         try:
             yield Running(gateway, http)

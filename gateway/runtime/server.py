@@ -44,7 +44,7 @@ class Server(uvicorn.Server):
 
 def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None) -> Server:
     """A uvicorn server for the app, with our protocol classes, without pings and compression."""
-    guard = guard or Guard()
+    guard = Guard() if guard is None else guard
     config = ServerConfig(
         app,
         http=GatewayHttpProtocol,

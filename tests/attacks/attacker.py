@@ -4,10 +4,10 @@ Each attack goes on until its time is over, however often it is thrown out.
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -114,7 +114,8 @@ def repeated(once: Attack, at_once: int = 1) -> Attack:
 def handshake(path: str = "/ws", headers: str = "") -> bytes:
     return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {secrets.token_urlsafe(12)}AAAAAA==\r\n{headers}\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n"
+        f"{headers}\r\n"
     ).encode()
 
 

@@ -320,6 +320,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         url = self.url.partition(b"?")[0]
         is_webhook = self.parser.get_method() == b"POST" and _WEBHOOK in url
         is_probe = url.endswith(_PROBES)
+        visitor.is_busy = True
         self.guard.show(visitor, is_webhook=is_webhook)
         if is_forwarded:
             self._forwarded(visitor)
@@ -328,7 +329,6 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if visitor.room is not Room.YES and not is_webhook and not is_probe:
             self._fit_in(visitor, is_quick=shows_login or self._is_bodiless())
         visitor.room = Room.YES
-        visitor.is_busy = True
         self._progress = 0
         visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "body_time")
         super().on_headers_complete()
