@@ -35,6 +35,8 @@ def _setting(field: str, name: str, **bounds: Any) -> Any:
 
 
 class LimitSettings(BaseSettings):
+    """The limits of docs/settings.md; every field names its variable."""
+
     request_line_kib: int = _setting("request_line_kib", "REQUEST_LINE_KIB", ge=1)
     headers_kib: int = _setting("headers_kib", "HEADERS_KIB", ge=1)
     headers_count: int = _setting("headers_count", "HEADERS_COUNT", ge=1)
@@ -74,6 +76,7 @@ class LimitSettings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
+        """The limits as one value."""
         return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
 
 

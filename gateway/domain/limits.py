@@ -77,12 +77,14 @@ class FrameAllowance:
         self._at = now
 
     def left(self, now: float) -> int:
+        """Frames that may be sent now; none or less once there were too many."""
         if self._left < self._burst:
             self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now
         return int(self._left)
 
     def take(self, frames: int) -> None:
+        """So many were sent."""
         self._left -= frames
 
 

@@ -27,6 +27,8 @@ _ASKS_UPSTREAM = ("/refresh", "/sync", "/sync.php")
 
 
 class RequestLimits:
+    """Holds requests to the rates of people, and their bodies to the memory there is."""
+
     def __init__(self, rates: Rates, bodies: BodyBudget, refusals: Refusals) -> None:
         self.rates = rates
         self._bodies = bodies
@@ -114,10 +116,12 @@ class RequestLimits:
 
 
 def is_guarded(route: Route) -> bool:
+    """Whether the route asks for a login."""
     return getattr(route.endpoint, "is_guarded", False)
 
 
 def has_body(scope: Scope) -> bool:
+    """Whether the request may have a body."""
     return scope["method"] not in _BODILESS
 
 

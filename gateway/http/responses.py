@@ -71,8 +71,10 @@ def flag_of(request: Request, name: str) -> bool:
 
 
 async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body. Raises TooLarge over `most`, or what a stranger may send, before it has been read to its end;
-    Invalid if it has none."""
+    """The whole body, of at most `most` bytes, or of what a stranger may send.
+
+    Raises TooLarge before it has been read to its end; Invalid if the client is gone before that.
+    """
     lease = request.scope.get(BODY)
     if lease is not None:
         most = min(most, lease.most)

@@ -89,6 +89,7 @@ class Seat:
         self._address = address
 
     def leave(self) -> None:
+        """Gives the seat back."""
         self._rates.leave_seat(self._sub, self._address)
 
 

@@ -70,8 +70,10 @@ def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off", guard: Guar
 async def serving(
     app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None
 ) -> AsyncIterator[Server]:
-    """The app on that socket while the block runs. `guard` holds its connections to the limits; without one, the
-    defaults count."""
+    """The app on that socket while the block runs.
+
+    `guard` holds its connections to the limits; without one, the defaults count.
+    """
     server = server_for(app, lifespan, guard)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http-server")
     try:

@@ -21,6 +21,8 @@ class Origin:
 
 
 class TrustedProxies:
+    """Says which client a request comes from, by what the named proxies say."""
+
     def __init__(self, named: Iterable[str] = ()) -> None:
         """Addresses or networks. Raises ValueError for what is neither."""
         self._networks = [ip_network(item, strict=False) for item in named]
@@ -30,6 +32,7 @@ class TrustedProxies:
         return bool(self._networks)
 
     def trusts(self, address: str) -> bool:
+        """Whether the operator has named this address."""
         return bool(self._networks) and self._is_trusted(address)
 
     def origin(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> Origin | None:
@@ -61,6 +64,7 @@ class TrustedProxies:
 
 
 def says_forwarded(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether the request says for whom it is forwarded."""
     return any(name in (b"x-forwarded-for", b"x-forwarded-proto", b"forwarded") for name, _ in headers)
 
 

@@ -70,6 +70,8 @@ class _Share:
 
 
 class BodyBudget:
+    """Gives out the memory that bodies may take."""
+
     def __init__(self, limits: Limits, refusals: Refusals) -> None:
         self._refusals = refusals
         self._wait_s = limits.body_wait_s
@@ -80,9 +82,11 @@ class BodyBudget:
         self._parsing = asyncio.Lock()
 
     def open(self, address: str) -> "BodyLease":
+        """What one request holds: nothing yet."""
         return BodyLease(self, address)
 
     async def take(self, size: int, address: str, *, is_known: bool) -> None:
+        """Waits for so many bytes. Raises Unavailable after a wait in vain."""
         share = self._known if is_known else self._strangers
         try:
             await share.take(min(size, share.size), self._wait_s)
@@ -90,6 +94,7 @@ class BodyBudget:
             raise self.refused("bodies", address) from None
 
     def give_back(self, size: int, *, is_known: bool) -> None:
+        """So many bytes are free again."""
         share = self._known if is_known else self._strangers
         share.give_back(min(size, share.size))
 
@@ -102,9 +107,11 @@ class BodyBudget:
             raise self.refused("parsing", address) from None
 
     def parsed(self) -> None:
+        """The large body has been taken apart and let go."""
         self._parsing.release()
 
     def refused(self, kind: str, address: str) -> Unavailable:
+        """The answer to a body that waited in vain, counted."""
         self._refusals.count(kind, address)
         return Unavailable("Too many bodies at once. Send it again in a moment.", retry_after_s=RETRY_AFTER_S)
 
@@ -125,6 +132,7 @@ class BodyLease:
 
     @property
     def is_known(self) -> bool:
+        """Whether it has shown a login or a webhook's secret."""
         return self._is_known
 
     @property

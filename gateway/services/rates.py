@@ -68,6 +68,7 @@ class AtOnce:
         self._held: dict[str, int] = {}
 
     def take(self, key: str) -> bool:
+        """Whether one more of this key may begin; `give_back` ends it."""
         held = self._held.get(key, 0)
         if held >= self._most:
             return False
@@ -75,6 +76,7 @@ class AtOnce:
         return True
 
     def give_back(self, key: str) -> None:
+        """One of this key has ended."""
         left = self._held[key] - 1
         if left:
             self._held[key] = left
@@ -143,6 +145,7 @@ class Rates:
         return False
 
     def leave_seat(self, sub: str, address: str) -> None:
+        """One socket of this person has closed."""
         self._seats.give_back(_key(sub, address))
 
     def _once(self, kind: str, window: Window, key: str, address: str) -> None:

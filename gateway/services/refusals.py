@@ -21,6 +21,8 @@ class _Told:
 
 
 class Refusals:
+    """Counts what a limit refused, and logs it once a minute for each kind."""
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._told: dict[str, _Told] = {}

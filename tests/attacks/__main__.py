@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.attacks.attacker import ATTACKS
@@ -19,12 +20,12 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def attack(target: Victim, name: str, seconds: float, calm_s: float = 30.0) -> Suffered:
-    """One attack beside well-behaved clients."""
+async def attack(target: Victim, names: Sequence[str], seconds: float, calm_s: float = 30.0) -> Suffered:
+    """These attacks at the same time, beside well-behaved clients."""
     async with bystanders(target, calm_s=calm_s) as suffered:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.attacks.attacker",
-            name, str(target.port), str(seconds), str(target.session_id), cwd=HERE,
+            str(target.port), str(seconds), str(target.session_id), *names, cwd=HERE,
         )  # fmt: skip
         await process.wait()
     return suffered
@@ -37,7 +38,7 @@ async def main(names: list[str], seconds: float, checkout: Path, files: int, row
         async with database() as dsn, victim(dsn, checkout=checkout, files=files) as target:
             if "search" in name:
                 await fill(target, rows)
-            suffered = await attack(target, name, seconds)
+            suffered = await attack(target, [name], seconds)
             say(f"| {name} | {suffered.row()} |")
             for fault in sorted(set(suffered.faults))[:3]:
                 say(f"    {fault[:160]}")

@@ -1,4 +1,4 @@
-"""The stranger, in a process of its own: `python -m tests.attacks.attacker NAME PORT SECONDS SESSION`.
+"""The stranger, in a process of its own: `python -m tests.attacks.attacker PORT SECONDS SESSION NAME…`.
 
 Each attack goes on until its time is over, however often it is thrown out.
 """
@@ -274,14 +274,14 @@ ATTACKS: dict[str, Attack] = {
 }  # fmt: skip
 
 
-def main(name: str, port: str, seconds: str, session_id: str) -> None:
+def main(port: str, seconds: str, session_id: str, *names: str) -> None:
     os.nice(10)  # the well-behaved clients beside it are measured, not this
     target = Target(int(port), time.monotonic() + float(seconds), int(session_id))
 
     async def run() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(float(seconds) + 5):
-                await ATTACKS[name](target)
+                await asyncio.gather(*(ATTACKS[name](target) for name in names))
 
     asyncio.run(run())
 

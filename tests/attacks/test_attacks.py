@@ -1,4 +1,7 @@
-"""Every attack, for a moment. The same at full length, with a table: `python -m tests.attacks`."""
+"""Every kind of attack for a moment, those of one row of the table at the same time.
+
+At full length, one by one, with a table: `python -m tests.attacks`.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +13,7 @@ from tests.attacks.attacker import ATTACKS
 from tests.attacks.rows import fill
 from tests.attacks.victim import Victim, database, victim
 
-SECONDS = 1.5
+SECONDS = 2.0
 FILES = 1024
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -23,9 +26,31 @@ async def target() -> AsyncIterator[Victim]:
         yield started
 
 
-@pytest.mark.parametrize("name", list(ATTACKS))
-async def test_one_stranger_stops_nobody(target: Victim, name: str) -> None:
-    suffered = await attack(target, name, SECONDS)
+ROWS = {
+    "requests read ahead": ["pipelined"],
+    "heads without end": ["without end", "one-byte chunks"],
+    "silent and slow connections": ["1,100 silent", "1,100 connections that drip", "1,100 webhooks"],
+    "stuck bodies and handshakes": ["1,100 connections with", "1,100 handshakes"],
+    "frames of one socket": ["empty pings", "fragments", "texts", "pongs"],
+    "bodies with a wrong signature": ["webhooks of", "bodies of"],
+    "headers that are no addresses": ["Origin", "Host"],
+    "searches": ["searches"],
+    "people who ask too much": ["refresh", "tickets", "false logins", "3,000 sockets"],
+    "patterns": ["patterns"],
+}
+
+
+def names_of(words: list[str]) -> list[str]:
+    return [name for name in ATTACKS if any(word in name for word in words)]
+
+
+def test_every_attack_belongs_to_a_row() -> None:
+    assert {name for words in ROWS.values() for name in names_of(words)} == set(ATTACKS)
+
+
+@pytest.mark.parametrize("row", list(ROWS))
+async def test_one_stranger_stops_nobody(target: Victim, row: str) -> None:
+    suffered = await attack(target, names_of(ROWS[row]), SECONDS)
 
     assert suffered.faults == []
     assert suffered.stale == 0

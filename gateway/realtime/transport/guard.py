@@ -31,6 +31,8 @@ MOST_NAMED = 100
 
 
 class Stage(IntEnum):
+    """How far a connection has come."""
+
     SILENT = 0
     STRANGER = 1
     UNPROVEN = 2
@@ -90,10 +92,12 @@ class Visitor:
         self.room = Room.YES
 
     def wait_until(self, deadline: float, why: str) -> None:
+        """The client has until then; `why` is the kind of refusal after that."""
         self.deadline = deadline
         self.why = why
 
     def wait_no_more(self) -> None:
+        """Nothing is expected of the client now."""
         self.deadline = float("inf")
 
     def know(self, *, is_webhook: bool = False) -> None:
@@ -106,6 +110,7 @@ class Visitor:
         self.wait_no_more()
 
     def leave(self) -> None:
+        """The connection has ended."""
         self._guard.leave(self)
 
     def count(self, kind: str) -> None:
@@ -113,6 +118,7 @@ class Visitor:
         self._guard.refusals.count(kind, self.address)
 
     def drop(self, kind: str) -> None:
+        """Closes it, counted as refused."""
         self.count(kind)
         self.holder.drop()
 
@@ -128,6 +134,8 @@ class Place:
 
 
 class Guard:
+    """Knows every connection, and decides which may stay."""
+
     def __init__(
         self,
         limits: Limits | None = None,
@@ -217,6 +225,7 @@ class Guard:
             self._restage(visitor, Stage.UNPROVEN if is_webhook else Stage.STRANGER)
 
     def promote(self, visitor: Visitor, stage: Stage, *, is_exempt: bool = False) -> None:
+        """It has shown more than before. `is_exempt`: it counts towards no limit of its address from now on."""
         if visitor not in self._all or visitor.stage >= stage:
             return
         self._restage(visitor, stage)
@@ -321,6 +330,7 @@ class Guard:
             largest.drop("unread_answers")
 
     def flows(self, visitor: Visitor) -> None:
+        """It reads again."""
         self._stalled.discard(visitor)
 
     def _sweep(self) -> None:
@@ -364,6 +374,7 @@ def raise_open_files() -> int:
 
 
 def open_files() -> int:
+    """How many files this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
 

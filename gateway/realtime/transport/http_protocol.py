@@ -8,26 +8,24 @@ and the rest waits unread.
 import asyncio
 import logging
 from enum import IntEnum
-from http import HTTPStatus
 from typing import Any
 
 import httptools
-import orjson
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.domain.limits import KIB, MIB
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
+from gateway.realtime.transport.refusal import KINDS, Refusal, refusal_bytes
+from gateway.realtime.transport.request_head import read_head
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.services.addresses import VISITOR
 
-_quiet = logging.getLogger("gateway.realtime.http")
-_quiet.setLevel(logging.ERROR)
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.ERROR)
 
 _END = b"\r\n\r\n"
-_WEBHOOK = b"/api/whatsapp/webhook"
-_PROBES = (b"/healthz", b"/readyz")
 
 LINGER_S = 2.0
 """A refused client may send what it had begun to send: it would not read the answer otherwise."""
@@ -59,10 +57,12 @@ class _Flow(FlowControl):
     is_held = False
 
     def hold(self) -> None:
+        """Reads nothing until `let_go`, whatever the app asks for."""
         self.is_held = True
         self.pause_reading()
 
     def let_go(self) -> None:
+        """Reads on."""
         self.is_held = False
         self.resume_reading()
 
@@ -71,17 +71,15 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-class _Refusal(Exception):
-    """Raised out of the parser's callbacks; the parser ends with it."""
-
-
 class GatewayHttpProtocol(HttpToolsProtocol):
+    """One HTTP connection of uvicorn's, held to the limits."""
+
     config: ServerConfig
     flow: _Flow
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.logger = _quiet
+        self.logger = logger
         self.guard = self.config.guard
         limits = self.guard.limits
         self._line_most = limits.request_line_kib * KIB
@@ -107,6 +105,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------------------------------------ the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected; the guard lets it in or not."""
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self.visitor = self.guard.enter(self, self.client[0] if self.client else "")
@@ -115,6 +114,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
         super().connection_lost(exc)
         self._is_over = True
         self._pending = b""
@@ -122,13 +122,16 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.guard.leave(self.visitor)
 
     def drop(self) -> None:
+        """Closes the connection at once."""
         self._is_over = True
         self.transport.abort()
 
     def buffered(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
         return self.transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
+        """The client does not read what it is sent."""
         super().pause_writing()
         visitor = self.visitor
         if visitor is not None:
@@ -137,6 +140,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.guard.stalled(visitor)
 
     def resume_writing(self) -> None:
+        """The client reads again."""
         super().resume_writing()
         visitor = self.visitor
         if visitor is not None:
@@ -162,6 +166,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------------------------------------ what is sent
 
     def data_received(self, data: bytes) -> None:
+        """Takes what may be taken now; the rest waits."""
         if self._is_over:
             self._pass_over(len(data))
         elif self._refusal is not None:
@@ -201,10 +206,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             else:
                 # As if it had not asked: what follows is plain HTTP again.
                 self._take(data[at + upgrade.args[0] :])
-        except _Refusal:
+        except Refusal:
             self._refuse()
         except httptools.HttpParserError as error:
-            if not isinstance(error.__context__, _Refusal):
+            if not isinstance(error.__context__, Refusal):
                 self._note(400, "Invalid HTTP request received.")
             self._refuse()
 
@@ -222,7 +227,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         return at
 
     def _end_of_piece(self, data: bytes, at: int) -> int:
-        """Up to where these bytes may be taken apart in one go. Raises _Refusal."""
+        """Up to where these bytes may be taken apart in one go. Raises Refusal."""
         if self._reading is _Reading.HEAD:
             end = self._end_of_head(data, at)
         elif self._reading is _Reading.SIZED:
@@ -248,7 +253,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             visitor.wait_until(self.loop.time() + self.guard.limits.headers_s, "headers_time")
 
     def _end_of_head(self, data: bytes, at: int) -> int:
-        """Up to where the head in these bytes may be taken apart. Raises _Refusal when it is too large."""
+        """Up to where the head in these bytes may be taken apart. Raises Refusal when it is too large."""
         found = data.find(_END, at)
         end = len(data) if found < 0 else found + len(_END)
         begin = at
@@ -287,6 +292,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------------------------------------ the parser's words
 
     def on_message_begin(self) -> None:
+        """A request begins."""
         super().on_message_begin()
         if len(self.pipeline) > 2 * self.guard.limits.read_ahead_requests:
             # Its line ends are not those that HTTP has, and so could not be told apart in time.
@@ -296,6 +302,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.scope["extensions"] = {VISITOR: visitor}  # type: ignore[dict-item]
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One more header, or a trailer."""
         if self._reading is not _Reading.HEAD:
             return  # a trailer: nobody here reads them
         if len(self.headers) >= self.guard.limits.headers_count:
@@ -303,31 +310,20 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """The head of a request is whole: who sends it, and whether there is room for it."""
         visitor = self.visitor
         assert visitor is not None
-        is_forwarded = shows_login = False
-        self._reading = _Reading.SIZED
-        self._body_left = 0
-        for name, value in self.headers:
-            if name == b"content-length":
-                self._body_left = int(value)
-            elif name == b"transfer-encoding":
-                self._reading = _Reading.CHUNKED
-            elif name in _FORWARDED:
-                is_forwarded = True
-            elif name in _LOGINS:
-                shows_login = True
-        url = self.url.partition(b"?")[0]
-        is_webhook = self.parser.get_method() == b"POST" and _WEBHOOK in url
-        is_probe = url.endswith(_PROBES)
+        head = read_head(self.parser.get_method(), self.url, self.headers)
+        self._reading = _Reading.CHUNKED if head.is_chunked else _Reading.SIZED
+        self._body_left = head.body_bytes
         visitor.is_busy = True
-        self.guard.show(visitor, is_webhook=is_webhook)
-        if is_forwarded:
+        self.guard.show(visitor, is_webhook=head.is_webhook)
+        if head.is_forwarded:
             self._forwarded(visitor)
         elif visitor.is_proxied:
             self.guard.vacate(visitor)  # the proxy itself asks
-        if visitor.room is not Room.YES and not is_webhook and not is_probe:
-            self._fit_in(visitor, is_quick=shows_login or self._is_bodiless())
+        if visitor.room is not Room.YES and not head.is_webhook and not head.is_probe:
+            self._fit_in(visitor, is_quick=head.shows_login or self._is_bodiless())
         visitor.room = Room.YES
         self._progress = 0
         visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "body_time")
@@ -338,7 +334,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         return self._reading is _Reading.SIZED and not self._body_left and not self.parser.should_upgrade()
 
     def _fit_in(self, visitor: Visitor, *, is_quick: bool) -> None:
-        """Its address, or this process, has too many connections. Raises _Refusal, if it cannot be answered at once.
+        """Its address, or this process, has too many connections. Raises Refusal, if it cannot be answered at once.
 
         A login is looked at before anything else is waited for, so one that is false is answered at once as well.
         """
@@ -360,6 +356,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.scope["scheme"] = origin.scheme
 
     def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
         self._body_now += len(body)
         self._chunks_now += 1
         super().on_body(body)
@@ -367,6 +364,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()  # until the app asks for it: of strangers there may be many
 
     def on_message_complete(self) -> None:
+        """The request is whole."""
         super().on_message_complete()
         self._reading = _Reading.HEAD
         self._is_begun = False
@@ -381,6 +379,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------------------------------------ answers
 
     def on_response_complete(self) -> None:
+        """The next request ahead is answered, or the rest is read."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -415,11 +414,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _note(self, status: int, sentence: str, kind: str | None = None) -> None:
         self._refusal = (status, sentence)
         if self.visitor is not None:
-            self.guard.refusals.count(kind or _KINDS[status], self.visitor.address)
+            self.guard.refusals.count(kind or KINDS[status], self.visitor.address)
 
     def _refuse_with(self, status: int, sentence: str, kind: str | None = None) -> None:
         self._note(status, sentence, kind)
-        raise _Refusal(sentence)
+        raise Refusal(sentence)
 
     def _refuse(self) -> None:
         """Reads nothing more; the requests before are answered first."""
@@ -441,7 +440,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         assert self._refusal is not None
         self._is_over = True
         self._unread_left = LINGER_BYTES
-        self.transport.write(_refusal_bytes(*self._refusal))
+        self.transport.write(refusal_bytes(*self._refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.visitor is not None:
@@ -455,16 +454,19 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def eof_received(self) -> None:
+        """A refused client has sent all it had."""
         if self._is_over:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
+        """Refuses what is no HTTP."""
         self._note(400, msg)
         self._refuse()
 
     # ------------------------------------------------------------------------------------------ WebSockets
 
     def handle_websocket_upgrade(self) -> None:
+        """Hands the connection over to our WebSocket protocol."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.send_400_response("A WebSocket cannot begin before the requests ahead of it are answered.")
             return
@@ -485,25 +487,3 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         assert isinstance(protocol, GatewayWebSocketProtocol)
         self.transport.set_protocol(protocol)
         protocol.begin(self.transport, self.scope, self.url, self.headers, visitor)
-
-
-_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
-_LOGINS = frozenset({b"authorization", b"cookie"})
-_KINDS = {400: "bad_request", 414: "request_line", 431: "headers"}
-_CODES = {400: "invalid", 414: "too_large", 431: "too_large", 429: "rate_limited", 503: "unavailable"}
-
-
-def _refusal_bytes(status: int, sentence: str) -> bytes:
-    content = {
-        "success": False, "error": sentence, "message": sentence, "code": _CODES[status],
-        "action": "retry" if status in (429, 503) else "fix_input",
-        "retry_after_s": 1 if status in (429, 503) else None, "details": None,
-    }  # fmt: skip
-    body = orjson.dumps(content)
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n"
-    )
-    if status in (429, 503):
-        head += "retry-after: 1\r\n"
-    return head.encode() + b"\r\n" + body

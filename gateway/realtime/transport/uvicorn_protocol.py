@@ -102,6 +102,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: the guard counts one less."""
         super().connection_lost(exc)
         self._waiting = b""
         if self._pump_later is not None:
@@ -120,6 +121,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             self._pump()
 
     async def receive(self) -> Any:
+        """The next message for the app; once it has all of them, more is read."""
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
@@ -185,6 +187,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         return False
 
     def handle_ping(self) -> None:
+        """Answers, and counts the answers that the client leaves unread."""
         super().handle_ping()
         if self.transport.get_write_buffer_size():
             self._unread_pongs += 1
@@ -197,12 +200,15 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     # ------------------------------------------------------------------------------------------ for the guard
 
     def drop(self) -> None:
+        """Closes the connection at once."""
         self.transport.abort()
 
     def buffered(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
         return self.transport.get_write_buffer_size()
 
     def has_progressed(self) -> bool:
+        """No: a handshake has its time, and a socket that is in has none."""
         return False
 
 

@@ -1,0 +1,37 @@
+"""What the guard has to know of a request before the app sees it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_WEBHOOK = b"/api/whatsapp/webhook"
+_PROBES = (b"/healthz", b"/readyz")
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
+_LOGINS = frozenset({b"authorization", b"cookie"})
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """Of one request, from its first line and its headers."""
+
+    is_webhook: bool
+    is_probe: bool
+    body_bytes: int = 0
+    is_chunked: bool = False
+    is_forwarded: bool = False
+    shows_login: bool = False
+
+
+def read_head(method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> RequestHead:
+    """The head of a request that the parser has found to be HTTP."""
+    path = url.partition(b"?")[0]
+    head = RequestHead(method == b"POST" and _WEBHOOK in path, path.endswith(_PROBES))
+    for name, value in headers:
+        if name == b"content-length":
+            head.body_bytes = int(value)
+        elif name == b"transfer-encoding":
+            head.is_chunked = True
+        elif name in _FORWARDED:
+            head.is_forwarded = True
+        elif name in _LOGINS:
+            head.shows_login = True
+    return head
