@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.http.errors import error_reply
-from gateway.http.limits import know
+from gateway.http.limits import RequestLimits, know
 from gateway.http.responses import body_of, json_reply, parse_session_id
 from gateway.services.body_budget import BODY, MOST_BYTES
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
@@ -50,6 +50,7 @@ class WebhookRoutes:
         reader: WebhookReader,
         authenticator: WebhookAuthenticator,
         ingest: Ingest,
+        limits: RequestLimits,
         on_webhook: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_webhook` is told of each whose sender is known, before it is stored."""
@@ -57,6 +58,7 @@ class WebhookRoutes:
         self._on_webhook = on_webhook
         self._authenticator = authenticator
         self._ingest = ingest
+        self._limits = limits
 
     def routes(self) -> list[Route]:
         """The addresses at which webhooks come in, the shop's old ones among them."""
@@ -69,9 +71,12 @@ class WebhookRoutes:
         received_at = datetime.now(UTC)
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
         sender, signature = None, _signature_of(request)
+        is_known = await self._authenticator.knows(signature)
+        if not is_known:
+            self._limits.come_unknown(request)
         if path_id is not None:
             sender = await self._authenticator.authenticate(path_id, None, signature)
-        if sender is not None or await self._authenticator.knows(signature):
+        if sender is not None or is_known:
             know(request.scope, is_webhook=True)
         raw = await body_of(request, MOST_BYTES)
         lease = request.scope.get(BODY)

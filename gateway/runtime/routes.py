@@ -163,7 +163,9 @@ def build_app(
     pictures = Pictures(services.states)
     return application(
         [
-            *WebhookRoutes(webhook, services.authenticator, services.ingest, services.idle.touch).routes(),
+            *WebhookRoutes(
+                webhook, services.authenticator, services.ingest, limits, services.idle.touch
+            ).routes(),
             *AuthRoutes(gate, services.login, UI, about, is_https=is_https).routes(),
             *SessionRoutes(
                 gate,

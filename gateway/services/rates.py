@@ -50,6 +50,11 @@ class Window:
         calls.append(now)
         return 0.0
 
+    def is_full(self, key: str) -> bool:
+        """Whether a call of this key would have to wait; takes none."""
+        calls = self._calls.get(key)
+        return calls is not None and len(calls) >= self._most and calls[0] > self._clock() - self._span_s
+
     def __len__(self) -> int:
         return len(self._calls)
 

@@ -16,8 +16,6 @@ from tests.attacks.victim import Victim, database, victim
 SECONDS = 2.0
 FILES = 1024
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def target() -> AsyncIterator[Victim]:
@@ -48,6 +46,7 @@ def test_every_attack_belongs_to_a_row() -> None:
     assert {name for words in ROWS.values() for name in names_of(words)} == set(ATTACKS)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("row", list(ROWS))
 async def test_one_stranger_stops_nobody(target: Victim, row: str) -> None:
     suffered = await attack(target, names_of(ROWS[row]), SECONDS)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from gateway.domain.limits import MIB, Limits
 from gateway.services.addresses import TrustedProxies, counted_as
+from gateway.services.rates import Window
 from gateway.services.refusals import Refusals
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ KEPT_BACK = 128
 
 SWEEP_S = 0.5
 MOST_FILES = 1_048_576
+MOST_REFUSED = 20
+"""Sockets a second of one login, and of one address, that are opened to be refused; more are not looked at."""
+
 MOST_NAMED = 100
 """So many addresses of proxies that are not named are told of."""
 
@@ -69,8 +73,8 @@ class Visitor:
     """One connection."""
 
     __slots__ = (
-        "_guard", "address", "deadline", "holder", "is_busy", "is_counted", "is_proxied", "opened_at", "peer", "place",
-        "room", "stage", "why",
+        "_guard", "address", "credentials", "deadline", "holder", "is_busy", "is_counted", "is_proxied", "opened_at",
+        "peer", "place", "room", "stage", "why",
     )  # fmt: skip
 
     def __init__(self, guard: "Guard", holder: Holder, peer: str, now: float) -> None:
@@ -90,6 +94,8 @@ class Visitor:
         self.is_counted = False
         self.is_proxied = False
         self.room = Room.YES
+        self.credentials = ""
+        """Of a WebSocket: its address, and what it has shown."""
 
     def wait_until(self, deadline: float, why: str) -> None:
         """The client has until then; `why` is the kind of refusal after that."""
@@ -155,6 +161,7 @@ class Guard:
         }
         self._places: dict[str, Place] = {}
         self._stalled: set[Visitor] = set()
+        self._put_off = Window(MOST_REFUSED, 1.0)
         self._sweeping: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -188,6 +195,8 @@ class Guard:
 
     def leave(self, visitor: Visitor) -> None:
         """The connection has ended. Idempotent."""
+        if visitor.credentials and visitor.stage < Stage.SOCKET and visitor in self._all:
+            self._put_off.wait_s(visitor.credentials)
         self._all.pop(visitor, None)
         self._stalled.discard(visitor)
         if visitor.stage in self._strangers:
@@ -218,6 +227,11 @@ class Guard:
                 "It forwards requests of others, which all count as one address. If it is your proxy, name it in "
                 "GATEWAY_TRUSTED_PROXIES.",
             )
+
+    def is_put_off(self, visitor: Visitor, credentials: int) -> bool:
+        """Whether sockets with these credentials have been refused too often just now."""
+        visitor.credentials = f"{visitor.address} {credentials}"
+        return self._put_off.is_full(visitor.credentials)
 
     def show(self, visitor: Visitor, *, is_webhook: bool) -> None:
         """A request of it has been read: it is silent no more."""

@@ -7,6 +7,7 @@ and the rest waits unread.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -18,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.domain.limits import KIB, MIB
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
 from gateway.realtime.transport.refusal import KINDS, Refusal, refusal_bytes
-from gateway.realtime.transport.request_head import read_head
+from gateway.realtime.transport.request_head import LOGINS, read_head
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.services.addresses import VISITOR
 
@@ -34,7 +35,10 @@ LINGER_BYTES = MIB
 PROGRESS_BYTES = KIB
 """Less than this in the time for a body is no progress."""
 
-MOST_AT_ONCE = 64 * KIB
+BLANK_BYTES = KIB
+MOST_AT_ONCE = 16 * KIB
+"""Of a body in chunks, each of which may be a byte: then it is the others' turn."""
+
 CHUNK_FRAMING_BYTES = 16
 """What a chunk's size line and line ends may take without counting as framing in excess."""
 
@@ -55,6 +59,8 @@ class _Flow(FlowControl):
     """uvicorn's, with a hold of ours: an app that asks for its body resumes reading, whatever else waits."""
 
     is_held = False
+    may_read: Callable[[], bool] = staticmethod(lambda: True)
+    """Asked when the app wants more of the body: whether more is to be read for it."""
 
     def hold(self) -> None:
         """Reads nothing until `let_go`, whatever the app asks for."""
@@ -67,7 +73,7 @@ class _Flow(FlowControl):
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        if not self.is_held:
+        if not self.is_held and self.may_read():
             super().resume_reading()
 
 
@@ -90,14 +96,14 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._reading = _Reading.HEAD
         self._is_begun = False
         """The head of a request has begun."""
-        self._line = self._fields = 0
-        """Bytes of its request line, and of what follows it."""
+        self._blank = self._line = self._fields = 0
+        """Bytes before its request line, of it, and of what follows it."""
         self._has_line = False
         self._body_left = 0
         self._framing = self._body_now = self._chunks_now = 0
         self._progress = 0
         self._unread_left = 0
-        """Of a body that was answered before its end: so much is passed over."""
+        """Of what a client still sends that is not read any more: so much is passed over."""
         self._stuck_at = 0
         self._refusal: tuple[int, str] | None = None
         self._is_over = False
@@ -108,6 +114,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """A client has connected; the guard lets it in or not."""
         super().connection_made(transport)
         self.flow = _Flow(transport)
+        self.flow.may_read = self._may_read
         self.visitor = self.guard.enter(self, self.client[0] if self.client else "")
         if self.visitor is None:
             self._is_over = True
@@ -189,6 +196,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _take(self, data: bytes) -> None:
         at, size = 0, len(data)
         try:
+            turn = MOST_AT_ONCE
             while at < size:
                 if self._reading is _Reading.HEAD and not self._is_begun:
                     at = self._next_head(data, at)
@@ -199,7 +207,12 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data if end - at == size else data[at:end])
                 if is_chunked:
                     self._count_framing(end - at)
+                    turn -= end - at
                 at = end
+                if turn <= 0 and at < size:
+                    self._pending = data[at:]
+                    self._take_turns()
+                    return
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
@@ -213,12 +226,22 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 self._note(400, "Invalid HTTP request received.")
             self._refuse()
 
+    def _take_turns(self) -> None:
+        """The rest of a body in chunks waits for the others, and for the app, if it has not taken what there is."""
+        self.flow.pause_reading()
+        if not self.cycle.body or self.cycle.response_complete:
+            self.loop.call_soon(self._go_on)
+
     def _next_head(self, data: bytes, at: int) -> int:
         """Where the next request begins; it has begun, if it may be read before those ahead of it are answered."""
-        while at < len(data) and data[at] in b"\r\n":  # the parser passes over these as well
-            at += 1
-        if at == len(data):
-            return at
+        if data[at] in b"\r\n":  # the parser passes over these as well
+            begin = len(data) - len(data[at:].lstrip(b"\r\n"))
+            self._blank += begin - at
+            at = begin
+            if self._blank > BLANK_BYTES:
+                self._refuse_with(400, "A request begins with its first line.")
+            if at == len(data):
+                return at
         if self._waits_for_answers():
             self._pending = data[at:] if at else data
             self.flow.hold()
@@ -241,11 +264,18 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._refuse_with(400, "Invalid HTTP request received.")
         return end
 
+    def _may_read(self) -> bool:
+        """Whether nothing waits that has been read before."""
+        if self._pending and self._reading is _Reading.CHUNKED:
+            self.loop.call_soon(self._go_on)
+        return not self._pending
+
     def _waits_for_answers(self) -> bool:
         return len(self.pipeline) >= self.guard.limits.read_ahead_requests or self.flow.write_paused
 
     def _begin(self) -> None:
         self._is_begun = True
+        self._blank = 0
         self._has_line = False
         self._line = self._fields = 0
         visitor = self.visitor
@@ -278,11 +308,6 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._refuse_with(431, "The trailers are too large.")
 
     def _progresses(self, size: int) -> None:
-        if self._unread_left:
-            self._unread_left -= size
-            if self._unread_left <= 0:
-                self.drop()
-            return
         self._progress += size
         visitor = self.visitor
         if self._progress >= PROGRESS_BYTES and visitor is not None and visitor.why == "body_time":
@@ -368,7 +393,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._reading = _Reading.HEAD
         self._is_begun = False
-        self._unread_left = self._framing = 0
+        self._framing = 0
         visitor = self.visitor
         if visitor is not None and visitor.why != "answer_time":
             if visitor.is_busy:
@@ -392,9 +417,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         elif visitor is not None:
             visitor.is_busy = False
-            if self._reading is not _Reading.HEAD:
-                self._unread_left = LINGER_BYTES
+            if self._reading is not _Reading.HEAD:  # it was answered before its body had come
                 visitor.wait_until(self.loop.time() + LINGER_S, "keep_alive")
+                if self._reading is _Reading.CHUNKED or self._body_left > LINGER_BYTES:
+                    self._pass_over_the_rest()
+                    return
             elif not self.flow.write_paused:
                 self._rest(visitor)
         self._go_on()
@@ -438,14 +465,19 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _answer_refusal(self) -> None:
         assert self._refusal is not None
-        self._is_over = True
-        self._unread_left = LINGER_BYTES
         self.transport.write(refusal_bytes(*self._refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.visitor is not None:
             self.visitor.is_busy = False
             self.visitor.wait_until(self.loop.time() + LINGER_S, "keep_alive")
+        self._pass_over_the_rest()
+
+    def _pass_over_the_rest(self) -> None:
+        """What the client still sends is not taken apart; then the connection ends."""
+        self._is_over = True
+        self._pending = b""
+        self._unread_left = LINGER_BYTES
         self.flow.let_go()
 
     def _pass_over(self, size: int) -> None:
@@ -467,15 +499,20 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to our WebSocket protocol."""
+        visitor = self.visitor
+        assert visitor is not None
         if self.cycle is not None and not self.cycle.response_complete:
             self.send_400_response("A WebSocket cannot begin before the requests ahead of it are answered.")
             return
         if not self.url.isascii():
             self.send_400_response("An address has ASCII characters only.")
             return
+        credentials = hash((self.url, *(value for name, value in self.headers if name in LOGINS)))
+        if self.guard.is_put_off(visitor, credentials):
+            self._note(503, "This login has been refused too often. Come back in a moment.", "sockets")
+            self._refuse()
+            return
         self._is_over = True  # of HTTP
-        visitor = self.visitor
-        assert visitor is not None
         if not issubclass(self.ws_protocol_class, GatewayWebSocketProtocol):  # type: ignore[arg-type]
             self.guard.leave(visitor)
             super().handle_websocket_upgrade()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 _WEBHOOK = b"/api/whatsapp/webhook"
 _PROBES = (b"/healthz", b"/readyz")
 _FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
-_LOGINS = frozenset({b"authorization", b"cookie"})
+LOGINS = frozenset({b"authorization", b"cookie"})
+"""Headers that may say who is calling."""
 
 
 @dataclass(slots=True)
@@ -32,6 +33,6 @@ def read_head(method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]])
             head.is_chunked = True
         elif name in _FORWARDED:
             head.is_forwarded = True
-        elif name in _LOGINS:
+        elif name in LOGINS:
             head.shows_login = True
     return head
