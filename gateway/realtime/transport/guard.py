@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from gateway.domain.limits import MIB, Limits
+from gateway.realtime.transport.turns import Turns
 from gateway.services.addresses import TrustedProxies, counted_as
 from gateway.services.rates import Window
 from gateway.services.refusals import Refusals
@@ -160,6 +161,7 @@ class Guard:
             stage: {} for stage in (Stage.SILENT, Stage.STRANGER, Stage.UNPROVEN)
         }
         self._places: dict[str, Place] = {}
+        self.turns = Turns()
         self._stalled: set[Visitor] = set()
         self._put_off = Window(MOST_REFUSED, 1.0)
         self._sweeping: asyncio.TimerHandle | None = None

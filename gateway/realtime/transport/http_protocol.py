@@ -14,12 +14,12 @@ from typing import Any
 import httptools
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.domain.limits import KIB, MIB
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
 from gateway.realtime.transport.refusal import KINDS, Refusal, refusal_bytes
-from gateway.realtime.transport.request_head import LOGINS, read_head
+from gateway.realtime.transport.request_head import LOGINS, PROBES, WEBHOOKS, read_head
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.services.addresses import VISITOR
 
@@ -403,6 +403,17 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     # ------------------------------------------------------------------------------------------ answers
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        path = cycle.scope["path"]
+        if WEBHOOKS in path or path.endswith(PROBES):
+            super()._start_asgi_task(cycle, app)
+        else:
+            self.guard.turns.start(lambda: self._start_in_turn(cycle, app))
+
+    def _start_in_turn(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if not cycle.disconnected:
+            super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """The next request ahead is answered, or the rest is read."""
         self.server_state.total_requests += 1
@@ -517,10 +528,18 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.guard.leave(visitor)
             super().handle_websocket_upgrade()
             return
+        self.transport.pause_reading()
+        self.guard.turns.start(self._upgrade)
+
+    def _upgrade(self) -> None:
+        visitor = self.visitor
+        if visitor is None or self.transport.is_closing():
+            return
         self.connections.discard(self)
         protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
         assert isinstance(protocol, GatewayWebSocketProtocol)
         self.transport.set_protocol(protocol)
+        self.transport.resume_reading()
         protocol.begin(self.transport, self.scope, self.url, self.headers, visitor)

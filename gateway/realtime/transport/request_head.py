@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_WEBHOOK = b"/api/whatsapp/webhook"
-_PROBES = (b"/healthz", b"/readyz")
+WEBHOOKS = "/api/whatsapp/webhook"
+"""In the addresses that webhooks come to."""
+
+PROBES = ("/healthz", "/readyz")
+
+_WEBHOOK = WEBHOOKS.encode()
+_PROBES = tuple(probe.encode() for probe in PROBES)
 _FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"})
 LOGINS = frozenset({b"authorization", b"cookie"})
 """Headers that may say who is calling."""
