@@ -18,15 +18,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.domain.limits import KIB, MIB
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
-from gateway.realtime.transport.refusal import KINDS, Refusal, refusal_bytes
+from gateway.realtime.transport.refusal import Refusal, refusal_bytes
 from gateway.realtime.transport.request_head import LOGINS, PROBES, WEBHOOKS, read_head
+from gateway.realtime.transport.request_meter import END, RequestMeter
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.services.addresses import VISITOR
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.ERROR)
 
-_END = b"\r\n\r\n"
+
+NO_HTTP = "Invalid HTTP request received."
 
 LINGER_S = 2.0
 """A refused client may send what it had begun to send: it would not read the answer otherwise."""
@@ -35,12 +37,8 @@ LINGER_BYTES = MIB
 PROGRESS_BYTES = KIB
 """Less than this in the time for a body is no progress."""
 
-BLANK_BYTES = KIB
 MOST_AT_ONCE = 16 * KIB
 """Of a body in chunks, each of which may be a byte: then it is the others' turn."""
-
-CHUNK_FRAMING_BYTES = 16
-"""What a chunk's size line and line ends may take without counting as framing in excess."""
 
 
 class ServerConfig(uvicorn.Config):
@@ -87,25 +85,19 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self.logger = logger
         self.guard = self.config.guard
-        limits = self.guard.limits
-        self._line_most = limits.request_line_kib * KIB
-        self._headers_most = limits.headers_kib * KIB
+        self._meter = RequestMeter(self.guard.limits)
         self.visitor: Visitor | None = None
         self._pending = b""
         """Read, and not taken apart yet."""
         self._reading = _Reading.HEAD
         self._is_begun = False
         """The head of a request has begun."""
-        self._blank = self._line = self._fields = 0
-        """Bytes before its request line, of it, and of what follows it."""
-        self._has_line = False
         self._body_left = 0
-        self._framing = self._body_now = self._chunks_now = 0
         self._progress = 0
         self._unread_left = 0
         """Of what a client still sends that is not read any more: so much is passed over."""
         self._stuck_at = 0
-        self._refusal: tuple[int, str] | None = None
+        self._refusal: Refusal | None = None
         self._is_over = False
 
     # ------------------------------------------------------------------------------------------ the connection
@@ -206,7 +198,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 is_chunked = self._reading is _Reading.CHUNKED
                 self.parser.feed_data(data if end - at == size else data[at:end])
                 if is_chunked:
-                    self._count_framing(end - at)
+                    self._progresses(self._meter.count_chunks(end - at))
                     turn -= end - at
                 at = end
                 if turn <= 0 and at < size:
@@ -219,12 +211,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             else:
                 # As if it had not asked: what follows is plain HTTP again.
                 self._take(data[at + upgrade.args[0] :])
-        except Refusal:
-            self._refuse()
+        except Refusal as refusal:
+            self._refuse(refusal)
         except httptools.HttpParserError as error:
-            if not isinstance(error.__context__, Refusal):
-                self._note(400, "Invalid HTTP request received.")
-            self._refuse()
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refusal) else Refusal(400, NO_HTTP))
 
     def _take_turns(self) -> None:
         """The rest of a body in chunks waits for the others, and for the app, if it has not taken what there is."""
@@ -234,14 +225,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _next_head(self, data: bytes, at: int) -> int:
         """Where the next request begins; it has begun, if it may be read before those ahead of it are answered."""
-        if data[at] in b"\r\n":  # the parser passes over these as well
-            begin = len(data) - len(data[at:].lstrip(b"\r\n"))
-            self._blank += begin - at
-            at = begin
-            if self._blank > BLANK_BYTES:
-                self._refuse_with(400, "A request begins with its first line.")
-            if at == len(data):
-                return at
+        at = self._meter.skip_blank(data, at)
+        if at == len(data):
+            return at
         if self._waits_for_answers():
             self._pending = data[at:] if at else data
             self.flow.hold()
@@ -252,16 +238,16 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _end_of_piece(self, data: bytes, at: int) -> int:
         """Up to where these bytes may be taken apart in one go. Raises Refusal."""
         if self._reading is _Reading.HEAD:
-            end = self._end_of_head(data, at)
+            end = self._meter.end_of_head(data, at)
         elif self._reading is _Reading.SIZED:
             end = min(len(data), at + self._body_left)
             self._body_left -= end - at
             self._progresses(end - at)
         else:
-            end = data.find(_END, at, at + MOST_AT_ONCE)
-            end = min(len(data), at + MOST_AT_ONCE) if end < 0 else end + len(_END)
+            end = data.find(END, at, at + MOST_AT_ONCE)
+            end = min(len(data), at + MOST_AT_ONCE) if end < 0 else end + len(END)
         if end == at:
-            self._refuse_with(400, "Invalid HTTP request received.")
+            raise Refusal(400, NO_HTTP)
         return end
 
     def _may_read(self) -> bool:
@@ -275,37 +261,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _begin(self) -> None:
         self._is_begun = True
-        self._blank = 0
-        self._has_line = False
-        self._line = self._fields = 0
+        self._meter.begin()
         visitor = self.visitor
         if visitor is not None and not visitor.is_busy and visitor.why == "keep_alive":
             visitor.wait_until(self.loop.time() + self.guard.limits.headers_s, "headers_time")
-
-    def _end_of_head(self, data: bytes, at: int) -> int:
-        """Up to where the head in these bytes may be taken apart. Raises Refusal when it is too large."""
-        found = data.find(_END, at)
-        end = len(data) if found < 0 else found + len(_END)
-        begin = at
-        if not self._has_line:
-            line_end = data.find(b"\n", at, end)
-            self._has_line = line_end >= 0
-            begin = line_end + 1 if self._has_line else end
-            self._line += begin - at
-            if self._line > self._line_most + 2:
-                self._refuse_with(414, "The request line is too long.")
-        self._fields += end - begin
-        if self._fields > self._headers_most + len(_END):
-            self._refuse_with(431, "The headers are too large.")
-        return end
-
-    def _count_framing(self, size: int) -> None:
-        framing = size - self._body_now - CHUNK_FRAMING_BYTES * self._chunks_now
-        self._framing = max(0, framing) if self._chunks_now else self._framing + framing
-        self._progresses(self._body_now)
-        self._body_now = self._chunks_now = 0
-        if self._framing > self._headers_most:
-            self._refuse_with(431, "The trailers are too large.")
 
     def _progresses(self, size: int) -> None:
         self._progress += size
@@ -321,7 +280,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         if len(self.pipeline) > 2 * self.guard.limits.read_ahead_requests:
             # Its line ends are not those that HTTP has, and so could not be told apart in time.
-            self._refuse_with(400, "Lines end with CR LF.")
+            raise Refusal(400, "Lines end with CR LF.")
         visitor = self.visitor
         if visitor is not None:
             self.scope["extensions"] = {VISITOR: visitor}  # type: ignore[dict-item]
@@ -331,7 +290,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self._reading is not _Reading.HEAD:
             return  # a trailer: nobody here reads them
         if len(self.headers) >= self.guard.limits.headers_count:
-            self._refuse_with(431, "There are too many headers.")
+            raise Refusal(431, "There are too many headers.")
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -366,7 +325,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self.guard.settle_again(visitor)
         if visitor.room is Room.NONE or (visitor.room is Room.EXTRA and not is_quick):
             kind = "connections" if visitor.room is Room.NONE else "address_strangers"
-            self._refuse_with(503, "There are too many connections. Come back in a moment.", kind)
+            raise Refusal(503, "There are too many connections. Come back in a moment.", kind)
 
     def _forwarded(self, visitor: Visitor) -> None:
         if not visitor.is_proxied:
@@ -382,8 +341,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        self._body_now += len(body)
-        self._chunks_now += 1
+        self._meter.count_body(len(body))
         super().on_body(body)
         if self.visitor is not None and self.visitor.stage < Stage.KNOWN and self.cycle.body:
             self.flow.pause_reading()  # until the app asks for it: of strangers there may be many
@@ -393,7 +351,6 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._reading = _Reading.HEAD
         self._is_begun = False
-        self._framing = 0
         visitor = self.visitor
         if visitor is not None and visitor.why != "answer_time":
             if visitor.is_busy:
@@ -449,17 +406,11 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     # ------------------------------------------------------------------------------------------ refusals
 
-    def _note(self, status: int, sentence: str, kind: str | None = None) -> None:
-        self._refusal = (status, sentence)
-        if self.visitor is not None:
-            self.guard.refusals.count(kind or KINDS[status], self.visitor.address)
-
-    def _refuse_with(self, status: int, sentence: str, kind: str | None = None) -> None:
-        self._note(status, sentence, kind)
-        raise Refusal(sentence)
-
-    def _refuse(self) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """Reads nothing more; the requests before are answered first."""
+        self._refusal = refusal
+        if self.visitor is not None:
+            self.visitor.count(refusal.kind)
         self._pending = b""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
@@ -476,7 +427,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _answer_refusal(self) -> None:
         assert self._refusal is not None
-        self.transport.write(refusal_bytes(*self._refusal))
+        self.transport.write(refusal_bytes(self._refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.visitor is not None:
@@ -503,8 +454,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP."""
-        self._note(400, msg)
-        self._refuse()
+        self._refuse(Refusal(400, msg))
 
     # ------------------------------------------------------------------------------------------ WebSockets
 
@@ -520,11 +470,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         credentials = hash((self.url, *(value for name, value in self.headers if name in LOGINS)))
         if self.guard.is_put_off(visitor, credentials):
-            self._note(503, "This login has been refused too often. Come back in a moment.", "sockets")
-            self._refuse()
+            self._refuse(
+                Refusal(503, "This login has been refused too often. Come back in a moment.", "sockets")
+            )
             return
         self._is_over = True  # of HTTP
         if not issubclass(self.ws_protocol_class, GatewayWebSocketProtocol):  # type: ignore[arg-type]
+            visitor.credentials = ""  # whether it is let in is not known of another class's connections
             self.guard.leave(visitor)
             super().handle_websocket_upgrade()
             return

@@ -13,11 +13,18 @@ RETRY_AFTER_S = 1
 
 
 class Refusal(Exception):
-    """Raised out of the parser's callbacks; the parser ends with it."""
+    """Ends the reading of a connection, with an answer; may be raised out of the parser's callbacks."""
+
+    def __init__(self, status: int, sentence: str, kind: str | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.kind = kind or KINDS[status]
 
 
-def refusal_bytes(status: int, sentence: str) -> bytes:
+def refusal_bytes(refusal: Refusal) -> bytes:
     """A whole HTTP answer in our envelope, after which the connection is closed."""
+    status, sentence = refusal.status, refusal.sentence
     is_passing = status == 503
     content = {
         "success": False, "error": sentence, "message": sentence, "code": _CODES[status],
