@@ -83,6 +83,16 @@ async def serving(
         await task
 
 
+def warn_of_unnamed_proxy(settings: Settings) -> None:
+    """Says at start that limits of an address will hold for all clients together, if a proxy stands before us."""
+    if (settings.public_url or "").startswith("https:") and not settings.trusted_proxies:
+        logger.warning(
+            "proxies.none_named hint=%r",
+            "GATEWAY_PUBLIC_URL is https, so a proxy stands before the gateway. Until it is named in "
+            "GATEWAY_TRUSTED_PROXIES, all its clients count as one address.",
+        )
+
+
 async def run(
     settings: Settings,
     on_ready: Callable[[Gateway], Awaitable[None]],
@@ -118,6 +128,7 @@ async def run(
                 if settings.simulator:
                     # At another port than last time: its webhooks come along before anybody needs them.
                     await gateway.monitor.follow_public_url()
+                warn_of_unnamed_proxy(settings)
                 await on_ready(gateway)
                 try:
                     await shutdown.stop.wait()

@@ -135,7 +135,20 @@ TEXT, CONTINUED, PING = 1, 0, 9
 
 def flooding(first: bytes, piece: bytes, *, login: bool = True, is_reading: bool = True) -> Attack:
     """One socket that sends the first frame, and then the piece without end."""
-    return sending(handshake(headers=bearer() if login else "") + first, piece, is_reading=is_reading)
+    block = piece * max(1, BLOCK // len(piece))
+
+    async def once(target: Target) -> None:
+        async with connected(target) as (reader, writer):
+            writer.write(handshake(headers=bearer() if login else ""))
+            await reader.readuntil(b"\r\n\r\n")
+            if not is_reading:
+                writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(first)
+            while not target.is_over:
+                writer.write(block)
+                await writer.drain()
+
+    return once
 
 
 # ---------------------------------------------------------------------------------------------- REST
