@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,7 +18,9 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gateway.domain.errors import ConfigError
+from gateway.domain.limits import Limits
 from gateway.domain.origins import parse_origin
+from gateway.services.addresses import TrustedProxies
 
 ENV_FILE = ".env"
 
@@ -25,7 +28,60 @@ ENV_FILE = ".env"
 _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)")
 
 
-class Settings(BaseSettings):
+_LIMITS = Limits()
+
+
+def _setting(field: str, name: str, **bounds: Any) -> Any:
+    return Field(default=getattr(_LIMITS, field), validation_alias=f"GATEWAY_{name}", **bounds)
+
+
+class LimitSettings(BaseSettings):
+    """The limits of docs/settings.md; every field names its variable."""
+
+    request_line_kib: int = _setting("request_line_kib", "REQUEST_LINE_KIB", ge=1)
+    headers_kib: int = _setting("headers_kib", "HEADERS_KIB", ge=1)
+    headers_count: int = _setting("headers_count", "HEADERS_COUNT", ge=1)
+    read_ahead_requests: int = _setting("read_ahead_requests", "READ_AHEAD_REQUESTS", ge=1)
+    headers_s: float = _setting("headers_s", "HEADERS_S", gt=0)
+    body_s: float = _setting("body_s", "BODY_S", gt=0)
+    keep_alive_s: float = _setting("keep_alive_s", "KEEP_ALIVE_S", gt=0)
+    connections: int = _setting("connections", "CONNECTIONS_COUNT", ge=0)
+    address_connections: int = _setting("address_connections", "ADDRESS_CONNECTIONS_COUNT", ge=1)
+    address_strangers: int = _setting("address_strangers", "ADDRESS_STRANGERS_COUNT", ge=1)
+    webhook_reserve_percent: int = _setting("webhook_reserve_percent", "WEBHOOK_RESERVE_PERCENT", ge=0)
+    webhook_line_s: float = _setting("webhook_line_s", "WEBHOOK_LINE_S", gt=0)
+    stranger_bodies_mib: int = _setting("stranger_bodies_mib", "STRANGER_BODIES_MIB", ge=1)
+    bodies_mib: int = _setting("bodies_mib", "BODIES_MIB", ge=1)
+    stranger_body_kib: int = _setting("stranger_body_kib", "STRANGER_BODY_KIB", ge=1)
+    parse_alone_kib: int = _setting("parse_alone_kib", "PARSE_ALONE_KIB", ge=1)
+    body_wait_s: float = _setting("body_wait_s", "BODY_WAIT_S", ge=0)
+    unread_answers_mib: int = _setting("unread_answers_mib", "UNREAD_ANSWERS_MIB", ge=1)
+    frames_per_s: int = _setting("frames_per_s", "SOCKET_FRAMES_PER_S", ge=1)
+    first_frames: int = _setting("first_frames", "SOCKET_FIRST_FRAMES_COUNT", ge=1)
+    burst_frames: int = _setting("burst_frames", "SOCKET_BURST_FRAMES_COUNT", ge=1)
+    unread_pongs: int = _setting("unread_pongs", "SOCKET_UNREAD_PONGS_COUNT", ge=1)
+    flood_s: float = _setting("flood_s", "SOCKET_FLOOD_S", gt=0)
+    subscriptions: int = _setting("subscriptions", "SOCKET_SUBSCRIPTIONS_COUNT", ge=1)
+    bindings: int = _setting("bindings", "SOCKET_BINDINGS_COUNT", ge=1)
+    conditions: int = _setting("conditions", "SOCKET_CONDITIONS_COUNT", ge=1)
+    patterns: int = _setting("patterns", "SOCKET_PATTERNS_COUNT", ge=0)
+    sockets: int = _setting("sockets", "SOCKETS_COUNT", ge=1)
+    requests_per_s: int = _setting("requests_per_s", "REQUESTS_PER_S", ge=1)
+    searches_at_once: int = _setting("searches_at_once", "SEARCHES_COUNT", ge=1)
+    tickets_per_min: int = _setting("tickets_per_min", "TICKETS_PER_MIN", ge=1)
+    tickets_for_others_per_min: int = _setting(
+        "tickets_for_others_per_min", "TICKETS_FOR_OTHERS_PER_MIN", ge=1
+    )
+    upstream_at_once: int = _setting("upstream_at_once", "UPSTREAM_COUNT", ge=1)
+    upstream_per_min: int = _setting("upstream_per_min", "UPSTREAM_PER_MIN", ge=1)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as one value."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+
+class Settings(LimitSettings):
     """The settings of one gateway, checked; every field names its variable."""
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
@@ -55,6 +111,11 @@ class Settings(BaseSettings):
     """Foreign pages that may use the API and the sockets; comma-separated. Apps have origins, too
     (capacitor://localhost, ionic://localhost). file:// lets in pages opened from a disk; browsers send `null` for them,
     as for sandboxed frames of any site, so name it for a machine of your own only."""
+
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias="GATEWAY_TRUSTED_PROXIES"
+    )
+    """Addresses or networks of proxies whose X-Forwarded-For and -Proto count; comma-separated."""
 
     timezone: str = Field("UTC", validation_alias="GATEWAY_TIMEZONE")
     """Reads naive timestamps of the shop's tables, draws day lines."""
@@ -116,7 +177,7 @@ class Settings(BaseSettings):
             )
         return value.strip()
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -136,6 +197,17 @@ class Settings(BaseSettings):
                 "path; file:// stands for pages opened from a disk"
             )
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            TrustedProxies(value)
+        except ValueError:
+            raise ValueError(
+                "must be addresses or networks like 10.0.0.1 or 10.0.0.0/8, separated by commas"
+            ) from None
+        return value
 
     @field_validator("public_url")
     @classmethod

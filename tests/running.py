@@ -19,6 +19,7 @@ from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
+from tests.wide import WIDE
 
 DEADLINE_S = 30.0
 SECRET = "test-secret-of-at-least-32-characters!"
@@ -120,6 +121,7 @@ def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
         "simulator": True,
         "secret": SECRET,
         "port": 0,
+        **WIDE,
         **more,
     }
     return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, **values)  # type: ignore[call-arg]
@@ -131,7 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     async with (
         aiohttp.ClientSession() as http,
         Gateway(settings, address_of(sock)) as gateway,
-        serving(gateway.asgi, sock),
+        serving(gateway.asgi, sock, guard=gateway.guard),
     ):
         try:
             yield Running(gateway, http)

@@ -285,13 +285,16 @@ class Checkup:
         try:
             async with aiohttp.ClientSession(timeout=timeout) as http:
                 async with http.get(f"{public_url}/healthz") as alive:
-                    is_ours = alive.status == 200 and "version" in (await _json(alive))
+                    said = await _json(alive)
+                    is_ours = alive.status == 200 and "version" in said
                 if not is_ours:
                     yield Finding(
                         "address", False, f"{public_url} answers, but not as a gateway: check the proxy."
                     )
                     return
                 yield Finding("address", True, f"A gateway answers at {public_url}.")
+                if "proxy" in said:
+                    yield _proxy(said["proxy"] == "trusted")
                 if known is not None:
                     yield await _send_test(http, public_url, known)
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -310,6 +313,15 @@ def _why(error: Exception) -> str:
             return "nothing listens there"
         case _:
             return f"the connection broke ({type(error).__name__})"
+
+
+def _proxy(is_named: bool) -> Finding:
+    if is_named:
+        return Finding("proxy", True, "The proxy before the gateway is named: its clients are told apart.")
+    return Finding(
+        "proxy", False, "The proxy before the gateway is not named, so all its clients count as one address: "
+        "name it in GATEWAY_TRUSTED_PROXIES.",
+    )  # fmt: skip
 
 
 async def _send_test(http: aiohttp.ClientSession, public_url: str, known: SessionSecrets) -> Finding:

@@ -15,6 +15,7 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.origins import frame_sources, sent_origins
 from gateway.http.errors import HANDLERS, error_reply, unexpected
 from gateway.http.hosts import wrong_host
+from gateway.http.limits import RequestLimits, has_body
 from gateway.http.pages import SecurityHeaders
 from gateway.http.webhooks import WEBHOOKS
 from gateway.services.auth.origins import Hosts
@@ -35,15 +36,27 @@ class Application(Starlette):
 
     security: SecurityHeaders
     hosts: Hosts | None = None
+    limits: RequestLimits | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            # Around everything, so that errors, webhooks and what is not there say the same as the page.
-            send = self.security.added_to(send, scope)
-            refused = wrong_host(scope, self.hosts) if self.hosts is not None else None
-            if refused is not None:
-                await refused(scope, receive, send)
-                return
+        if scope["type"] != "http":
+            await self._pass_on(scope, receive, send)
+            return
+        # Around everything, so that errors, webhooks and what is not there say the same as the page.
+        send = self.security.added_to(send, scope)
+        refused = wrong_host(scope, self.hosts) if self.hosts is not None else None
+        if refused is not None:
+            await refused(scope, receive, send)
+        elif self.limits is None or not has_body(scope):
+            await self._pass_on(scope, receive, send)
+        else:
+            lease, receive = self.limits.metered(scope, receive)
+            try:
+                await self._pass_on(scope, receive, send)
+            finally:
+                lease.end()
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             for route in self.routes:
                 if isinstance(route, WebSocketRoute) and route.path == scope["path"]:
@@ -73,14 +86,16 @@ def application(
     routes: Sequence[BaseRoute],
     *,
     allowed_origins: tuple[str, ...],
+    limits: RequestLimits,
     hosts: Hosts | None = None,
     is_https: bool = False,
 ) -> Starlette:
     """The application, with what holds for every answer.
 
-    `allowed_origins` are foreign pages that may call us and may show our page in a frame. `hosts` are the names
-    that we answer to; any, if left out. `is_https`: browsers reach us by https.
+    `allowed_origins` are foreign pages that may call us and may show our page in a frame. `limits` hold for all routes.
+    `hosts` are the names that we answer to; any, if left out. `is_https`: browsers reach us by https.
     """
+    limits.count_open(routes)
     made = Application(
         routes=list(routes),
         exception_handlers=HANDLERS,
@@ -97,6 +112,8 @@ def application(
     )
     made.security = SecurityHeaders(frame_sources(allowed_origins), is_https=is_https)
     made.hosts = hosts
+    made.limits = limits
+    made.router.default = limits.counted(made.router.default)
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False
     return made

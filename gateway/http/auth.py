@@ -15,6 +15,7 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal, Role
 from gateway.domain.errors import Forbidden, GatewayError, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
+from gateway.http.limits import RequestLimits, address_of
 from gateway.http.responses import body_of, fields_of, success
 from gateway.services.auth.access_log import AccessLog
 from gateway.services.auth.claims import MAX_GROUNDS, PERSON, sessions_word, text_claim
@@ -39,18 +40,29 @@ class Gate:
         self,
         login: Login,
         origins: Origins,
+        limits: RequestLimits,
         cookie: LoginCookie | None = None,
         logins: Logins | None = None,
         log: AccessLog | None = None,
     ) -> None:
         self._login = login
         self._origins = origins
+        self.limits = limits
         self.cookie = cookie or LoginCookie("")
         self._logins = logins
         self._log = log
 
     async def principal(self, request: Request) -> Principal:
-        """Raises Unauthenticated, or Forbidden when a foreign page tries to use the browser's cookie."""
+        """Raises Unauthenticated; Forbidden when a foreign page tries to use the browser's cookie; RateLimited."""
+        try:
+            principal = await self._verified(request)
+        except Unauthenticated:
+            self.limits.come_unknown(request)
+            raise
+        self.limits.come(request, principal)
+        return principal
+
+    async def _verified(self, request: Request) -> Principal:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             if scheme.lower() != "bearer" or not token.strip():
@@ -70,7 +82,7 @@ class Gate:
             return await self._login.check(token)
         except Unauthenticated as error:
             if self._log is not None:
-                self._log.refused("token_refused", address_of(request), error.message)
+                self._log.refused("token_refused", address_of(request.scope), error.message)
             raise
 
     def _require_page(self, request: Request) -> None:
@@ -95,8 +107,11 @@ class Gate:
         """The endpoint behind the gate: it is called with the principal, or not at all."""
 
         async def guarded(request: Request) -> Response:
-            return await endpoint(request, await self.principal(request))
+            principal = await self.principal(request)
+            async with self.limits.work(request, principal):
+                return await endpoint(request, principal)
 
+        setattr(guarded, "is_guarded", True)  # noqa: B010  functions have no such attribute
         return guarded
 
 
@@ -188,6 +203,9 @@ class AuthRoutes:
 
     async def _make_ticket(self, request: Request, principal: Principal) -> Response:
         fields = await fields_of(request)
+        self._gate.limits.rates.ticket(
+            principal, address_of(request.scope), for_other=fields.get("sub", principal.sub) != principal.sub
+        )
         kind = fields.get("for", "ws")
         if kind not in ("ws", "embed"):
             raise Invalid('`for` must be "ws" or "embed".')
@@ -203,7 +221,7 @@ class AuthRoutes:
             meant.sub,
             meant.name,
             principal,
-            address_of(request),
+            address_of(request.scope),
             purpose=kind,
             role=meant.role.word,
         )
@@ -237,14 +255,9 @@ class AuthRoutes:
         )
 
 
-def address_of(request: Request) -> str:
-    """The address that a request comes from, as far as the server knows."""
-    return request.client.host if request.client else "unknown"
-
-
 def visitor_of(request: Request) -> Visitor:
     """Who stands at the login."""
-    return Visitor(address_of(request), request.headers.get("user-agent"))
+    return Visitor(address_of(request.scope), request.headers.get("user-agent"))
 
 
 def _named(principal: Principal, fields: dict[str, Any], maker: Principal) -> Principal:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway import __version__
 from gateway.domain.errors import Unauthenticated
 from gateway.http.responses import json_reply
+from gateway.services.addresses import VISITOR, says_forwarded
 
 
 class HealthRoutes:
@@ -37,7 +38,11 @@ class HealthRoutes:
         ]
 
     async def _alive(self, request: Request) -> Response:
-        return json_reply({"status": "ok", "version": __version__})
+        said = {"status": "ok", "version": __version__}
+        if says_forwarded(request.scope["headers"]):
+            visitor = request.scope.get("extensions", {}).get(VISITOR)
+            said["proxy"] = "trusted" if visitor is not None and visitor.is_proxied else "unnamed"
+        return json_reply(said)
 
     async def _ready(self, request: Request) -> Response:
         is_ready, body = self._readiness()

@@ -9,10 +9,13 @@ from starlette.responses import Response
 from gateway.domain.errors import Invalid, TooLarge
 from gateway.domain.message import mend_text
 from gateway.domain.session import session_number
+from gateway.services.body_budget import BODY
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_BODY_BYTES = 1024 * 1024
+MOST_PARTS = 10_000
+"""Lists and objects in one body: in memory each takes thirty times what it takes on the wire."""
 
 
 def json_reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -72,9 +75,15 @@ def flag_of(request: Request, name: str) -> bool:
 
 
 async def body_of(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body. Raises TooLarge over the limit, before it has been read to its end; Invalid if it has none."""
+    """The whole body, of at most `limit` bytes, or of what a stranger may send.
+
+    Raises TooLarge before it has been read to its end; Invalid if the client is gone before that.
+    """
+    lease = request.scope.get(BODY)
+    if lease is not None:
+        limit = min(limit, lease.most)
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isdigit() and int(announced[:18]) > limit:
         raise TooLarge(_over(limit))
     chunks = bytearray()
     is_complete = False
@@ -102,6 +111,11 @@ async def fields_of(request: Request) -> dict[str, Any]:
     body = await body_of(request)
     if not body.strip():
         return {}
+    if body.count(b"{") + body.count(b"[") > MOST_PARTS:
+        raise TooLarge(f"The body has more than {MOST_PARTS} lists and objects.")
+    lease = request.scope.get(BODY)
+    if lease is not None:
+        await lease.parse(len(body))
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -15,7 +15,9 @@ from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.domain.session import SessionSecrets
 from gateway.http.errors import error_reply
+from gateway.http.limits import RequestLimits, know
 from gateway.http.responses import body_of, json_reply, parse_session_id
+from gateway.services.body_budget import BODY
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.ingest import Ingest
@@ -55,6 +57,7 @@ class WebhookRoutes:
         reader: WebhookReader,
         authenticator: WebhookAuthenticator,
         ingest: Ingest,
+        limits: RequestLimits,
         on_webhook: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_webhook` is told of each whose sender is known, before it is stored."""
@@ -62,6 +65,7 @@ class WebhookRoutes:
         self._on_webhook = on_webhook
         self._authenticator = authenticator
         self._ingest = ingest
+        self._limits = limits
 
     def routes(self) -> list[Route]:
         """The addresses at which webhooks come in, the shop's old ones among them."""
@@ -73,16 +77,21 @@ class WebhookRoutes:
     async def _receive(self, request: Request) -> Response:
         received_at = datetime.now(UTC)
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
-        signatures = request.headers.getlist("x-webhook-signature")
-        if len(signatures) > 1:
-            raise Unauthenticated("The webhook has more than one X-Webhook-Signature.")
-        signature = signatures[0] if signatures else None
+        signature = _signature_of(request)
+        is_known = await self._authenticator.knows(signature)
+        if not is_known:
+            self._limits.come_unknown(request)
         sender: SessionSecrets | None
         if path_id is not None:
             sender = await self._authenticator.authenticate(path_id, None, signature)
         else:
             sender = await self._authenticator.by_secret(signature)
+        if sender is not None or is_known:
+            know(request.scope, is_webhook=True)
         raw = await body_of(request, MAX_BODY if sender else MAX_UNKNOWN_BODY)
+        lease = request.scope.get(BODY)
+        if lease is not None:
+            await lease.parse(len(raw))
         try:
             body = parse(raw)
         except ValueError:
@@ -90,6 +99,7 @@ class WebhookRoutes:
         claimed = self._reader.claimed_key(body)
         if sender is None:
             sender = await self._authenticator.authenticate(None, claimed, signature)
+            know(request.scope, is_webhook=True)
         elif path_id is None and self._authenticator.is_anothers(sender, claimed):
             raise Unauthenticated("The webhook's secret is not the session's.")
         self._on_webhook()
@@ -100,6 +110,14 @@ class WebhookRoutes:
         reading = self._reader.read(redacted, received_at)
         await self._ingest.submit(InboundWebhook(int(sender.id), received_at, redacted, reading))
         return _RECEIVED
+
+
+def _signature_of(request: Request) -> str:
+    """Raises Unauthenticated without exactly one: of two, a proxy may have read the other."""
+    signatures = request.headers.getlist("x-webhook-signature")
+    if len(signatures) != 1 or not signatures[0]:
+        raise Unauthenticated("The webhook needs one X-Webhook-Signature.")
+    return signatures[0]
 
 
 def parse(raw: bytes) -> Any:

@@ -14,6 +14,7 @@ from gateway.domain.access import Principal
 from gateway.realtime import close_codes
 from gateway.realtime.drain import drain
 from gateway.realtime.transport.socket_transport import EXTENSION, AsgiTransport, SocketTransport
+from gateway.services.rates import Rates
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +82,28 @@ class transport_of:
         return isinstance(error, WebSocketDisconnect | TimeoutError)
 
 
+class Seat:
+    """The place of one socket among those of its person; `leave` gives it back, once."""
+
+    __slots__ = ("_address", "_rates", "_sub")
+
+    def __init__(self, rates: Rates, sub: str, address: str) -> None:
+        self._rates = rates
+        self._sub = sub
+        self._address = address
+
+    def leave(self) -> None:
+        """Gives the seat back."""
+        self._rates.leave_seat(self._sub, self._address)
+
+
 class Connections:
     """Keeps every open socket of the process, serves it and beats its heart."""
 
-    def __init__(self, max_connections: int, wake: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, max_connections: int, rates: Rates, wake: Callable[[], Awaitable[None]]) -> None:
         """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
         self._wake = wake
+        self._rates = rates
         self.open: set[Member] = set()
         self._max_connections = max_connections
         self._heartbeats: list[set[Member]] = [set() for _ in range(close_codes.HEARTBEAT_S)]
@@ -98,6 +115,11 @@ class Connections:
     def is_full(self) -> bool:
         """Whether there are as many sockets as may be."""
         return len(self.open) >= self._max_connections
+
+    def take_seat(self, socket: WebSocket, sub: str) -> Seat | None:
+        """A seat for one more socket of this person; None if all of them are taken."""
+        address = socket.client.host if socket.client else ""
+        return Seat(self._rates, sub, address) if self._rates.take_seat(sub, address) else None
 
     async def serve(
         self,

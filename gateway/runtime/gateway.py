@@ -17,6 +17,7 @@ from gateway.domain.access import Principal, Role
 from gateway.domain.linking import Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
 from gateway.domain.notifications import UNNUMBERED
+from gateway.http.limits import RequestLimits
 from gateway.postgres.auth.secret_check import compare_secret
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
@@ -24,13 +25,16 @@ from gateway.postgres.migrations.runner import migrate
 from gateway.realtime.connections import Connections
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
+from gateway.realtime.transport.guard import Guard
 from gateway.runtime.access import Access, open_jwks
 from gateway.runtime.data_dir import read_secret
 from gateway.runtime.database import open_database
 from gateway.runtime.repositories import open_repositories
 from gateway.runtime.routes import Services, WebSockets, build_app
 from gateway.runtime.upstream import open_upstream
+from gateway.services.addresses import TrustedProxies
 from gateway.services.auth.login import Login
+from gateway.services.body_budget import BodyBudget
 from gateway.services.contacts.service import Contacts
 from gateway.services.linking.service import Linking
 from gateway.services.live.conversation_list import ConversationList
@@ -40,7 +44,9 @@ from gateway.services.live.numbering import Numbering
 from gateway.services.live.session_states import SessionStates, StateRow
 from gateway.services.live.staleness import Staleness
 from gateway.services.live.trigger_check import TriggerCheck
+from gateway.services.rates import Rates
 from gateway.services.readiness import readiness
+from gateway.services.refusals import Refusals
 from gateway.services.retention import Retention
 from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.monitor import Monitor
@@ -88,6 +94,10 @@ class Gateway:
         self.settings = settings
         self.url = url
         self.id = str(uuid.uuid4())
+        refusals = Refusals()
+        self.guard = Guard(settings.limits, TrustedProxies(settings.trusted_proxies), refusals)
+        self._rates = Rates(settings.limits, refusals)
+        self._request_limits = RequestLimits(self._rates, BodyBudget(settings.limits, refusals), refusals)
         self._stack = AsyncExitStack()
         self._is_draining = False
 
@@ -137,6 +147,7 @@ class Gateway:
             self._websockets,
             self._upstream_access,
             self._readiness,
+            self._request_limits,
         )
         stack.push_async_callback(self._listener.close)
         await self._listener.open()
@@ -202,8 +213,11 @@ class Gateway:
             catch_up=self._catch_up,
             on_lost=self._connection_lost,
         )
-        self._connections = Connections(settings.max_connections, wake=self._idle.wait_until_awake)
+        self._connections = Connections(
+            settings.max_connections, self._rates, wake=self._idle.wait_until_awake
+        )
         self._websockets = WebSockets(
+            settings,
             repositories,
             self._access,
             hub=hub,

@@ -20,6 +20,7 @@ from gateway.http.docs import DocsRoutes
 from gateway.http.health import HealthRoutes
 from gateway.http.inbox import InboxRoutes
 from gateway.http.journal import JournalRoutes
+from gateway.http.limits import RequestLimits
 from gateway.http.pages import PageRoutes
 from gateway.http.people import PeopleRoutes
 from gateway.http.sessions import SessionRoutes
@@ -72,10 +73,11 @@ class Pictures:
 
 
 class WebSockets:
-    """Both dialects over one hub, one roster."""
+    """Both dialects over one hub and one set of connections."""
 
     def __init__(
         self,
+        settings: Settings,
         repositories: Repositories,
         access: Access,
         *,
@@ -96,6 +98,7 @@ class WebSockets:
             cookie=access.cookie,
             staleness=staleness,
             connections=connections,
+            max_topics=settings.subscriptions,
         )
         self.supabase = SupabaseRealtime(
             hub=hub,
@@ -106,6 +109,7 @@ class WebSockets:
             tables=Tables(repositories.columns),
             staleness=staleness,
             connections=connections,
+            limits=settings.limits,
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -165,15 +169,18 @@ def build_app(
     websockets: WebSockets,
     upstream_access: UpstreamAccess,
     readiness: Callable[[], tuple[bool, dict[str, Any]]],
+    limits: RequestLimits,
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
     access = services.access
-    gate = Gate(access.login, access.origins, access.cookie, access.logins, access.log)
+    gate = Gate(access.login, access.origins, limits, access.cookie, access.logins, access.log)
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
     pictures = Pictures(services.states)
     return application(
         [
-            *WebhookRoutes(webhook, services.authenticator, services.ingest, services.idle.touch).routes(),
+            *WebhookRoutes(
+                webhook, services.authenticator, services.ingest, limits, services.idle.touch
+            ).routes(),
             *_access_routes(gate, access, about),
             *SessionRoutes(
                 gate,
@@ -193,6 +200,7 @@ def build_app(
             *PageRoutes(gate, UI, access.prefix).routes(),
         ],
         allowed_origins=settings.allowed_origins,
+        limits=limits,
         hosts=access.hosts,
         is_https=access.is_https,
     )

@@ -12,6 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.postgres.connection.pool import quieten_lost_connections
+from gateway.realtime.transport.guard import Guard, raise_open_files
+from gateway.realtime.transport.http_protocol import GatewayHttpProtocol, ServerConfig
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.data_dir import note_address
 from gateway.runtime.gateway import Gateway
@@ -41,10 +43,12 @@ class Server(uvicorn.Server):
         yield
 
 
-def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
-    """A uvicorn server for the app, with our WebSocket protocol, without pings and compression."""
-    config = uvicorn.Config(
+def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None) -> Server:
+    """A uvicorn server for the app, with our protocol classes, without pings and compression."""
+    guard = Guard() if guard is None else guard
+    config = ServerConfig(
         app,
+        http=GatewayHttpProtocol,
         ws=GatewayWebSocketProtocol,
         ws_max_size=256 * 1024,
         ws_ping_interval=None,  # ours come with the heartbeat, from one timer
@@ -55,23 +59,39 @@ def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Server:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=False,
+        proxy_headers=False,  # ours knows for whom a proxy speaks, before the request is taken apart
+        # What is accepted in one step has files open before anything can be refused.
+        backlog=max(16, min(2048, guard.most // 4)),
     )
+    config.guard = guard
     return Server(config)
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off"
+    app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None
 ) -> AsyncIterator[Server]:
-    """The app on that socket while the block runs."""
-    server = server_for(app, lifespan)
+    """The app on that socket while the block runs.
+
+    `guard` holds its connections to the limits; without one, the defaults count.
+    """
+    server = server_for(app, lifespan, guard)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="http-server")
     try:
         yield server
     finally:
         server.should_exit = True
         await task
+
+
+def warn_of_unnamed_proxy(settings: Settings) -> None:
+    """Says at start that limits of an address will hold for all clients together, if a proxy stands before us."""
+    if (settings.public_url or "").startswith("https:") and not settings.trusted_proxies:
+        logger.warning(
+            "proxies.none_named hint=%r",
+            "GATEWAY_PUBLIC_URL is https, so a proxy stands before the gateway. Until it is named in "
+            "GATEWAY_TRUSTED_PROXIES, all its clients count as one address.",
+        )
 
 
 async def run(
@@ -83,6 +103,7 @@ async def run(
 
     `sock` is a port that is open already; without it, the one of the settings is opened.
     """
+    raise_open_files()
     shutdown = ShutdownSignals()
     main = asyncio.current_task()
     assert main is not None
@@ -101,7 +122,7 @@ async def run(
     try:
         async with Gateway(settings, address_of(sock)) as gateway:
             is_up = True
-            async with serving(gateway.asgi, sock) as server:
+            async with serving(gateway.asgi, sock, guard=gateway.guard) as server:
                 # What the start has made stays: no need to look at it in every collection.
                 gc.freeze()
                 gc.set_threshold(GC_AFTER)
@@ -109,6 +130,7 @@ async def run(
                     # At another port than last time: its webhooks come along before anybody needs them.
                     await gateway.monitor.follow_public_url()
                 note_address(settings, gateway.url)
+                warn_of_unnamed_proxy(settings)
                 await on_ready(gateway)
                 try:
                     await shutdown.stop.wait()
@@ -126,6 +148,7 @@ async def run_app(
     app: ASGIApp, sock: socket.socket, announce: Callable[[], None], release: Callable[[], None]
 ) -> None:
     """A plain app until SIGINT or SIGTERM. `release` lets go what its requests wait for."""
+    raise_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in shutdown_signals():

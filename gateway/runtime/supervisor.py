@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
+from gateway.realtime.transport.guard import raise_open_files
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import data_dir, read_secret
 from gateway.runtime.listen_socket import address_of, bind
@@ -54,6 +55,7 @@ async def supervise(settings: Settings, announce: Announce) -> None:
         raise ConfigError(
             "The simulator is one process. Leave GATEWAY_WORKERS at 1, or run `gateway simulator`."
         )
+    raise_open_files()
     shutdown = ShutdownSignals()
     stop = shutdown.stop
     for number in shutdown_signals():

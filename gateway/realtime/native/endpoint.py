@@ -18,7 +18,7 @@ from gateway.domain.streams import (
     is_within,
 )
 from gateway.realtime import close_codes
-from gateway.realtime.connections import Connections, transport_of
+from gateway.realtime.connections import Connections, Seat, transport_of
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.native.authentication import SocketAuthentication, SocketRefused, refuse
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 MAX_STRANGE_INBOXES = 200
 """Inboxes of no session that are made because somebody subscribed to them; each is one row for everybody."""
 
-MAX_TOPICS = 2000
-
 
 class Realtime:
     """Everything a socket of our own dialect needs."""
@@ -54,7 +52,9 @@ class Realtime:
         cookie: LoginCookie,
         staleness: StalenessView,
         connections: Connections,
+        max_topics: int,
     ) -> None:
+        self._max_topics = max_topics
         self._hub = hub
         self._feed = feed
         self._states = states
@@ -71,17 +71,22 @@ class Realtime:
         """Serves one socket from its handshake to its close."""
         await socket.accept()
         async with transport_of(socket) as transport:
-            connection = await self._admit(socket, transport)
-            if connection is not None:
+            admitted = await self._admit(socket, transport)
+            if admitted is None:
+                return
+            connection, seat = admitted
+            try:
                 await self._connections.serve(
                     socket,
                     connection,
                     greet=lambda: self._greet(connection),
                     hear=lambda message: self._hear(connection, message.get("text")),
                 )
+            finally:
+                seat.leave()
 
-    async def _admit(self, socket: WebSocket, transport: SocketTransport) -> Connection | None:
-        """A connection with a principal; None after a refusal (accept, then close with a code)."""
+    async def _admit(self, socket: WebSocket, transport: SocketTransport) -> tuple[Connection, Seat] | None:
+        """A connection with a principal, and its seat; None after a refusal (accept, then close with a code)."""
         try:
             principal = await self._authentication.principal(socket)
         except SocketRefused as refusal:
@@ -93,8 +98,12 @@ class Realtime:
         if self._connections.is_full:
             await refuse(socket, transport, close_codes.TOO_MANY, "too many connections")
             return None
+        seat = self._connections.take_seat(socket, principal.sub)
+        if seat is None:
+            await refuse(socket, transport, close_codes.TOO_MANY, "too many connections of this login")
+            return None
         transport.heard()
-        return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams)
+        return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams), seat
 
     def _greet(self, connection: Connection) -> None:
         self._hub.connections.add(connection)
@@ -145,8 +154,9 @@ class Realtime:
 
     async def _subscribe(self, connection: Connection, wish: protocol.Subscribe) -> None:
         principal = connection.principal
-        if connection.topics >= MAX_TOPICS:
-            connection.reply(protocol.error(wish.ref, "too_many_topics", f"At most {MAX_TOPICS} topics."))
+        if connection.topics >= self._max_topics:
+            message = f"At most {self._max_topics} topics."
+            connection.reply(protocol.error(wish.ref, "too_many_topics", message))
             return
         try:
             match wish.topic:

@@ -4,19 +4,42 @@ A binding that cannot be served does not fail the join, as in the original; it s
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from gateway.realtime.supabase.filters import Condition, FilterRefused, parse_filter
 from gateway.realtime.supabase.frames import dumps
-from gateway.realtime.supabase.patterns import Predicate
+from gateway.realtime.supabase.patterns import PATTERNS, Predicate
 from gateway.realtime.supabase.tables import KEY, SCHEMA, Table
 from gateway.realtime.supabase.values import ValueRefused, predicate_of
 
 _EVENTS = frozenset({"INSERT", "UPDATE", "DELETE"})
 _CASTING = (ValueError, TypeError, ArithmeticError)
 """What a record's value may raise that is not of its column's type."""
+
+
+class SharedTest:
+    """A predicate that looks once at each value, however many bindings ask."""
+
+    __slots__ = ("__weakref__", "_answer", "_predicate", "_value")
+
+    def __init__(self, predicate: Predicate) -> None:
+        self._predicate = predicate
+        self._value: Any = self
+        self._answer: bool | None = None
+
+    def __call__(self, value: Any) -> bool | None:
+        # Bindings are asked about one row after the other, so that its value is the same object.
+        if value is not self._value:
+            self._answer = self._predicate(value)
+            self._value = value
+        return self._answer
+
+
+_shared: WeakValueDictionary[tuple[int, Condition], SharedTest] = WeakValueDictionary()
+"""By table and condition: what many clients ask is one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +76,37 @@ class Wish:
     """The request itself with its id: clients compare it with their own, key by key."""
     bindings: tuple[Binding, ...]
     refusal: str | None
+    conditions: int = 0
+    patterns: int = 0
 
 
-def read_wish(request: Mapping[str, Any], tables: Mapping[str, Table]) -> Wish:
-    """One entry of a join's `postgres_changes`, read; what is wrong with it stands in the wish."""
+def read_wish(
+    request: Mapping[str, Any],
+    tables: Mapping[str, Table],
+    count: Callable[[int, int], None] = lambda conditions, patterns: None,
+) -> Wish:
+    """One entry of a join's `postgres_changes`, read; what is wrong with it stands in the wish.
+
+    `count` is told of its conditions, and of the patterns among them, before they cost anything; it may raise.
+    """
     number = _id_of(request)
     reply = {**request, "id": number}
+    filtered = request.get("filter")
     try:
-        return Wish(reply, _bindings(number, request, tables), None)
-    except (FilterRefused, ValueRefused) as error:
+        conditions = () if filtered is None else parse_filter(str(filtered))
+    except FilterRefused as error:
         return Wish(reply, (), str(error))
+    load = len(conditions), sum(item.op in PATTERNS for item in conditions)
+    count(*load)
+    try:
+        return Wish(reply, _bindings(number, request, conditions, tables), None, *load)
+    except (FilterRefused, ValueRefused) as error:
+        return Wish(reply, (), str(error), *load)
 
 
-def _bindings(number: int, request: Mapping[str, Any], tables: Mapping[str, Table]) -> tuple[Binding, ...]:
+def _bindings(
+    number: int, request: Mapping[str, Any], conditions: tuple[Condition, ...], tables: Mapping[str, Table]
+) -> tuple[Binding, ...]:
     if request.get("schema") is None and request.get("table") is None:
         raise FilterRefused(
             "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to: "
@@ -73,8 +114,7 @@ def _bindings(number: int, request: Mapping[str, Any], tables: Mapping[str, Tabl
         )
     event = str(request.get("event") or "*").upper()
     schema, name = str(request.get("schema") or SCHEMA), str(request.get("table") or "*")
-    filtered, selected = request.get("filter"), request.get("select")
-    conditions = () if filtered is None else parse_filter(str(filtered))
+    selected = request.get("select")
     select = frozenset(map(str, selected)) if isinstance(selected, list) and selected else None
     given = _given(event, schema, name, conditions, select)
     meant = tables.values() if name == "*" else [tables[name]] if name in tables else []
@@ -106,8 +146,12 @@ def _test(condition: Condition, table: Table, given: str) -> Predicate:
     type_name = table.types.get(condition.column)
     if type_name is None:
         raise _exception(given, f"ERROR P0001 (raise_exception) invalid column for filter {condition.column}")
+    shared = _shared.get(key := (table.serial, condition))
+    if shared is not None:
+        return shared
     try:
-        return predicate_of(condition, type_name)
+        made = _shared[key] = SharedTest(predicate_of(condition, type_name))
+        return made
     except ValueRefused as error:
         raise _exception(given, str(error)) from None
 

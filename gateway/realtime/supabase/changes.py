@@ -71,7 +71,9 @@ class ChannelEncoder:
         for binding in bindings:
             for operation in filter(binding.listens_to, _OPERATIONS):
                 groups = self._groups.setdefault((binding.table.name, operation), {})
-                groups.setdefault(binding.select, []).append(binding)
+                same = groups.setdefault(binding.select, [])
+                if all(binding.id != other.id for other in same):  # asked for twice, it is answered once
+                    same.append(binding)
 
     def __call__(self, event: Event) -> tuple[Frame, ...]:
         """One frame; none if no binding matches; several if bindings that match chose different columns."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import Message as AsgiMessage
@@ -10,11 +11,12 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.limits import Limits
 from gateway.realtime import close_codes
-from gateway.realtime.connections import Connections, transport_of
+from gateway.realtime.connections import Connections, Seat, transport_of
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
 from gateway.realtime.hub.hub import Hub
-from gateway.realtime.supabase.bindings import read_wish
+from gateway.realtime.supabase.bindings import Wish, read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
 from gateway.realtime.supabase.connection import (
@@ -35,12 +37,13 @@ from gateway.realtime.supabase.frames import (
 )
 from gateway.realtime.supabase.joins import (
     JoinRefused,
+    Load,
     asked_changes,
     check_join,
     says_something,
     wants_presence,
 )
-from gateway.realtime.supabase.tables import Tables
+from gateway.realtime.supabase.tables import Table, Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.origins import Origins
@@ -83,7 +86,9 @@ class SupabaseRealtime:
         tables: Tables,
         staleness: StalenessView,
         connections: Connections,
+        limits: Limits,
     ) -> None:
+        self._limits = limits
         self._hub = hub
         self._feed = feed
         self._streams = streams
@@ -103,10 +108,17 @@ class SupabaseRealtime:
     async def serve(self, socket: WebSocket) -> None:
         """Serves one socket from its handshake to its close."""
         try:
-            key, principal, version = await self._admit(socket)
+            key, principal, version, seat = await self._admit(socket)
         except ConnectionRefused as refusal:
             logger.info("connection.refused dialect=supabase reason=%r", refusal.message)
             return await _deny(socket, refusal)
+        try:
+            await self._converse(socket, key, principal, version)
+        finally:
+            seat.leave()
+        return None
+
+    async def _converse(self, socket: WebSocket, key: str, principal: Principal, version: int) -> None:
         await socket.accept()  # no subprotocol: none is asked for
         async with transport_of(socket) as transport:
             connection = self._connection(key, principal, version, transport)
@@ -119,10 +131,9 @@ class SupabaseRealtime:
                 )
             finally:
                 self._open.discard(connection)
-        return None
 
-    async def _admit(self, socket: WebSocket) -> tuple[str, Principal, int]:
-        """The key, whom it stands for, and the version. Raises Refused."""
+    async def _admit(self, socket: WebSocket) -> tuple[str, Principal, int, Seat]:
+        """The key, its principal, the protocol's version, and a seat. Raises ConnectionRefused."""
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
             raise ConnectionRefused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
         version = version_of(socket.query_params.get("vsn"))
@@ -140,7 +151,10 @@ class SupabaseRealtime:
             raise ConnectionRefused(503, "Realtime is restarting, please standby")
         if self._connections.is_full:
             raise ConnectionRefused(429, "Too many connected users")
-        return key, principal, version
+        seat = self._connections.take_seat(socket, principal.sub)
+        if seat is None:
+            raise ConnectionRefused(429, "Too many connected users")
+        return key, principal, version, seat
 
     def _connection(
         self, key: str, principal: Principal, version: int, transport: SocketTransport
@@ -195,7 +209,6 @@ class SupabaseRealtime:
     async def _join(self, connection: SupabaseConnection, message: Message) -> None:
         try:
             check_join(message, connection.channels)
-            asked = asked_changes(message)
             token = message.payload.get("access_token")
             # A key that was good when the socket opened may be over by now.
             own = token if says_something(token) and token != connection.key else None
@@ -208,9 +221,26 @@ class SupabaseRealtime:
             return connection.reply(connection.writer.refuse(message, str(refused)))
         except StoreUnavailable:
             return connection.reply(connection.writer.refuse(message, NOT_NOW))
-        wishes = tuple(read_wish(item, tables) for item in asked)
+        try:
+            wishes = self._read_wishes(connection, message, tables)
+        except JoinRefused as refused:
+            return connection.reply(connection.writer.refuse(message, str(refused)))
         connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
         return None
+
+    def _read_wishes(
+        self, connection: SupabaseConnection, message: Message, tables: Mapping[str, Table]
+    ) -> tuple[Wish, ...]:
+        """Raises JoinRefused when they are too much for one socket."""
+        asked = asked_changes(message)
+        others = [channel for topic, channel in connection.channels.items() if topic != message.topic]
+        load = Load(self._limits, others)
+        load.add(bindings=len(asked))
+
+        def count(conditions: int, patterns: int) -> None:
+            load.add(conditions=conditions, patterns=patterns)
+
+        return tuple(read_wish(item, tables, count) for item in asked)
 
     async def _hear_in_channel(self, connection: SupabaseConnection, message: Message) -> None:
         channel = connection.channels.get(message.topic)

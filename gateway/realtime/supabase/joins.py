@@ -1,13 +1,13 @@
 """What a `phx_join` asks for, read as leniently as the original does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
+from gateway.domain.limits import Limits
+from gateway.realtime.supabase.channel import Channel
 from gateway.realtime.supabase.frames import MAX_TOPIC, PREFIX, Message, dumps
 
 MAX_CHANNELS = 100
-MAX_BINDINGS = 100
-"""Of one channel."""
 
 
 class JoinRefused(Exception):
@@ -28,13 +28,37 @@ def check_join(message: Message, channels: Mapping[str, Any]) -> None:
         raise JoinRefused("TopicUnreadable: The topic holds half of a surrogate pair") from None
     if message.topic not in channels and len(channels) >= MAX_CHANNELS:
         raise JoinRefused("ChannelRateLimitReached: Too many channels")
-    asked = asked_changes(message)
-    if len(asked) > MAX_BINDINGS:
-        raise JoinRefused(f"TooManyBindings: At most {MAX_BINDINGS} postgres_changes in one channel")
     try:
-        dumps(asked)  # the reply repeats them
+        dumps(asked_changes(message))  # the reply repeats them
     except ValueError:
         raise JoinRefused("TooDeep: The postgres_changes are nested too deeply") from None
+
+
+class Load:
+    """What the channels of one socket ask of every event, held against the limits as a join is read."""
+
+    def __init__(self, limits: Limits, channels: Iterable[Channel]) -> None:
+        """`channels` are the others: a topic that is joined again replaces itself."""
+        wishes = [wish for channel in channels for wish in channel.wishes]
+        self._limits = limits
+        self._bindings = len(wishes)
+        self._conditions = sum(wish.conditions for wish in wishes)
+        self._patterns = sum(wish.patterns for wish in wishes)
+
+    def add(self, bindings: int = 0, conditions: int = 0, patterns: int = 0) -> None:
+        """Raises JoinRefused."""
+        limits = self._limits
+        self._bindings += bindings
+        self._conditions += conditions
+        self._patterns += patterns
+        if self._bindings > limits.bindings:
+            raise JoinRefused(f"TooManyBindings: At most {limits.bindings} postgres_changes on one socket")
+        if self._conditions > limits.conditions:
+            raise JoinRefused(f"TooManyConditions: At most {limits.conditions} conditions on one socket")
+        if self._patterns > limits.patterns:
+            raise JoinRefused(
+                f"TooManyPatterns: At most {limits.patterns} conditions with like, ilike, match or imatch on one socket"
+            )
 
 
 def asked_changes(message: Message) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol with a way out for ready frames.
+"""uvicorn's WebSocket protocol with a way out for ready frames, and a limit to those that come in.
 
 `--ws`-style class for uvicorn (`Config(ws=GatewayWebSocketProtocol)`). It adds the outlet to the scope's
 extensions, and says nothing about accepted sockets: uvicorn's own line names the full path with its query, and
@@ -8,16 +8,19 @@ a query may carry a ticket.
 import asyncio
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets import http11
+from websockets.datastructures import Headers
 from websockets.frames import Frame as WebSocketFrame
 from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 
-from gateway.realtime import handshake
+from gateway.domain.limits import FrameAllowance, FrameEnds, Limits
+from gateway.realtime import close_codes
 from gateway.realtime.transport.framing import Burst
+from gateway.realtime.transport.guard import Visitor
 from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 from gateway.realtime.transport.socket_transport import (
     ABORT_AFTER_S,
@@ -31,15 +34,21 @@ logger.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024
 
-# The library's own limits (8 KiB a line) answer nothing: it waits for the end of a request it has stopped reading.
-http11.MAX_LINE_LENGTH = handshake.MAX_HEADERS_BYTES + 1024
-http11.MAX_NUM_HEADERS = handshake.MAX_HEADERS
+FRAMES_AT_ONCE = 64
+"""After so many frames of one socket it is the others' turn."""
+
+WAIT_S = 0.1
+"""A socket that has sent too much is looked at again after this."""
+
+CALM_S = 2.0
+"""A socket that has sent nothing in excess for so long begins anew."""
 
 
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection of uvicorn's, which the app may write ready frames to."""
 
     socket_transport: "ReadyFrameTransport | None" = None
+    visitor: Visitor | None = None
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -47,6 +56,38 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue = SlimQueue()  # type: ignore[assignment]
         self.writable = SlimEvent()  # type: ignore[assignment]
         self.writable.set()
+        guard = getattr(self.config, "guard", None)
+        self._limits: Limits = guard.limits if guard is not None else Limits()
+        self._allowance = FrameAllowance(self._limits, self.loop.time())
+        self._ends = FrameEnds()
+        self._waiting = b""
+        """Read, and not taken apart yet."""
+        self._pump_later: asyncio.Handle | None = None
+        self._unread_pongs = 0
+        self._flooded_since = self._flooded_at = float("-inf")
+
+    def begin(
+        self,
+        transport: asyncio.Transport,
+        scope: Mapping[str, Any],
+        url: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        visitor: Visitor,
+    ) -> None:
+        """Goes on with a handshake that our HTTP protocol has read, and held against the limits of requests."""
+        self.visitor = visitor
+        visitor.holder = self
+        self.connection_made(transport)
+        self.client = scope["client"]
+        if scope["scheme"] == "https":
+            self.scheme = "wss"
+        fields = Headers()
+        for name, value in headers:
+            fields[name.decode("ascii")] = value.decode("latin-1")
+        # Not written out and read again, as uvicorn does: websockets has a limit of its own for a line.
+        self.conn.parser = Protocol.parse(self.conn)
+        next(self.conn.parser)
+        self.handle_connect(Request(url.decode("ascii"), fields))
 
     def handle_connect(self, event: Request) -> None:
         """As uvicorn's; an accepted connection has its way out in the scope's extensions."""
@@ -59,25 +100,115 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = self.socket_transport
             self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: the guard counts one less."""
+        super().connection_lost(exc)
+        self._waiting = b""
+        if self._pump_later is not None:
+            self._pump_later.cancel()
+        if self.visitor is not None:
+            self.visitor.leave()
+
+    # ------------------------------------------------------------------------------------------ what comes in
+
     def data_received(self, data: bytes) -> None:
         """As uvicorn's; every byte is a sign of life."""
         if self.socket_transport is not None:
             self.socket_transport.heard()
-        elif not self.handshake_initiated and (refusal := handshake.refusal(data)) is not None:
-            return self._refuse(refusal)
-        super().data_received(data)
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self._refuse(handshake.UNREADABLE)
-        return None
+        self._waiting = self._waiting + data if self._waiting else data
+        if self._pump_later is None:
+            self._pump()
 
-    def _refuse(self, answer: bytes) -> None:
-        """Answers a handshake that is none, and closes."""
-        self.handshake_complete = self.close_sent = True
-        self.transport.write(answer)
-        self.transport.close()
+    async def receive(self) -> Any:
+        """The next message for the app; once it has all of them, more is read."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.read_on()
+        return message
+
+    def read_on(self) -> None:
+        """The app has taken what there was."""
+        if self._pump_later is not None or self.transport.is_closing():
+            return
+        if self._waiting:
+            self._pump_later = self.loop.call_soon(self._pump)
+        else:
+            self.transport.resume_reading()
+
+    def _pump(self) -> None:
+        """Takes the next frames apart, as many as this socket may send now."""
+        self._pump_later = None
+        if self.read_paused or self.transport.is_closing():
+            return
+        now = self.loop.time()
+        left = 0 if self._leaves_pongs() else self._allowance.left(now)
+        most = min(left, FRAMES_AT_ONCE)
+        data = self._waiting
+        size, frames = self._ends.cut(data, most)
+        self._allowance.take(frames)
+        self._waiting = b"" if size == len(data) else data[size:]
+        if size:
+            super().data_received(data if size == len(data) else data[:size])
+        if self.transport.is_closing():
+            self._waiting = b""
+        elif frames < most or not self._waiting:
+            if not self.read_paused:  # what is left is a header that is not whole
+                self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+            if left <= most:
+                self._flooded(now)
+            elif not self.read_paused:
+                self._pump_later = self.loop.call_soon(self._pump)
+
+    def _flooded(self, now: float) -> None:
+        """It has sent all it may, and more. What is in the way then costs no time of the loop."""
+        if now - self._flooded_at > CALM_S:
+            self._flooded_since = now
+            if self.visitor is not None:
+                self.visitor.count("frames")
+        self._flooded_at = now
+        if now - self._flooded_since >= self._limits.flood_s and not self.close_sent:
+            if self.socket_transport is None:
+                self.transport.abort()
+                return
+            self.socket_transport.close(close_codes.OVERLOAD, "too many frames")
+        self._pump_later = self.loop.call_later(WAIT_S, self._pump)
+
+    def _leaves_pongs(self) -> bool:
+        """Whether it asks for pongs, and does not read them."""
+        if self._unread_pongs < self._limits.unread_pongs:
+            return False
+        if self.transport.get_write_buffer_size():
+            return True
+        self._unread_pongs = 0
+        return False
+
+    def handle_ping(self) -> None:
+        """Answers, and counts the answers that the client leaves unread."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size():
+            self._unread_pongs += 1
+        else:
+            self._unread_pongs = 0
 
     def handle_pong(self, event: WebSocketFrame) -> None:
         """Nothing: a pong is a sign of life like any other byte."""
+
+    # ------------------------------------------------------------------------------------------ for the guard
+
+    def drop(self) -> None:
+        """Closes the connection at once."""
+        self.transport.abort()
+
+    def buffered(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
+        return self.transport.get_write_buffer_size()
+
+    def has_progressed(self) -> bool:
+        """No: a handshake has its time, and a socket that is in has none."""
+        return False
 
 
 class ReadyFrameTransport:
@@ -102,6 +233,8 @@ class ReadyFrameTransport:
 
     def release_handshake(self) -> None:
         """Frees what is kept of the request: the connection may last for days."""
+        if self._protocol.visitor is not None:
+            self._protocol.visitor.let_in()
         # A browser's handshake is 2 kB and more, kept three times: as request, as scope, and our answer to it.
         protocol: Any = self._protocol
         protocol.request = protocol.response = None
@@ -166,7 +299,7 @@ class ReadyFrameTransport:
         protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         if protocol.read_paused:  # the client's own close frame is still to be read
             protocol.read_paused = False
-            protocol.transport.resume_reading()
+            protocol.read_on()
         protocol.close_timer = protocol.loop.call_later(ABORT_AFTER_S, self.abort)
 
     def abort(self) -> None:

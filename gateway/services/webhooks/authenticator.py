@@ -122,6 +122,19 @@ class WebhookAuthenticator:
             raise Unauthenticated("The webhook's secret is not the session's.")
         return sender
 
+    async def knows(self, signature: str) -> bool:
+        """Whether it is the secret of a session, as far as it can be known without the webhook's body."""
+        if self._is_stale():
+            self.forget(None)
+        if self._dirty or self._all_dirty:
+            by = asyncio.get_running_loop().time() + UNKNOWN_S
+            await self._read(by, is_known=self._has_secret(signature))
+        return self._has_secret(signature)
+
+    def _has_secret(self, signature: str) -> bool:
+        # Every secret is compared, so that the time says nothing about which one came close.
+        return sum(_equal(item.webhook_secret, signature) for item in self._known.values()) > 0
+
     async def by_secret(self, signature: str | None) -> SessionSecrets | None:
         """The one session that has this secret; None where none has, or several have: the body must name it."""
         if not signature:

@@ -206,7 +206,7 @@ class Core:
         nobody = cast(Any, Nobody())
         self._endpoint = Realtime(
             hub=self.hub, feed=self.feed, states=nobody, streams=self.streams, login=nobody, origins=nobody,
-            cookie=nobody, staleness=nobody, connections=nobody,
+            cookie=nobody, staleness=nobody, connections=nobody, max_topics=2000,
         )  # fmt: skip
         self.connection, self.pipe = self._connect()
 
