@@ -44,6 +44,8 @@ class Lookup:
 
 
 class PeopleStore(Protocol):
+    """What is known of people, and what is still to be done about them. Raises StoreUnavailable."""
+
     async def move_some(self, most: int) -> int:
         """Moves messages to the conversations of their people; returns how many."""
 
@@ -62,8 +64,11 @@ class PeopleStore(Protocol):
     async def release_address_book(self, session_id: int) -> None:
         """It could not be read: it is to be read later."""
 
-    async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None: ...
-    async def secrets(self, session_id: int) -> SessionSecrets | None: ...
+    async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None:
+        """Stores what the session's contacts say of people."""
+
+    async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret as they are stored; None for an unknown session."""
 
 
 class PeopleSource(Protocol):
@@ -77,6 +82,8 @@ class PeopleSource(Protocol):
 
 
 class People:
+    """Brings messages of one person together, and asks upstream for what is missing."""
+
     def __init__(
         self,
         store: PeopleStore,
@@ -101,6 +108,7 @@ class People:
         self._wake.set()
 
     async def run(self) -> None:
+        """Moves and asks until it is cancelled."""
         asking = asyncio.create_task(self._ask_for_ever(), name="people-asking")
         try:
             await self._move_for_ever()
