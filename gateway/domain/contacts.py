@@ -91,6 +91,7 @@ class Author:
 
     @property
     def lids(self) -> tuple[str, ...]:
+        """The author's hidden addresses, sorted."""
         return tuple(sorted(jid for jid in self.addresses if jid.endswith("@" + LID_SERVER)))
 
     @property

@@ -257,13 +257,18 @@ class Gateway:
             awake=awake,
         )
         self.sessions.linker = self._linking
+        self._make_monitors(background)
+
+    def _make_monitors(self, background: WasenderClient) -> None:
+        """What looks after sessions and tables by itself; `background` asks upstream for what no person waits for."""
+        repositories, awake = self._repositories, self._awake
         self.monitor = Monitor(
             repositories.monitor,
             self.sessions,
             self.reconciler,
             background,
             self._listener,
-            public_url=public_url,
+            public_url=self._upstream_access.public_url,
             awake=awake,
         )
         self._status_hints = StatusHints(

@@ -41,6 +41,7 @@ class LaterSchema:
 
 
 def text(value: bytes | int) -> str:
+    """The bytes as text; what is no UTF-8 becomes a replacement character."""
     return _raw(value).decode("utf-8", "replace")
 
 
@@ -50,6 +51,7 @@ def base64_bytes(value: bytes | int) -> str:
 
 
 def unsigned(value: bytes | int) -> int:
+    """The value as a number. Raises ValueError for bytes."""
     if not isinstance(value, int):
         raise ValueError("a number was expected")
     return value
@@ -62,10 +64,12 @@ def signed(value: bytes | int) -> int:
 
 
 def boolean(value: bytes | int) -> bool:
+    """The value as a truth. Raises ValueError for bytes."""
     return unsigned(value) != 0
 
 
 def double(value: bytes | int) -> float:
+    """The eight bytes as a floating-point number; 0.0 for any other length."""
     raw = value.to_bytes(8, "little") if isinstance(value, int) else value
     return float(struct.unpack("<d", raw)[0]) if len(raw) == 8 else 0.0
 

@@ -52,20 +52,24 @@ class ContactTable:
         self._sessions = sessions
 
     async def move_some(self, most: int) -> int:
+        """Moves at most so many messages to the conversations of their people; how many it moved."""
         with mapped_errors():
             moved: int = await self._pool.fetchval("SELECT gateway.step_moves_v1($1)", most)
         return moved
 
     async def find_moves(self) -> None:
+        """Notes what stands outside the conversation of its person."""
         with mapped_errors():
             await self._pool.execute("SELECT gateway.find_moves_v1()")
 
     async def claim_lookups(self, most: int) -> list[Lookup]:
+        """At most so many hidden addresses that this gateway has to ask for now."""
         with mapped_errors():
             rows = await self._pool.fetch(_CLAIM_LOOKUPS, most)
         return [Lookup(row["lid"], row["session"]) for row in rows]
 
     async def put_off_lookup(self, lid: str, seconds: float) -> None:
+        """Has the address asked for again after so many seconds."""
         with mapped_errors():
             await self._pool.execute(
                 "UPDATE gateway.lid_lookups SET due_at = now() + make_interval(secs => $2) WHERE lid = $1",
@@ -74,11 +78,13 @@ class ContactTable:
             )
 
     async def claim_address_book(self) -> int | None:
+        """A session whose address book this gateway has to read now, or None."""
         with mapped_errors():
             session_id: int | None = await self._pool.fetchval(_CLAIM_ADDRESS_BOOK)
         return session_id
 
     async def release_address_book(self, session_id: int) -> None:
+        """Lets the session's address book be read again by any gateway."""
         with mapped_errors():
             await self._pool.execute(
                 "UPDATE gateway.session_state SET contacts_of = NULL WHERE wasender_session_id = $1",
@@ -86,9 +92,11 @@ class ContactTable:
             )
 
     async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None:
+        """Stores what the session's contacts say of people."""
         if facts:
             with mapped_errors():
                 await self._pool.execute(TELL_PEOPLE, *contact_columns([(session_id, facts)]))
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret as they are stored; None for an unknown session."""
         return await self._sessions.secrets(session_id)

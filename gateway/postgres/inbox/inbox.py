@@ -69,6 +69,7 @@ class InboxTable:
         return Page(items, following, _positions(standing))
 
     async def conversation(self, session_id: int, chat: str) -> Page:
+        """One conversation as the list shows it, on a page of its own. Raises StoreUnavailable."""
         keys = [session_id], [chat]
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
@@ -130,10 +131,12 @@ class InboxTable:
                 message["sender_name"] = names.of_chat(session_id, address, message.get("push_name"))
 
     async def conversation_of(self, address: str) -> str:
+        """The conversation that an address belongs to. Raises StoreUnavailable."""
         with mapped_errors():
             return str(await self._pool.fetchval(thread_statements.CONVERSATION_OF, address))
 
     async def first_with_messages(self, session_id: int, chats: list[str]) -> str | None:
+        """The first of these chats that has messages in the inbox, or None. Raises StoreUnavailable."""
         with mapped_errors():
             found: str | None = await self._pool.fetchval(
                 thread_statements.FIRST_WITH_MESSAGES, session_id, chats

@@ -173,12 +173,15 @@ WHERE s.wasender_session_id = ANY ($1::bigint[])
 
 @dataclass(frozen=True, slots=True)
 class Known:
+    """The status that is stored of a session, since when, and who told it."""
+
     status: str
     checked_at: datetime | None
     source: StatusSource | None
 
 
 async def known_statuses(connection: Connection, session_ids: Sequence[int]) -> dict[int, Known]:
+    """What is stored of these sessions' statuses, by number."""
     rows = await connection.fetch(_KNOWN, session_ids)
     return {
         row["session"]: Known(normalise_status(row["status"]), row["checked_at"], row["source"])

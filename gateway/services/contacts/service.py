@@ -44,6 +44,8 @@ class Lookup:
 
 
 class ContactStore(Protocol):
+    """What is known of contacts, and what is still to be done about them. Raises StoreUnavailable."""
+
     async def move_some(self, most: int) -> int:
         """Moves messages to the conversations of their people; returns how many."""
 
@@ -62,8 +64,11 @@ class ContactStore(Protocol):
     async def release_address_book(self, session_id: int) -> None:
         """It could not be read: it is to be read later."""
 
-    async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None: ...
-    async def secrets(self, session_id: int) -> SessionSecrets | None: ...
+    async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None:
+        """Stores what the session's contacts say of people."""
+
+    async def secrets(self, session_id: int) -> SessionSecrets | None:
+        """API key and webhook secret as they are stored; None for an unknown session."""
 
 
 class ContactSource(Protocol):
@@ -77,6 +82,8 @@ class ContactSource(Protocol):
 
 
 class Contacts:
+    """Brings messages of one person together, and asks upstream for what is missing."""
+
     def __init__(
         self,
         store: ContactStore,
@@ -101,6 +108,7 @@ class Contacts:
         self._wake.set()
 
     async def run(self) -> None:
+        """Moves and asks until it is cancelled."""
         asking = asyncio.create_task(self._ask_for_ever(), name="people-asking")
         try:
             await self._move_for_ever()

@@ -29,13 +29,20 @@ _ENDS = (SessionStatus.LOGGED_OUT, SessionStatus.DISCONNECTED)
 
 
 class HintStore(Protocol):
-    async def status(self, session_id: int) -> str | None: ...
+    """Where statuses are read and stored. Raises StoreUnavailable."""
+
+    async def status(self, session_id: int) -> str | None:
+        """The session's stored status, or None."""
+
     async def record_status(
         self, session_id: int, status: str, source: StatusSource, as_of: float, *, is_doubtful: bool = False
-    ) -> Heard: ...
+    ) -> Heard:
+        """Stores a status unless a newer one is known; `as_of` is when it was asked for, unix seconds."""
 
 
 class StatusHints:
+    """Asks upstream whether a status is so that a webhook told without a time."""
+
     def __init__(
         self,
         store: HintStore,
@@ -68,6 +75,7 @@ class StatusHints:
         task.add_done_callback(lambda done: self._forget(session_id, done))
 
     async def close(self) -> None:
+        """Ends the questions that are under way."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -28,6 +28,7 @@ MISSED_STUBS = {
 
 
 def kind_of_call(is_video: bool, is_group: bool = False) -> str:
+    """What the call is called: voice or video, of a group or not."""
     return (
         on_one_line("group" if is_group else None, "video call" if is_video else "voice call", by=" ") or ""
     )
@@ -51,11 +52,13 @@ def planned_call(part: Any) -> str | None:
 
 
 def planned_call_changed(part: Any) -> str:
+    """Says whether the planned call was changed or cancelled."""
     cancelled = str(under(part, "editType")).strip().lower() in ("1", "cancel")
     return "The planned call was cancelled" if cancelled else "The planned call was changed"
 
 
 def business_call(part: Any) -> str | None:
+    """A call to a business, with its caption."""
     return joined("Call", text_at(part, "caption"))
 
 

@@ -94,14 +94,17 @@ def event(part: Any) -> str | None:
 
 
 def group_invite(part: Any) -> str | None:
+    """An invitation to a group, with its name."""
     return _invitation("Invitation to the group", part, "groupName")
 
 
 def channel_admin_invite(part: Any) -> str | None:
+    """An invitation to manage a channel, with its name."""
     return _invitation("Invitation to manage the channel", part, "newsletterName")
 
 
 def channel_invite(part: Any) -> str | None:
+    """An invitation to a channel, with its name."""
     return _invitation("Invitation to the channel", part, "newsletterName")
 
 

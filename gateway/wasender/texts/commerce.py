@@ -39,6 +39,7 @@ def product(part: Any) -> str | None:
 
 
 def payment(part: Any) -> str | None:
+    """A payment, with its note."""
     return joined("Payment", _note(part))
 
 
@@ -51,14 +52,17 @@ def payment_request(part: Any) -> str | None:
 
 
 def payment_declined(_: Any) -> str:
+    """Says that a payment request was declined."""
     return "The payment request was declined"
 
 
 def payment_cancelled(_: Any) -> str:
+    """Says that a payment request was cancelled."""
     return "The payment request was cancelled"
 
 
 def invoice(part: Any) -> str | None:
+    """An invoice, with its note."""
     return joined("Invoice", text_at(part, "note"))
 
 
@@ -72,6 +76,7 @@ def payment_invite(part: Any) -> str:
 
 
 def payment_reminder(part: Any) -> str | None:
+    """A reminder of a payment, with its amount and description."""
     return joined(
         on_one_line("Payment reminder", money(under(part, "amount")), by=": "), text_at(part, "description")
     )
@@ -86,6 +91,7 @@ def split_payment(part: Any) -> str | None:
 
 
 def split_payment_paid(_: Any) -> str:
+    """Says that a share of a payment changed."""
     return "A share of a payment changed"
 
 

@@ -30,6 +30,7 @@ def joined(*parts: str | None) -> str | None:
 
 
 def joined_all(parts: Iterable[str | None]) -> str | None:
+    """The parts as lines, without empty ones and repetitions; None if nothing is left."""
     kept: list[str] = []
     for part in parts:
         if part and part.strip() and (not kept or kept[-1] != part):
