@@ -175,10 +175,12 @@ class Guard:
         """The record of a new connection; None if there is no room for it at all."""
         loop = asyncio.get_running_loop()
         visitor = Visitor(self, holder, peer, loop.time())
-        if len(self._all) >= self.open_to_all and not self._make_room(self._global_victims(), "connections"):
-            if len(self._all) >= self.most:
-                self.refusals.count("connections", peer)
-                return None
+        if len(self._all) >= self.open_to_all:
+            self._make_room(self._global_victims(), "connections")
+        if len(self._all) >= self.most:
+            self.refusals.count("connections", peer)
+            return None
+        if len(self._all) >= self.open_to_all:  # what is left is kept for webhooks
             visitor.room = Room.NONE
         self._all[visitor] = None
         self._strangers[Stage.SILENT][visitor] = None
