@@ -19,6 +19,7 @@ from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
+from tests.wide import WIDE
 
 DEADLINE_S = 30.0
 SECRET = "test-secret-of-at-least-32-characters!"
@@ -120,8 +121,7 @@ def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
         "simulator": True,
         "secret": SECRET,
         "port": 0,
-        # A test is a whole office: it asks faster than a person, always by the same name and address.
-        **dict.fromkeys(("requests_per_s", "sockets", "tickets_per_min", "searches_at_once"), 100_000),
+        **WIDE,
         **more,
     }
     return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, **values)  # type: ignore[call-arg]

@@ -19,6 +19,7 @@ from tests.benchmarks.crowd import Crowd, Manners
 from tests.benchmarks.served import Served
 from tests.postgres_fixtures import FAST, make_folder
 from tests.processes.remote import SECRET
+from tests.wide import WIDE_ENV
 
 _SUBSCRIBE = '{"type":"subscribe","ref":"1","topic":"TOPIC"}'
 BEARER = jwt.encode(
@@ -84,6 +85,7 @@ class Ground:
     ) -> Iterator[tuple[Served, int]]:
         """A running gateway and its port. `module` may be one that serves it with other parts."""
         env = {
+            **WIDE_ENV,
             **(more or {}),
             "DATABASE_URL": dsn,
             "GATEWAY_SECRET": SECRET,

@@ -27,6 +27,7 @@ from gateway.runtime import server as serving
 from gateway.runtime.gateway import Gateway
 from gateway.settings import Settings
 from tests.processes.remote import Remote
+from tests.wide import WIDE
 
 SECRET = "a-secret-for-faults-of-at-least-32-characters"
 DEADLINE_S = 30.0
@@ -71,7 +72,7 @@ def _main(
         ready.send(gateway.url)
 
     try:
-        settings = Settings(_env_file=None, **values)  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, **{**WIDE, **values})  # type: ignore[call-arg]
         sock = port.bind(settings.host, settings.port)
         if send_buffer is not None:  # accepted sockets take it over
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)

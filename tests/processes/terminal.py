@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests import leftovers
 from tests.child_signals import signals_of_a_terminal
+from tests.wide import WIDE_ENV
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -135,6 +136,7 @@ class Terminal:
             "PYTHONDONTWRITEBYTECODE": "1",
             # Makes a command say everything at once, as it does to a real terminal.
             "PYTHONUNBUFFERED": "1",
+            **WIDE_ENV,
             **leftovers.mark(),
         }
 

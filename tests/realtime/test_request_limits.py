@@ -203,7 +203,7 @@ async def test_when_all_connections_are_taken_webhooks_and_probes_still_come_in(
 
 async def test_an_answer_that_nobody_reads_is_dropped_when_there_are_too_many() -> None:
     async def large(scope: Scope, receive: Receive, send: Send) -> None:
-        body = b"x" * 3_000_000
+        body = b"x" * 20_000_000
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -211,8 +211,11 @@ async def test_an_answer_that_nobody_reads_is_dropped_when_there_are_too_many() 
     guard = Guard(Limits(unread_answers_mib=4))
     sock = bind("127.0.0.1", 0)
     async with serving(large, sock, guard=guard), contextlib.AsyncExitStack() as stack:
+        opened = []
         for _ in range(6):
-            _, writer = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1], limit=1024)
+            reader, writer = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1], limit=1024)
+            opened.append((reader, writer))
+            stack.callback(writer.close)
             stack.callback(writer.transport.abort)
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(GET + b"\r\n")
