@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.limits import Limits
+from gateway.domain.origins import parse_origin
 from gateway.services.addresses import TrustedProxies
 
 ENV_FILE = ".env"
@@ -104,7 +105,9 @@ class Settings(LimitSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="GATEWAY_ALLOWED_ORIGINS"
     )
-    """Foreign pages that may use the API and the sockets; comma-separated."""
+    """Foreign pages that may use the API and the sockets; comma-separated. Apps have origins, too
+    (capacitor://localhost, ionic://localhost). file:// lets in pages opened from a disk; browsers send `null` for them,
+    as for sandboxed frames of any site, so name it for a machine of your own only."""
 
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="GATEWAY_TRUSTED_PROXIES"
@@ -176,12 +179,12 @@ class Settings(LimitSettings):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # Browsers send an origin in lower case, without a path; anything else would never match.
-        origins = tuple(item.rstrip("/").lower() for item in value)
-        for origin in origins:
-            if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", origin, re.ASCII):
-                raise ValueError(
-                    "must be origins like https://shop.example, separated by commas, without a path"
-                )
+        origins = tuple(origin for item in value if (origin := parse_origin(item)) is not None)
+        if len(origins) != len(value):
+            raise ValueError(
+                "must be origins like https://shop.example or capacitor://localhost, separated by commas, without a "
+                "path; file:// stands for pages opened from a disk"
+            )
         return origins
 
     @field_validator("trusted_proxies")

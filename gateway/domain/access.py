@@ -75,6 +75,19 @@ class Principal:
             return True
         return session_id != UNASSIGNED and session_id in self.sessions
 
+    def reads_beyond(self, other: "Principal") -> bool:
+        """Whether this principal may read anything that the other may not."""
+        if not self.reads_something:
+            return False
+        if not other.reads_something:
+            return True
+        return other.sessions is not None and (self.sessions is None or not self.sessions <= other.sessions)
+
+    @property
+    def reads_something(self) -> bool:
+        """Whether there is a session whose messages this principal may read."""
+        return self.can(Act.READ) and (self.sessions is None or bool(self.sessions))
+
     def require(self, act: Act, session_id: int | None = None) -> None:
         """Raises Forbidden unless `can`."""
         if self.role < int(act):

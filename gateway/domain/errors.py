@@ -92,6 +92,12 @@ class TooLarge(GatewayError):
     action: ClassVar[Action | None] = "fix_input"
 
 
+class UpgradeRequired(GatewayError):
+    """An address of WebSockets was asked for by plain HTTP."""
+
+    code = "upgrade_required"
+
+
 class Invalid(GatewayError):
     """A value of the caller cannot be meant; the sentence names the field."""
 

@@ -38,6 +38,14 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """One event of an inbox."""
+
+    inbox: int
+    off: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One committed change of one row."""
 
@@ -51,6 +59,10 @@ class Event:
     """The row after the change (`to_jsonb` without raw_data); None for DELETE."""
     old: dict[str, Any]
     """Primary key of the row, plus `changed`: the names of the columns an UPDATE changed."""
+    row_before: dict[str, Any] | None = None
+    """The whole row before an UPDATE or DELETE, where its table has REPLICA IDENTITY FULL."""
+    comes_after: Place | None = None
+    """Of a row that came from another inbox: its deletion there."""
 
 
 class Standing(Enum):

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.domain.errors import GatewayError
+from gateway.domain.origins import frame_sources, sent_origins
 from gateway.http.errors import HANDLERS, error_reply, unexpected
 from gateway.http.limits import RequestLimits, has_body
 from gateway.http.pages import SecurityHeaders
@@ -78,10 +79,10 @@ def application(
         routes=list(routes),
         exception_handlers=HANDLERS,
         middleware=[
-            Middleware(SecurityHeaders, frame_ancestors=allowed_origins),
+            Middleware(SecurityHeaders, frame_ancestors=frame_sources(allowed_origins)),
             Middleware(
                 CORSMiddleware,
-                allow_origins=list(allowed_origins),
+                allow_origins=list(sent_origins(allowed_origins)),
                 allow_credentials=True,
                 allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
                 allow_headers=["Authorization", "Content-Type", "Idempotency-Key", *_OF_SUPABASE],

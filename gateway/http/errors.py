@@ -23,6 +23,7 @@ STATUSES = {
     "not_linking": 409,
     "too_large": 413,
     "invalid": 422,
+    "upgrade_required": 426,
     "rate_limited": 429,
     "internal": 500,
     "config": 500,
@@ -48,6 +49,8 @@ def error_reply(error: errors.GatewayError) -> Response:
         headers["Retry-After"] = str(retry_after_s)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if status == 426:
+        headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
     return json_reply(
         _content(error.message, error.code, error.action, retry_after_s, error.details), status, headers
     )

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.domain.errors import GatewayError, NotFound
+from gateway.domain.errors import GatewayError, NotFound, UpgradeRequired
 from gateway.http.auth import Gate
 
 _CSP = (
@@ -17,6 +17,16 @@ _CSP = (
 )
 
 _ANY = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
+
+
+# What takes the headers of a handshake away, and how it lets them through.
+_NGINX = (
+    'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+)
+_CADDY = (
+    "`reverse_proxy` lets WebSockets through by itself: remove `header_up -Connection`, `header_up -Upgrade` and "
+    "`transport http { versions 2 }` from it"
+)
 
 
 class PageRoutes:
@@ -36,6 +46,9 @@ class PageRoutes:
             Route("/rest/v1", self._no_rest, methods=_ANY),
             Route("/rest/v1/{rest:path}", self._no_rest, methods=_ANY),
             Route("/realtime/v1/api/{rest:path}", self._no_broadcast, methods=_ANY),
+            # With `Upgrade` these are sockets, and served elsewhere.
+            Route("/ws", self._no_socket, methods=_ANY),
+            Route("/realtime/v1/websocket", self._no_socket, methods=_ANY),
             Mount("/ui", StaticFiles(directory=self._ui)),
         ]
 
@@ -60,8 +73,27 @@ class PageRoutes:
             "`.from()`, and use this URL for `.channel()` only."
         )
 
+    async def _no_socket(self, request: Request) -> Response:
+        missing = _missing_of_handshake(request)
+        raise UpgradeRequired(
+            f"This address speaks WebSocket only, and the request came without {' and '.join(missing)}. If the client "
+            f"sent it, a proxy in front has taken it away. nginx needs in its `location`: {_NGINX} Caddy: {_CADDY}.",
+            details={"missing": missing, "nginx": _NGINX, "caddy": _CADDY},
+        )
+
     async def _no_broadcast(self, request: Request) -> Response:
         raise NotFound("Broadcast is not served here; keep your Supabase client for it.")
+
+
+def _missing_of_handshake(request: Request) -> list[str]:
+    """What the request lacks to be a handshake, as it should have been."""
+    tokens = {token.strip().lower() for token in request.headers.get("connection", "").split(",")}
+    missing = [] if request.scope.get("http_version") != "1.0" else ["HTTP/1.1"]
+    if request.headers.get("upgrade", "").strip().lower() != "websocket":
+        missing.append("`Upgrade: websocket`")
+    if "upgrade" not in tokens:
+        missing.append("`Connection: Upgrade`")
+    return missing or ["a handshake"]
 
 
 class SecurityHeaders:

@@ -1,4 +1,4 @@
-"""What Postgres knows of the columns of our tables."""
+"""Columns of tables in the schema `public`, from Postgres' own catalog."""
 
 from collections.abc import Sequence
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.domain.streams import Event, Extent, Inbox
+from gateway.domain.streams import Event, Extent, Inbox, Place
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.connection.readers import Reader
 
@@ -188,6 +188,8 @@ class StreamStore:
 
 
 def _event(row: asyncpg.Record) -> Event:
+    old = row["old"]
+    row_before, came_from = old.pop("row", None), old.pop("from", None)
     return Event(
         inbox=Inbox(row["inbox"]),
         off=row["off"],
@@ -195,5 +197,7 @@ def _event(row: asyncpg.Record) -> Event:
         operation=row["op"],
         at=row["at"],
         record=row["record"],
-        old=row["old"],
+        old=old,
+        row_before=row_before,
+        comes_after=None if came_from is None else Place(came_from["inbox"], came_from["off"]),
     )

@@ -86,7 +86,7 @@ class WebSockets:
         staleness: Staleness,
         connections: Connections,
     ) -> None:
-        origins = Origins(settings.allowed_origins)
+        origins = Origins(settings.allowed_origins, settings.public_url)
         reads = SharedReads(repositories.streams)
         self.ours = Realtime(
             hub=hub,
@@ -157,7 +157,7 @@ def build_app(
     limits: RequestLimits,
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate = Gate(services.login, Origins(settings.allowed_origins), limits)
+    gate = Gate(services.login, Origins(settings.allowed_origins, settings.public_url), limits)
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
     is_https = (settings.public_url or "").startswith("https:")
     pictures = Pictures(services.states)

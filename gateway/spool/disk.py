@@ -1,4 +1,5 @@
-"""Webhooks that cannot be committed now, kept on this disk: `services.deliveries.Spool`, and what the replay needs.
+"""Webhooks that cannot be committed now, kept on this disk: `services.webhooks.batch.Spool`, and what
+the replay needs.
 
 One spool per data folder and database. Any process of the machine may append; one of them, by a file lock that
 dies with it, replays. Bounded in bytes and number: what does not fit is refused, and its sender comes again.

@@ -20,7 +20,7 @@ from gateway.domain.errors import Unavailable
 logger = logging.getLogger(__name__)
 
 Job = Callable[[sqlite3.Connection], Any]
-"""Part of a transaction. It may raise Refused, if it has changed nothing by then."""
+"""Part of a transaction. It may raise WriteRefused, if it has changed nothing by then."""
 
 Row = tuple[int, int, bytes, Collection[str]]
 """Session, time in µs since 1970, body, and the ordering keys that it holds."""
@@ -81,7 +81,9 @@ class SpoolFile:
         self._guard = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
-        """What the jobs return, or Refused in their place, once all of it is on the disk. Raises Refused for all."""
+        """What the jobs return, or the WriteRefused that one raised, once all is on the disk.
+
+        Raises WriteRefused if nothing could be written."""
         for _ in range(2):
             try:
                 with self._sharing():

@@ -27,7 +27,7 @@ class SpoolWriter:
         self._thread.start()
 
     def put(self, job: Job) -> asyncio.Future[Any]:
-        """Hands a job over, in the order of the calls. Done when it is on the disk; raises Refused."""
+        """Hands a job over, in the order of the calls. Done when it is on the disk; raises WriteRefused."""
         done: asyncio.Future[Any] = self._loop.create_future()
         self._services.put((job, done))
         return done

@@ -58,9 +58,15 @@ async def test_the_example_of_the_documentation_shows_what_arrives(
     ):
         await page.goto(origin)
         await expect(page).to_have_title("online")
-        await insert_message(writer, 12, message_text="hello from <b>the shop</b>")
+        key = await insert_message(writer, 12, message_text="hello from <b>the shop</b>")
 
         await expect(page.locator("li")).to_have_text("message.created in 12: hello from <b>the shop</b>")
+        await writer.execute(
+            "UPDATE whatsapp_incoming_messages SET message_text = 'again' WHERE id = $1", key
+        )
+        await expect(page.locator("li")).to_have_text("message.updated in 12: again")
+        await writer.execute("DELETE FROM whatsapp_incoming_messages WHERE id = $1", key)
+        await expect(page.locator("li")).to_have_count(0)
         await page.goto("about:blank")  # it would complain about the gateway's end
 
 

@@ -2,12 +2,36 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/clients.md", "docs/protocol.md")
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def example(page: str, language: str) -> str:
-    """The one code block of that language on a page of the documentation."""
-    text = (DOCS / page).read_text(encoding="utf-8")
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return str(found)
+class Example(NamedTuple):
+    page: str
+    language: str
+    """Empty for frames and other things that are no program."""
+    text: str
+
+
+def examples(*languages: str) -> list[Example]:
+    """The code blocks of these languages on all pages, in the order in which they stand there."""
+    return [
+        Example(page, language, text)
+        for page in PAGES
+        for language, text in _FENCED.findall((ROOT / page).read_text(encoding="utf-8"))
+        if language in languages
+    ]
+
+
+def example(page: str, language: str, holding: str = "") -> str:
+    """The one code block of that language on a page in which these words stand."""
+    (found,) = [
+        item.text
+        for item in examples(language)
+        if item.page.removeprefix("docs/") == page and holding in item.text
+    ]
+    return found

@@ -1,7 +1,8 @@
 /**
  * A page's use of Supabase's own client, told line by line what to do.
  *
- * Argument: the name to import it by. SUPABASE_URL and SUPABASE_KEY are read from the environment. Lines of stdin:
+ * Argument: the name to import it by. SUPABASE_URL, SUPABASE_KEY and, for a page that is logged in from the start,
+ * SUPABASE_TOKEN are read from the environment; heartbeats are as far apart as HEARTBEAT_MS says. Lines of stdin:
  * `{"listen": "name", "bindings": [{"event": "*", …}]}`, `{"token": "…"}`, `{"leave": "name"}`. Lines of stdout, each
  * with its `channel`: `{"status": "SUBSCRIBED", "error": …}`, `{"change": {type, table, new, old, errors}}`, `{"system": {…}}`.
  */
@@ -9,16 +10,16 @@
 import { createInterface } from "node:readline";
 
 const [module] = process.argv.slice(2);
-const { SUPABASE_URL, SUPABASE_KEY } = process.env;
+const { SUPABASE_URL, SUPABASE_KEY, SUPABASE_TOKEN, HEARTBEAT_MS } = process.env;
 const { createClient } = await import(module);
 const isOld = module === "supabase-old";
 
-let token = null;
+let token = SUPABASE_TOKEN || null;
 const options = isOld
   ? {}
   : {
       // Node 20 has no WebSocket of its own; the old client brings one.
-      realtime: { transport: (await import("ws")).WebSocket, heartbeatIntervalMs: 500 },
+      realtime: { transport: (await import("ws")).WebSocket, heartbeatIntervalMs: Number(HEARTBEAT_MS || 500) },
       accessToken: async () => token,
     };
 const client = createClient(SUPABASE_URL, SUPABASE_KEY, options);

@@ -123,7 +123,7 @@ class SupabasePage:
 
 
 @contextlib.asynccontextmanager
-async def supabase_page(client: str, url: str, key: str) -> AsyncIterator[SupabasePage]:
+async def supabase_page(client: str, url: str, key: str, **environment: str) -> AsyncIterator[SupabasePage]:
     command, environ = _command(client)
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -133,6 +133,7 @@ async def supabase_page(client: str, url: str, key: str) -> AsyncIterator[Supaba
             "SUPABASE_URL": url,
             "SUPABASE_KEY": key,
             **environ,
+            **environment,
         },
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

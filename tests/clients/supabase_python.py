@@ -51,6 +51,8 @@ async def main() -> None:
         max_retries=20,
         initial_backoff=0.2,
     )
+    if "SUPABASE_TOKEN" in os.environ:
+        await client.set_auth(os.environ["SUPABASE_TOKEN"])
     channels: dict[str, AsyncRealtimeChannel] = {}
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -29,7 +29,7 @@ DESCRIPTIONS = {"/openapi.json", "/asyncapi.json", "/docs"}
 """Say how the API is used, the same for every gateway, and hold nothing of this one."""
 
 OPEN_MOUNTS = {"/ui", "/simulator", "/simulator/api", "/_simulator"}
-SAYS_ONLY_WHERE_IT_IS_NOT = ("/rest/v1", "/realtime/v1/api/")
+SAYS_ONLY_WHERE_IT_IS_NOT = ("/rest/v1", "/realtime/v1/", "/ws")
 """Not served here at all; answers everybody with one sentence."""
 
 

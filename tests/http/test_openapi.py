@@ -24,6 +24,8 @@ NOT_THE_API = {
     "/ui/client.d.ts": "the types of the JavaScript client",
     "/rest/v1": "a sentence for those who look for Supabase's tables here",
     "/rest/v1/{rest:path}": "the same",
+    "/ws": "a sentence for those whose proxy takes the handshake's headers away",
+    "/realtime/v1/websocket": "the same",
     "/realtime/v1/api/{rest:path}": "a sentence for those who broadcast by REST",
 }
 CHAT = "15550002222"

@@ -21,8 +21,8 @@ ALL_INCOMING = {"event": "*", "schema": "public", "table": INCOMING}
 class Said(NamedTuple):
     """A frame of the server. `join_ref` is None in version 1, which has none."""
 
-    join_ref: str | None
-    ref: str | None
+    join_ref: Any
+    ref: Any
     topic: str
     event: str
     payload: dict[str, Any]

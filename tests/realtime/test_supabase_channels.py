@@ -151,15 +151,13 @@ MALFORMED: list[str | bytes] = [
     "[]",
     "[1,2,3,4,5]",
     '["1","1","t","e",null,6]',
-    '["1","1","realtime:x","phx_join",[]]',
-    '["1",7,"realtime:x","phx_join",{}]',
-    '{"topic":7,"event":"phx_join","payload":{},"ref":"1"}',
+    '["1",7,"realtime:x","access_token",[]]',
+    '{"topic":7,"event":"access_token","payload":{},"ref":"1"}',
     "null",
     '"text"',
     b"",
     b"\x01\x02",
     b"\x03\xff\xff\xff\xff\xff\x01",
-    json.dumps(["1", "1", "realtime:" + "x" * 300, "phx_join", {}]),
 ]
 
 

@@ -104,6 +104,35 @@ def test_origins_are_taken_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch
     assert read_settings().allowed_origins == expected
 
 
+def test_origins_of_apps_and_of_pages_on_a_disk_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "GATEWAY_ALLOWED_ORIGINS",
+        "capacitor://localhost, Ionic://localhost/, file://,null, file:///, chrome-extension://abcdefgh, tauri://localhost",
+    )
+
+    assert read_settings().allowed_origins == (
+        "capacitor://localhost",
+        "ionic://localhost",
+        "file://",
+        "null",
+        "file://",
+        "chrome-extension://abcdefgh",
+        "tauri://localhost",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*", "localhost", "https://", "capacitor://", "capacitor:", "wss://shop.example", "https://shop.example/page",
+     "file:///home/page.html", "http://[", "https://a@shop.example", "https://*.example", "1app://localhost"],
+)  # fmt: skip
+def test_what_no_browser_sends_as_an_origin_is_a_mistake(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("GATEWAY_ALLOWED_ORIGINS", f"https://shop.example,{text}")
+
+    with pytest.raises(ConfigError, match="capacitor://localhost"):
+        read_settings()
+
+
 def test_flags_beat_the_environment_and_that_beats_the_env_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ MEANINGS = {
     "upstream_unauthorized": "WasenderAPI does not accept the token.",
     "upstream_limit": "WasenderAPI's plan does not allow it.",
     "session_not_found": "WasenderAPI has no such session (any more).",
+    "upgrade_required": "The address speaks WebSocket only, and the handshake's headers did not reach the gateway.",
     "upstream_error": "WasenderAPI failed.",
     "upstream_timeout": "WasenderAPI did not answer; whether it was done is unknown.",
 }

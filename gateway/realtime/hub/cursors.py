@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gateway.domain.streams import Inbox, Position, Standing
+from gateway.domain.streams import Inbox, Place, Position, Standing
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder
 from gateway.realtime.transport.framing import Burst, Frame
@@ -22,6 +22,9 @@ class StreamSubscriber(Protocol):
 
     def covers(self, inbox: int) -> bool:
         """Whether the subscriber may read the inbox."""
+
+    def has_been_told(self, cursor: "Cursor", place: Place) -> bool:
+        """Whether what `cursor` stands beside has been sent that event, or does not follow its inbox."""
 
 
 class StateSubscriber(StreamSubscriber, Protocol):

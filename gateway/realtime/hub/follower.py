@@ -9,14 +9,16 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.streams import Position, ResetReason, Standing
+from gateway.domain.streams import Place, Position, ResetReason, Standing
 from gateway.realtime import close_codes
 from gateway.realtime.hub.catch_up_reads import Lost, next_page
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.pending_frames import burst_of
+from gateway.realtime.hub.tail import Frames, Page
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import SocketTransport, wait_until_read
 from gateway.services.live.feed import StreamReader
@@ -24,6 +26,18 @@ from gateway.services.live.feed import StreamReader
 logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+WAIT_S = 0.01
+"""Between two looks whether another inbox has come as far as a moved row needs it."""
+WAIT_AT_MOST_S = 15.0
+"""Then the row is told all the same: an order that cannot be had must not silence an inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    off: int
+    """Where the cursor stands meanwhile."""
+    place: Place
+    until: float
 
 
 class Follower(ABC):
@@ -37,6 +51,8 @@ class Follower(ABC):
         self._streams = streams
         self._catcher: asyncio.Task[None] | None = None
         self._is_open = True
+        self._waiting: dict[Cursor, _Wait] = {}
+        """Cursors whose next event has to be told after one of another inbox."""
 
     # ------------------------------------------------------------------------------------------ the dialect's
 
@@ -47,6 +63,10 @@ class Follower(ABC):
     @abstractmethod
     def _has(self, cursor: Cursor) -> bool:
         """Whether the cursor is still one of them."""
+
+    @abstractmethod
+    def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        """The cursor on that inbox whose frames reach the same listener."""
 
     @abstractmethod
     def _on_reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
@@ -61,6 +81,11 @@ class Follower(ABC):
         return False
 
     # ------------------------------------------------------------------------------------------ the hub's
+
+    def has_been_told(self, cursor: Cursor, place: Place) -> bool:
+        """Whether this connection has been told of the place, or does not follow its inbox."""
+        other = self._beside(cursor, place.inbox)
+        return other is None or other.off >= place.off
 
     def catch_up(self) -> None:
         """Begins to catch up, unless that is under way."""
@@ -107,6 +132,7 @@ class Follower(ABC):
                 is_pending = self._send_pending()
                 behind = [item for item in self._all_cursors() if item.standing is Standing.CATCHING_UP]
                 if not behind and not is_pending:
+                    self._waiting.clear()
                     self._catcher = None  # before: what is announced may leave something to be sent
                     self._announce()
                     return
@@ -119,6 +145,8 @@ class Follower(ABC):
                         break
                     await wait_until_read(self.transport)
                 self._announce()
+                if self._waiting:
+                    await asyncio.sleep(WAIT_S)
                 if not knows_all:  # once for all of them: who follows hundreds would wait for minutes
                     await asyncio.sleep(RETRY_S)
         except ConnectionError:
@@ -131,7 +159,7 @@ class Follower(ABC):
 
     async def _advance(self, cursor: Cursor) -> bool:
         """One page of one inbox, or LIVE, or a reset; False: to be asked again in a moment. Raises StoreUnavailable."""
-        if not self._has(cursor):
+        if not self._has(cursor) or not self._may_go_on(cursor):
             return True
         known = self._hub.position(cursor.inbox)
         assert known is not None  # the hub forgets no inbox
@@ -150,11 +178,36 @@ class Follower(ABC):
         if isinstance(page, Lost):
             self._reset(cursor, page.reason, page.position)
         else:
-            burst = burst_of(frames for _, frames in page)
-            if burst is not None:
-                self.transport.write(burst)
-            cursor.off = page[-1][0]
+            self._write_page(cursor, page)
         return True
+
+    def _may_go_on(self, cursor: Cursor) -> bool:
+        """Whether the other inbox has come as far as the cursor's next event needs it."""
+        wait = self._waiting.get(cursor)
+        if wait is None:
+            return True
+        if cursor.off != wait.off or self.has_been_told(cursor, wait.place):
+            del self._waiting[cursor]
+            return True
+        return asyncio.get_running_loop().time() >= wait.until
+
+    def _write_page(self, cursor: Cursor, page: Page) -> None:
+        """Writes the page up to the first event that has to wait for another inbox."""
+        waited = self._waiting.pop(cursor, None)
+        ready: list[Frames] = []
+        for off, frames in page:
+            place = next((item.after for item in frames if item.after is not None), None)
+            if place is not None and not self.has_been_told(cursor, place):
+                if waited is None or waited.place != place:
+                    until = asyncio.get_running_loop().time() + WAIT_AT_MOST_S
+                    self._waiting[cursor] = _Wait(cursor.off, place, until)
+                    break
+                logger.warning("connection.order_given_up connection=%s inbox=%d", self.name, cursor.inbox)
+            ready.append(frames)
+            cursor.off = off
+        burst = burst_of(ready)
+        if burst is not None:
+            self.transport.write(burst)
 
     def _reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
         cursor.start_from(position)

@@ -23,7 +23,7 @@ from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import WriteCoalescer
 from gateway.realtime.native import protocol
-from gateway.realtime.transport.framing import Frame
+from gateway.realtime.transport.framing import Burst, Frame
 from gateway.services.live.session_states import StateValue
 
 _LIVE = Standing.LIVE
@@ -121,12 +121,20 @@ class Hub:
                     self._fall_back(cursor)  # it was passed over: the catch-up knows what it needs
                     continue
                 begin, burst = after, pending.after(after)
+            if burst is not None and burst.after and not self._is_in_order(cursor, burst):
+                self._fall_back(cursor)  # the catch-up waits for the other inbox
+                continue
             if is_shared:
                 self._coalescer.add(cursor, off, burst)
             elif burst is None or cursor.send(burst):
                 cursor.off = off
             else:
                 self._fall_back(cursor)
+
+    def _is_in_order(self, cursor: Cursor, burst: Burst) -> bool:
+        """Whether the connection has been told what the burst comes after, in other inboxes."""
+        self._coalescer.flush(cursor.connection)
+        return all(cursor.connection.has_been_told(cursor, place) for place in burst.after)
 
     def advance(self, inbox: Inbox, extent: Extent) -> None:
         """Takes note of an inbox's top without frames.

@@ -231,6 +231,9 @@ class Connection(Follower):
     def _all_cursors(self) -> Iterable[Cursor]:
         return self._cursors.values()
 
+    def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        return self._cursors.get(inbox)
+
     def _has(self, cursor: Cursor) -> bool:
         return self._cursors.get(cursor.inbox) is cursor
 

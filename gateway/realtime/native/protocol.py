@@ -47,7 +47,7 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
             "at": utc_text(event.at, zone),
             "data": data,
         }
-        return (frame(message),)
+        return (frame(message, event.comes_after),)
 
     return encode
 

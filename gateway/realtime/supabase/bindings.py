@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-import orjson
-
 from gateway.realtime.supabase.filters import Condition, FilterRefused, parse_filter
+from gateway.realtime.supabase.frames import dumps
 from gateway.realtime.supabase.patterns import PATTERNS, Predicate
 from gateway.realtime.supabase.tables import KEY, SCHEMA, Table
 from gateway.realtime.supabase.values import ValueRefused, predicate_of
@@ -111,7 +110,7 @@ def _bindings(
     if request.get("schema") is None and request.get("table") is None:
         raise FilterRefused(
             "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to: "
-            + orjson.dumps(dict(request)).decode()[:200]
+            + dumps(dict(request)).decode()[:200]
         )
     event = str(request.get("event") or "*").upper()
     schema, name = str(request.get("schema") or SCHEMA), str(request.get("table") or "*")
@@ -175,16 +174,16 @@ def _given(
     event: str, schema: str, table: str, conditions: tuple[Condition, ...], select: frozenset[str] | None
 ) -> str:
     filters = ", ".join(
-        "{" + ", ".join((*(orjson.dumps(text).decode() for text in (item.column, item.op, item.raw)),
+        "{" + ", ".join((*(dumps(text).decode() for text in (item.column, item.op, item.raw)),
                          "true" if item.is_negated else "false")) + "}"
         for item in conditions
     )  # fmt: skip
-    chosen = "nil" if select is None else orjson.dumps(sorted(select)).decode()
+    chosen = "nil" if select is None else dumps(sorted(select)).decode()
     return f"[event: {event}, schema: {schema}, table: {table}, filters: [{filters}], select: {chosen}]"
 
 
 def _id_of(request: Mapping[str, Any]) -> int:
     """The same number for the same request, on every gateway; never 0, which clients take for none."""
     asked = [request.get(key) for key in ("event", "schema", "table", "filter", "select")]
-    digest = hashlib.blake2b(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=4).digest()
+    digest = hashlib.blake2b(dumps(asked, sort_keys=True), digest_size=4).digest()
     return (int.from_bytes(digest, "big") & 0x7FFFFFF) or 1

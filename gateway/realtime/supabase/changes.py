@@ -82,13 +82,16 @@ class ChannelEncoder:
         row = event.record if event.record is not None else _left_of(event)
         if self._sessions is not None and not self._may_see(event.table, row):
             return ()
+        before = event.row_before
+        shows_old = before is None or self._sessions is None or self._may_see(event.table, before)
         frames: list[Frame] = []
         for select, bindings in groups.items():
             matching = [item.id for item in bindings if item.matches(row)]
             if matching:
                 ids = sorted(set(matching))
-                data = self._cache.data(event, bindings[0].table, select)
-                frames.append(Frame(self._head + orjson.dumps(ids) + b',"data":' + data + self._end))
+                data = self._cache.data(event, bindings[0].table, select, with_old=shows_old)
+                text = self._head + orjson.dumps(ids) + b',"data":' + data + self._end
+                frames.append(Frame(text, event.comes_after))
         return tuple(frames)
 
     def _may_see(self, table: str, row: dict[str, Any]) -> bool:
@@ -97,6 +100,8 @@ class ChannelEncoder:
 
 def _left_of(event: Event) -> dict[str, Any]:
     """What is still known of a deleted row, for filters to look at."""
+    if event.row_before is not None:
+        return event.row_before
     known = {name: value for name, value in event.old.items() if name != "changed"}
     if event.inbox >= 0:
         known["wasender_session_id"] = event.inbox or None
@@ -110,20 +115,22 @@ class _DataCache:
         self._made: OrderedDict[Any, bytes] = OrderedDict()
         self._bytes = 0
 
-    def data(self, event: Event, table: Table, select: frozenset[str] | None) -> bytes:
+    def data(self, event: Event, table: Table, select: frozenset[str] | None, *, with_old: bool) -> bytes:
         # The commit time tells an offset of one history from the same offset of another.
-        key = (event.inbox, event.off, event.at, table.serial, select)
+        key = (event.inbox, event.off, event.at, table.serial, select, with_old)
         found = self._made.get(key)
         if found is None:
-            found = self._made[key] = data_of(event, table, select)
+            found = self._made[key] = data_of(event, table, select, with_old=with_old)
             self._bytes += len(found)
             while self._bytes > _CACHE_BYTES:
                 self._bytes -= len(self._made.popitem(last=False)[1])
         return found
 
 
-def data_of(event: Event, table: Table, select: frozenset[str] | None) -> bytes:
-    """`data` of a change in the original's order of keys. Values that are too long are left out, and it says so."""
+def data_of(event: Event, table: Table, select: frozenset[str] | None, *, with_old: bool = True) -> bytes:
+    """`data` of a change in the original's order of keys. Values that are too long are left out, and it says so.
+
+    Without `with_old` no more of the old row is shown than its key."""
     parts: dict[str, Any] = {
         "schema": SCHEMA,
         "table": event.table,
@@ -131,13 +138,19 @@ def data_of(event: Event, table: Table, select: frozenset[str] | None) -> bytes:
         "type": event.operation,
         "columns": orjson.Fragment(table.columns_json(select)),
     }
-    is_whole = True
+    room = MAX_FRAME_BYTES - _ROOM_BYTES
+    is_whole = is_old_whole = True
     if event.record is not None:
-        record, is_whole = _fitting(_shown(event.record, table, select))
+        record, is_whole = _fitting(_shown(event.record, table, select), room)
         parts["record"] = orjson.Fragment(record)
+        room -= len(record)
     if event.operation != "INSERT":
-        parts["old_record"] = {KEY: event.old.get(KEY)}
-    parts["errors"] = None if is_whole else [TOO_LARGE]
+        old: dict[str, Any] = {KEY: event.old.get(KEY)}
+        if event.row_before is not None and with_old:
+            old |= _shown(event.row_before, table, select)
+        old_record, is_old_whole = _fitting(old, room)
+        parts["old_record"] = orjson.Fragment(old_record)
+    parts["errors"] = None if is_whole and is_old_whole else [TOO_LARGE]
     return orjson.dumps(parts)
 
 
@@ -151,10 +164,10 @@ def _shown(record: dict[str, Any], table: Table, select: frozenset[str] | None) 
     }
 
 
-def _fitting(record: dict[str, Any]) -> tuple[bytes, bool]:
-    """The row as JSON, and whether it is whole."""
+def _fitting(record: dict[str, Any], room: int) -> tuple[bytes, bool]:
+    """The row as JSON of at most so many bytes, and whether it is whole. Its key stays in any case."""
     text = orjson.dumps(record)
-    if len(text) <= MAX_VALUE_BYTES:
+    if len(text) <= min(MAX_VALUE_BYTES, room):
         return text, True
     sizes = {name: len(orjson.dumps(value)) for name, value in record.items()}
     left = dict(record)
@@ -163,7 +176,7 @@ def _fitting(record: dict[str, Any]) -> tuple[bytes, bool]:
         # A text is measured without the quotes around it, and as it is, not as JSON writes it.
         value = record[name]
         size = len(value.encode()) if isinstance(value, str) else sizes[name]
-        if size > MAX_VALUE_BYTES or total > MAX_FRAME_BYTES - _ROOM_BYTES:
+        if name != KEY and (size > MAX_VALUE_BYTES or total > room):
             del left[name]
             total -= sizes[name]
     return orjson.dumps(left), len(left) == len(record)

@@ -1,6 +1,8 @@
 """One joined topic of a connection, or one that is about to be."""
 
-from gateway.domain.access import Act, Principal
+from typing import Any
+
+from gateway.domain.access import Principal
 from gateway.domain.streams import SESSIONS_INBOX
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.supabase.bindings import Wish
@@ -13,12 +15,12 @@ class Channel:
     """One channel of a socket, from its join to its end.
 
     `is_joined` once the client has its reply; `is_faulted` once it has been told of a fault that passes, and may
-    join again because of it; `is_stale` while the last it was told is that Postgres cannot be heard."""
+    join again because of it; `is_called_back` once it has been asked to; `is_stale` while the last it was told is that
+    Postgres cannot be heard."""
 
     __slots__ = (
-        "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_faulted", "is_joined",
-        "is_stale",
-        "join", "principal", "token", "wants_presence", "wishes",
+        "_encoders", "_messages", "_sessions", "_version", "cursors", "has_refused", "is_called_back", "is_faulted",
+        "is_joined", "is_stale", "join", "principal", "token", "waiting_since", "wants_presence", "wishes",
     )  # fmt: skip
 
     def __init__(
@@ -41,8 +43,12 @@ class Channel:
         self.cursors: dict[int, Cursor] = {}
         self.is_joined = False
         self.is_faulted = False
+        self.is_called_back = False
         self.is_stale = False
         self.has_refused: set[str] = set()
+        self.waiting_since: float | None = None
+        """Unix time at which it was seen without its reply."""
+
         self._version = version
         self._encoders = encoders
         bindings = [item for wish in wishes for item in wish.bindings]
@@ -56,7 +62,7 @@ class Channel:
         return self.join.topic
 
     @property
-    def join_ref(self) -> str | None:
+    def join_ref(self) -> Any:
         """The ref by which the client knows this join."""
         return self.join.join_ref if self.join.join_ref is not None else self.join.ref
 
@@ -68,8 +74,12 @@ class Channel:
     @property
     def reads_something(self) -> bool:
         """Whether the channel's login lets it read any inbox at all."""
-        principal = self.principal
-        return principal.can(Act.READ) and (principal.sessions is None or bool(principal.sessions))
+        return self.principal.reads_something
+
+    @property
+    def awaits_token(self) -> bool:
+        """Whether its key reads nothing, and the join brought no token that might."""
+        return self.is_listening and not self.reads_something and "access_token" not in self.join.payload
 
     def encoder(self, inbox: int) -> ChannelEncoder | None:
         """How it is told of that inbox; None = not at all."""

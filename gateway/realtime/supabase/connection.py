@@ -6,7 +6,7 @@ itself. A `phx_close` would be for good, and is only said to clients that leave,
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway.domain.access import Principal
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
@@ -24,12 +24,20 @@ from gateway.services.live.feed import StalenessView, StreamReader
 
 logger = logging.getLogger(__name__)
 
+JOIN_WITHIN_S = 8.0
+"""Clients wait ten seconds for the reply to a join."""
+
 CHANGES = "postgres_changes"
 SYSTEM = "system"
 SUBSCRIBED = "Subscribed to PostgreSQL"
 STALE = "Postgres cannot be heard at the moment. Changes come late, none is lost."
 NOT_NOW = "DatabaseUnavailable: Postgres cannot be heard at the moment; join again in a while"
 NOTHING_TO_READ = "This token may read no session, so nothing will come. Log in, or use a gateway token."
+READS_MORE = "ReadsMore: this token may read more than the one before; load again when subscribed"
+TOKEN_NEEDED = "TokenNeeded: the key may read no session, and the join brought no token; join again with one"
+TABLE_CAME = "TableCame: what this channel listens to can be served now; load again when subscribed"
+JOINED_AGAIN = "JoinedAgain: the topic was joined once more before this join was answered"
+LEFT = "Left: the topic was left before this join was answered"
 NO_PRESENCE = "Presence is not served here; keep your Supabase client for it."
 NO_BROADCAST = "Broadcast is not served here; keep your Supabase client for it."
 
@@ -48,8 +56,10 @@ class SupabaseConnection(Follower):
         streams: StreamReader,
         encoders: Encoders,
         staleness: StalenessView,
+        on_unserved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`principal` is the key's; a channel may have one of its own."""
+        """`principal` is the key's; a channel may have one of its own. `on_unserved` is called every second while some
+        channel waits for a table or column."""
         super().__init__(name, transport, hub, streams)
         self.key = key
         self.principal = principal
@@ -57,7 +67,10 @@ class SupabaseConnection(Follower):
         self.channels: dict[str, Channel] = {}
         self._encoders = encoders
         self._staleness = staleness
+        self._on_unserved = on_unserved
         self._has_complained = False
+        self._called_for_token: set[str] = set()
+        """Topics whose client has been asked once for the token that its first join did not bring."""
 
     # ------------------------------------------------------------------------------------------ the client's
 
@@ -72,6 +85,8 @@ class SupabaseConnection(Follower):
     ) -> None:
         """Follows what the channel asks for; it is answered once all of that is LIVE."""
         old = self._drop(message.topic)
+        if old is not None and not old.is_joined:
+            self.reply(self.writer.refuse(old.join, JOINED_AGAIN))
         # Python's client takes any phx_close for the end. One that joins again because of a fault we told it of
         # must not get one; for it the fault was the end of the old channel.
         if old is not None and old.is_joined and not old.is_faulted:
@@ -90,6 +105,8 @@ class SupabaseConnection(Follower):
         is_meant = current is not None and message.join_ref in (None, current.join_ref)
         old = self._drop(message.topic) if is_meant else None
         self._watch()
+        if old is not None and not old.is_joined:
+            self.reply(self.writer.refuse(old.join, LEFT))
         self.reply(self.writer.reply(message, {}))
         if old is not None and old.is_joined:
             self.reply(self.writer.closed(old.join_ref, old.topic))
@@ -97,12 +114,15 @@ class SupabaseConnection(Follower):
     def renew(self, channel: Channel, principal: Principal, token: str) -> None:
         """A new token for the same channel. What it no longer covers ends; what it covers besides begins now."""
         could_read = channel.reads_something
+        reads_more = principal.reads_beyond(channel.principal)
         channel.principal, channel.token = principal, token
         self._point(channel)
         self._watch()
         self.catch_up()
-        if channel.is_joined and channel.is_listening and channel.reads_something and not could_read:
-            self._say(channel, SUBSCRIBED, ok=True)
+        if channel.is_joined and channel.is_listening and reads_more:
+            if not could_read:
+                self._say(channel, SUBSCRIBED, ok=True)
+            self.call_back(channel, READS_MORE)
 
     def refuse(self, channel: Channel, message: Message, what: str, why: str) -> None:
         """Answers something that is not served here; says it once where nobody waits for an answer."""
@@ -127,6 +147,22 @@ class SupabaseConnection(Follower):
             self.reply(self.writer.errored(channel.join_ref, channel.topic, why))
         else:
             self.reply(self.writer.refuse(channel.join, why))
+
+    def call_back(self, channel: Channel, why: str) -> None:
+        """Lets the channel's client join again, and with it say SUBSCRIBED; until then the channel goes on."""
+        channel.is_faulted = channel.is_called_back = True
+        self.reply(self.writer.errored(channel.join_ref, channel.topic, why))
+
+    @property
+    def unserved(self) -> list[Channel]:
+        """Joined channels with a wish that was refused: what it names may come into being."""
+        return [
+            channel
+            for channel in self.channels.values()
+            if channel.is_joined
+            and not channel.is_called_back
+            and any(wish.refusal for wish in channel.wishes)
+        ]
 
     def _drop(self, topic: str) -> Channel | None:
         channel = self.channels.pop(topic, None)
@@ -173,6 +209,10 @@ class SupabaseConnection(Follower):
 
     def _all_cursors(self) -> Iterable[Cursor]:
         return [cursor for channel in self.channels.values() for cursor in channel.cursors.values()]
+
+    def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        channel = self._channel_of(cursor)
+        return None if channel is None else channel.cursors.get(inbox)
 
     def _has(self, cursor: Cursor) -> bool:
         channel = self._channel_of(cursor)
@@ -228,6 +268,16 @@ class SupabaseConnection(Follower):
             over = expiry(channel.principal.expires_at, now)
             if over is not None:
                 self.end_for_token(channel, over)
+            elif not channel.is_joined:
+                channel.waiting_since = channel.waiting_since or now
+                if now - channel.waiting_since >= JOIN_WITHIN_S:
+                    self.end_with_fault(channel, NOT_NOW)
+            elif channel.awaits_token and channel.topic not in self._called_for_token:
+                # The newest clients forget the page's token in their first join and send it with the second.
+                self._called_for_token.add(channel.topic)
+                self.call_back(channel, TOKEN_NEEDED)
+        if self.unserved:
+            self._on_unserved()
 
     def end_for_token(self, channel: Channel, over: KeyRefused) -> None:
         """Its token is no good any more: the client comes back with the one it has by then."""
@@ -259,5 +309,7 @@ class SupabaseConnection(Follower):
         self.channels.clear()
 
     def _say(self, channel: Channel, text: str, *, ok: bool, extension: str = CHANGES) -> None:
+        if not ok and self.writer.version == 1:
+            channel.is_faulted = True  # to Python's client it is one, and it joins again
         frame = self.writer.system(channel.join_ref, channel.topic, extension, text, ok=ok)
         self.transport.write(Burst([frame]))

@@ -1,5 +1,6 @@
 """`GET /realtime/v1/websocket`: who comes in, and what each of their frames is answered with."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
@@ -18,7 +19,13 @@ from gateway.realtime.hub.hub import Hub
 from gateway.realtime.supabase.bindings import Wish, read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
-from gateway.realtime.supabase.connection import NO_BROADCAST, NO_PRESENCE, NOT_NOW, SupabaseConnection
+from gateway.realtime.supabase.connection import (
+    NO_BROADCAST,
+    NO_PRESENCE,
+    NOT_NOW,
+    TABLE_CAME,
+    SupabaseConnection,
+)
 from gateway.realtime.supabase.frames import (
     PHOENIX,
     Malformed,
@@ -44,6 +51,9 @@ from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
 from gateway.services.live.feed import Feed, StalenessView, StreamReader
 
 logger = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 5.0
+"""How often Postgres is asked for a table or column that some channel waits for."""
 
 
 class ConnectionRefused(Exception):
@@ -83,6 +93,8 @@ class SupabaseRealtime:
         self._encoders = Encoders()
         self._open: set[SupabaseConnection] = set()
         self._scheduler = FanoutScheduler()
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at = 0.0
 
     # ------------------------------------------------------------------------------------------ one socket
 
@@ -151,6 +163,7 @@ class SupabaseRealtime:
             self._streams,
             self._encoders,
             self._staleness,
+            self._look_for_tables,
         )
 
     def _greet(self, connection: SupabaseConnection) -> None:
@@ -173,7 +186,9 @@ class SupabaseRealtime:
             message = parse_bytes(data) if isinstance(data, bytes) else parse_text(data)
         except Malformed as error:
             return connection.complain(str(error))
-        if message.topic == PHOENIX and message.event == "heartbeat":
+        if message.event == "heartbeat" and (
+            message.topic == PHOENIX or message.topic in connection.channels
+        ):
             return connection.reply(connection.writer.reply(message, {}))
         match message.event:
             case "phx_join":
@@ -251,6 +266,24 @@ class SupabaseRealtime:
         return None
 
     # ------------------------------------------------------------------------------------------ all sockets
+
+    def _look_for_tables(self) -> None:
+        """Some channel waits for a table or column: asks Postgres for all of them, and not more often than it must."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at >= LOOK_AGAIN_S and (self._looking is None or self._looking.done()):
+            self._looked_at = now
+            self._looking = asyncio.create_task(self._call_back_the_served(), name="supabase-tables")
+
+    async def _call_back_the_served(self) -> None:
+        try:
+            tables = await self._tables.look(LOOK_AGAIN_S)
+        except StoreUnavailable:
+            return
+        for connection in tuple(self._open):
+            for channel in connection.unserved:
+                refused = [wish for wish in channel.wishes if wish.refusal is not None]
+                if any(read_wish(wish.reply, tables).refusal is None for wish in refused):
+                    connection.call_back(channel, TABLE_CAME)
 
     def tell_stale(self) -> None:
         """Tells all clients that they may miss changes."""

@@ -3,10 +3,9 @@
 Commas inside parentheses or double quotes do not join; in double quotes a backslash takes the next character as it is.
 """
 
+import json
 from dataclasses import dataclass
 from typing import NoReturn
-
-import orjson
 
 OPERATORS = frozenset(
     {"eq", "neq", "lt", "lte", "gt", "gte", "in", "like", "ilike", "is", "match", "imatch", "isdistinct"}
@@ -110,5 +109,5 @@ def _unquote(text: str) -> str:
 
 
 def _refuse(*what: str) -> NoReturn:
-    listed = ", ".join(orjson.dumps(item).decode() for item in what)
+    listed = ", ".join(json.dumps(item, ensure_ascii=False) for item in what)
     raise FilterRefused(f"Error parsing `filter` params: [{listed}]")

@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 from gateway.domain.limits import Limits
 from gateway.realtime.supabase.channel import Channel
-from gateway.realtime.supabase.frames import PREFIX, Message
+from gateway.realtime.supabase.frames import MAX_TOPIC, PREFIX, Message, dumps
 
 MAX_CHANNELS = 100
 
@@ -20,8 +20,18 @@ def check_join(message: Message, channels: Mapping[str, Any]) -> None:
         raise JoinRefused("unmatched topic")
     if not message.channel:
         raise JoinRefused("TopicNameRequired: You must provide a topic name")
+    if len(message.topic) > MAX_TOPIC:
+        raise JoinRefused(f"TopicTooLong: A topic has at most {MAX_TOPIC} characters")
+    try:
+        message.topic.encode()
+    except UnicodeEncodeError:
+        raise JoinRefused("TopicUnreadable: The topic holds half of a surrogate pair") from None
     if message.topic not in channels and len(channels) >= MAX_CHANNELS:
         raise JoinRefused("ChannelRateLimitReached: Too many channels")
+    try:
+        dumps(asked_changes(message))  # the reply repeats them
+    except ValueError:
+        raise JoinRefused("TooDeep: The postgres_changes are nested too deeply") from None
 
 
 class Load:

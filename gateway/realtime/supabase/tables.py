@@ -71,10 +71,13 @@ class Tables:
         self._known: dict[str, Table] = {}
         self._looked_at = -FRESH_FOR_S
 
-    async def look(self) -> Mapping[str, Table]:
-        """The tables by name. Raises StoreUnavailable if they have never been seen."""
+    async def look(self, fresh_for_s: float | None = None) -> Mapping[str, Table]:
+        """The tables by name, as they were at most so many seconds ago (a minute).
+
+        Raises StoreUnavailable if they have never been seen.
+        """
         now = time.monotonic()
-        if now - self._looked_at >= FRESH_FOR_S:
+        if now - self._looked_at >= (FRESH_FOR_S if fresh_for_s is None else fresh_for_s):
             try:
                 found = await self._store.columns(SERVED)
             except StoreUnavailable:

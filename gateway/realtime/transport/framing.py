@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from gateway.domain.streams import Place
+
 MAX_FRAME_BYTES = 256 * 1024
 """No frame of ours carries more JSON than this."""
 
@@ -18,9 +20,11 @@ _FIN_TEXT = 0x81
 class Frame:
     """One JSON text message: `string()` for any ASGI server, `wire` for a transport."""
 
-    __slots__ = ("_string", "text", "wire")
+    __slots__ = ("_string", "after", "text", "wire")
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, after: Place | None = None) -> None:
+        """`after` is the event of another inbox that a client must have been told before this."""
+        self.after = after
         self.text = text
         self.wire = _header(len(text)) + text
         self._string: str | None = None
@@ -38,10 +42,11 @@ class Frame:
 class Burst:
     """Frames that belong together, joined once for all who get all of them."""
 
-    __slots__ = ("frames", "wire")
+    __slots__ = ("after", "frames", "wire")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
+        self.after = tuple(frame.after for frame in frames if frame.after is not None)
         self.wire = frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames])
 
     def __len__(self) -> int:
@@ -57,14 +62,14 @@ def _header(size: int) -> bytes:
     return bytes((_FIN_TEXT, 127)) + size.to_bytes(8, "big")
 
 
-def frame(message: Mapping[str, Any]) -> Frame:
+def frame(message: Mapping[str, Any], after: Place | None = None) -> Frame:
     """The frame of a message, never longer than a frame may be.
 
     If it would be too long, the longest values of `data` are left out (null) and named in `truncated`."""
     text = orjson.dumps(message)
     if len(text) > MAX_FRAME_BYTES and isinstance(message.get("data"), dict):
         text = orjson.dumps(_shortened(message, len(text)))
-    return Frame(text)
+    return Frame(text, after)
 
 
 def _shortened(message: Mapping[str, Any], size: int) -> dict[str, Any]:

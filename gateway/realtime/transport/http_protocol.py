@@ -465,6 +465,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.send_400_response("A WebSocket cannot begin before the requests ahead of it are answered.")
             return
+        if any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+               for name, value in self.headers):  # fmt: skip
+            self.send_400_response("The beginning of a WebSocket has no body.")
+            return
         if not self.url.isascii():
             self.send_400_response("An address has ASCII characters only.")
             return

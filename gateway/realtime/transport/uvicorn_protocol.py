@@ -34,7 +34,6 @@ logger.setLevel(logging.WARNING)
 
 LOW_WATER_BYTES = 16 * 1024
 
-
 FRAMES_AT_ONCE = 64
 """After so many frames of one socket it is the others' turn."""
 

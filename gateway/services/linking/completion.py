@@ -27,7 +27,7 @@ REFRESH_S = 30.0
 
 
 class Completion:
-    """Does what the end of an attempt asks for; the poller that holds the lease calls it once."""
+    """Does what the end of an attempt asks for, once: called by the part whose write ended the attempt."""
 
     def __init__(self, context: LinkingContext, on_connected: OnConnected) -> None:
         self._context = context

@@ -3,7 +3,7 @@
 It owns no decision: it asks upstream, hands what came to `domain.linking`, and carries out what that says.
 Every write names the poller's token, so that a poller which was frozen and woke up too late changes nothing.
 
-Lifecycle: a `AttemptRunner` makes it and runs `follow`; `tell` and cancelling the task are the only ways in.
+Lifecycle: an `AttemptRunner` makes it and runs `follow`; `tell` and cancelling the task are the only ways in.
 Cancelling is safe at any point: the attempt's row says where to go on.
 """
 
@@ -58,9 +58,13 @@ class Poller:
         self._connect_made = False
         self._failures = 0
         self._before: str | None = None
+        """Status in upstream's answer before the present one."""
         self._written: str | None = None
+        """Status that this poller wrote last."""
         self._told: str | None = None
+        """Status in the session's row at the last notification."""
         self._written_at = float("-inf")
+        """When the status was written; `_wrote_at`: when anything was."""
         self._wrote_at = (
             context.clock()
         )  # the attempt was begun or taken a moment ago, and that notifies, too
@@ -81,7 +85,7 @@ class Poller:
         self._rung.set()
 
     async def follow(self) -> End | None:
-        """How the attempt ended by this poller's hand; None if it ended, or went on, by another's."""
+        """The end of the attempt if this poller wrote it; None if another wrote it, or holds the attempt now."""
         while True:
             try:
                 await self._rest()
@@ -119,7 +123,7 @@ class Poller:
             self._written_at = float("-inf")
             has_news = has_news or self._written is not None
         is_echo = not has_news and self._context.clock() - self._wrote_at < ECHO_S
-        if is_echo or self._failures:  # after a failure upstream's wish, or the back-off, comes first
+        if is_echo or self._failures:  # after a failure the pause it set counts
             return
         self._ask_at = min(self._ask_at, max(self._context.clock(), self._asked_at + MIN_GAP_S))
 
@@ -135,7 +139,10 @@ class Poller:
         return has_moved
 
     async def _learn(self, row: Attempt | None) -> None:
-        """The attempt's row as it is now. Only the poller sees every code, from a poll or a webhook."""
+        """Takes this row for the newest, and logs a new code. Raises NotOurs without a row.
+
+        Only the poller sees every code, from a poll or a webhook.
+        """
         if row is None:
             raise NotOurs
         before, self.attempt = self.attempt, row
@@ -147,7 +154,7 @@ class Poller:
     # ------------------------------------------------------------------------------------------ asking
 
     def _is_due(self) -> bool:
-        """Also when the time is up, for a last look; but not while upstream wants to be left alone."""
+        """Whether to ask now: also when the time is up, for a last look, unless the last call failed."""
         return self._context.clock() >= self._ask_at or not self._failures
 
     async def _ask(self) -> list[Signal]:

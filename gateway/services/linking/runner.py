@@ -1,4 +1,4 @@
-"""A post: one session's place among the pollers of this process. It gets the lease, then follows the attempt.
+"""A runner: gets the lease of one session for this process, then runs a poller that follows the attempt.
 
 Lifecycle: `Linking` runs `run` in a task and stops it with `interrupt`. The lease is always given back.
 """
@@ -25,7 +25,7 @@ class AttemptRunner:
 
     def __init__(self, session_id: int, context: LinkingContext, leases: Leases) -> None:
         self.token = str(uuid4())
-        """Fences the writes of this post's poller. New for each: it tells two of one process apart, too."""
+        """Fences the writes of this runner's poller. Each runner has its own, also within one process."""
         self.task: asyncio.Task[None] | None = None
         self.poller: Poller | None = None
         self.has_lease = False
@@ -54,9 +54,9 @@ class AttemptRunner:
         self.task.cancel()
 
     async def run(self, fresh: Attempt | None, former: "AttemptRunner | None") -> End | None:
-        """How the attempt ended by this post's hand; None if it goes on, or was ended by another's.
+        """The end of the attempt if this runner wrote it; None if the attempt goes on, or another wrote its end.
 
-        `fresh` is the attempt if it was begun for this post. Never raises, except when it is cancelled.
+        `fresh` is the attempt if it was begun for this runner. Never raises, except when it is cancelled.
         """
         try:
             if former is not None and former.task is not None:
@@ -83,7 +83,7 @@ class AttemptRunner:
     async def _acquire(self, tries_s: Sequence[float]) -> bool:
         for wait_s in tries_s:
             await asyncio.sleep(wait_s)
-            # Noted before: if this post is stopped while Postgres answers, the lease has to be given back, too.
+            # Noted before: if this runner is stopped while Postgres answers, the lease has to be given back, too.
             self.has_lease = True
             self.has_lease = await within(STORE_S, self._leases.acquire(self._id), store_late)
             if self.has_lease:
@@ -91,7 +91,7 @@ class AttemptRunner:
         return False
 
     async def _take(self, fresh: Attempt | None) -> tuple[Attempt | None, bool]:
-        """The attempt, held by this post, if it runs; and whether upstream has not been asked yet."""
+        """The attempt, held by this runner, if it runs; and whether upstream has not been asked yet."""
         store = self._context.store
         if fresh is not None:
             # Another gateway's poller may have had it between `begin` and the lease: it would have left its

@@ -225,7 +225,7 @@ class Linking:
         return AttemptRunner(session_id, self._context, self._leases)
 
     def _start(self, session_id: int, runner: AttemptRunner, fresh: Attempt | None) -> None:
-        """Puts a post to work. Before `run` nothing is started: `run` finds the attempt."""
+        """Starts a runner in a task. Before `run` nothing is started: `run` finds the attempt."""
         if self._tasks is None or self._is_closing:
             return
         former = self._runners.get(session_id)

@@ -270,16 +270,31 @@ class Feed:
                 self._hub.advance(inbox, extent)
             else:
                 behind[inbox] = known.off
+        waiting: set[int] = set()
         if events:
-            behind = self._publish([event for event in events if event.inbox in behind], behind, extents)
+            behind, waiting = self._publish(
+                [event for event in events if event.inbox in behind], behind, extents
+            )
         while behind:
-            page = await self._streams.read_after(behind, PAGE_EVENTS, PAGE_BYTES)
-            behind = self._publish(page, behind, extents) if page else {}
+            # Inboxes whose next event waits for another inbox are read after that one.
+            wanted = {inbox: off for inbox, off in behind.items() if inbox not in waiting}
+            page = await self._streams.read_after(wanted or behind, PAGE_EVENTS, PAGE_BYTES)
+            # All waiting for one another is no order that a transaction could have made.
+            if not page:
+                return
+            before = behind
+            behind, still_waiting = self._publish(page, before, extents, in_order=bool(wanted))
+            waiting = waiting | still_waiting if behind == before else still_waiting
 
     def _publish(
-        self, events: list[Event], behind: dict[int, int], extents: Mapping[int, Extent]
-    ) -> dict[int, int]:
-        """Hands a page over, inbox by inbox; returns what is still behind.
+        self,
+        events: list[Event],
+        behind: dict[int, int],
+        extents: Mapping[int, Extent],
+        *,
+        in_order: bool = True,
+    ) -> tuple[dict[int, int], set[int]]:
+        """Hands a page over, inbox by inbox; returns what is still behind, and which of that waits for another inbox.
 
         A page ends at its size, so inboxes may be missing from it: they come with the next one.
         """
@@ -288,15 +303,46 @@ class Feed:
             by_inbox.setdefault(event.inbox, []).append(event)
         still = dict(behind)
         with self._hub.together():
-            for inbox, batch in by_inbox.items():
+            for inbox, batch in tuple(by_inbox.items()):
                 if batch[-1].off != behind[inbox] + len(batch):
                     # A hole: pruned or begun anew since we asked for its extent. A connection that follows finds out by
                     # catching up.
                     self._hub.advance(inbox, extents[inbox])
-                    del still[inbox]
-                    continue
-                self._hub.publish(inbox, batch)
-                still[inbox] = batch[-1].off
-                if batch[-1].off >= extents[inbox].top:
-                    del still[inbox]
-        return still
+                    del still[inbox], by_inbox[inbox]
+            while ready := {
+                inbox: self._in_order(batch, still if in_order else {}) for inbox, batch in by_inbox.items()
+            }:
+                if not any(ready.values()):
+                    break
+                # A row that has moved is told last, after its deletion in the inbox that it left.
+                for inbox, count in sorted(ready.items(), key=lambda item: item[1] < len(by_inbox[item[0]])):
+                    self._hand_over(inbox, by_inbox, count, still, extents)
+        return still, set(by_inbox)
+
+    def _hand_over(
+        self,
+        inbox: Inbox,
+        by_inbox: dict[Inbox, list[Event]],
+        count: int,
+        still: dict[int, int],
+        extents: Mapping[int, Extent],
+    ) -> None:
+        """The first so many events of an inbox go to the hub."""
+        batch = by_inbox[inbox]
+        if count:
+            self._hub.publish(inbox, batch[:count])
+            still[inbox] = batch[count - 1].off
+            if still[inbox] >= extents[inbox].top:
+                del still[inbox]
+        if count == len(batch):
+            del by_inbox[inbox]
+        else:
+            by_inbox[inbox] = batch[count:]
+
+    def _in_order(self, batch: list[Event], still: Mapping[int, int]) -> int:
+        """How many events of the batch come after nothing that an inbox still to be read has to tell first."""
+        for count, event in enumerate(batch):
+            place = event.comes_after
+            if place is not None and still.get(place.inbox, place.off) < place.off:
+                return count
+        return len(batch)

@@ -57,6 +57,9 @@ class Stranger(Follower):
     def _has(self, cursor: Cursor) -> bool:
         return self.cursor in (None, cursor)
 
+    def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        return self.cursor
+
     def _on_reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
         self.resets.append(reason)
         self.is_announced = False

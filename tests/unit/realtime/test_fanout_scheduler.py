@@ -7,7 +7,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from gateway.domain.streams import Extent, Inbox, Position, Standing
+from gateway.domain.streams import Extent, Inbox, Place, Position, Standing
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, FanoutScheduler
 from gateway.realtime.hub.hub import Hub
@@ -47,6 +47,9 @@ class Client:
 
     def appear(self, inbox: Inbox, start: Position) -> None: ...
     def covers(self, inbox: int) -> bool:
+        return True
+
+    def has_been_told(self, cursor: Cursor, place: Place) -> bool:
         return True
 
     def sees_link(self) -> bool:

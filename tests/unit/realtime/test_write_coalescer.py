@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
+from gateway.domain.streams import Event, Extent, Inbox, Place, Position, Standing
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.transport.framing import Burst, Frame, frame
@@ -47,6 +47,9 @@ class Client:
     def catch_up(self) -> None: ...
     def appear(self, inbox: Inbox, start: Position) -> None: ...
     def covers(self, inbox: int) -> bool:
+        return True
+
+    def has_been_told(self, cursor: Cursor, place: Place) -> bool:
         return True
 
     def sees_link(self) -> bool:
