@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.domain.limits import KIB, MIB
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
 from gateway.realtime.transport.refusal import Refusal, refusal_bytes
-from gateway.realtime.transport.request_head import LOGINS, PROBES, WEBHOOKS, read_head
+from gateway.realtime.transport.request_head import LOGINS, PROBES, WEBHOOKS, handshake_fault, read_head
 from gateway.realtime.transport.request_meter import END, RequestMeter
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.services.addresses import VISITOR
@@ -465,12 +465,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.send_400_response("A WebSocket cannot begin before the requests ahead of it are answered.")
             return
-        if any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-               for name, value in self.headers):  # fmt: skip
-            self.send_400_response("The beginning of a WebSocket has no body.")
-            return
-        if not self.url.isascii():
-            self.send_400_response("An address has ASCII characters only.")
+        if (fault := handshake_fault(self.url, self.headers)) is not None:
+            self.send_400_response(fault)
             return
         credentials = hash((self.url, *(value for name, value in self.headers if name in LOGINS)))
         if self.guard.is_put_off(visitor, credentials):

@@ -41,3 +41,13 @@ def read_head(method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]])
         elif name in LOGINS:
             head.shows_login = True
     return head
+
+
+def handshake_fault(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Why this cannot be the beginning of a WebSocket; None if it can."""
+    if any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    ):
+        return "The beginning of a WebSocket has no body."
+    return None if url.isascii() else "An address has ASCII characters only."
