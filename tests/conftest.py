@@ -6,7 +6,7 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
-from tests import leftovers
+from tests import bytecode, leftovers
 
 pytest_plugins = ["tests.postgres_fixtures", "tests.gateway_fixtures", "tests.simulator.fixtures"]
 
@@ -20,6 +20,7 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("suite")
     # Before anything is started, so that everything carries it.
     leftovers.mark()
+    bytecode.keep()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ import asyncpg
 from gateway.cli.console import out
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
+from gateway.domain.triggers import explain_faults
 from gateway.domain.webhook_health import WEBHOOK_PATH, WebhookFacts, judge_webhook
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
@@ -31,6 +32,7 @@ from gateway.postgres.connection.pool import (
 from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
+from gateway.postgres.triggers import read_faults, read_subscribed
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import read_secret
 from gateway.services.auth.account_token import AccountToken
@@ -110,6 +112,9 @@ class Checkup:
             return
         yield Finding("schema", True, "Every migration of this version is applied.")
         yield await self._rights(connection)
+        yield await self._triggers(connection)
+        if (finding := await self._subscriptions(connection)) is not None:
+            yield finding
         pool = await open_pool(
             dsn, timezone=self._settings.timezone, pooled=ground.is_pooled(self._settings, dsn)
         )
@@ -172,6 +177,24 @@ class Checkup:
             missing = ", ".join(row["missing"] for row in rows)
             return Finding("rights", False, f"The database user lacks rights on {missing}. Grant them.")
         return Finding("rights", True, "The database user may do everything a gateway does.")
+
+    async def _triggers(self, connection: asyncpg.Connection) -> Finding:
+        with mapped_errors():
+            says = explain_faults(await read_faults(connection))
+        return Finding(
+            "triggers", says is None, says or "Every trigger that tells of changes is there and enabled."
+        )
+
+    async def _subscriptions(self, connection: asyncpg.Connection) -> Finding | None:
+        with mapped_errors():
+            tables = await read_subscribed(connection, [f"public.{name}" for name in _RIGHTS])
+        if not tables:
+            return None
+        says = (
+            f"A logical subscription fills {', '.join(tables)}: Postgres fires only row triggers for it, so what it "
+            "writes is not told to browsers. Run the gateway on the publishing database."
+        )
+        return Finding("replication", False, says)
 
     async def _clock(self, connection: asyncpg.Connection) -> Finding:
         here = datetime.now(UTC)

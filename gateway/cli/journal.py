@@ -20,7 +20,7 @@ Outcome = Annotated[
     str,
     typer.Option(
         "--outcome",
-        help="With commas between them: stored, duplicate, ignored, unknown, failed, or all.",
+        help="With commas between them: stored, duplicate, ignored, unknown, refused, failed, or all.",
     ),
 ]
 Session = Annotated[

@@ -8,7 +8,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from gateway.domain.people import ContactFact
 
 MessageType = Literal[
     "text",
@@ -21,6 +24,11 @@ MessageType = Literal[
     "contact",
     "poll",
     "reaction",
+    "order",
+    "product",
+    "payment",
+    "event",
+    "call",
     "unknown",
 ]
 Direction = Literal["in", "out"]
@@ -152,43 +160,88 @@ _TIMES = frozenset(
 )  # fmt: skip
 
 
+_NO_TIME = re.compile(r"-?infinity|[0-9]{5,}-.*|.* BC")
+"""As Postgres writes the times that no client has."""
+
+
 def utc_text(value: str, zone: tzinfo) -> str:
-    """A timestamp of Postgres' JSON as `…Z`. A naive one is read in `zone` (the operator's GATEWAY_TIMEZONE)."""
+    """A timestamp of Postgres' JSON as `…Z`; '' for infinity, BC, and years of five digits.
+
+    A naive one is read in `zone` (the operator's GATEWAY_TIMEZONE). What is no timestamp stays as it is.
+    """
     try:
         moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     except ValueError:
-        return value
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return "" if _NO_TIME.fullmatch(value) else value
+    except OverflowError:
+        return ""
 
 
 def message_data(table: str, record: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
-    """What clients see of a message: the row without `raw_data`, plus direction, session_id, chat and phone.
+    """What clients see of a message: the row without `raw_data`, plus direction, session_id, chat and phone."""
+    return read_message(table, record, zone)[0]
 
-    `record` is `to_jsonb(row)`; the same function serves REST and WebSocket, so both always agree.
+
+def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict[str, Any], list[str]]:
+    """`message_data`, and the names of the columns whose values could not be told: they are None there.
+
+    `record` is the row as JSON; the same function serves REST and WebSocket, so both always agree.
     """
     data = {key: value for key, value in record.items() if key != "raw_data"}
+    # No column has an empty name: there the store lists what it could not read.
+    untold: list[str] = list(data.pop("", None) or ())
     for key in _TIMES & data.keys():
         if isinstance(data[key], str):
-            data[key] = utc_text(data[key], zone)
+            data[key] = utc_text(data[key], zone) or None
+            if data[key] is None:
+                untold.append(key)
     outgoing = table == OUTGOING_TABLE
-    address = data.get("to_phone" if outgoing else "from_phone")
+    written = data.get("to_phone" if outgoing else "from_phone")
+    # A shop may keep numbers as numbers.
+    address = None if written is None else str(written)
     data["id"] = str(data["id"])
     data["direction"] = "out" if outgoing else "in"
     # Another writer's placeholder below zero names no session either; its row is in inbox 0.
     data["session_id"] = max(0, data.get("wasender_session_id") or 0)
-    data["chat"] = chat_of(data.get("chat"), address)
+    chat = data.get("chat")
+    data["chat"] = chat_of(None if chat is None else str(chat), address)
     data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
-    return data
+    return data, sorted(untold)
 
 
 # ---------------------------------------------------------------------------------------------- changes
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change of a message comes from: the chat, and the author in it."""
+
+    chat: str | None
+    """None where the webhook names no chat."""
+    address: str | None = None
+    """As `from_phone` has it: digits, `<lid>@lid`, or the JID of a group or channel; None for ourselves."""
+    lid: str | None = None
+    is_me: bool = False
+    """The linked number itself, whichever device wrote."""
+    is_named: bool = True
+    """False where the webhook says what happened and not who did it (`messages.delete`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A change that is encrypted with the secret of the message it is about (an edit, a reaction)."""
+
+    element: dict[str, Any]
+    """The element of the webhook that holds it."""
+    kind: Literal["edit", "reaction"]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message from somebody else: one row of whatsapp_incoming_messages."""
+    """A message from another person: one row of whatsapp_incoming_messages."""
 
     key_id: str
     chat: str
@@ -201,6 +254,8 @@ class MessageReceived:
     push_name: str | None = None
     sender_lid: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    is_placeholder: bool = False
+    """It came without its content, which may follow under the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +270,9 @@ class MessageSent:
     sent_at: datetime
     media_url: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    lid: str | None = None
+    """LID of the recipient, where WhatsApp named one beside the number."""
+    is_placeholder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +282,12 @@ class MessageEdited:
     key_id: str
     text: str | None
     at: datetime
+    """When the author edited it: of two edits the later one counts."""
+    by: Origin = Origin(None, is_named=False)
+    sealed: Sealed | None = None
+    """The edit itself, where only the phone, or the message's secret, can read it."""
+    is_content: bool = False
+    """The message as it stands now. Where that is what the row says already, there was no edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +296,19 @@ class MessageDeleted:
 
     key_id: str
     at: datetime
+    by: Origin = Origin(None, is_named=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReacted:
+    """A reaction to a message, or ("" as emoji) its removal."""
+
+    key_id: str
+    emoji: str
+    at: datetime
+    by: Origin
+    name: str | None = None
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +319,32 @@ class DeliveryMoved:
     state: DeliveryState
     at: datetime
     error: str | None = None
+    chat: str | None = None
+    """None where the webhook names no chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """A call that rang was answered: its end is nothing to read."""
+
+    key_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over, and it is not said whether it was answered."""
+
+    key_id: str
+    missed: MessageReceived
+    """What there is to read if it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleTold:
+    """What upstream says about people and groups."""
+
+    facts: "tuple[ContactFact, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +354,8 @@ class StatusReported:
     status: str
     at: datetime
     reason: str | None = None
+    has_time: bool = True
+    """Whether the webhook says when that was; otherwise `at` is when it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +366,18 @@ class CodeReported:
     at: datetime
 
 
-MessageChange = MessageReceived | MessageSent | MessageEdited | MessageDeleted | DeliveryMoved
+MessageChange = (
+    MessageReceived
+    | MessageSent
+    | MessageEdited
+    | MessageDeleted
+    | MessageReacted
+    | DeliveryMoved
+    | CallAnswered
+    | CallEnded
+)
 SessionChange = StatusReported | CodeReported
-Change = MessageChange | SessionChange
+Change = MessageChange | PeopleTold | SessionChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,4 +390,4 @@ class Reading:
     reason: str | None = None
     """Why nothing, or not everything, became a change; in words, for the journal."""
     is_noise: bool = False
-    """An event that we know and do not show: calls, contacts and the like."""
+    """An event that we know and do not show, such as `chats.update`."""

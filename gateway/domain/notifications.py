@@ -3,12 +3,18 @@
 import re
 
 # Any role may NOTIFY. A number that bigint cannot hold would be refused by every later read.
-_NUMBERS = re.compile(r"-?[0-9]{1,18}(,-?[0-9]{1,18})*")
+UNNUMBERED = "unnumbered"
+"""A payload that names no inbox: a transaction has left changes to be numbered."""
+
+_NUMBERS = re.compile(r"-?[0-9]{1,19}(,-?[0-9]{1,19})*")
 
 
 def inboxes_of(payload: str) -> list[int] | None:
     """The inboxes that a notification names; None for `*`, and for a payload that is no list of numbers."""
-    return [int(name) for name in payload.split(",")] if _NUMBERS.fullmatch(payload) else None
+    if not _NUMBERS.fullmatch(payload):
+        return None
+    numbers = [int(name) for name in payload.split(",")]
+    return numbers if all(-(2**63) <= number < 2**63 for number in numbers) else None
 
 
 def sessions_of(payload: str) -> list[int] | None:

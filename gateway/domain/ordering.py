@@ -6,7 +6,7 @@ has a row holds only what is said about the same message: a foreign lock delays 
 
 from typing import Literal
 
-from gateway.domain.message import CodeReported, Reading, StatusReported
+from gateway.domain.message import Change, CodeReported, PeopleTold, Reading, StatusReported
 
 Cause = Literal["away", "table", "row"]
 """Why a webhook cannot be committed: Postgres is away, a table is locked, or a row is."""
@@ -14,6 +14,7 @@ Cause = Literal["away", "table", "row"]
 ALL = "*"
 MESSAGES = "*messages"
 SESSION = "*session"
+PEOPLE = "*people"
 """Ordering keys with a name; the others are key ids of messages, behind `=`."""
 
 
@@ -37,7 +38,14 @@ def _kinds(reading: Reading) -> frozenset[str]:
 
 
 def _subjects(reading: Reading) -> frozenset[str]:
-    return frozenset(
-        SESSION if isinstance(change, StatusReported | CodeReported) else f"={change.key_id}"
-        for change in reading.changes
-    )
+    return frozenset(_subject(change) for change in reading.changes)
+
+
+def _subject(change: Change) -> str:
+    match change:
+        case StatusReported() | CodeReported():
+            return SESSION
+        case PeopleTold():
+            return PEOPLE
+        case _:
+            return f"={change.key_id}"

@@ -17,6 +17,18 @@ SessionId = NewType("SessionId", int)
 UNASSIGNED = SessionId(0)
 """The inbox of rows that name no session."""
 
+MAX_SESSION_ID = 2**63 - 1
+"""The largest id that Postgres can hold."""
+
+
+def session_number(text: str) -> int | None:
+    """The id that the digits name; None for anything else. Every id that a row can have is one."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SESSION_ID))):
+        return None
+    number = int(text)
+    return number if number <= MAX_SESSION_ID else None
+
+
 StatusSource = Literal["webhook", "poll", "probe", "api"]
 
 
@@ -42,6 +54,9 @@ class SessionStatus(StrEnum):
     GONE = "gone"
 
 
+MAX_STATUS = 50
+"""What the shop's column holds."""
+
 # Words other writers of the shop's table use for a status of ours.
 _ALIASES = {"qr_ready": SessionStatus.NEED_SCAN, "": SessionStatus.DISCONNECTED}
 
@@ -49,7 +64,7 @@ _ALIASES = {"qr_ready": SessionStatus.NEED_SCAN, "": SessionStatus.DISCONNECTED}
 def normalise_status(raw: object) -> str:
     """A status in our casing. Unknown words are kept (lower-case); None and empty mean disconnected."""
     word = str(raw if raw is not None else "").strip().lower()
-    return str(_ALIASES.get(word, word))
+    return str(_ALIASES.get(word, word))[:MAX_STATUS]
 
 
 _TURNS: dict[str, tuple[str, str]] = {
@@ -109,6 +124,8 @@ class Session:
     version: int
     webhook_state: WebhookState | None = None
     webhook_note: str | None = None
+    is_doubtful: bool = False
+    """A webhook without a time told the status, and upstream did not answer about it."""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -185,7 +202,7 @@ def session_data(session: Session, now: datetime) -> dict[str, Any]:
         "updated_at": iso_utc(session.updated_at),
         "checked_at": iso_utc(session.checked_at),
         "source": session.source,
-        "stale": age_s is None or age_s > STALE_AFTER_S,
+        "stale": session.is_doubtful or age_s is None or age_s > STALE_AFTER_S,
         "webhook_state": session.webhook_state,
         "webhook_note": session.webhook_note,
         "version": session.version,

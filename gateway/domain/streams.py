@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Literal, NewType
 
 from gateway.domain.message import OUTGOING_TABLE
+from gateway.domain.session import session_number
 
 Inbox = NewType("Inbox", int)
 
@@ -154,9 +155,6 @@ class SessionTopic:
 
 Topic = InboxTopic | SessionsTopic | SessionTopic
 
-# Upstream's ids are positive integers that fit bigint; anything longer is not an id.
-_MAX_DIGITS = 18
-
 
 def parse_topic(text: object) -> Topic | None:
     """The topic a client names, or None if there is no such topic."""
@@ -167,10 +165,9 @@ def parse_topic(text: object) -> Topic | None:
     kind, _, name = text.partition(":")
     if kind == "inbox" and name == "*":
         return InboxTopic(None)
-    if not (name.isascii() and name.isdigit() and len(name) <= _MAX_DIGITS):
-        return None
-    if kind == "inbox":
-        return InboxTopic(Inbox(int(name)))
-    if kind == "session":
-        return SessionTopic(int(name))
+    number = session_number(name)
+    if number is not None and kind == "inbox":
+        return InboxTopic(Inbox(number))
+    if number is not None and kind == "session":
+        return SessionTopic(number)
     return None

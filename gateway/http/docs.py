@@ -1,14 +1,10 @@
 """What the API is: for programs at /openapi.json and /asyncapi.json, for people at /docs. Open to everybody."""
 
 from pathlib import Path
-from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-
-from gateway.http.api.openapi import document
 
 # Tighter than the inbox page: nothing but its own files, and never in a frame.
 _CSP = (
@@ -18,13 +14,13 @@ _CSP = (
 
 
 class DocsRoutes:
-    """Serves both descriptions, made once at the start, and their page."""
+    """Serves both descriptions and their page."""
 
-    def __init__(self, ui: Path, asyncapi: dict[str, Any]) -> None:
-        """`asyncapi` describes the WebSockets."""
+    def __init__(self, ui: Path, openapi: bytes, asyncapi: bytes) -> None:
+        """`openapi` describes REST and `asyncapi` the WebSockets, both as JSON."""
         self._ui = ui
-        self._rest = orjson.dumps(document())
-        self._websockets = orjson.dumps(asyncapi)
+        self._rest = openapi
+        self._websockets = asyncapi
 
     def routes(self) -> list[Route]:
         """The routes, open to everybody."""

@@ -51,8 +51,8 @@ class JournalRoutes:
     async def _retry_all(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
         wanted = _wanted(request, principal, default="failed")
-        if wanted.outcomes is None or not set(wanted.outcomes) <= {*TROUBLE, "ignored"}:
-            raise Invalid("`outcome` must be failed, unknown or ignored: the others are settled.")
+        if wanted.outcomes is None or not set(wanted.outcomes) <= {*TROUBLE, "ignored", "refused"}:
+            raise Invalid("`outcome` must be failed, unknown, refused or ignored: the others are settled.")
         counts, following = await self._journal.retry_all(wanted, limit_of(request), principal.actor)
         return success(
             {"processed": sum(counts.values()), "outcomes": counts}, next_cursor=_cursor(following)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
 from gateway.domain.message import mend_text
+from gateway.domain.session import session_number
 from gateway.services.body_budget import BODY
 
 DEFAULT_LIMIT = 50
@@ -36,8 +37,9 @@ def session_id_of(request: Request) -> int:
 
 def parse_session_id(text: str) -> int:
     """The session's number as a path or query gives it. Raises Invalid for anything else than digits."""
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
+    number = session_number(text)
+    if number is not None:
+        return number
     raise Invalid(f"A session id is digits only, as WasenderAPI gives it, not {text[:40]!r}.")
 
 
@@ -72,17 +74,17 @@ def flag_of(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in ("1", "true", "yes")
 
 
-async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body, of at most `most` bytes, or of what a stranger may send.
+async def body_of(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body, of at most `limit` bytes, or of what a stranger may send.
 
     Raises TooLarge before it has been read to its end; Invalid if the client is gone before that.
     """
     lease = request.scope.get(BODY)
     if lease is not None:
-        most = min(most, lease.most)
+        limit = min(limit, lease.most)
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced[:18]) > most:
-        raise TooLarge(f"The body is over {_size(most)}.")
+    if announced.isdigit() and int(announced[:18]) > limit:
+        raise TooLarge(_over(limit))
     chunks = bytearray()
     is_complete = False
     while not is_complete:  # not `request.stream()`: a generator for what nearly always comes in one piece
@@ -90,14 +92,18 @@ async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
         if message["type"] == "http.disconnect":
             raise Invalid("The request ended before its body did.")  # nobody is there to read it
         chunks += message.get("body", b"")
-        if len(chunks) > most:
-            raise TooLarge(f"The body is over {_size(most)}.")
+        if len(chunks) > limit:
+            raise TooLarge(_over(limit))
         is_complete = not message.get("more_body", False)
     return bytes(chunks)
 
 
-def _size(size: int) -> str:
-    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
+def _over(limit: int) -> str:
+    return (
+        f"The body is over {limit // MAX_BODY_BYTES} MiB."
+        if limit >= MAX_BODY_BYTES
+        else f"The body is over {limit // 1024} KiB."
+    )
 
 
 async def fields_of(request: Request) -> dict[str, Any]:

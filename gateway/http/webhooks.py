@@ -13,10 +13,11 @@ from starlette.routing import Route
 
 from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
+from gateway.domain.session import SessionSecrets
 from gateway.http.errors import error_reply
 from gateway.http.limits import RequestLimits, know
 from gateway.http.responses import body_of, json_reply, parse_session_id
-from gateway.services.body_budget import BODY, MOST_BYTES
+from gateway.services.body_budget import BODY
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.ingest import Ingest
@@ -26,19 +27,25 @@ logger = logging.getLogger(__name__)
 WEBHOOKS = "/api/whatsapp/webhook"
 """How all addresses begin that webhooks come to."""
 
+MAX_BODY = 8 * 1024 * 1024
+"""Of a webhook whose secret is known: a picture may stand in it."""
+
+MAX_UNKNOWN_BODY = 64 * 1024
+"""Of a webhook whose session only the body can name."""
+
 _RECEIVED = json_reply({"received": True})
 
 
 class WebhookReader(Protocol):
     """What upstream's payloads mean."""
 
-    def read(self, body: dict[str, Any], now: datetime) -> Reading:
+    def read(self, body: Any, now: datetime) -> Reading:
         """What the webhook says; `now` is when it came."""
 
-    def claimed_key(self, body: dict[str, Any]) -> str | None:
+    def claimed_key(self, body: Any) -> str | None:
         """The API key that the webhook says it is from; None if it names none."""
 
-    def redact(self, body: dict[str, Any], session_id: int, secrets: Collection[str]) -> dict[str, Any]:
+    def redact(self, body: Any, session_id: int, secrets: Collection[str]) -> Any:
         """Without secrets, and without what Postgres cannot hold."""
 
 
@@ -70,15 +77,18 @@ class WebhookRoutes:
     async def _receive(self, request: Request) -> Response:
         received_at = datetime.now(UTC)
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
-        sender, signature = None, _signature_of(request)
+        signature = _signature_of(request)
         is_known = await self._authenticator.knows(signature)
         if not is_known:
             self._limits.come_unknown(request)
+        sender: SessionSecrets | None
         if path_id is not None:
             sender = await self._authenticator.authenticate(path_id, None, signature)
+        else:
+            sender = await self._authenticator.by_secret(signature)
         if sender is not None or is_known:
             know(request.scope, is_webhook=True)
-        raw = await body_of(request, MOST_BYTES)
+        raw = await body_of(request, MAX_BODY if sender else MAX_UNKNOWN_BODY)
         lease = request.scope.get(BODY)
         if lease is not None:
             await lease.parse(len(raw))
@@ -90,6 +100,8 @@ class WebhookRoutes:
         if sender is None:
             sender = await self._authenticator.authenticate(None, claimed, signature)
             know(request.scope, is_webhook=True)
+        elif path_id is None and self._authenticator.is_anothers(sender, claimed):
+            raise Unauthenticated("The webhook's secret is not the session's.")
         self._on_webhook()
         secrets = [
             item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8
@@ -108,26 +120,25 @@ def _signature_of(request: Request) -> str:
     return signatures[0]
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """The JSON object of a webhook. Raises ValueError.
+def parse(raw: bytes) -> Any:
+    """The JSON of a webhook, whatever its shape. Raises ValueError.
 
     orjson refuses lone surrogates (`"\\ud83d"`, a name cut inside an emoji); the standard library reads them,
     and `mend` replaces them before anything is stored.
     """
     try:
-        body = _loads(raw)
+        return _loads(raw)
     except RecursionError:
         raise ValueError("too deep") from None
-    if not isinstance(body, dict):
-        raise ValueError("not an object")
-    return body
 
 
 def _loads(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return json.loads(raw.decode("utf-8", "replace"), parse_int=_number, parse_constant=_refuse_constant)
+        return json.loads(
+            raw.decode("utf-8-sig", "replace"), parse_int=_number, parse_constant=_refuse_constant
+        )
 
 
 def _number(text: str) -> int | float:
@@ -143,7 +154,7 @@ def _refuse_constant(word: str) -> float:
 
 
 def _not_json() -> Response:
-    error: GatewayError = Invalid("The body must be one JSON object.")
+    error: GatewayError = Invalid("The body must be JSON.")
     reply = error_reply(error)
     reply.status_code = 400
     return reply

@@ -20,6 +20,13 @@ WHERE a.application_name = $3 AND a.usename = current_user
 
 # Advisory locks share one space with the shop's; the high bits make ours unlikely to meet theirs.
 LEASE_SPACE = 0x57A6 << 44
+_LEASES = 1 << 44
+
+
+def lease_of(session_id: int) -> int:
+    """The number of the lock. Ids of WasenderAPI are far below 2^44; the sum for a larger one would not fit bigint."""
+    return LEASE_SPACE + (session_id if session_id < _LEASES else session_id % (_LEASES - 59))
+
 
 # Advisory locks of one connection stack up; ask only if this one has none yet.
 ACQUIRE = """

@@ -46,6 +46,12 @@ DELETE FROM gateway.early_deliveries WHERE (wasender_session_id, wa_key_id) IN (
     WHERE at < now() - interval '{EARLY_DAYS} days'
     ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
+    "early changes": f"""
+DELETE FROM gateway.early_changes WHERE (wasender_session_id, wa_key_id, kind, author) IN (
+    SELECT wasender_session_id, wa_key_id, kind, author FROM gateway.early_changes
+    WHERE came_at < now() - interval '{EARLY_DAYS} days'
+    ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
     "tickets": """
 DELETE FROM gateway.tickets WHERE digest IN (
     SELECT digest FROM gateway.tickets WHERE expires_at < now()

@@ -190,6 +190,8 @@ class StreamStore:
 def _event(row: asyncpg.Record) -> Event:
     old = row["old"]
     row_before, came_from = old.pop("row", None), old.pop("from", None)
+    # A row before that cannot be told is not told; `record` says so for the row itself.
+    old.pop("", None)
     return Event(
         inbox=Inbox(row["inbox"]),
         off=row["off"],

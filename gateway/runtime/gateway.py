@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from gateway.domain.access import Principal, Role
 from gateway.domain.linking import Limits
 from gateway.domain.message import CodeReported, SessionChange, StatusReported
+from gateway.domain.notifications import UNNUMBERED
 from gateway.http.limits import RequestLimits
 from gateway.postgres.connection.listener import Listener
 from gateway.postgres.inbox.inbox import InboxTable
@@ -36,8 +37,10 @@ from gateway.services.linking.service import Linking
 from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
 from gateway.services.live.idle import IdleMonitor
+from gateway.services.live.numbering import Numbering
 from gateway.services.live.session_states import SessionStates, StateRow
 from gateway.services.live.staleness import Staleness
+from gateway.services.live.trigger_check import TriggerCheck
 from gateway.services.rates import Rates
 from gateway.services.readiness import readiness
 from gateway.services.refusals import Refusals
@@ -46,9 +49,11 @@ from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.monitor import Monitor
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
+from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.people import People
 from gateway.services.webhooks.replay import Replay
 from gateway.settings import Settings
 from gateway.wasender import payloads, qr, webhook
@@ -147,6 +152,8 @@ class Gateway:
         hub = Hub(protocol.event_encoder(settings.zone))
         self._awake = awake = asyncio.Event()
         self._conversation_list = ConversationList(repositories.conversation_list)
+        self._numbering = Numbering(repositories.unnumbered, awake=awake)
+        self._trigger_check = TriggerCheck(repositories.triggers, awake=awake)
         self._feed = Feed(repositories.live_streams, hub, awake=awake)
         hub.on_followed = self._feed.attend
         self._states = SessionStates(
@@ -211,6 +218,7 @@ class Gateway:
         )
         repositories.sessions.on_keys = self._authenticator.forget
         self._ingest = Ingest(repositories.webhooks, self._session_reported, repositories.spool)
+        self._people = People(repositories.people, background, awake=awake)
         self._replay = Replay(repositories.spool, repositories.webhooks, self._ingest, webhook.read)
         self._linking = Linking(
             repositories.attempts,
@@ -230,6 +238,12 @@ class Gateway:
             self._listener,
             public_url=public_url,
             awake=awake,
+        )
+        self._status_hints = StatusHints(
+            repositories.sessions,
+            self.monitor.ask_status,
+            on_status=self.sessions.reported,
+            on_gone=self.sessions.mark_gone,
         )
         self._retention = Retention(repositories.retention, self._listener, awake=awake)
 
@@ -257,6 +271,8 @@ class Gateway:
         pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
         works: dict[str, Work] = {
             "feed": self._feed,
+            "numbering": self._numbering,
+            "triggers": self._trigger_check,
             "states": self._states,
             "ingest": self._ingest,
             "replay": self._replay,
@@ -267,10 +283,11 @@ class Gateway:
             "heartbeats": self._connections,
             "retention": self._retention,
             "upkeep": self.monitor,
+            "people": self._people,
             **({} if self.settings.probe_s else {"slumber": self._idle}),
         }
         running = {name: pumps.create_task(work.run(), name=name) for name, work in works.items()}
-        self._monitor_task = running["upkeep"]
+        self._asking_tasks = [running["upkeep"], running["people"]]
 
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
@@ -281,6 +298,7 @@ class Gateway:
                 async with asyncio.timeout(CLOSE_S):
                     await self._ingest.close()
                     await self._linking.close()
+                    await self._status_hints.close()
                     await self.sessions.close()
             except TimeoutError:
                 logger.warning("gateway.closed_late")  # a pump has died: what waits for it cannot finish
@@ -295,8 +313,9 @@ class Gateway:
         Webhooks are taken all the while. Once `hasten` is set it takes a moment.
         """
         self._is_draining = True
-        # It asks upstream, which may be the simulator behind the server that is about to stop.
-        self._monitor_task.cancel()
+        # They ask upstream, which may be the simulator behind the server that is about to stop.
+        for task in self._asking_tasks:
+            task.cancel()
         self._upstream_access.release()
         await self._connections.drain(hasten or asyncio.Event())
 
@@ -308,10 +327,15 @@ class Gateway:
     # ------------------------------------------------------------------------------------------ events
 
     def _messages_notified(self, payload: str) -> None:
+        if payload == UNNUMBERED:
+            self._numbering.notify()
+            return
         self._feed.notify(payload)
         self._conversation_list.notify()
+        self._people.notify()
 
     def _connected_again(self) -> None:
+        self._numbering.notify()
         self._messages_notified("*")
         self._states.notify("*")
         self._authenticator.notify("*")
@@ -334,7 +358,11 @@ class Gateway:
         match change:
             case StatusReported():
                 self._linking.on_status(session_id, change.status)
-                self.sessions.reported(session_id, change.status)
+                if change.has_time:
+                    self._status_hints.drop(session_id)
+                    self.sessions.reported(session_id, change.status)
+                else:
+                    self._status_hints.ask(session_id, change.status)
             case CodeReported():
                 pass  # a new one rings, and one that is known is no reason to ask upstream
 
@@ -344,6 +372,7 @@ class Gateway:
             can_commit=self._staleness.stale_since is None and not self._ingest.is_away,
             spooled=self._spool.count(),
             complaint=self._spool.complaint(),
+            untold=self._trigger_check.complaint,
         )
 
 

@@ -10,6 +10,7 @@ from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.inbox.conversation_list import ConversationListTable
+from gateway.postgres.inbox.people import PeopleTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -17,12 +18,15 @@ from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.monitor import MonitorTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.triggers import TriggerTable
+from gateway.postgres.unnumbered import UnnumberedTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.data_dir import data_dir
 from gateway.runtime.database import close_pool, is_pooled, open_vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
+from gateway.wasender.unseal import unseal
 
 _INSTALLATION = "SELECT value #>> '{}' FROM gateway.settings WHERE key = 'installation'"
 _INSTALL = """
@@ -51,8 +55,11 @@ class Repositories:
     journal: JournalTable
     conversation_list: ConversationListTable
     monitor: MonitorTable
+    people: PeopleTable
     retention: RetentionTable
     columns: ColumnTable
+    unnumbered: UnnumberedTable
+    triggers: TriggerTable
     spool: DiskSpool
 
 
@@ -69,7 +76,7 @@ async def open_repositories(
     clock = DatabaseClock()
     sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
-    webhooks = WebhookTable(intake, gateway_id, clock)
+    webhooks = WebhookTable(intake, gateway_id, clock, unseal)
     return Repositories(
         pool=pool,
         credentials=CredentialTable(pool, vault),
@@ -82,8 +89,11 @@ async def open_repositories(
         journal=JournalTable(pool, webhooks),
         conversation_list=ConversationListTable(pool),
         monitor=MonitorTable(pool, sessions),
+        people=PeopleTable(pool, sessions),
         retention=RetentionTable(pool),
         columns=ColumnTable(pool),
+        unnumbered=UnnumberedTable(pool),
+        triggers=TriggerTable(pool),
         spool=await _open_spool(settings, pool, stack),
     )
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.domain.streams import Position
 
-ConversationFilter = Literal["all", "unread", "unreplied"]
+ConversationFilter = Literal["all", "unread", "unreplied", "groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class ConversationQuery:
     search: str | None = None
     limit: int = 50
     after: tuple[str, int, str] | None = None
-    """Last row of the page before: time (ISO), session, chat."""
+    """Last row of the page before: time (as Postgres writes it), session, chat."""
     is_everything: bool = False
     """Also groups, channels, broadcasts and status posts."""
 
@@ -42,7 +42,9 @@ class Page:
     """Rows and the positions of their inboxes, read in one snapshot."""
 
     items: list[Any]
-    has_more: bool
+    next: tuple[str | int, ...] | None
+    """Where the next page begins, as the query takes it; None on the last page."""
+
     positions: dict[int, Position]
 
 
@@ -52,10 +54,22 @@ class InboxStore(Protocol):
     async def conversations(self, query: ConversationQuery) -> Page:
         """Conversations, the one that moved last first."""
 
+    async def conversation(self, session_id: int, chat: str) -> Page:
+        """The one conversation, if it has messages."""
+
     async def messages(
-        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
+        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
     ) -> Page:
-        """Message data, oldest first; `before` is (time, direction, id) of the oldest message already seen."""
+        """Message data, oldest first.
+
+        `before` is (time, time it was made, direction, id) of the oldest one seen, times as Postgres writes them.
+        """
+
+    async def conversation_of(self, address: str) -> str:
+        """JID of the conversation that an address (a number's or a LID's JID) belongs to now."""
+
+    async def first_with_messages(self, session_id: int, chats: list[str]) -> str | None:
+        """The first of these chats that has messages in the session."""
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
         """In which of these sessions there are messages of this chat."""

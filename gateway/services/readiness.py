@@ -6,9 +6,12 @@ AWAY = "Postgres does not take anything at the moment."
 
 
 def readiness(
-    *, is_draining: bool, can_commit: bool, spooled: int, complaint: str | None
+    *, is_draining: bool, can_commit: bool, spooled: int, complaint: str | None, untold: str | None = None
 ) -> tuple[bool, dict[str, Any]]:
-    """Whether to send webhooks here, and what to say. `complaint` is why the spool would take nothing."""
+    """Whether to send webhooks here, and what to say.
+
+    `complaint` is why the spool would take nothing, `untold` why changes of the tables are not told to browsers.
+    """
     if is_draining:
         return False, {"status": "draining"}
     if not can_commit and complaint:
@@ -25,4 +28,6 @@ def readiness(
     if spooled:
         why = "Webhooks that were kept on the gateway's disk are on their way to Postgres."
         return True, {"status": "degraded", "why": why, "spooled": spooled}
+    if untold:
+        return True, {"status": "degraded", "why": untold}
     return True, {"status": "ready"}

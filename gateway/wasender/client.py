@@ -14,16 +14,28 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Self
+from urllib.parse import quote
 
-from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamUnauthorized
+from gateway.domain.errors import (
+    SessionNotFound,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamRateLimited,
+    UpstreamUnauthorized,
+)
+from gateway.domain.people import ContactFact
 from gateway.domain.session import ConnectReply, SendReply, UpstreamSession
 from gateway.wasender import calls as calls
 from gateway.wasender import payloads
 from gateway.wasender.calls import UpstreamCall, of_key, of_session
+from gateway.wasender.contact_events import contacts
 from gateway.wasender.errors import scrub, spent_for, upstream_error
 from gateway.wasender.http_transport import Answer, HttpTransport, api_root
+from gateway.wasender.message_identity import phone_in
 from gateway.wasender.rate_limiter import RateLimiter, count
+from gateway.wasender.values import number
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +43,7 @@ TokenProvider = Callable[[bool], Awaitable[str]]
 """Gives the account token. The argument asks for a fresh one, past any cache, after a 401."""
 
 MAX_PAGES = 200
+CONTACTS_PER_PAGE = 100
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -184,6 +197,25 @@ class WasenderClient:
         if not isinstance(user, dict):
             raise UpstreamFailed("WasenderAPI sent something that is not a user.")
         return user
+
+    async def get_phone_of_lid(self, api_key: str, lid: str) -> str | None:
+        """The digits of the number behind a LID; None where WhatsApp does not tell it."""
+        call = of_key("get_phone_of_lid", "GET", f"/pn-from-lid/{quote(lid, safe='@')}", api_key)
+        try:
+            data = _data(await self._request(call, api_key))
+        except SessionNotFound:
+            return None
+        return phone_in(data.get("pn") if isinstance(data, dict) else data)
+
+    async def get_contacts(self, api_key: str, page: int) -> tuple[list[ContactFact], bool]:
+        """One page of the phone's address book, and whether there are more."""
+        params = {"paginated": "true", "page": str(page), "limit": str(CONTACTS_PER_PAGE)}
+        call = replace(of_key("get_contacts", "GET", "/contacts", api_key), params=params)
+        data = _data(await self._request(call, api_key))
+        items = data.get("items") if isinstance(data, dict) else data
+        pagination = data.get("pagination") if isinstance(data, dict) else None
+        pages = number(pagination.get("totalPages")) if isinstance(pagination, dict) else None
+        return contacts(items), bool(items) and pages is not None and page < pages
 
     async def send_message(self, api_key: str, payload: dict[str, Any]) -> SendReply:
         """Hands a message over. After UpstreamTimeout or a 5xx it may have been sent: do not just repeat."""

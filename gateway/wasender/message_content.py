@@ -1,209 +1,259 @@
 """What a WhatsApp message says: its type, its text, its media, out of the engine's nested JSON.
 
 The names are those of WAProto, which WasenderAPI passes through. It documents few of the fields (`url`,
-`caption`, `fileName` and the first level of names); the rest is read when it is there and missed by nobody.
+`caption`, `fileName` and the first level of names); the rest is read when it is there, and its absence harms nothing.
+
+- `content_in(element)` reads a whole element of a webhook (`{key, message, messageBody, messageStubType, …}`) and
+  answers with `Content` or `Nothing`. It tells three things apart: a content; a message that came without its content
+  (`Content.is_placeholder`: a listed row of type `unknown` that a later copy fills); and what is no message at all.
+- `content_of(message, body_text)` reads an unwrapped message alone, for edits and updates.
+- `unwrap`, `unwrapped` (from `wrappers`) take the envelopes off; `Unwrapped.is_edit` says that one was `editedMessage`.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.domain.message import MessageType
+from gateway.wasender.kinds import KINDS, MENTIONS, PLACEHOLDERS, SILENT, WITH_FILE, Kind
+from gateway.wasender.texts import business, calls, commerce
+from gateway.wasender.texts.lines import joined, words_in
+from gateway.wasender.values import enum_word, is_said, present, text_at
+from gateway.wasender.wrappers import BAGGAGE, Unwrapped, has_words, unwrap, unwrapped
 
-MAX_WRAPPERS = 10
+__all__ = [
+    "CALL_KIND", "REVOKED", "Content", "Nothing", "Unwrapped", "content_in", "content_of", "enum_word",
+    "is_only_baggage", "stub_of", "unwrap", "unwrapped",
+]  # fmt: skip
 
-# Envelopes around the real message, each as {name: {"message": {…}}}.
-_WRAPPERS = (
-    "ephemeralMessage",
-    "viewOnceMessage",
-    "viewOnceMessageV2",
-    "viewOnceMessageV2Extension",
-    "documentWithCaptionMessage",
-    "editedMessage",
-    "deviceSentMessage",
-    "groupMentionedMessage",
-    "lottieStickerMessage",
-    "botInvokeMessage",
-    "associatedChildMessage",
-)
+MEDIA_HOST = "https://mmg.whatsapp.net"
+"""Where a file lies whose payload names only its path."""
 
-_WRAPPER_NAMES = frozenset(_WRAPPERS)
+CALL_KIND = "missedCall"
+"""`Content.kind` of a notice of a missed call."""
 
-# Travel with a message, or alone, and say nothing to a reader.
-_BAGGAGE = frozenset(
-    {"messageContextInfo", "senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage"}
-)
+REVOKED = "revoked"
+"""`Nothing.kind` of a notice that the message of this key was taken back."""
+
+_NO_FILE_HOSTS = (
+    "https://web.whatsapp.net",
+    "http://web.whatsapp.net",
+)  # what engines write for "no address"
+_COMMENT = "commentMessage"  # holds another message, whose content is its own
+_PLAIN = BAGGAGE | {"conversation"}
+_KEYS = BAGGAGE - {"messageContextInfo"}
+
+# Notices of WhatsApp (messageStubType), by number and by name.
+_STUB_REVOKED = frozenset({"1", "revoke", "132", "admin_revoke"})
+_STUB_EMPTY = frozenset(
+    {
+        "2", "ciphertext", "3", "futureproof", "47", "payment_ciphertext", "48", "payment_futureproof",
+        "68", "oversized", "74", "viewed_once", "220", "quarantined_message",
+    }
+)  # fmt: skip
+_STUB_NONE = frozenset({"", "0", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`kind` is WAProto's name of the part that was read, `part` that part itself."""
+    """What a message says.
+
+    `kind` is WAProto's name of the part that was read, `part` that part itself. `is_placeholder`: the message came
+    without its content; `content_in` then gives it the type `unknown`, and `text` holds what is known nevertheless.
+    `media` is the part that has the file's address, key and hashes (that of a template's head too); `file_name` is a
+    document's. An edit carries no file, so what `content_of` says of placeholders means nothing there.
+    """
 
     kind: str
     type: MessageType
     text: str | None = None
     media_url: str | None = None
     part: Any = None
+    is_placeholder: bool = False
+    media: dict[str, Any] | None = None
+    file_name: str | None = None
 
 
-def unwrapped(message: Any) -> dict[str, Any]:
-    """The innermost message; `{}` if there is none."""
-    inner = message if isinstance(message, dict) else {}
-    for _ in range(MAX_WRAPPERS):
-        if _WRAPPER_NAMES.isdisjoint(inner):
-            break
-        for name in _WRAPPERS:
-            wrapper = inner.get(name)
-            if isinstance(wrapper, dict):
-                # An edit inside messages.update holds the new message without a second `message` around it.
-                deeper = wrapper.get("message", wrapper)
-                inner = deeper if isinstance(deeper, dict) else {}
-                break
-        else:
-            break
-    return inner
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """An element that is no message, with the reason in words.
+
+    `kind` names the field that was found (`protocolMessage`, `secretEncryptedMessage`, `pollUpdateMessage`, …), so
+    that a change of another message can be read from `part`. It is `REVOKED` for a stub that takes back this key's
+    own message, and empty for other notices of WhatsApp.
+    """
+
+    kind: str
+    reason: str
+    part: Any = None
+
+
+def content_in(element: Any) -> Content | Nothing:
+    """What one element of a message webhook says; never raises."""
+    element = element if isinstance(element, dict) else {}
+    message = element.get("message")
+    if (
+        isinstance(message, dict) and message.keys() <= _PLAIN
+    ):  # most are: nothing to open, nothing to choose from
+        text = message.get("conversation")
+        if isinstance(text, str) and text:
+            body = element.get("messageBody")
+            return Content(
+                "conversation", "text", body if isinstance(body, str) and body.strip() else text, part=text
+            )
+    opened = unwrap(message)
+    content = content_of(opened.message, element.get("messageBody"))
+    if content is not None and not content.is_placeholder and content.kind != "messageBody":
+        return content
+    silent = _silent(opened)
+    if silent is not None:
+        return silent
+    return _without_content(content, opened.message, stub_of(element))
 
 
 def content_of(message: dict[str, Any], body_text: Any = None) -> Content | None:
-    """The content of an unwrapped message; None if it has none. `body_text` is upstream's `messageBody`."""
-    unified = body_text if isinstance(body_text, str) and body_text else None
-    for kind, part in message.items():
-        read = _KINDS.get(kind)
-        if read is None or part is None:
-            continue
-        message_type, text_of = read
-        own = text_of(part)
-        url = part.get("url") if isinstance(part, dict) and message_type in _WITH_MEDIA else None
-        return Content(
-            kind=kind,
-            type=message_type,
-            text=own if kind == "reactionMessage" else unified or own,
-            media_url=url if isinstance(url, str) and url.startswith(("https://", "http://")) else None,
-            part=part,
-        )
-    strange = [kind for kind, part in message.items() if kind not in _BAGGAGE and part is not None]
-    if unified is not None:
-        return Content(
-            kind=strange[0] if strange else "messageBody", type="unknown" if strange else "text", text=unified
-        )
-    return Content(kind=strange[0], type="unknown", part=message[strange[0]]) if strange else None
+    """The content of an unwrapped message; None if it has none. `body_text` is upstream's `messageBody`.
+
+    A null is an absent field, and so is an empty default (`conversation: ""`) beside a field that says something.
+    """
+    unified = body_text if isinstance(body_text, str) and body_text.strip() else None
+    for name in _in_order(message):
+        if name == _COMMENT:
+            inner = content_of(unwrapped(message[name].get("message")), unified)
+            return inner or Content(name, "text", unified or "Comment", part=message[name])
+        kind = KINDS.get(name)
+        if kind is not None:
+            return _content(name, kind, message, unified)
+        return _strange(name, message[name], unified)
+    if unified is not None and not any(is_said(message.get(name)) for name in SILENT):
+        return Content(kind="messageBody", type="text", text=unified)
+    return None
 
 
 def is_only_baggage(message: dict[str, Any]) -> bool:
     """Whether there is something in it, yet nothing for a reader (keys of a group, for example)."""
-    return bool(message) and message.keys() <= _BAGGAGE
+    return bool(message) and message.keys() <= BAGGAGE
 
 
-# ------------------------------------------------------------------------------------------------ texts
+def stub_of(element: dict[str, Any]) -> str:
+    """The kind of WhatsApp's notice that an element is, as `enum_word` writes it; empty if it is none."""
+    word = enum_word(element.get("messageStubType"))
+    return "" if word in _STUB_NONE else word
 
 
-def _field(*path: str) -> Callable[[Any], str | None]:
-    """The first text found among dotted paths."""
-
-    def read(part: Any) -> str | None:
-        for dotted in path:
-            value = part
-            for name in dotted.split("."):
-                value = value.get(name) if isinstance(value, dict) else None
-            if isinstance(value, str) and value:
-                return value
-        return None
-
-    return read
+# ------------------------------------------------------------------------------------------------ parts
 
 
-def _plain(part: Any) -> str | None:
-    return part if isinstance(part, str) else None
+def _in_order(message: dict[str, Any]) -> list[str]:
+    """The fields that may be the content, the likeliest first: what says something, known kinds, then strange ones.
+
+    An empty object counts only where nothing else is said: then it is all that came of the message.
+    """
+    names = [name for name, part in message.items() if name not in BAGGAGE and name not in SILENT]
+    fit = [name for name in names if _is_fit(name, message[name])]
+    said = [name for name in fit if is_said(message[name])]
+    if not said and not any(is_said(message.get(name)) for name in SILENT):
+        said = [name for name in fit if name in KINDS]
+    return sorted(said, key=lambda name: name not in KINDS and name != _COMMENT)
 
 
-def _no_text(_: Any) -> None:
+def _is_fit(name: str, part: Any) -> bool:
+    """Whether a part has the form of its kind: a text for a plain one, an object for the others."""
+    if name == "conversation":
+        return isinstance(part, str) and bool(part)
+    return isinstance(part, dict) or (
+        name not in KINDS and name != _COMMENT and is_said(part) and part is not True
+    )
+
+
+def _content(name: str, kind: Kind, message: dict[str, Any], unified: str | None) -> Content:
+    part = message[name]
+    own = kind.text(part)
+    if name == "reactionMessage":
+        return Content(name, kind.type, own, part=part)
+    headed = business.header_of(name, part)
+    file_kind, media = headed or (name, part if name in WITH_FILE else None)
+    url = _url_of(media)
+    text = _told(kind, own, unified) or kind.otherwise
+    return Content(
+        kind=name,
+        type=KINDS[file_kind].type if headed and url else _type_of(kind, part),
+        text=text,
+        media_url=url,
+        part=part,
+        is_placeholder=_is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message)),
+        media=media,
+        file_name=text_at(media, "fileName", "title") if file_kind == "documentMessage" else None,
+    )
+
+
+def _told(kind: Kind, own: str | None, unified: str | None) -> str | None:
+    """Upstream's text first; but a composed text holds more than that one, and keeps it."""
+    if unified is None or own is None or not kind.is_composed:
+        return unified or own
+    return own if unified in own else joined(unified, own)
+
+
+def _type_of(kind: Kind, part: Any) -> MessageType:
+    """A kind's own type; an interactive message that carries an order or asks for a payment is a payment."""
+    if kind.type == "text" and any(map(commerce.is_order, business.flows_of(part))):
+        return "payment"
+    return kind.type
+
+
+def _strange(name: str, part: Any, unified: str | None) -> Content:
+    if name in PLACEHOLDERS:
+        return Content(name, "unknown", unified, part=part, is_placeholder=unified is None)
+    return Content(name, "unknown", unified or words_in(part), part=part)
+
+
+def _url_of(media: Any) -> str | None:
+    """The address of the encrypted file; made of its path where only that is named."""
+    url = text_at(media, "url", "URL")
+    if url is not None and url.startswith(("https://", "http://")) and not url.startswith(_NO_FILE_HOSTS):
+        return url
+    path = text_at(media, "directPath")
+    return (
+        MEDIA_HOST + path if path is not None and path.startswith("/") and not path.startswith("//") else None
+    )
+
+
+def _is_empty(name: str, kind: Kind, text: str | None, url: str | None) -> bool:
+    """Whether only the frame of a message came: a file without its address, a text without words."""
+    return url is None if name in WITH_FILE else kind.type == "text" and text is None
+
+
+def _is_inline(part: Any) -> bool:
+    """Whether the file itself stands in the payload, as some engines put it there."""
+    return isinstance(part, dict) and any(is_said(part.get(name)) for name in ("base64", "file"))
+
+
+# ------------------------------------------------------------------------------------------------ without content
+
+
+def _silent(opened: Unwrapped) -> Content | Nothing | None:
+    """A field that is no message of its own; an envelope that says something by itself."""
+    for name, reason in SILENT.items():
+        if is_said(opened.message.get(name)):
+            mention = next((words for wrapper, words in MENTIONS.items() if wrapper in opened.wrappers), None)
+            if mention is not None and name == "protocolMessage":
+                return Content(opened.wrappers[-1], "text", mention, part=opened.message[name])
+            return Nothing(name, reason, opened.message[name])
     return None
 
 
-def _reaction(part: Any) -> str:
-    """The emoji; empty when a reaction was taken back."""
-    text = part.get("text") if isinstance(part, dict) else None
-    return text if isinstance(text, str) else ""
-
-
-def _location(part: Any) -> str | None:
-    """Name, address and coordinates, a line each."""
-    if not isinstance(part, dict):
-        return None
-    lines = [
-        part[name]
-        for name in ("name", "address", "caption")
-        if isinstance(part.get(name), str) and part[name]
-    ]
-    point = [part.get("degreesLatitude"), part.get("degreesLongitude")]
-    if all(isinstance(number, int | float) and not isinstance(number, bool) for number in point):
-        lines.append(f"{point[0]},{point[1]}")
-    return "\n".join(lines) or None
-
-
-def _contact(part: Any) -> str | None:
-    """The name, and the numbers of the card."""
-    if not isinstance(part, dict):
-        return None
-    name, card = part.get("displayName"), part.get("vcard")
-    lines = [name] if isinstance(name, str) and name else []
-    if isinstance(card, str):
-        lines += [
-            number.strip() for number in re.findall(r"^(?:item\d+\.)?TEL[^:\n]*:(.+)$", card, re.MULTILINE)
-        ]
-    return "\n".join(lines) or None
-
-
-def _contacts(part: Any) -> str | None:
-    cards = part.get("contacts") if isinstance(part, dict) else None
-    if not isinstance(cards, list):
-        return _contact(part)
-    return "\n".join(text for text in map(_contact, cards) if text) or _contact(part)
-
-
-def _poll(part: Any) -> str | None:
-    """The question, and an option per line."""
-    if not isinstance(part, dict):
-        return None
-    question = part.get("name")
-    lines = [question] if isinstance(question, str) and question else []
-    options = part.get("options")
-    for option in options if isinstance(options, list) else ():
-        label = option.get("optionName") if isinstance(option, dict) else option
-        if isinstance(label, str) and label:
-            lines.append("• " + label)
-    return "\n".join(lines) or None
-
-
-_WITH_MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
-
-_KINDS: dict[str, tuple[MessageType, Callable[[Any], str | None]]] = {
-    "conversation": ("text", _plain),
-    "extendedTextMessage": ("text", _field("text")),
-    "imageMessage": ("image", _field("caption")),
-    "videoMessage": ("video", _field("caption")),
-    "ptvMessage": ("video", _field("caption")),
-    "audioMessage": ("audio", _no_text),
-    "documentMessage": ("document", _field("caption", "fileName", "title")),
-    "stickerMessage": ("sticker", _no_text),
-    "locationMessage": ("location", _location),
-    "liveLocationMessage": ("location", _location),
-    "contactMessage": ("contact", _contact),
-    "contactsArrayMessage": ("contact", _contacts),
-    "pollCreationMessage": ("poll", _poll),
-    "pollCreationMessageV2": ("poll", _poll),
-    "pollCreationMessageV3": ("poll", _poll),
-    "pollCreationMessageV5": ("poll", _poll),
-    "reactionMessage": ("reaction", _reaction),
-    # Answers to buttons and lists of a business, and what a business sends: read as the text they show.
-    "buttonsResponseMessage": ("text", _field("selectedDisplayText")),
-    "templateButtonReplyMessage": ("text", _field("selectedDisplayText")),
-    "listResponseMessage": ("text", _field("title", "description")),
-    "interactiveResponseMessage": ("text", _field("body.text")),
-    "buttonsMessage": ("text", _field("contentText", "text")),
-    "listMessage": ("text", _field("description", "title")),
-    "interactiveMessage": ("text", _field("body.text", "header.title")),
-    "templateMessage": ("text", _field("hydratedTemplate.hydratedContentText")),
-    "groupInviteMessage": ("text", _field("caption", "groupName")),
-}
+def _without_content(content: Content | None, message: dict[str, Any], stub: str) -> Content | Nothing:
+    if content is not None and content.kind == "messageBody":
+        return content
+    if stub in calls.MISSED_STUBS:
+        return Content(CALL_KIND, "call", calls.MISSED_STUBS[stub])
+    if stub in _STUB_REVOKED:
+        return Nothing(REVOKED, "the message was taken back")
+    if content is not None:  # a placeholder that names its kind
+        return replace(content, type="unknown")
+    if stub in _STUB_EMPTY:
+        return Content("", "unknown", is_placeholder=True)
+    if stub:
+        return Nothing("", f"a notice of WhatsApp (stub {stub})"[:100])
+    if not has_words(message) and any(is_said(message.get(name)) for name in _KEYS):
+        return Nothing("senderKeyDistributionMessage", "only keys, nothing to read", present(message))
+    return Content("", "unknown", is_placeholder=True)

@@ -1,30 +1,48 @@
-"""One element of a message webhook becomes one change, or a `Skip` that says in words why not.
+"""One element of a message webhook becomes changes, or a `Skip` that says in words why not.
 
-Upstream passes the events of its WhatsApp engine (Baileys) through, so the same fact comes in several shapes.
-The samples of the tests hold one of each, documented or observed.
+Upstream passes the events of its WhatsApp engine (Baileys) through, so the same fact comes in several shapes, and
+several facts come in one: the engine joins updates it has not handed out yet. The samples of the tests hold one of
+each, documented or observed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gateway.domain.message import (
+    CallAnswered,
+    CallEnded,
     Change,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
     MessageEdited,
+    MessageReacted,
     MessageReceived,
     MessageSent,
+    Origin,
+    Sealed,
 )
-from gateway.wasender.message_content import Content, content_of, is_only_baggage, unwrapped
+from gateway.wasender.call_events import Call, calls_of
+from gateway.wasender.message_content import (
+    REVOKED,
+    Content,
+    Nothing,
+    content_in,
+    content_of,
+    unwrap,
+    unwrapped,
+)
 from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
+from gateway.wasender.message_secrets import Use, sealed_in
 from gateway.wasender.timestamps import timestamp
+from gateway.wasender.values import enum_word, present
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Why an element became no change."""
+    """Why an element, or a part of it, became no change."""
 
     reason: str
 
@@ -44,16 +62,7 @@ _STATES: dict[str, DeliveryState] = {
 
 _REVOKE = ("0", "revoke")
 _EDIT = ("14", "message_edit")
-_STUB_REVOKE = ("1", "revoke")
-
-_SILENT = {
-    "pollUpdateMessage": "a vote in a poll",
-    "encReactionMessage": "a reaction that only the phone can read",
-    "secretEncryptedMessage": "a change that only the phone can read",
-    "keepInChatMessage": "a message was kept in its chat",
-    "pinInChatMessage": "a message was pinned",
-    "albumMessage": "the header of an album; its pictures come by themselves",
-}
+_STUB_REVOKE = ("1", "revoke", "132", "admin_revoke")
 
 # Fields of a key that some shapes carry beside the key.
 _BESIDE_KEY = (
@@ -64,189 +73,297 @@ _BESIDE_KEY = (
 _BESIDE_NAMES = frozenset(_BESIDE_KEY)
 
 
-def message(element: Any, at: datetime) -> Found:
+def message(element: Any, at: datetime) -> Sequence[Found]:
     """`messages.received`, its splits, and `messages.upsert`."""
     key = _key_of(element)
     own_id = key_id(key)
     if key is None or own_id is None:
-        return Skip("a message without key.id")
-    inner = unwrapped(element.get("message"))
+        return [Skip("a message without key.id")]
+    from_me = is_from_me(key)
     at = timestamp(element.get("messageTimestamp"), at)
-    if isinstance(inner.get("protocolMessage"), dict):
-        return _protocol(inner["protocolMessage"], at)
-    if not _SILENT.keys().isdisjoint(inner):
-        return Skip(next(reason for name, reason in _SILENT.items() if name in inner))
-    content = content_of(inner, element.get("messageBody"))
-    if content is None:
-        if element.get("messageStubType"):
-            # Also a message that could not be decrypted yet: it comes again, under the same id, once it can be.
-            return Skip(f"a notice of WhatsApp (stub {element['messageStubType']})"[:100])
-        if is_only_baggage(inner):
-            return Skip("only keys, nothing to read")
-        content = Content(kind="", type="unknown")
-    return _row(own_id, key, is_from_me(key), content, at, element)
+    found = _said(own_id, key, from_me, element, at)
+    if from_me and isinstance(found[0], MessageSent):
+        state = _STATES.get(enum_word(element.get("status")))
+        if state is not None and state not in (DeliveryState.QUEUED, DeliveryState.SENT):
+            found.append(DeliveryMoved(own_id, state, at, chat=found[0].chat))
+    return found
 
 
-def sent(element: Any, at: datetime) -> Found:
+def sent(element: Any, at: datetime) -> Sequence[Found]:
     """`message.sent`: the outcome of a send through the API. A failure names no message, only a reason."""
     if not isinstance(element, dict):
-        return Skip("not an object")
+        return [Skip("not an object")]
     key = _key_of(element)
     own_id = key_id(key)
     error = element.get("error")
     if element.get("success") is False:
         text = error if isinstance(error, str) else "no reason given"
-        return (
-            DeliveryMoved(own_id, DeliveryState.FAILED, at, text)
-            if own_id
-            else Skip(f"not sent: {text}"[:500])
-        )
+        if own_id is None:
+            return [Skip(f"not sent: {text}"[:500])]
+        return [DeliveryMoved(own_id, DeliveryState.FAILED, at, text, _chat_of(key))]
     if key is None or own_id is None:
-        return Skip("a message without key.id")
-    content = content_of(unwrapped(element.get("message")), element.get("messageBody"))
-    if content is None:  # says that it was sent, not what: a row made of this would be empty
-        return DeliveryMoved(own_id, DeliveryState.SENT, at)
-    return _row(own_id, key, True, content, timestamp(element.get("messageTimestamp"), at), element)
+        return [Skip("a message without key.id")]
+    if not unwrapped(element.get("message")) and not element.get("messageBody"):
+        # Says that it was sent, not what: a row made of this would be empty.
+        return [DeliveryMoved(own_id, DeliveryState.SENT, at, chat=_chat_of(key))]
+    return _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at))
 
 
-def reaction(element: Any, at: datetime) -> Found:
+def reaction(element: Any, at: datetime) -> Sequence[Found]:
     """`messages.reaction`: `key` names the message reacted to, `reaction.key` the reaction itself."""
     target = _key_of(element)
     body = element.get("reaction") if isinstance(element, dict) else None
     target_id = key_id(target)
     if target is None or target_id is None or not isinstance(body, dict):
-        return Skip("a reaction without key.id")
+        return [Skip("a reaction without key.id")]
     own = body.get("key")
     own_id = key_id(own)
-    from_me = False
+    key, from_me = target, False
     if isinstance(own, dict) and own_id is not None and own_id != target_id:
         # The chat is the target's; who reacted only the reaction's own key knows.
-        key, from_me = (
-            {**_present(own), "remoteJid": own.get("remoteJid") or target.get("remoteJid")},
-            is_from_me(own),
-        )
-    else:
-        # Only the target is named. Its `fromMe` says who wrote the message, not who reacted to it.
-        key, own_id = target, None
+        key = {**present(own), "remoteJid": own.get("remoteJid") or target.get("remoteJid")}
+        from_me = is_from_me(own)
+    # Otherwise only the target is named. Its `fromMe` says who wrote the message, not who reacted to it.
     who = parties(key, from_me)
     if who is None:
-        return Skip("a reaction without remoteJid")
+        return [Skip("a reaction without remoteJid")]
     text = body.get("text")
-    content = Content(kind="reactionMessage", type="reaction", text=text if isinstance(text, str) else "")
+    emoji = text if isinstance(text, str) else ""
     at = timestamp(body.get("senderTimestampMs"), at)
-    return _message_of(own_id or f"{target_id}:reaction:{who.address}", who, from_me, content, at, element)
+    return [MessageReacted(target_id, emoji, at, _origin(who, from_me), _name_of(element))]
 
 
-def update(element: Any, at: datetime) -> Found:
-    """`messages.update`: mostly a delivery state; sometimes an edit or a deletion."""
+def update(element: Any, at: datetime) -> Sequence[Found]:
+    """`messages.update`: a delivery state, an edit, a deletion, a content that was missing; or several of them."""
     if not isinstance(element, dict):
-        return Skip("not an object")
+        return [Skip("not an object")]
     body = element.get("update")
-    key = element.get("key")
+    key = _key_of(element)
     if key_id(key) is None and isinstance(body, dict):  # {"update": {"key": …, "update": {…}}}
-        key, body = body.get("key"), body.get("update")
+        key, body = _key_of(body), body.get("update")
     own_id = key_id(key)
-    if not isinstance(key, dict) or own_id is None or not isinstance(body, dict):
-        return Skip("an update without key.id")
+    if key is None or own_id is None or not isinstance(body, dict):
+        return [Skip("an update without key.id")]
+    at = timestamp(body.get("messageTimestamp"), at)
+    found: list[Found] = []
     if body.get("status") is not None:
-        return _moved(own_id, key, _STATES.get(_word(body["status"])), at, body.get("error"))
-    if _word(body.get("messageStubType")) in _STUB_REVOKE:
-        return MessageDeleted(own_id, at)
-    inner = unwrapped(body.get("message"))
-    if isinstance(inner.get("protocolMessage"), dict):
-        return _protocol(inner["protocolMessage"], at)
-    content = content_of(inner, body.get("messageBody"))
-    if content is not None and content.type not in ("unknown", "reaction"):
-        return MessageEdited(own_id, content.text, at)
-    return Skip("an update of something that is not shown")
+        found.append(_moved(own_id, key, _STATES.get(enum_word(body["status"])), at, body.get("error")))
+    if enum_word(body.get("messageStubType")) in _STUB_REVOKE:
+        # The engine gives the message the key of who took it back, which also stands inside.
+        by = body.get("key")
+        by = {**key, **present(by)} if isinstance(by, dict) else key
+        found.append(MessageDeleted(own_id, at, _origin_of(by)))
+        return found
+    found += _updated(own_id, key, element, body, at)
+    return found or [Skip("an update of something that is not shown")]
 
 
-def receipt(element: Any, at: datetime) -> Found:
+def receipt(element: Any, at: datetime) -> Sequence[Found]:
     """`message-receipt.update`: one member of a group has got, or read, a message."""
     if not isinstance(element, dict):
-        return Skip("not an object")
+        return [Skip("not an object")]
     key, body = element.get("key"), element.get("receipt")
     own_id = key_id(key)
     if not isinstance(key, dict) or own_id is None or not isinstance(body, dict):
-        return Skip("a receipt without key.id")
+        return [Skip("a receipt without key.id")]
     for name, state in (
         ("playedTimestamp", DeliveryState.READ),
         ("readTimestamp", DeliveryState.READ),
         ("receiptTimestamp", DeliveryState.DELIVERED),
     ):
         if body.get(name):
-            return _moved(own_id, key, state, timestamp(body[name], at), None)
-    return Skip("a receipt without a time")
+            return [_moved(own_id, key, state, timestamp(body[name], at), None)]
+    return [Skip("a receipt without a time")]
 
 
-def deletion(element: Any, at: datetime) -> Found:
-    """`messages.delete`: the key of a message that is no more."""
+def deletion(element: Any, at: datetime) -> Sequence[Found]:
+    """`messages.delete`: the key of a message that is no more. It does not say who took it back."""
     if isinstance(element, dict) and element.get("all") is True:
-        return Skip("a whole chat was cleared on the phone")
-    own_id = key_id(element) or key_id(element.get("key") if isinstance(element, dict) else None)
-    return MessageDeleted(own_id, at) if own_id else Skip("a deletion without key.id")
+        return [Skip("a whole chat was cleared on the phone")]
+    inner = element.get("key") if isinstance(element, dict) else None
+    key = element if key_id(element) else inner
+    own_id = key_id(key)
+    if own_id is None:
+        return [Skip("a deletion without key.id")]
+    return [MessageDeleted(own_id, at, Origin(_chat_of(key), is_named=False))]
+
+
+def call(data: Any, at: datetime) -> Sequence[Found]:
+    """`call`: one call in one of its states. What rang and ended without an answer was missed."""
+    found: list[Found] = []
+    for one in calls_of(data, at):
+        if one.is_from_me:
+            continue
+        if one.outcome == "answered":
+            found.append(CallAnswered(one.id, one.at))
+        elif one.outcome in ("missed", "declined") and one.content is not None:
+            found.append(_call_row(one, one.content))
+        elif one.outcome == "ended":
+            found.append(CallEnded(one.id, _call_row(one, one.missed_content)))
+    return found or [Skip("a call that has not ended, or that the phone made")]
+
+
+def _call_row(one: Call, content: Content) -> MessageReceived:
+    return MessageReceived(
+        key_id=one.id,
+        chat=one.who.chat,
+        from_phone=one.who.address,
+        type=content.type,
+        text=content.text,
+        received_at=one.at,
+        sender_lid=one.who.lid,
+        raw={"call": one.id, "outcome": one.outcome},
+    )
 
 
 # ------------------------------------------------------------------------------------------------ shared
 
 
-def _row(
-    own_id: str, key: dict[str, Any], from_me: bool, content: Content, at: datetime, raw: dict[str, Any]
-) -> Found:
+def _said(
+    own_id: str, key: dict[str, Any], from_me: bool, element: dict[str, Any], at: datetime
+) -> list[Found]:
+    """What a message says: something new, or something about another message."""
     who = parties(key, from_me)
-    return (
-        Skip("a message without remoteJid")
-        if who is None
-        else _message_of(own_id, who, from_me, content, at, raw)
-    )
+    if who is None:
+        return [Skip("a message without remoteJid")]
+    by = _origin(who, from_me)
+    content = content_in(element)
+    if isinstance(content, Content) and content.type == "reaction":
+        return [_reacted(present(content.part), element, at, by)]
+    if isinstance(content, Content):
+        return [_message_of(own_id, who, from_me, content, at, element)]
+    if content.kind == REVOKED:
+        return [MessageDeleted(own_id, at, by)]
+    if content.kind == "protocolMessage":
+        return [_protocol(present(content.part), at, by)]
+    return [_sealed_change(content, element.get("message"), element, at, by)]
+
+
+def _sealed_change(nothing: Nothing, whole: Any, element: dict[str, Any], at: datetime, by: Origin) -> Found:
+    """An edit or a reaction that only the secret of its message opens; everything else that is no message."""
+    sealed = sealed_in(whole)
+    if sealed is not None and sealed.use.is_edit:
+        return MessageEdited(sealed.target_id, None, at, by, Sealed(element, "edit"))
+    if sealed is not None and sealed.use is Use.REACTION:
+        return MessageReacted(sealed.target_id, "", at, by, _name_of(element), Sealed(element, "reaction"))
+    return Skip(nothing.reason)
 
 
 def _message_of(
     own_id: str, who: Parties, from_me: bool, content: Content, at: datetime, raw: dict[str, Any]
 ) -> MessageReceived | MessageSent:
+    text = content.text
+    if content.file_name and content.file_name not in (text or ""):
+        text = f"{text}\n{content.file_name}" if text else content.file_name
     if from_me:
         return MessageSent(
-            own_id, who.chat, who.address, content.type, content.text, at, content.media_url, raw
+            own_id,
+            who.chat,
+            who.address,
+            content.type,
+            text,
+            at,
+            content.media_url,
+            raw,
+            who.lid if who.lid != who.address else None,
+            content.is_placeholder,
         )
-    name = raw.get("pushName") or raw.get("verifiedBizName")
     return MessageReceived(
         key_id=own_id,
         chat=who.chat,
         from_phone=who.address,
         type=content.type,
-        text=content.text,
+        text=text,
         received_at=at,
         media_url=content.media_url,
-        push_name=name if isinstance(name, str) else None,
+        push_name=_name_of(raw),
         sender_lid=who.lid,
         raw=raw,
+        is_placeholder=content.is_placeholder,
     )
 
 
-def _protocol(protocol: dict[str, Any], at: datetime) -> Found:
+def _updated(
+    own_id: str, key: dict[str, Any], element: dict[str, Any], body: dict[str, Any], at: datetime
+) -> list[Found]:
+    """The message inside an update: the text of an edit, or a content that had not come with its message."""
+    if body.get("message") is None and not body.get("messageBody"):
+        return []
+    opened = unwrap(body.get("message"))
+    by = _origin_of(key)
+    if isinstance(opened.message.get("protocolMessage"), dict):
+        return [_protocol(opened.message["protocolMessage"], at, by)]
+    raw = {**element, **body, "key": key}
+    content = content_in(raw)
+    if isinstance(content, Nothing):
+        return [_sealed_change(content, body.get("message"), raw, at, by)]
+    if content.type == "reaction":
+        return [_reacted(present(content.part), raw, at, by)]
+    if opened.is_edit:
+        return [MessageEdited(own_id, content.text, at, by)]
+    from_me = is_from_me(key)
+    who = parties(key, from_me)
+    if who is None or content.is_placeholder or content.type == "unknown":
+        return []
+    edit = MessageEdited(own_id, content.text, at, by, is_content=True)
+    return [_message_of(own_id, who, from_me, content, at, raw), edit]
+
+
+def _protocol(protocol: dict[str, Any], at: datetime, by: Origin) -> Found:
     """A message about another message: taken back, or edited."""
     target = key_id(protocol.get("key"))
     edited = protocol.get("editedMessage")
     # Protobuf's JSON leaves out a field that has its default, and 0 is the default.
-    kind = _word(protocol.get("type")) or (_EDIT[0] if edited else _REVOKE[0] if target else "")
+    kind = enum_word(protocol.get("type")) or (_EDIT[0] if edited else _REVOKE[0] if target else "")
     if kind not in _REVOKE + _EDIT:
         return Skip(f"a message between devices (type {kind or 'none'})"[:100])
     if target is None:
         return Skip("an edit or a deletion that names no message")
     if kind in _REVOKE:
-        return MessageDeleted(target, at)
+        return MessageDeleted(target, at, by)
     content = content_of(unwrapped(edited))
     if content is None:
         return Skip("an edit without a text")
-    return MessageEdited(target, content.text, timestamp(protocol.get("timestampMs"), at))
+    return MessageEdited(target, content.text, timestamp(protocol.get("timestampMs"), at), by)
+
+
+def _reacted(part: dict[str, Any], element: dict[str, Any], at: datetime, by: Origin) -> Found:
+    target, emoji = key_id(part.get("key")), part.get("text")
+    if target is None:
+        return Skip("a reaction that names no message")
+    at = timestamp(part.get("senderTimestampMs"), at)
+    return MessageReacted(target, emoji if isinstance(emoji, str) else "", at, by, _name_of(element))
 
 
 def _moved(own_id: str, key: dict[str, Any], state: DeliveryState | None, at: datetime, error: Any) -> Found:
     if state is None:
         return Skip("a delivery state that is not known")
-    if key.get("fromMe") is not None and not is_from_me(key):
-        return Skip("the state of an incoming message")
-    return DeliveryMoved(own_id, state, at, error if isinstance(error, str) and error else None)
+    return DeliveryMoved(
+        own_id, state, at, error if isinstance(error, str) and error else None, _chat_of(key)
+    )
+
+
+def _origin_of(key: dict[str, Any]) -> Origin:
+    from_me = is_from_me(key)
+    who = parties(key, from_me)
+    return Origin(None, is_me=from_me, is_named=from_me) if who is None else _origin(who, from_me)
+
+
+def _origin(who: Parties, from_me: bool) -> Origin:
+    return Origin(who.chat, is_me=True) if from_me else Origin(who.chat, who.address, who.lid)
+
+
+def _chat_of(key: Any) -> str | None:
+    who = parties(present(key), is_from_me(key)) if isinstance(key, dict) else None
+    return None if who is None else who.chat
+
+
+def _name_of(element: dict[str, Any]) -> str | None:
+    """The name the author chose; an empty one says nothing."""
+    for name in (element.get("pushName"), element.get("verifiedBizName")):
+        if isinstance(name, str) and name.strip():
+            return name
+    return None
 
 
 def _key_of(element: Any) -> dict[str, Any] | None:
@@ -255,20 +372,7 @@ def _key_of(element: Any) -> dict[str, Any] | None:
         return None
     key = element.get("key")
     if not isinstance(key, dict):
-        return _present(element) if "remoteJid" in element else None
+        return present(element) if "remoteJid" in element else None
     if _BESIDE_NAMES.isdisjoint(element):
-        return _present(key)
-    return {name: element[name] for name in _BESIDE_KEY if element.get(name) is not None} | _present(key)
-
-
-def _present(key: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in key.items() if value is not None}
-
-
-def _word(value: Any) -> str:
-    """A protobuf enum, which comes as a number, a number in quotes or a name, as one lower-case word."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return ""
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else ""
-    return str(value).strip().lower() if not isinstance(value, int) or abs(value) < 1 << 31 else ""
+        return present(key)
+    return {name: element[name] for name in _BESIDE_KEY if element.get(name) is not None} | present(key)

@@ -1,47 +1,53 @@
 """Moments as webhooks write them: seconds, milliseconds, text, or the two halves of a 64-bit number."""
 
-import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.wasender.values import number, whole
+
+EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)
+"""WhatsApp's first year: an earlier moment is a mistake of its sender."""
+
+AHEAD = timedelta(days=1)
+"""How far a sender's clock may run ahead of ours."""
+
 _MILLISECONDS_FROM = 1e11  # as seconds, the year 5138; upstream mixes both units without saying so
-_MAX_DIGITS = 20  # of a 64-bit number
 
 
-def timestamp(value: Any, default: datetime) -> datetime:
-    """The moment in UTC; `default` for what is no moment: missing, zero, negative, beyond the year 9999."""
-    number = _number(value)
-    if number is None or not math.isfinite(number) or number <= 0:
+def timestamp(value: Any, default: datetime, now: datetime | None = None) -> datetime:
+    """The moment in UTC; `default` for what is no moment, and for one outside 2009 … `now` + 1 day.
+
+    `now` is the time of receipt; without it `default` counts as that. Give it wherever `default` is a time that
+    the webhook itself names, which may be wrong too. Microseconds are no moment: no engine writes them, so a number
+    of that length is a mistake like any other.
+    """
+    found = _moment(value)
+    if found is None or not EARLIEST <= found <= _latest(now or default):
         return default
-    try:
-        return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS_FROM else number, UTC)
-    except (ValueError, OverflowError, OSError):
-        return default
+    return found
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, dict):  # protobuf's Long: {"low": …, "high": …, "unsigned": …}, the halves signed
-        low, high = (_half(value.get(name, 0)) for name in ("low", "high"))
-        value = None if low is None or high is None else (high << 32) | (low & 0xFFFF_FFFF)
-    if isinstance(value, str):
-        return _spelt(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+def _latest(now: datetime) -> datetime:
     try:
-        return float(value)
+        return now + AHEAD
     except OverflowError:
-        return None
+        return now
 
 
-def _spelt(text: str) -> float | None:
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text) if len(text) <= _MAX_DIGITS else None
+def _moment(value: Any) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+        seconds = (
+            float(value) if type(value) is int else whole(value) if isinstance(value, dict) else number(value)
+        )
+        if seconds is not None:
+            return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, UTC)
+        return _spelt(value.get("$date") if isinstance(value, dict) else value)
+    except (ValueError, OverflowError, OSError):
         return None
 
 
-def _half(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 32 else None
+def _spelt(text: Any) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    moment = datetime.fromisoformat(text.strip())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

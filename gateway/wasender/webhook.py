@@ -8,15 +8,25 @@ because upstream has no history to ask again. The session's API key stands in ev
 import logging
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from gateway.domain.message import Change, CodeReported, Reading, StatusReported, mend, mend_text
+from gateway.domain.message import (
+    Change,
+    CodeReported,
+    PeopleTold,
+    Reading,
+    StatusReported,
+    mend,
+    mend_text,
+)
+from gateway.domain.people import ContactFact
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
+from gateway.wasender.contact_events import facts_of
 from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
 from gateway.wasender.timestamps import timestamp
@@ -38,6 +48,11 @@ def read(body: Any, now: datetime) -> Reading:
         return Reading(event="", known=False, reason="no event is named")
     event = mend_text(name).strip().lower()[:100]
     reader = _reader_of(event)
+    if event == "webhook.test" or _is_test(body):
+        return Reading(event=event, reason="a test of the webhook")
+    facts = None if reader is not None else facts_of(event, body.get("data"))
+    if facts is not None:
+        return _told(event, facts)
     if reader is None:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
@@ -46,7 +61,31 @@ def read(body: Any, now: datetime) -> Reading:
         if _is_too_deep(body):
             return Reading(event=event, reason="nested too deeply to be read")
         body = mend(body)
-    return _collected(event, reader, reader.split(body), timestamp(body.get("timestamp"), now))
+    at = timestamp(body.get("timestamp"), now)
+    reading = _collected(event, reader, reader.split(body), at)
+    return _without_time(reading) if at is now and event == "session.status" else reading
+
+
+def _told(event: str, facts: Sequence[ContactFact]) -> Reading:
+    is_noise = event.startswith("chats.")
+    if not facts:
+        reason = "chats are made of their messages" if is_noise else "it names no person and no group"
+        return Reading(event=event, reason=reason, is_noise=is_noise)
+    return Reading(event=event, changes=(PeopleTold(tuple(facts)),), is_noise=is_noise)
+
+
+def _is_test(body: dict[str, Any]) -> bool:
+    data = body.get("data")
+    return isinstance(data, dict) and data.get("test") is True
+
+
+def _without_time(reading: Reading) -> Reading:
+    """The reading of a webhook that does not say when it was written."""
+    changes = tuple(
+        replace(change, has_time=False) if isinstance(change, StatusReported) else change
+        for change in reading.changes
+    )
+    return reading if changes == reading.changes else replace(reading, changes=changes)
 
 
 def claimed_key(body: Any) -> str | None:
@@ -137,7 +176,7 @@ class _Reader:
     """How an event is cut into elements, and what one element means."""
 
     split: Callable[[dict[str, Any]], list[Any]]
-    one: Callable[[Any, datetime], Found]
+    one: Callable[[Any, datetime], Sequence[Found]]
 
 
 def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -> Reading:
@@ -149,11 +188,12 @@ def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -
         except Exception as error:
             # A mistake of ours must not cost the other elements, nor the answer 200: upstream keeps nothing.
             logger.exception("webhook.unreadable event=%s", event)
-            found = Skip(f"not readable: {type(error).__name__}")
-        if not isinstance(found, Skip):
-            changes.append(found)
-        elif len(reasons) < _MAX_REASONS:
-            reasons.append(found.reason if len(elements) == 1 else f"element {number}: {found.reason}")
+            found = [Skip(f"not readable: {type(error).__name__}")]
+        for part in found:
+            if not isinstance(part, Skip):
+                changes.append(part)
+            elif len(reasons) < _MAX_REASONS:
+                reasons.append(part.reason if len(elements) == 1 else f"element {number}: {part.reason}")
     return Reading(event=event, changes=tuple(changes), reason="; ".join(reasons) or None)
 
 
@@ -178,6 +218,10 @@ def _listed(*names: str) -> Callable[[dict[str, Any]], list[Any]]:
     return split
 
 
+def _data_of(body: dict[str, Any]) -> list[Any]:
+    return [body["data"]] if body.get("data") else []
+
+
 def _whole(body: dict[str, Any]) -> list[Any]:
     """Elements of an event about the session: the data, or the body where the data are no object."""
     data = body.get("data")
@@ -198,25 +242,26 @@ def _is_too_deep(body: Any) -> bool:
     return True
 
 
-def _status(element: dict[str, Any], at: datetime) -> Found:
+def _status(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     word, reason = element.get("status", element.get("data")), element.get("reason")
     if not isinstance(word, str) or not word.strip():
-        return Skip("a status event without a status")
-    return StatusReported(normalise_status(word), at, reason if isinstance(reason, str) and reason else None)
+        return [Skip("a status event without a status")]
+    said = reason if isinstance(reason, str) and reason else None
+    return [StatusReported(normalise_status(word), at, said)]
 
 
-def _code(element: dict[str, Any], at: datetime) -> Found:
+def _code(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     for name in ("qr", "qrCode", "qr_code", "data"):
         if isinstance(element.get(name), str) and element[name]:
-            return CodeReported(element[name], at)
-    return Skip("a code event without a code")
+            return [CodeReported(element[name], at)]
+    return [Skip("a code event without a code")]
 
 
-def _passkey(element: dict[str, Any], at: datetime) -> Found:
+def _passkey(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     stage = element.get("stage")
     if stage == "request":
-        return StatusReported(str(SessionStatus.NEED_PASSKEY), at)
-    return Skip(f"a passkey in stage {stage if isinstance(stage, str) else 'unknown'}"[:100])
+        return [StatusReported(str(SessionStatus.NEED_PASSKEY), at)]
+    return [Skip(f"a passkey in stage {stage if isinstance(stage, str) else 'unknown'}"[:100])]
 
 
 # `messages.received`, `messages-personal.received` and their like; also splits that come after us.
@@ -229,21 +274,14 @@ _READERS: dict[str, _Reader] = {
     "messages.delete": _Reader(_listed("keys", "messages"), events.deletion),
     "messages.reaction": _Reader(_listed("reactions", "messages"), events.reaction),
     "message-receipt.update": _Reader(_listed("message", "messages", "receipts"), events.receipt),
+    "call": _Reader(_data_of, events.call),
+    "call.received": _Reader(_data_of, events.call),
     "session.status": _Reader(_whole, _status),
     "qrcode.updated": _Reader(_whole, _code),
     "passkey.updated": _Reader(_whole, _passkey),
 }
 
 _IGNORED: dict[str, str] = {
-    "call": "calls are not shown",
-    "call.received": "calls are not shown",
-    "chats.upsert": "chats are made of their messages",
-    "chats.update": "chats are made of their messages",
     "chats.delete": "chats are made of their messages",
-    "contacts.upsert": "contacts are not kept",
-    "contacts.update": "contacts are not kept",
-    "groups.upsert": "groups are not kept",
-    "groups.update": "groups are not kept",
-    "group-participants.update": "groups are not kept",
     "poll.results": "results of polls are not shown",
 }

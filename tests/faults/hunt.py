@@ -28,7 +28,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.library import LibraryBrowser
 from tests.faults.server import Server, own_server
 from tests.faults.town import Town, town
-from tests.faults.writers import Sender, ShopWriter, add_session, send_webhooks
+from tests.faults.writers import ODD_COLUMNS, Sender, ShopWriter, add_session, send_webhooks
 from tests.processes.remote import mint
 
 INBOXES = range(1, 4)
@@ -124,6 +124,7 @@ class Hunt:
         try:
             for inbox in INBOXES:
                 await add_session(connection, inbox)
+            await connection.execute(ODD_COLUMNS)
         finally:
             await connection.close()
         plan = troubles.plan(self._dice, len(self._place.houses), TROUBLE_S)
@@ -157,7 +158,7 @@ class Hunt:
             jobs.append(send_webhooks(sender, self._ledger, dice, str(number), self._stop, is_ordered=True))
         for number in range(3):
             dice = random.Random(self._dice.random())
-            writer = ShopWriter(lambda: self._place.dsn, self._ledger, dice, str(number))
+            writer = ShopWriter(lambda: self._place.dsn, self._ledger, dice, str(number), is_odd=True)
             jobs.append(writer.write(INBOXES, self._stop))
         return jobs
 

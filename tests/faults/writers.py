@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,19 @@ INSERT = (
     "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, message_text, wasender_session_id) "
     "VALUES ($1, $2, $3, $4)"
 )
+ODD_COLUMNS = "ALTER TABLE whatsapp_incoming_messages ADD COLUMN own jsonb, ADD COLUMN fresh json"
+INSERT_ODD = (
+    "INSERT INTO whatsapp_incoming_messages "
+    "(message_id, from_phone, message_text, wasender_session_id, own, fresh, received_at) "
+    "VALUES ($1, $2, $3, $4, $5::text::jsonb, $6::text::json, $7::text::timestamptz)"
+)
+POISON = (
+    ('{"x": 1e400}', "null", "-infinity"),
+    ('{"a":' * 2000 + "1" + "}" * 2000, '"\\u0000"', "20000-01-01"),
+    ("[1]", "1e1000000", "0044-03-15 BC"),
+)
+"""Values that cannot be told, for the columns above and the time of receipt."""
+
 STATUSES = ("connected", "disconnected", "need_scan")
 
 
@@ -79,7 +93,7 @@ def message(key: str, text: str = "Hello") -> dict[str, Any]:
 
 
 def status_report(status: str) -> dict[str, Any]:
-    return {"event": "session.status", "data": {"status": status}}
+    return {"event": "session.status", "timestamp": time.time(), "data": {"status": status}}
 
 
 async def send_webhooks(
@@ -106,9 +120,21 @@ async def send_webhooks(
 
 
 class ShopWriter:
-    """Transactions over several inboxes: held, rolled back, with savepoints; rows moved, changed and deleted."""
+    """Transactions over several inboxes: held, rolled back, with savepoints; rows moved, changed and deleted.
 
-    def __init__(self, dsn: Callable[[], str], ledger: Ledger, dice: random.Random, name: str) -> None:
+    `is_odd`: also as a replica, and with values that cannot be told; the table has ODD_COLUMNS.
+    """
+
+    def __init__(
+        self,
+        dsn: Callable[[], str],
+        ledger: Ledger,
+        dice: random.Random,
+        name: str,
+        *,
+        is_odd: bool = False,
+    ) -> None:
+        self._is_odd = is_odd
         self._dsn = dsn
         self._ledger = ledger
         self._dice = dice
@@ -137,6 +163,8 @@ class ShopWriter:
         transaction = connection.transaction()
         await transaction.start()
         try:
+            if self._is_odd and dice.random() < 0.2:
+                await connection.execute("SET LOCAL session_replication_role = replica")
             for _ in range(dice.randint(1, 4)):
                 await self._step(connection, dice.choice(inboxes), made, removed)
                 if dice.random() < 0.3:
@@ -192,7 +220,11 @@ class ShopWriter:
     async def _insert(self, connection: asyncpg.Connection, keys: list[str], inbox: int) -> None:
         more = "x" * self._dice.choice((0, 0, 4000))  # what is long does not fit into anybody's buffers
         rows = [(key, "4915123456789", f"text of {key}{more}", inbox) for key in keys]
-        await connection.executemany(INSERT, rows)
+        if self._is_odd and self._dice.random() < 0.2:
+            poison = self._dice.choice(POISON)
+            await connection.executemany(INSERT_ODD, [(*row, *poison) for row in rows])
+        else:
+            await connection.executemany(INSERT, rows)
 
     async def _change(self, sql: str, connection: asyncpg.Connection, own: list[str]) -> str:
         key = self._dice.choice(own)

@@ -155,13 +155,15 @@ def moved(status: int, key_id: str = parts.ID) -> Any:
     return parts.envelope("messages.update", {"key": key, "update": {"status": status}}, parts.SENT_MS)
 
 
-def edited(text: str, key_id: str = parts.ID, at_ms: int = parts.SENT_MS) -> Any:
+def edited(
+    text: str, key_id: str = parts.ID, at_ms: int = parts.SENT_MS, by: dict[str, Any] = parts.PRIVATE
+) -> Any:
     content = {
         "protocolMessage": {
             "key": {"id": key_id}, "type": 14, "timestampMs": str(at_ms), "editedMessage": {"conversation": text}
         }
     }  # fmt: skip
-    key = {**parts.PRIVATE, "id": "EDIT" + key_id}
+    key = {**by, "id": "EDIT" + key_id}
     return parts.envelope("messages.upsert", {"messages": parts.message(key, content)})
 
 

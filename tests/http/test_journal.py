@@ -71,7 +71,7 @@ async def test_bodies_are_kept_of_what_did_not_become_rows_and_of_nothing_else(s
         "duplicate": (received(key_id="A"), False),
         "sent": (sent(key_id="B"), False),
         "moved": (moved(3, key_id="B"), False),
-        "noise": (parts.envelope("contacts.update", [{"id": "1"}]), False),
+        "noise": (parts.envelope("chats.update", [{"id": parts.ANN_JID}]), False),
         "shape": (parts.envelope("messages.received", {"messages": 7}), True),
         "early": (parts.envelope("messages.delete", {"keys": [{**parts.PRIVATE, "id": "nobody's"}]}), True),
         "unknown": (parts.envelope("weather.changed", {"rain": True}), True),
@@ -187,7 +187,7 @@ async def test_an_edit_that_came_before_its_message_finds_it_later(shop: Shop) -
 
 
 async def test_without_its_body_nothing_can_be_processed_again(shop: Shop) -> None:
-    await shop.take(parts.envelope("contacts.update", [{"id": "1"}]))
+    await shop.take(parts.envelope("chats.update", [{"id": parts.ANN_JID}]))
     number = (await shop.last_entry())["id"]
 
     status, reply = await shop.gateway.call("POST", f"{JOURNAL}/{number}/retry")

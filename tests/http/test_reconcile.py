@@ -1,6 +1,7 @@
 """Sync, and what happens while its list is under way."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ async def until_held(shop: Shop) -> None:
 
 async def tell(shop: Shop, session_id: int, status: str) -> None:
     secret = await shop.db.fetchval("SELECT webhook_secret FROM whatsapp_sessions")
-    body = parts.envelope("session.status", {"status": status})
+    body = parts.envelope("session.status", {"status": status}, time.time())
     assert (await shop.post(body, secret=secret, path=f"{HOOK}/{session_id}"))[0] == 200
 
 

@@ -1,5 +1,6 @@
 """The same inbox on the shop's own tables: its rows, its customers, its narrow columns, its naive times."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,10 @@ async def test_the_shops_own_trigger_counts_what_comes_by_webhook(adopted: Shop)
 
 async def test_the_shops_casing_of_a_status_is_kept_until_it_changes(adopted: Shop) -> None:
     status = "SELECT status FROM whatsapp_sessions WHERE wasender_session_id = 101"
-    await post(adopted, parts.envelope("session.status", {"status": "connected"}))
+    await post(adopted, parts.envelope("session.status", {"status": "connected"}, time.time()))
     assert await adopted.db.fetchval(status) == "CONNECTED"
 
-    await post(adopted, parts.envelope("session.status", {"status": "LOGGED_OUT"}))
+    await post(adopted, parts.envelope("session.status", {"status": "LOGGED_OUT"}, time.time()))
     assert await adopted.db.fetchval(status) == "logged_out"
 
 

@@ -1,5 +1,6 @@
 """How sure a status is, and statuses that nobody has heard of."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ async def told(shop: Shop, session_id: int) -> dict[str, Any]:
 
 async def webhook(shop: Shop, session_id: int, event: str, data: dict[str, Any]) -> None:
     secret = await shop.db.fetchval("SELECT webhook_secret FROM whatsapp_sessions")
-    body = parts.envelope(event, data)
+    body = parts.envelope(event, data, time.time())
     assert (await shop.post(body, secret=secret, path=f"{HOOK}/{session_id}"))[0] == 200
 
 

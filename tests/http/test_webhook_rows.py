@@ -24,10 +24,20 @@ STORED = ("messages.received", "stored")
 
 async def test_the_same_message_twice_is_one_row_and_the_second_is_a_duplicate(shop: Shop) -> None:
     await shop.take(received("first"))
-    await shop.take(received("second"))
+    await shop.take(received("first"))
 
     assert (await shop.row())["message_text"] == "first"
     assert await shop.outcomes() == [STORED, ("messages.received", "duplicate")]
+
+
+async def test_the_same_key_with_another_content_is_kept_in_the_journal(shop: Shop) -> None:
+    await shop.take(received("first"))
+    await shop.take(received("second"))
+
+    assert (await shop.row())["message_text"] == "first"
+    entry = await shop.last_entry()
+    assert entry["outcome"] == "ignored"
+    assert entry["body"]["data"]["messages"][0]["message"] == {"conversation": "second"}
 
 
 async def test_the_same_message_under_two_event_names_is_one_row(shop: Shop) -> None:
@@ -202,13 +212,14 @@ async def test_a_failure_says_why(shop: Shop) -> None:
 async def test_an_edit_changes_the_text_and_an_older_one_does_not(shop: Shop, make: Any) -> None:
     table = "whatsapp_incoming_messages" if make is received else OUTGOING
     await shop.take(make("first"))
-    await shop.take(edited("second", at_ms=parts.SENT_MS + 2000))
-    await shop.take(edited("too late", at_ms=parts.SENT_MS + 1000))
+    by = parts.PRIVATE if make is received else parts.MINE
+    await shop.take(edited("second", at_ms=parts.SENT_MS + 2000, by=by))
+    await shop.take(edited("too late", at_ms=parts.SENT_MS + 1000, by=by))
 
     row = await shop.row(table)
     assert row["message_text"] == "second"
     assert row["edited_at"] is not None
-    assert [outcome for _, outcome in await shop.outcomes()] == ["stored", "stored", "duplicate"]
+    assert [outcome for _, outcome in await shop.outcomes()] == ["stored", "stored", "ignored"]
 
 
 @pytest.mark.parametrize("make", [received, sent])
@@ -224,15 +235,15 @@ async def test_a_deletion_keeps_the_row(shop: Shop, make: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [edited("new"), deleted()], ids=["edit", "deletion"])
-async def test_a_change_of_a_message_that_is_not_here_is_ignored_with_a_reason(
+async def test_a_change_of_a_message_that_is_not_here_waits_and_is_kept_in_the_journal(
     shop: Shop, body: dict[str, Any]
 ) -> None:
     await shop.take(received(), 13)
     await shop.take(body, 12)
 
     entry = await shop.last_entry()
-    assert entry["outcome"] == "ignored"
-    assert "not here" in entry["reason"]
+    assert (entry["outcome"], entry["body"]["event"]) == ("stored", body["event"])
+    assert "waits" in entry["reason"]
     row = await shop.row()
     assert (row["message_text"], row["deleted_at"]) == ("Hello", None)
 

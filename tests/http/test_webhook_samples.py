@@ -16,6 +16,7 @@ from gateway.domain.message import (
     DeliveryState,
     MessageDeleted,
     MessageEdited,
+    MessageReacted,
     MessageReceived,
     MessageSent,
     StatusReported,
@@ -42,6 +43,9 @@ GROUPS = {
 OUTCOMES = {
     # Known events that change nothing here are `ignored` with a reason; the ones named here come out otherwise.
     "pending": "ignored",  # upstream's queue is not ours
+    "a reaction is taken back": "duplicate",  # a reaction that was never there
+    "reaction taken back": "duplicate",
+    "a call that was answered": "ignored",
     "an event we do not know": "unknown",
 }
 
@@ -83,25 +87,41 @@ def as_session_12(body: Any) -> Any:
 
 
 async def clear(shop: Shop) -> None:
-    for table in (INCOMING, OUTGOING, "gateway.lids", "gateway.early_deliveries", "gateway.journal"):
+    for table in (
+        INCOMING,
+        OUTGOING,
+        "gateway.lids",
+        "gateway.early_deliveries",
+        "gateway.early_changes",
+        "gateway.journal",
+    ):
         await shop.db.execute(f"DELETE FROM {table}")
     await shop.db.execute("UPDATE whatsapp_sessions SET status = 'before' WHERE wasender_session_id = 12")
+    await shop.db.execute("UPDATE gateway.session_state SET checked_at = NULL, said_at = NULL")
 
 
 async def prepare(shop: Shop, sample: Sample) -> None:
     """What a change is about must be there: the edited or deleted message, the one whose ticks move."""
+    if any(isinstance(change, MessageReceived) for change in sample.changes):
+        return
     for change in sample.changes:
-        if isinstance(change, MessageEdited | MessageDeleted):
+        if isinstance(change, MessageEdited | MessageDeleted | MessageReacted) and not change.by.is_me:
             await shop.db.execute(
-                f"INSERT INTO {INCOMING} (message_id, wa_key_id, wasender_session_id, from_phone, message_text)"
-                " VALUES ($1, $1, 12, '49151', 'as it was') ON CONFLICT DO NOTHING",
+                f"INSERT INTO {INCOMING} (message_id, wa_key_id, wasender_session_id, chat, from_phone, message_text)"
+                " VALUES ($1, $1, 12, $2, $3, 'as it was') ON CONFLICT DO NOTHING",
                 change.key_id,
+                change.by.chat,
+                change.by.address or parts.ANN,
             )
-        if isinstance(change, DeliveryMoved):
+        if isinstance(change, DeliveryMoved) or (
+            isinstance(change, MessageEdited | MessageDeleted | MessageReacted) and change.by.is_me
+        ):
             await shop.db.execute(
-                f"INSERT INTO {OUTGOING} (client_id, wa_key_id, wasender_session_id, to_phone, status)"
-                " VALUES ($1, $1, 12, '49151', 'unknown') ON CONFLICT DO NOTHING",
+                f"INSERT INTO {OUTGOING} (client_id, wa_key_id, wasender_session_id, chat, to_phone, status)"
+                " VALUES ($1, $1, 12, $2, $3, 'unknown') ON CONFLICT DO NOTHING",
                 change.key_id,
+                parts.ANN_JID,
+                parts.ANN,
             )
 
 
@@ -120,15 +140,19 @@ def expectation(sample: Sample) -> dict[str, Any]:
         match change:
             case MessageEdited():
                 expected["text"] = change.text
-                expected["edited_at"] = change.at
+                expected["edited_at"] = None if change.is_content else change.at
             case MessageDeleted():
                 expected["deleted_at"] = change.at
             case DeliveryMoved():
                 queued = change.state is DeliveryState.QUEUED
                 expected["state"] = "unknown" if queued else change.state.word
                 expected["error"] = change.error
-            case StatusReported():
+            case MessageReacted():
+                expected["emoji"] = change.emoji
+            case StatusReported(has_time=True):
                 expected["status"] = change.status
+            case StatusReported():
+                expected |= {"outcome": "ignored", "reason": True}  # upstream is asked first
             case _:
                 pass
     if sample.reason is not None:
@@ -182,7 +206,7 @@ async def result(shop: Shop, sample: Sample, started: datetime) -> dict[str, Any
     expects_sent = bool(of(sample, MessageSent))
     found: dict[str, Any] = {
         "outcome": entry["outcome"],
-        "reason": sample.reason in str(entry["reason"]) if sample.reason else entry["reason"],
+        "reason": (sample.reason or "upstream is asked") in str(entry["reason"]),
         "received": trimmed(incoming, of(sample, MessageReceived), started) if expects_rows else [],
         "sent": trimmed(outgoing, of(sample, MessageSent), started) if expects_sent else [],
         "status": await shop.db.fetchval(
@@ -191,12 +215,10 @@ async def result(shop: Shop, sample: Sample, started: datetime) -> dict[str, Any
     }
     if not sample.changes:
         found["received"], found["sent"] = incoming, outgoing
-    if incoming:
-        found |= {
-            "text": incoming[0]["message_text"],
-            "edited_at": incoming[0]["edited_at"],
-            "deleted_at": incoming[0]["deleted_at"],
-        }
+    for row in [*outgoing, *incoming][:1]:
+        found |= {name: row[name] for name in ("edited_at", "deleted_at")} | {"text": row["message_text"]}
+    said = [reaction["emoji"] for row in [*incoming, *outgoing] for reaction in row["reactions"] or []]
+    found["emoji"] = "".join(said)
     if outgoing:
         found |= {"state": outgoing[0]["status"], "error": outgoing[0]["error"]}
     return found

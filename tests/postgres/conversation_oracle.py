@@ -11,22 +11,27 @@ WITH message AS (
     SELECT coalesce(wasender_session_id, 0) AS session_id,
            gateway.chat_of(chat, from_phone) AS chat,
            coalesce(received_at, created_at, 'epoch')::timestamptz AS at,
+           coalesce(created_at, received_at, 'epoch')::timestamptz AS made,
            NOT coalesce(is_read, false) AND deleted_at IS NULL AS is_unread,
            NOT coalesce(replied, false) AS is_unreplied,
            true AS is_incoming,
            push_name,
            message_text
     FROM public.whatsapp_incoming_messages
+    WHERE message_type IS DISTINCT FROM 'reaction'
     UNION ALL
     SELECT coalesce(wasender_session_id, 0), gateway.chat_of(chat, to_phone),
-           coalesce(sent_at, created_at, 'epoch')::timestamptz, false, false, false, NULL, message_text
+           coalesce(sent_at, created_at, 'epoch')::timestamptz, coalesce(created_at, sent_at, 'epoch')::timestamptz,
+           false, false, false, NULL, message_text
     FROM public.whatsapp_outgoing_messages
+    WHERE message_type IS DISTINCT FROM 'reaction'
 ), conversation AS (
     SELECT session_id, chat, max(at) AS at,
            count(*) FILTER (WHERE is_unread) AS unread,
-           coalesce(max(at) FILTER (WHERE is_unreplied) > coalesce(max(at) FILTER (WHERE NOT is_incoming),
-               '-infinity'), false) AS is_unreplied,
-           (array_agg(push_name ORDER BY at DESC) FILTER (WHERE push_name IS NOT NULL AND chat NOT LIKE '%@g.us'))[1]
+           coalesce(max(ARRAY[date_trunc('second', at), made]) FILTER (WHERE is_unreplied)
+               > coalesce(max(ARRAY[date_trunc('second', at), made]) FILTER (WHERE NOT is_incoming),
+                   ARRAY['-infinity', '-infinity']::timestamptz[]), false) AS is_unreplied,
+           (array_agg(push_name ORDER BY at DESC) FILTER (WHERE push_name <> '' AND chat NOT LIKE '%@g.us'))[1]
                AS push_name,
            bool_or($3::text IS NOT NULL
                AND (message_text ILIKE '%' || $3 || '%' OR push_name ILIKE '%' || $3 || '%')) AS is_found
@@ -44,15 +49,19 @@ ORDER BY at DESC, session_id DESC, chat DESC
 
 MESSAGES = """
 WITH message AS (
-    SELECT coalesce(m.received_at, m.created_at, 'epoch')::timestamptz AS at, 'in' AS direction, m.id::text AS id
+    SELECT coalesce(m.received_at, m.created_at, 'epoch')::timestamptz AS at, 'in' AS direction, m.id::text AS id,
+           coalesce(m.created_at, m.received_at, 'epoch')::timestamptz AS made
     FROM public.whatsapp_incoming_messages m
     WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.from_phone) = $2
+        AND m.message_type IS DISTINCT FROM 'reaction'
     UNION ALL
-    SELECT coalesce(m.sent_at, m.created_at, 'epoch')::timestamptz, 'out', m.id::text
+    SELECT coalesce(m.sent_at, m.created_at, 'epoch')::timestamptz, 'out', m.id::text,
+           coalesce(m.created_at, m.sent_at, 'epoch')::timestamptz
     FROM public.whatsapp_outgoing_messages m
     WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2
+        AND m.message_type IS DISTINCT FROM 'reaction'
 )
-SELECT direction, id FROM message ORDER BY at, direction, lpad(id, 40, '0')
+SELECT direction, id FROM message ORDER BY date_trunc('second', at), made, direction, lpad(id, 40, '0')
 """
 
 SESSIONS_OF_CHAT = """

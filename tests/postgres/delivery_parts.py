@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.domain.message import Change, MessageReceived, MessageSent, Reading
+from gateway.domain.message import Change, MessageReceived, MessageSent, Origin, Reading
 from gateway.services.webhooks.batch import InboundWebhook
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JID = "49151@s.whatsapp.net"
+BY = Origin(JID, "49151")
+"""The author of what has come."""
 
 
 def delivery(*changes: Change, session_id: int = 12) -> InboundWebhook:

@@ -57,23 +57,24 @@ class Bench:
                 )
             )
             found += page.items
-            if not page.has_more:
+            if page.next is None:
                 break
-            last = found[-1]
-            after = (last.last_at, last.session_id, last.chat)
+            place, session_id, chat = page.next
+            after = (str(place), int(session_id), str(chat))
         return [
             (item.session_id, item.chat, item.last_at, item.unread, item.replied, item.name) for item in found
         ]
 
     async def thread(self, session_id: int, chat: str, limit: int) -> list[tuple[str, str]]:
         found: list[dict[str, Any]] = []
-        before: tuple[str, str, str] | None = None
+        before: tuple[str, str, str, str] | None = None
         while True:
             page = await self.inbox.messages(session_id, chat, limit, before)
             found = page.items + found
-            if not page.has_more:
+            if page.next is None:
                 return [(item["direction"], str(item["id"])) for item in found]
-            before = (found[0]["at"], found[0]["direction"], str(found[0]["id"]))
+            place, made, direction, number = map(str, page.next)
+            before = (place, made, direction, number)
 
     async def compare(self, chance: random.Random) -> None:
         """Everything that can be asked says what the oracle says."""

@@ -20,7 +20,7 @@ from gateway.domain.message import (
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.webhooks.batches import LOCK_TIMEOUT, LOCK_TIMEOUT_ALONE, WebhookTable
 from gateway.services.webhooks.batch import InboundWebhook
-from tests.postgres.delivery_parts import AT, JID, delivery, received, sent
+from tests.postgres.delivery_parts import AT, BY, JID, delivery, received, sent
 from tests.postgres.writers import INCOMING, OUTGOING, insert_message, insert_session
 
 
@@ -34,8 +34,8 @@ async def test_an_edit_or_deletion_in_the_batch_of_its_message_is_not_lost(
 ) -> None:
     batch = [
         delivery(received()),
-        delivery(MessageEdited("K", "new", AT)),
-        delivery(MessageDeleted("K", AT)),
+        delivery(MessageEdited("K", "new", AT, BY)),
+        delivery(MessageDeleted("K", AT, BY)),
         delivery(sent("S")),
         delivery(DeliveryMoved("S", DeliveryState.READ, AT)),
     ]
@@ -232,8 +232,8 @@ async def test_a_message_the_gateway_sent_itself_is_not_written_a_second_time(
     table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
-        f"INSERT INTO {OUTGOING} (client_id, wasender_session_id, chat, to_phone, status, wa_key_id, origin)"
-        " VALUES ('mine', 12, $1, '49151', 'sent', 'K', 'gateway')",
+        f"INSERT INTO {OUTGOING} (client_id, wasender_session_id, chat, to_phone, message_text, status, wa_key_id,"
+        " origin) VALUES ('mine', 12, $1, '49151', 'x', 'sent', 'K', 'gateway')",
         JID,
     )
 

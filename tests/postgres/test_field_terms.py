@@ -58,7 +58,7 @@ async def write_until(connection: asyncpg.Connection, done: asyncio.Event, inbox
         async with connection.transaction():
             await insert_many(connection, inbox, 3)
             await connection.execute(
-                f"UPDATE {INCOMING} SET is_read = NOT is_read WHERE wasender_session_id = $1", inbox
+                f"UPDATE {INCOMING} SET is_read = true WHERE wasender_session_id = $1 AND NOT is_read", inbox
             )
             await connection.execute(
                 f"DELETE FROM {INCOMING} WHERE wasender_session_id = $1 AND from_phone = '49151'", inbox

@@ -129,7 +129,7 @@ async def test_a_page_of_a_thread_reads_about_what_it_shows(counted: Counted) ->
     page = await counted.inbox.messages(7, BUSY, 50, None)
     first = await counted.rows_read() - before
     oldest = page.items[0]
-    page = await counted.inbox.messages(7, BUSY, 50, (oldest["at"], oldest["direction"], str(oldest["id"])))
+    page = await counted.inbox.messages(7, BUSY, 50, _before(oldest))
 
     assert len(page.items) == 50
     # Of both tables: which rows a page needs is asked before they are fetched.
@@ -158,3 +158,7 @@ async def test_a_search_for_what_nobody_wrote_finds_nothing(counted: Counted) ->
     page = await counted.inbox.conversations(ConversationQuery(None, search="never written"))
 
     assert page.items == []
+
+
+def _before(oldest: dict[str, Any]) -> tuple[str, str, str, str]:
+    return oldest["at"], oldest["arrived_at"], oldest["direction"], str(oldest["id"])

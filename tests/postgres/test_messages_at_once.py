@@ -93,7 +93,7 @@ async def test_a_trigger_of_the_shop_finds_its_own_tables(
     assert [note["waits_for"] for note in notes] == ["100ms" if size == 1 else "400ms"] * size
 
 
-async def test_a_row_that_a_trigger_of_the_shop_swallows_is_a_duplicate_like_before(
+async def test_a_row_that_a_trigger_of_the_shop_swallows_is_kept_in_the_journal(
     table: WebhookTable, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(f"""
@@ -104,7 +104,8 @@ async def test_a_row_that_a_trigger_of_the_shop_swallows_is_a_duplicate_like_bef
 
     outcomes = await table.write([delivery(received(key)) for key in "CBA"])
 
-    assert outcomes == ["stored", "duplicate", "stored"]
+    assert outcomes == ["stored", "ignored", "stored"]
+    assert await connection.fetchval("SELECT body FROM gateway.journal WHERE outcome = 'ignored'") is not None
 
 
 async def test_what_has_been_collected_is_found_by_index_also_after_a_vacuum(

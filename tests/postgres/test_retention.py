@@ -45,6 +45,10 @@ EARLY = (
     "INSERT INTO gateway.early_deliveries (wasender_session_id, wa_key_id, state, at)"
     " SELECT 12, $1::interval::text, 2, now() - $1::interval"
 )
+EARLY_CHANGE = (
+    "INSERT INTO gateway.early_changes (wasender_session_id, wa_key_id, kind, author, at, change, came_at)"
+    " SELECT 12, $1::interval::text, 'edit', 'me', now(), '{}', now() - $1::interval"
+)
 TICKET = (
     "INSERT INTO gateway.tickets (digest, kind, claims, expires_at)"
     " SELECT sha256($1::interval::text::bytea), 'ws', '{}', now() - $1::interval"
@@ -61,6 +65,7 @@ def days(count: float) -> timedelta:
         ("journal", JOURNAL, 30.1, 29.9, ()),
         ("logs", LOG, 365.1, 364.9, ("gateway",)),
         ("early deliveries", EARLY, 7.1, 6.9, ()),
+        ("early changes", EARLY_CHANGE, 7.1, 6.9, ()),
         ("tickets", TICKET, 0.1, -0.1, ()),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whole processes, as somebody at a terminal starts them: `python -m gateway …` with an environment of its own.
+"""Whole processes, as a person at a terminal starts them: `python -m gateway …` with an environment of their own.
 
 Everything a command says is kept and can be waited for. It is ended by its own process id, however the test ends.
 """
@@ -9,17 +9,18 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import leftovers
+from tests import bytecode, leftovers
 from tests.child_signals import signals_of_a_terminal
+from tests.processes import forked
 from tests.wide import WIDE_ENV
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Deadline of anything that is waited for; a passing test does not get near it, even on a busy machine."""
 
 _STOP_S = 25.0
@@ -46,7 +47,7 @@ class Ended:
 class Command:
     """A command that runs, or has run."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | forked.ForkedProcess) -> None:
         self._process = process
         self._news = asyncio.Condition()
         self._open = 2
@@ -133,10 +134,10 @@ class Terminal:
             # Root's own would be a folder of the machine.
             "GATEWAY_DATA_DIR": str(folder / "data"),
             "PYTHONPATH": str(CHECKOUT),
-            "PYTHONDONTWRITEBYTECODE": "1",
             # Makes a command say everything at once, as it does to a real terminal.
             "PYTHONUNBUFFERED": "1",
             **WIDE_ENV,
+            **bytecode.KEPT,
             **leftovers.mark(),
         }
 
@@ -147,8 +148,32 @@ class Terminal:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         before: Callable[[], object] | None = None,
+        is_forked: bool = True,
     ) -> AsyncIterator[Command]:
-        """A running command, ended at the latest with the block. `before` runs in it before Python does."""
+        """A running command, ended at the latest with the block. `before` runs in it before Python does.
+
+        It is forked from a process that has loaded the gateway, unless the interpreter itself has to be told something.
+        """
+        whole = {**self.env, **(env or {})}
+        process: asyncio.subprocess.Process | forked.ForkedProcess
+        if not is_forked or before is not None or any(name.startswith("PYTHON") for name in env or {}):
+            process = await self._interpreter(arguments, whole, stdin, before)
+        else:
+            process = await forked.start([str(part) for part in arguments], self.folder, whole, stdin)
+        command = Command(process)
+        try:
+            yield command
+        finally:
+            await command.stop()
+
+    async def _interpreter(
+        self,
+        arguments: Sequence[str | Path],
+        env: Mapping[str, str],
+        stdin: str,
+        before: Callable[[], object] | None,
+    ) -> asyncio.subprocess.Process:
+        """A Python of its own, for what has to be so before the gateway is loaded."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -158,19 +183,15 @@ class Terminal:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self.folder,
-            env={**self.env, **(env or {})},
+            env=env,
             preexec_fn=signals_of_a_terminal(before),
         )
-        command = Command(process)
-        try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                process.stdin.write(stdin.encode())
-                process.stdin.close()
-                await process.stdin.wait_closed()
-            yield command
-        finally:
-            await command.stop()
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(stdin.encode())
+            process.stdin.close()
+            await process.stdin.wait_closed()
+        return process
 
     async def run(
         self,
@@ -178,9 +199,12 @@ class Terminal:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         before: Callable[[], object] | None = None,
+        is_forked: bool = True,
     ) -> Ended:
         """A command from start to end."""
-        async with self.start(*arguments, env=env, stdin=stdin, before=before) as command:
+        async with self.start(
+            *arguments, env=env, stdin=stdin, before=before, is_forked=is_forked
+        ) as command:
             return await command.end()
 
 

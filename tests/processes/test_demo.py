@@ -28,7 +28,7 @@ def secret_in(data_dir: Path) -> str:
 
 
 async def test_a_fresh_demo_prints_a_login_link_and_is_ready(terminal: Terminal, data_dir: Path) -> None:
-    async with terminal.start("demo", "--port", "0", "--data-dir", data_dir) as demo:
+    async with terminal.start("demo", "--port", "0", "--data-dir", data_dir, is_forked=False) as demo:
         url = (await opened(demo))[1]
         async with reach(url, secret_in(data_dir)) as remote:
             assert (await remote.call("GET", "/readyz", token=""))[0] == 200

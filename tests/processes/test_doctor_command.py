@@ -40,7 +40,7 @@ async def test_a_gateway_in_order_gets_a_good_line_for_everything_and_exit_code_
     found = lines_of(ended)
     assert {mark for mark, _ in found.values()} == {"ok"}
     assert set(found) == {
-        "secret", "database", "schema", "rights", "token", "session 1", "address", "webhook", "clock",
+        "secret", "database", "schema", "rights", "triggers", "token", "session 1", "address", "webhook", "clock",
     }  # fmt: skip
     assert "bell came back" in found["database"][1]
     assert upstream.token not in ended.out + ended.err
@@ -109,6 +109,20 @@ async def test_rights_that_are_missing_are_named(
     assert mark == "FAIL"
     assert "whatsapp_incoming_messages (INSERT)" in says
     assert "(SELECT)" not in says
+
+
+async def test_a_trigger_that_is_off_is_named_with_what_to_do(terminal: Terminal, database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("ALTER TABLE whatsapp_incoming_messages DISABLE TRIGGER gateway_collect_inserts")
+    await connection.close()
+    env = {"DATABASE_URL": database, "GATEWAY_SECRET": SECRET}
+    mark, says = lines_of(await terminal.run("doctor", env=env))["triggers"]
+
+    assert mark == "FAIL"
+    assert "gateway_collect_inserts on public.whatsapp_incoming_messages is disabled" in says
+    assert "`gateway migrate`" in says
+    assert (await terminal.run("migrate", env=env)).code == 0
+    assert lines_of(await terminal.run("doctor", env=env))["triggers"][0] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from gateway.runtime import database as ground
 from gateway.services.webhooks.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook
+from gateway.wasender.unseal import unseal
 
 PAGE = 200
 
@@ -85,7 +86,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Journal]:
         await migrate(settings.listen_url or dsn, report=lambda line: None)
         pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
         stack.push_async_callback(ground.close_pool, pool)
-        yield Journal(JournalTable(pool, WebhookTable(pool, None)), webhook.read, AuditLogTable(pool).log)
+        yield Journal(
+            JournalTable(pool, WebhookTable(pool, None, unseal=unseal)), webhook.read, AuditLogTable(pool).log
+        )
 
 
 def _whoever_is_here() -> Actor:

@@ -13,6 +13,15 @@ Jid = Annotated[str, Field(examples=["15550002222@s.whatsapp.net"])]
 Phone = Annotated[str, Field(description="Digits; null when unknown.", examples=["15550002222"])]
 
 
+class ReactionData(BaseModel):
+    """What a person thinks of a message."""
+
+    emoji: str = Field(examples=["👍"])
+    by: str = Field(description="`me`, the digits of a number, or a LID.", examples=["15550002222"])
+    name: str | None = Field(None, examples=["Ben"])
+    at: Time
+
+
 class MessageData(BaseModel):
     """A message: the row's columns without the raw webhook, and what every client needs to place it.
 
@@ -27,10 +36,19 @@ class MessageData(BaseModel):
     chat: Jid | None
     phone: Phone | None
     message_text: str | None = Field(None, examples=["Is it still available?"])
-    message_type: str | None = Field(None, description="text, image, video, audio, …", examples=["text"])
+    message_type: str | None = Field(
+        None,
+        description="text, image, video, audio, document, sticker, location, contact, poll, order, product, payment, "
+        "event, call or unknown; a message of type unknown may still get its content.",
+        examples=["text"],
+    )
     media_url: str | None = Field(None, examples=[None])
     created_at: Time | None = None
     edited_at: Time | None = Field(None, examples=[None])
+    edited_on_phone: bool | None = Field(
+        None, description="The newest edit can be read on the phone only.", examples=[None]
+    )
+    reactions: list[ReactionData] | None = Field(None, description="Null for none.", examples=[None])
     deleted_at: Time | None = Field(None, description="The row stays.", examples=[None])
     wa_key_id: str | None = Field(None, description="WhatsApp's own id.", examples=["3EB0A1…"])
     message_id: str | None = Field(None, description="Incoming only.", examples=["3EB0A1…"])
@@ -54,7 +72,13 @@ class MessageData(BaseModel):
 
 
 class ThreadMessage(MessageData):
-    at: Time = Field(description="The time that orders the thread.")
+    at: Time = Field(
+        description="The time that orders the thread; within one second the order is that of arrival."
+    )
+    arrived_at: Time = Field(description="When the row was made.")
+    sender_name: str | None = Field(
+        None, description="In groups: the sender's name, if known.", examples=[None]
+    )
 
 
 class PositionData(BaseModel):
@@ -132,6 +156,14 @@ class ReadFields(Body):
 
 
 class ConversationListReply(Success[ConversationPage]):
+    pass
+
+
+class OneConversation(ConversationData):
+    position: Positions
+
+
+class ConversationReply(Success[OneConversation]):
     pass
 
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 from gateway.http.api.schemas import Body, Cursor, Limit, SessionIdField, Success, Time
 from gateway.http.responses import DEFAULT_LIMIT
 
-OutcomeWord = Literal["stored", "duplicate", "ignored", "unknown", "failed"]
-_WORDS = "(stored|duplicate|ignored|unknown|failed)"
-_AGAIN = "(ignored|unknown|failed)"
+OutcomeWord = Literal["stored", "duplicate", "ignored", "unknown", "refused", "failed"]
+_WORDS = "(stored|duplicate|ignored|unknown|refused|failed)"
+_AGAIN = "(ignored|unknown|refused|failed)"
 
 Outcomes = Annotated[str, Field(pattern=f"^{_WORDS}(,{_WORDS})*$", examples=["failed,unknown"])]
 
@@ -36,7 +36,8 @@ class JournalRow(BaseModel):
     event: str | None = Field(examples=["messages.received"])
     outcome: OutcomeWord = Field(
         description="`stored`; `duplicate`: it was there already; `ignored`: known, and nothing to keep; `unknown`: "
-        "an event or shape we do not know; `failed`: the database refuses it."
+        "an event or shape we do not know; `refused`: only a message's author may edit or delete it; "
+        "`failed`: the database refuses it."
     )
     reason: str | None = Field(examples=["Postgres refuses this row."])
     note: str | None = Field(
@@ -49,7 +50,7 @@ class JournalRow(BaseModel):
 
 
 class JournalEntry(JournalRow):
-    body: dict[str, Any] | None = Field(
+    body: Any = Field(
         description="The webhook, without keys and secrets. Not kept where all of it became rows.",
         examples=[{"event": "messages.received", "sessionId": "12", "data": {}}],
     )

@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from gateway import __version__
 from gateway.domain import errors
+from gateway.domain.session import MAX_SESSION_ID
 from gateway.http.api.operations import OPERATIONS, TAGS, Operation, Reply
 from gateway.http.api.schemas import Body, ErrorReply
 from gateway.http.auth import COOKIE
@@ -57,7 +58,7 @@ Fields may be added to replies at any time."""
 _PATH_PARAMETERS: dict[str, Json] = {
     "id": {
         "description": "WasenderAPI's id of the session.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "schema": {"type": "integer", "minimum": 0, "maximum": MAX_SESSION_ID},
         "example": 12,
     },
     "entry": {

@@ -178,6 +178,11 @@ _INBOX = [
         "viewer", query=inbox.ConversationQuery, errors=("invalid", *STORE),
     ),
     Operation(
+        "GET", CHAT, "Inbox", "get_conversation", "One conversation",
+        (Reply(inbox.ConversationReply, text="The conversation, under whichever address it was asked for."),),
+        "viewer", query=inbox.ChatQuery, errors=("not_found", "invalid", *STORE),
+    ),
+    Operation(
         "GET", f"{CHAT}/messages", "Inbox", "list_messages", "Messages of one chat",
         (Reply(inbox.ThreadReply, text="Incoming and outgoing in one order."),),
         "viewer", query=inbox.ThreadQuery, errors=("not_found", "invalid", *STORE),

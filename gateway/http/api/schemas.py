@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from gateway.domain.access import RoleName
 from gateway.domain.errors import Action
+from gateway.domain.session import MAX_SESSION_ID
 from gateway.http.errors import STATUSES
 from gateway.http.responses import MAX_LIMIT
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 TIME = "2026-11-23T10:00:00.123Z"
 CODES = sorted(set(STATUSES) - {"config"})
 
-SessionIdField = Annotated[int, Field(ge=0, le=10**18 - 1, examples=[12])]
+SessionIdField = Annotated[int, Field(ge=0, le=MAX_SESSION_ID, examples=[12])]
 Time = Annotated[str, Field(examples=[TIME], json_schema_extra={"format": "date-time"})]
 Text = Annotated[str, Field(examples=["…"])]
 Flag = Annotated[bool, Field(examples=[True])]

@@ -280,7 +280,7 @@ class Listener:
         await self._wake_up()
         with mapped_errors():
             try:
-                return bool(await self.statement(sql.ACQUIRE, sql.LEASE_SPACE + session_id))
+                return bool(await self.statement(sql.ACQUIRE, sql.lease_of(session_id)))
             except TimeoutError:
                 return False
 
@@ -295,7 +295,7 @@ class Listener:
         """Gives the session's lease back; with the connection lost it is gone already."""
         with mapped_errors():
             try:
-                await self.statement(sql.RELEASE, sql.LEASE_SPACE + session_id)
+                await self.statement(sql.RELEASE, sql.lease_of(session_id))
             except (TimeoutError, StoreUnavailable):
                 pass  # the connection is gone, and the lock with it
 

@@ -16,6 +16,7 @@ import asyncpg
 import orjson
 
 from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable, StoreUnprepared
+from gateway.postgres.connection import values
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,21 @@ async def prepare(connection: Any) -> None:
         "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
     )
     await connection.set_type_codec(
-        "json", schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
+        "json", schema="pg_catalog", encoder=_encode_json, decoder=_decode_json_text, format="text"
+    )
+    await connection.set_type_codec(
+        "timestamptz",
+        schema="pg_catalog",
+        encoder=values.encode_moment,
+        decoder=values.decode_moment,
+        format="tuple",
+    )
+    await connection.set_type_codec(
+        "timestamp",
+        schema="pg_catalog",
+        encoder=values.encode_naive,
+        decoder=values.decode_naive,
+        format="tuple",
     )
 
 
@@ -178,7 +193,12 @@ def _encode_jsonb(value: Any) -> bytes:
 
 
 def _decode_jsonb(value: bytes) -> Any:
-    return orjson.loads(memoryview(value)[1:])
+    return values.decode_json(value[1:])
+
+
+def _decode_json_text(value: str) -> Any:
+    # Half a surrogate pair stands there only as an escape.
+    return values.decode_json(value.encode("utf-8"))
 
 
 def keep_alive(connection: Any) -> None:

@@ -31,9 +31,9 @@ class Customers:
         for column in self._numbers:
             rows = await connection.fetch(
                 f"""
-                SELECT regexp_replace({column}, '\\D', '', 'g') AS phone, max(name) AS name
-                FROM public.customers
-                WHERE regexp_replace({column}, '\\D', '', 'g') = ANY($1::text[]) AND name IS NOT NULL
+                SELECT regexp_replace(c.{column}::text, '\\D', '', 'g') AS phone, max(c.name::text) AS name
+                FROM public.customers AS c
+                WHERE regexp_replace(c.{column}::text, '\\D', '', 'g') = ANY($1::text[]) AND c.name IS NOT NULL
                 GROUP BY 1
                 """,
                 phones,
@@ -47,9 +47,9 @@ class Customers:
         for column in self._numbers:
             rows = await connection.fetch(
                 f"""
-                SELECT regexp_replace({column}, '\\D', '', 'g') || '@s.whatsapp.net' AS chat
-                FROM public.customers
-                WHERE name ILIKE '%' || $1 || '%' AND {column} IS NOT NULL
+                SELECT regexp_replace(c.{column}::text, '\\D', '', 'g') || '@s.whatsapp.net' AS chat
+                FROM public.customers AS c
+                WHERE c.name::text ILIKE '%' || $1 || '%' AND c.{column} IS NOT NULL
                 LIMIT 1000
                 """,
                 search,

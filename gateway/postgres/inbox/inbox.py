@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, message_data, phone_of
+from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, chat_of, message_data, phone_of
 from gateway.domain.session import iso_utc
 from gateway.domain.streams import Position
 from gateway.postgres.connection.pool import mapped_errors
@@ -56,23 +56,38 @@ class InboxTable:
                 standing = await connection.fetch(_STANDING, query.sessions)
                 customers = await Customers.of(connection)
                 overlay = await self._overlay(connection, standing, is_every=query.sessions is None)
-                search = await _search(connection, query.search, customers)
+                search = await _search(connection, query, customers)
                 rows = await _rows(connection, query, overlay, search)
                 page = rows[: query.limit]
                 keys = [row["session"] for row in page], [row["chat"] for row in page]
                 last = await connection.fetch(thread_statements.LAST, *keys)
-                phones = [phone for row in page if (phone := phone_of(row["chat"]))]
-                names = await customers.names_of(connection, phones)
+                names = await _Names.of(connection, customers, *keys)
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in page]
-        return Page(items, len(rows) > query.limit, _positions(standing))
+        last_row = page[-1] if len(rows) > query.limit else None
+        following = None if last_row is None else (last_row["place"], last_row["session"], last_row["chat"])
+        return Page(items, following, _positions(standing))
+
+    async def conversation(self, session_id: int, chat: str) -> Page:
+        keys = [session_id], [chat]
+        with mapped_errors():
+            async with self._pool.acquire() as connection, _snapshot(connection):
+                standing = await connection.fetch(_STANDING, [session_id])
+                rows = await connection.fetch(conversation_statements.MADE_OF_MESSAGES, *keys)
+                last = await connection.fetch(thread_statements.LAST, *keys)
+                names = await _Names.of(connection, await Customers.of(connection), *keys)
+        newest = {(row["session"], row["chat"]): self._data(row) for row in last}
+        items = [self._conversation(row, newest, names) for row in rows if row["last_at"] is not None]
+        return Page(items, None, _positions(standing))
 
     async def messages(
-        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str] | None
+        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
     ) -> Page:
-        """One page of a thread, oldest first; `before` is time, direction and id. Raises StoreUnavailable."""
-        moment, direction, number = before or (None, None, None)
-        at = datetime.fromisoformat(moment) if moment else None
+        """One page of a thread, oldest first.
+
+        `before` is time, time of arrival, direction and id, the times as Postgres writes them. Raises StoreUnavailable.
+        """
+        moment, arrived, direction, number = before or (None, None, None, None)
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
                 standing = await connection.fetch(_STANDING, [session_id])
@@ -80,14 +95,50 @@ class InboxTable:
                     thread_statements.MESSAGES,
                     session_id,
                     chat,
-                    at,
+                    moment,
                     direction,
                     number,
                     limit + 1,
-                    _gap_around(at, self._zone),
+                    _gap_around(moment, self._zone),
+                    arrived,
                 )
-        data = [{**self._data(row), "at": iso_utc(row["at"])} for row in reversed(rows[:limit])]
-        return Page(data, len(rows) > limit, _positions(standing))
+                page = rows[:limit]
+                data = [
+                    {**self._data(row), "at": iso_utc(row["at"]), "arrived_at": iso_utc(row["made"])}
+                    for row in reversed(page)
+                ]
+                if chat.endswith("@g.us"):
+                    await self._name_senders(connection, session_id, data)
+        oldest = page[-1] if len(rows) > limit else None
+        following = None
+        if oldest is not None:
+            following = (oldest["place"], oldest["made_place"], oldest["direction"], oldest["id"])
+        return Page(data, following, _positions(standing))
+
+    async def _name_senders(
+        self, connection: Connection, session_id: int, page: list[dict[str, Any]]
+    ) -> None:
+        """Writes `sender_name` into the messages of a group."""
+        senders = sorted({message["from_phone"] for message in page if message.get("from_phone")})
+        addresses = [chat_of(None, sender) or sender for sender in senders]
+        names = await _Names.of(
+            connection, await Customers.of(connection), [session_id] * len(addresses), addresses
+        )
+        for message in page:
+            if message.get("from_phone"):
+                address = chat_of(None, message["from_phone"]) or ""
+                message["sender_name"] = names.of_chat(session_id, address, message.get("push_name"))
+
+    async def conversation_of(self, address: str) -> str:
+        with mapped_errors():
+            return str(await self._pool.fetchval(thread_statements.CONVERSATION_OF, address))
+
+    async def first_with_messages(self, session_id: int, chats: list[str]) -> str | None:
+        with mapped_errors():
+            found: str | None = await self._pool.fetchval(
+                thread_statements.FIRST_WITH_MESSAGES, session_id, chats
+            )
+        return found
 
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
         """Inboxes among these that hold the chat, in order. Raises StoreUnavailable."""
@@ -138,14 +189,14 @@ class InboxTable:
         return message_data(table, row["record"], self._zone)
 
     def _conversation(
-        self, row: asyncpg.Record, newest: dict[tuple[int, str], dict[str, Any]], names: dict[str, str]
+        self, row: asyncpg.Record, newest: dict[tuple[int, str], dict[str, Any]], names: "_Names"
     ) -> Conversation:
         phone = phone_of(row["chat"])
         return Conversation(
             session_id=row["session"],
             chat=row["chat"],
             phone=phone,
-            name=names.get(phone or "") or row["push_name"],
+            name=names.of_chat(row["session"], row["chat"], row["push_name"]),
             unread=row["unread"],
             replied=not row["is_unreplied"],
             last_at=iso_utc(row["last_at"]) or "",
@@ -153,13 +204,41 @@ class InboxTable:
         )
 
 
-def _gap_around(at: datetime | None, zone: tzinfo) -> timedelta:
+class _Names:
+    """Names of people and groups: the shop's own, else the phone's, else the one a person chose."""
+
+    def __init__(self, customers: dict[str, str], contacts: list[asyncpg.Record]) -> None:
+        self._customers = customers
+        self._contacts = {(row["session"], row["address"]): row for row in contacts}
+
+    @classmethod
+    async def of(
+        cls, connection: Connection, customers: Customers, sessions: list[int], chats: list[str]
+    ) -> "_Names":
+        phones = [phone for chat in chats if (phone := phone_of(chat))]
+        return cls(
+            await customers.names_of(connection, phones),
+            await connection.fetch(thread_statements.NAMES, sessions, chats),
+        )
+
+    def of_chat(self, session_id: int, chat: str, push_name: str | None) -> str | None:
+        told = self._contacts.get((session_id, chat))
+        return (
+            self._customers.get(phone_of(chat) or "")
+            or (told["name"] if told else None)
+            or push_name
+            or (told["push_name"] if told else None)
+        )
+
+
+def _gap_around(moment: str | None, zone: tzinfo) -> timedelta:
     """How far naive times may be out of order around this moment: not at all, unless clocks change."""
-    if at is None:
+    if moment is None:
         return timedelta(0)
     try:
+        at = datetime.fromisoformat(moment)
         before, after = ((at + shift).astimezone(zone).utcoffset() for shift in (-_GAP, _GAP))
-    except OverflowError:  # the ends of time
+    except (ValueError, OverflowError):  # the ends of time
         return timedelta(0)
     return timedelta(0) if before == after else _GAP
 
@@ -193,11 +272,13 @@ async def _rows(
     return rows
 
 
-async def _search(connection: Connection, text: str | None, customers: Customers) -> Search | None:
-    if not text:
+async def _search(connection: Connection, query: ConversationQuery, customers: Customers) -> Search | None:
+    if not query.search:
         return None
-    pattern = like(text)
-    return Search(pattern, number_part(text), await customers.chats_named(connection, pattern))
+    pattern = like(query.search)
+    told = await connection.fetch(thread_statements.CHATS_NAMED, pattern, query.sessions)
+    chats = [*await customers.chats_named(connection, pattern), *(row["chat"] for row in told)]
+    return Search(pattern, number_part(query.search), chats)
 
 
 def _snapshot(connection: Connection) -> asyncpg.transaction.Transaction:

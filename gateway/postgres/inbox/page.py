@@ -7,7 +7,6 @@ The text holds only the conditions a page has, so that Postgres plans little and
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from asyncpg import Record
@@ -17,7 +16,12 @@ from gateway.services.inbox import ConversationQuery
 
 _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
 
-_FILTERS = {"all": "true", "unread": "unread > 0", "unreplied": "is_unreplied"}
+_FILTERS = {
+    "all": "true",
+    "unread": "unread > 0",
+    "unreplied": "is_unreplied",
+    "groups": "chat LIKE '%@g.us'",
+}
 
 PROBED_CHATS = 200
 PROBED_MESSAGES = 30
@@ -126,7 +130,8 @@ class _Page:
             for source in sources
         ]
         union = "\nUNION ALL\n".join(legs)
-        return f"{self._found}SELECT * FROM ({union}) AS page\n{_ORDER} LIMIT {self._limit}", self._arguments
+        shown = f"SELECT page.*, page.last_at::text AS place FROM ({union}) AS page"
+        return f"{self._found}{shown}\n{_ORDER} LIMIT {self._limit}", self._arguments
 
     def probed(self, search: Search) -> tuple[str, list[Any]]:
         text, _ = self.statement()
@@ -143,11 +148,11 @@ class _Page:
 
     def _wanted(self, search: Search | None) -> list[str]:
         wanted = [_FILTERS[self._query.filter]]
-        if not self._query.is_everything:
+        if not self._query.is_everything and self._query.filter != "groups":
             wanted.append("chat !~ '@(g\\.us|newsletter|broadcast)$'")
         if self._query.after is not None:
             at, session, chat = self._query.after
-            place = self._bind(datetime.fromisoformat(at), "timestamptz")
+            place = self._bind(at, "text::timestamptz")
             wanted.append(
                 f"(last_at, session, chat) < ({place}, {self._bind(session, 'bigint')}, {self._bind(chat, 'text')})"
             )

@@ -22,6 +22,7 @@ import asyncpg
 from gateway.domain.errors import ConfigError
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.migrations import adoption
+from gateway.postgres.migrations import repair as repairing
 from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ class _Run:
     async def apply(self, migrations: list[Migration]) -> list[str]:
         applied = await self._read_books()
         self._check_books(applied, migrations)
+        await self._repair([migration for migration in migrations if migration.name in applied])
         missing = [migration for migration in migrations if migration.name not in applied]
         if missing:
             await adoption.check_tables(self._connection)
@@ -239,18 +241,37 @@ class _Run:
         before = await adoption.inventory(self._connection)
         await self._connection.execute(migration.text)
         await self._note_ours(before)
+        await repairing.note_triggers(self._connection)
         await self._note(migration)
+
+    async def _repair(self, applied: list[Migration]) -> None:
+        faults = await repairing.find_faults(self._connection)
+        if not faults:
+            return
+        with _explained("Repairing the gateway's triggers"):
+            work = partial(repairing.repair, self._connection, applied, faults, self._report)
+            await self.patiently("repair", work)
+            missing = await repairing.missing_indexes(self._connection)
+            for migration in applied:
+                for statement in () if migration.in_transaction else migration.statements():
+                    found = _INDEX_NAME.search(statement)
+                    if found and found.group(1) in missing:
+                        await self._apply_statement(statement)
+        logger.warning("migration.repaired faults=%d", len(faults))
 
     async def _apply_statements(self, migration: Migration) -> None:
         # lock_timeout stays off: a concurrent build waits for old transactions, but nobody waits for it.
         for statement in migration.statements():
-            unless = _UNLESS.search(statement)
-            if unless and await self._connection.fetchval(unless.group(1)):
-                continue
-            before = await adoption.inventory(self._connection)
-            await self._build_index(statement)
-            await self._note_ours(before)
+            await self._apply_statement(statement)
         await self._note(migration)
+
+    async def _apply_statement(self, statement: str) -> None:
+        unless = _UNLESS.search(statement)
+        if unless and await self._connection.fetchval(unless.group(1)):
+            return
+        before = await adoption.inventory(self._connection)
+        await self._build_index(statement)
+        await self._note_ours(before)
 
     async def _build_index(self, statement: str) -> None:
         found = _INDEX_NAME.search(statement)

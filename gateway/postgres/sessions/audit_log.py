@@ -13,14 +13,18 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 # What remains of a deleted session names it in its metadata: its rows went with it.
 _READ = """
-SELECT l.id, l.event_type, l.message, l.metadata, l.created_at::timestamptz AS created_at
+SELECT l.id, l.event_type, l.message, l.metadata, told.at AS created_at
 FROM public.whatsapp_session_logs l
 LEFT JOIN public.whatsapp_sessions s ON s.id = l.session_id
+-- A time that no client has (infinity, the year 20000) is none: pages are cut at times, too.
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN l.created_at BETWEEN '0001-01-02' AND '9999-12-30' THEN l.created_at::timestamptz END AS at
+) AS told
 WHERE (s.wasender_session_id = $1::bigint
        OR (l.session_id IS NULL AND l.metadata ->> 'session_id' = $1::bigint::text))
   AND ($2::text IS NULL OR l.event_type = $2)
-  AND ($3::timestamptz IS NULL OR (coalesce(l.created_at::timestamptz, 'epoch'), l.id) < ($3, $4::bigint))
-ORDER BY coalesce(l.created_at::timestamptz, 'epoch') DESC, l.id DESC
+  AND ($3::timestamptz IS NULL OR (coalesce(told.at, 'epoch'), l.id) < ($3, $4::bigint))
+ORDER BY coalesce(told.at, 'epoch') DESC, l.id DESC
 LIMIT $5
 """
 

@@ -20,7 +20,7 @@ Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _NEWEST = """
-SELECT to_jsonb(a) AS attempt
+SELECT to_jsonb(a.*) AS attempt
 FROM gateway.whatsapp_link_attempts a
 WHERE a.wasender_session_id = $1
 ORDER BY a.id DESC
@@ -65,7 +65,7 @@ SET code = running.code,
     scanned_at = NULL
 FROM running JOIN numbered USING (session)
 WHERE a.id = running.id
-RETURNING to_jsonb(a) AS attempt
+RETURNING to_jsonb(a.*) AS attempt
 """
 
 
@@ -86,7 +86,7 @@ class AttemptTable:
                         (wasender_session_id, holder, actor, started_at, moved_at)
                     VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp())
                     ON CONFLICT (wasender_session_id) WHERE ended_at IS NULL DO NOTHING
-                    RETURNING to_jsonb(a) AS attempt
+                    RETURNING to_jsonb(a.*) AS attempt
                     """,
                     session_id,
                     holder,
@@ -108,7 +108,7 @@ class AttemptTable:
         """Attempts that have not ended, of all gateways. Raises StoreUnavailable."""
         with mapped_errors():
             rows = await self._pool.fetch(
-                "SELECT to_jsonb(a) AS attempt FROM gateway.whatsapp_link_attempts a WHERE ended_at IS NULL"
+                "SELECT to_jsonb(a.*) AS attempt FROM gateway.whatsapp_link_attempts a WHERE ended_at IS NULL"
             )
         return [attempt_of(row["attempt"]) for row in rows]
 
@@ -118,7 +118,7 @@ class AttemptTable:
             """
             UPDATE gateway.whatsapp_link_attempts a SET holder = $2
             WHERE wasender_session_id = $1 AND ended_at IS NULL
-            RETURNING to_jsonb(a) AS attempt
+            RETURNING to_jsonb(a.*) AS attempt
             """,
             session_id,
             holder,
@@ -146,7 +146,7 @@ class AttemptTable:
             UPDATE gateway.whatsapp_link_attempts a
             SET scanned_at = coalesce(scanned_at, clock_timestamp()), moved_at = clock_timestamp()
             WHERE wasender_session_id = $1 AND ended_at IS NULL AND holder = $2
-            RETURNING to_jsonb(a) AS attempt
+            RETURNING to_jsonb(a.*) AS attempt
             """,
             session_id,
             holder,
@@ -158,7 +158,7 @@ class AttemptTable:
             """
             UPDATE gateway.whatsapp_link_attempts a SET moved_at = clock_timestamp()
             WHERE wasender_session_id = $1 AND ended_at IS NULL AND holder = $2
-            RETURNING to_jsonb(a) AS attempt
+            RETURNING to_jsonb(a.*) AS attempt
             """,
             session_id,
             holder,
@@ -173,7 +173,7 @@ class AttemptTable:
             UPDATE gateway.whatsapp_link_attempts a
             SET ended_at = clock_timestamp(), reason = $3, error = $4, code = NULL
             WHERE wasender_session_id = $1 AND ended_at IS NULL AND ($2::uuid IS NULL OR holder = $2)
-            RETURNING to_jsonb(a) AS attempt
+            RETURNING to_jsonb(a.*) AS attempt
             """,
             session_id,
             holder,

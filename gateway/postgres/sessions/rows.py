@@ -4,17 +4,20 @@ Its casing of statuses and its naive timestamps (`::timestamptz` reads them in t
 GATEWAY_TIMEZONE) end here.
 """
 
+from typing import Any
+
 import asyncpg
 import orjson
 
 from gateway.domain.session import Session, SessionId, normalise_status
+from gateway.postgres.connection.values import Partial
 
 SESSION = """
     s.wasender_session_id::bigint AS session_id, s.name, s.phone_number, s.status, s.account_protection,
     s.log_messages, s.webhook_url, s.webhook_enabled, s.webhook_events, s.user_info,
     s.last_connected_at::timestamptz AS last_connected_at, s.created_at::timestamptz AS created_at,
     s.updated_at::timestamptz AS updated_at, st.checked_at, st.source, coalesce(st.version, 0) AS version,
-    st.webhook_state, st.webhook_note
+    st.webhook_state, st.webhook_note, coalesce(st.is_doubtful, false) AS is_doubtful
 """
 
 SELECT_SESSION = f"""
@@ -36,7 +39,7 @@ def session_of(row: asyncpg.Record) -> Session:
         webhook_url=row["webhook_url"],
         webhook_enabled=row["webhook_enabled"],
         webhook_events=events_of(row["webhook_events"]),
-        user_info=row["user_info"] if isinstance(row["user_info"], dict) else None,
+        user_info=_object_of(row["user_info"]),
         last_connected_at=row["last_connected_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -45,7 +48,13 @@ def session_of(row: asyncpg.Record) -> Session:
         version=row["version"],
         webhook_state=row["webhook_state"],
         webhook_note=row["webhook_note"],
+        is_doubtful=row["is_doubtful"],
     )
+
+
+def _object_of(value: object) -> dict[str, Any] | None:
+    """A JSON object, whole or not at all."""
+    return value if isinstance(value, dict) and not isinstance(value, Partial) else None
 
 
 def events_of(value: object) -> list[str] | None:

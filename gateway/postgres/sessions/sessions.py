@@ -44,12 +44,12 @@ WHERE $1::bigint[] IS NULL OR wasender_session_id = ANY($1::bigint[])
 
 # One snapshot of the row, its version and its newest attempt, for every session asked for.
 _STATES = f"""
-SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {SESSION}, to_jsonb(a) AS attempt
+SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {SESSION}, to_jsonb(a.*) AS attempt
 FROM unnest($1::bigint[]) AS ids(session_id)
 LEFT JOIN public.whatsapp_sessions s ON s.wasender_session_id = ids.session_id
 LEFT JOIN gateway.session_state st ON st.wasender_session_id = ids.session_id
 LEFT JOIN LATERAL (
-    SELECT * FROM gateway.whatsapp_link_attempts a
+    SELECT a.* FROM gateway.whatsapp_link_attempts a
     WHERE a.wasender_session_id = ids.session_id
     ORDER BY a.id DESC
     LIMIT 1
@@ -63,7 +63,10 @@ _MUTABLE = (
 )  # fmt: skip
 
 
-_LOCK = "SELECT * FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint FOR UPDATE"
+_LOCK = f"""
+SELECT {", ".join(f"s.{name}" for name in _MUTABLE)}
+FROM public.whatsapp_sessions s WHERE s.wasender_session_id = $1::bigint FOR UPDATE
+"""
 
 # A statement of its own, after the lock: one that waits for the lock still sees the state from before the wait.
 _IS_OVERTAKEN = """
@@ -243,15 +246,27 @@ class SessionTable:
         source: StatusSource,
         as_of: float,
         note: AuditNote | None = None,
+        *,
+        is_doubtful: bool = False,
     ) -> Heard:
         """Stores a status unless a newer one is known, with `note` in the audit log if there is one."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                said = Said(session_id, status, await self._clock.when(connection, as_of))
+                moment = await self._clock.when(connection, as_of)
+                said = Said(session_id, status, moment, is_doubtful=is_doubtful)
                 heard = await write_statuses(connection, [said], source, is_told=note is None)
                 if note is not None:
                     await write_row(connection, session_id, note)
         return heard[session_id]
+
+    async def status(self, session_id: int) -> str | None:
+        """The status as it is stored; None for a session that is not here."""
+        with mapped_errors():
+            word: str | None = await self._pool.fetchval(
+                "SELECT coalesce(status, '') FROM public.whatsapp_sessions WHERE wasender_session_id = $1::bigint",
+                session_id,
+            )
+        return None if word is None else normalise_status(word)
 
     async def record_connected(self, session_id: int, user_info: dict[str, Any] | None) -> None:
         """Notes that the session is linked now, and to which WhatsApp user if that is known."""

@@ -36,6 +36,10 @@ class Said:
     as_of: datetime
     """When the webhook came, or the question was begun that upstream answered; by Postgres' clock."""
     reason: str | None = None
+    own: datetime | None = None
+    """The time that the webhook itself names: of two webhooks the later one by it counts."""
+    is_doubtful: bool = False
+    """Nobody confirmed it."""
 
 
 # The session's row is locked before its state, as everywhere. Which turns are told is `turn_to`'s to say, and here:
@@ -43,8 +47,9 @@ class Said:
 _SAY = """
 WITH said AS MATERIALIZED (
     SELECT *
-    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
-        AS said (session, status, as_of, reason, event, sentence)
+    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $10::timestamptz[],
+            $11::boolean[])
+        AS said (session, status, as_of, reason, event, sentence, own, is_doubtful)
     WHERE $8::uuid IS NULL OR EXISTS (
         SELECT FROM gateway.whatsapp_link_attempts a
         WHERE a.wasender_session_id = said.session AND a.ended_at IS NULL AND a.holder = $8)
@@ -57,6 +62,7 @@ WITH said AS MATERIALIZED (
             WHEN 'qr_ready' THEN 'need_scan' WHEN '' THEN 'disconnected' ELSE lower(s.status)
         END <> said.status
       AND (st.checked_at IS NULL OR st.checked_at <= said.as_of)
+      AND (st.said_at IS NULL OR said.own IS NULL OR st.said_at <= said.own)
     ORDER BY said.session
     FOR UPDATE OF s, st
 ), changed AS (
@@ -78,8 +84,9 @@ WITH said AS MATERIALIZED (
         ELSE before IN ('connected', 'connecting')
     END
 ), noted AS (
-    INSERT INTO gateway.session_state AS st (wasender_session_id, checked_at, source, webhook_missed_at)
-    SELECT said.session, said.as_of, $7,
+    INSERT INTO gateway.session_state AS st (
+        wasender_session_id, checked_at, source, said_at, is_doubtful, webhook_missed_at)
+    SELECT said.session, said.as_of, $7, said.own, said.is_doubtful,
            -- Found by asking: a webhook should tell of it within moments, or none arrives here at all.
            CASE WHEN changed.session IS NOT NULL AND $7 IN ('poll', 'probe') THEN now() END
     FROM said LEFT JOIN changed ON changed.session = said.session
@@ -88,15 +95,20 @@ WITH said AS MATERIALIZED (
     ON CONFLICT (wasender_session_id) DO UPDATE
     SET checked_at = excluded.checked_at,
         source = excluded.source,
+        said_at = coalesce(excluded.said_at, st.said_at),
+        is_doubtful = excluded.is_doubtful,
         webhook_missed_at = coalesce(excluded.webhook_missed_at, st.webhook_missed_at)
     WHERE st.checked_at IS NULL OR (
         st.checked_at <= excluded.checked_at
+        AND (st.said_at IS NULL OR excluded.said_at IS NULL OR st.said_at <= excluded.said_at)
         -- A poller asks every two seconds: an unchanged status is noted once a minute.
         AND ($7 <> 'poll' OR st.source IS DISTINCT FROM $7
              OR st.checked_at < excluded.checked_at - interval '1 minute'
+             OR st.is_doubtful
              OR EXISTS (SELECT FROM changed WHERE changed.session = excluded.wasender_session_id)))
 )
-SELECT said.session, changed.session IS NOT NULL AS is_changed, coalesce(st.checked_at > said.as_of, false) AS is_old
+SELECT said.session, changed.session IS NOT NULL AS is_changed,
+       coalesce(st.checked_at > said.as_of, false) OR coalesce(st.said_at > said.own, false) AS is_old
 FROM said
 LEFT JOIN changed ON changed.session = said.session
 LEFT JOIN gateway.session_state st ON st.wasender_session_id = said.session
@@ -129,14 +141,15 @@ async def write_statuses(
         source,
         holder,
     )
+    own = [item.own for item in said], [item.is_doubtful for item in said]
     if not is_told or not any(event for event, _ in turns):
-        return _heard(await connection.fetch(_SAY, *arguments, False))
+        return _heard(await connection.fetch(_SAY, *arguments, False, *own))
     try:
         async with connection.transaction():
-            return _heard(await connection.fetch(_SAY, *arguments, True))
+            return _heard(await connection.fetch(_SAY, *arguments, True, *own))
     except _REFUSED as error:
         logger.warning("statuses.not_told error=%s", error)
-    return _heard(await connection.fetch(_SAY, *arguments, False))
+    return _heard(await connection.fetch(_SAY, *arguments, False, *own))
 
 
 def _heard(rows: list[asyncpg.Record]) -> dict[int, Heard]:
@@ -147,3 +160,27 @@ def same_statuses(status: str) -> list[str]:
     """The words, in lower case, that mean this status in rows of any writer."""
     word = normalise_status(status)
     return [item for item in (word, "qr_ready", "") if normalise_status(item) == word]
+
+
+# What is known of sessions, for statuses that may be older than that.
+_KNOWN = """
+SELECT s.wasender_session_id::bigint AS session, s.status, st.checked_at, st.source
+FROM public.whatsapp_sessions s
+LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
+WHERE s.wasender_session_id = ANY ($1::bigint[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    status: str
+    checked_at: datetime | None
+    source: StatusSource | None
+
+
+async def known_statuses(connection: Connection, session_ids: Sequence[int]) -> dict[int, Known]:
+    rows = await connection.fetch(_KNOWN, session_ids)
+    return {
+        row["session"]: Known(normalise_status(row["status"]), row["checked_at"], row["source"])
+        for row in rows
+    }

@@ -12,20 +12,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 from asyncpg import exceptions as pg
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
-from gateway.domain.message import MessageReceived
+from gateway.domain.message import MessageDeleted, MessageReceived
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.writes import (
     Batch,
     Connection,
+    Unseal,
+    amendment_of,
     each,
     is_all_messages,
+    open_sealed,
     outcome_of_nothing,
     received_columns,
+    write_amendments,
 )
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
@@ -50,8 +55,16 @@ _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 class WebhookTable:
     """`services.ingest.DeliveryStore` in Postgres."""
 
-    def __init__(self, pool: Pool, gateway_id: str | None, clock: DatabaseClock | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        gateway_id: str | None,
+        clock: DatabaseClock | None = None,
+        unseal: Unseal = lambda sealed, original, author, changer: None,
+    ) -> None:
+        """`unseal` opens encrypted changes with the message they are about."""
         self._pool = pool
+        self._unseal = unseal
         self._clock = clock or DatabaseClock()
         self._gateway_id = gateway_id
         self._seen_at: dict[int, float] = {}
@@ -62,31 +75,60 @@ class WebhookTable:
         with mapped_write_errors():
             async with self._pool.acquire() as connection:
                 if batch and is_all_messages(batch):
-                    outcomes = await self._write_at_once(connection, batch)
+                    outcomes, sealed = await self._write_at_once(connection, batch)
                 else:
-                    outcomes = await self._write_in_steps(connection, batch)
+                    outcomes, sealed = await self._write_in_steps(connection, batch)
+                if sealed:
+                    await self._open_early(connection, sealed)
             await self._note_seen({item.session_id for item in batch})
         return outcomes
 
-    async def _write_at_once(self, connection: Connection, batch: Sequence[InboundWebhook]) -> list[Outcome]:
+    async def _write_at_once(
+        self, connection: Connection, batch: Sequence[InboundWebhook]
+    ) -> tuple[list[Outcome], list[Any]]:
         """In one statement: Postgres works while we read the next webhooks, and asks nothing in between."""
         otherwise = [outcome_of_nothing(item.reading) for item in batch]
-        stored = await connection.fetchval(
+        (written,) = await connection.fetch(
             sql.RECEIVE_AND_JOURNAL,
             lock_timeout_of(batch),
             *received_columns(each(batch, MessageReceived)),
             *_journal_columns(batch, otherwise, [item.reading.reason for item in batch]),
             self._gateway_id,
         )
-        return ["stored" if number in stored else outcome for number, outcome in enumerate(otherwise)]
+        stored, other = set(written["stored"]), set(written["other"])
+        outcomes: list[Outcome] = [
+            "stored" if number in stored else "ignored" if number in other else outcome
+            for number, outcome in enumerate(otherwise)
+        ]
+        return outcomes, written["sealed"] or []
 
-    async def _write_in_steps(self, connection: Connection, batch: Sequence[InboundWebhook]) -> list[Outcome]:
+    async def _write_in_steps(
+        self, connection: Connection, batch: Sequence[InboundWebhook]
+    ) -> tuple[list[Outcome], list[Any]]:
         async with connection.transaction():
             await self.prepare(connection, batch)
-            written = await self.write_rows(connection, batch)
-            outcomes = [outcome for outcome, _ in written]
-            await self._write_journal(connection, batch, outcomes, [reason for _, reason in written])
-        return outcomes
+            written = self._batch(connection, batch)
+            await written.write_changes()
+            numbers = range(len(batch))
+            outcomes = [written.outcome_of(number) for number in numbers]
+            reasons = [written.reason_of(number) for number in numbers]
+            await self._write_journal(connection, batch, outcomes, reasons)
+        return outcomes, written.sealed
+
+    def _batch(self, connection: Connection, batch: Sequence[InboundWebhook]) -> Batch:
+        return Batch(connection, batch, self._clock, lock_timeout_of(batch), self._unseal)
+
+    async def _open_early(self, connection: Connection, sealed: Sequence[Any]) -> None:
+        """Encrypted changes that waited for messages which are committed now. What stays closed is marked already."""
+        try:
+            items = await open_sealed(connection, [amendment_of(item) for item in sealed], self._unseal)
+            opened = [
+                item for item in items if not isinstance(item[1], MessageDeleted) and item[1].sealed is None
+            ]
+            if opened:
+                await write_amendments(connection, LOCK_TIMEOUT_ALONE, opened)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            logger.warning("webhooks.not_opened error=%s", type(error).__name__)
 
     async def prepare(self, connection: Connection, batch: Sequence[InboundWebhook]) -> None:
         """Sets how long this transaction may wait for others."""
@@ -96,7 +138,7 @@ class WebhookTable:
         self, connection: Connection, batch: Sequence[InboundWebhook]
     ) -> list[tuple[Outcome, str | None]]:
         """The rows of the batch, in a transaction of the caller's: outcome and reason of each."""
-        written = Batch(connection, batch, self._clock, lock_timeout_of(batch))
+        written = self._batch(connection, batch)
         await written.write_changes()
         return [(written.outcome_of(number), written.reason_of(number)) for number in range(len(batch))]
 
@@ -144,7 +186,8 @@ def _journal_columns(
         outcomes,
         reasons,
         [
-            item.body if is_worth_keeping(item, outcome, reason) else None
+            # As text: a body that is a list would become another dimension of the array.
+            orjson.dumps(item.body).decode() if is_worth_keeping(item, outcome, reason) else None
             for item, outcome, reason in zip(batch, outcomes, reasons, strict=True)
         ],
     ]

@@ -1,58 +1,54 @@
 """What webhooks do to the shop's tables, as SQL: one statement per kind of change."""
 
-KNOWN_LIDS = "SELECT lid, phone FROM gateway.lids WHERE lid = ANY($1::text[])"
+RECEIVE = f"SELECT * FROM gateway.receive_v2({', '.join(f'${n}' for n in range(1, 16))})"
 
-RECEIVE = "SELECT gateway.receive_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+RECEIVE_AND_JOURNAL = (
+    f"SELECT * FROM gateway.receive_and_journal_v2({', '.join(f'${n}' for n in range(1, 23))})"
+)
 
-# One is an argument of the other: so the journal is written last, and knows.
-RECEIVE_AND_JOURNAL = """
-SELECT gateway.journal_v1(
-    gateway.receive_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13), $14, $15, $16, $17, $18, $19, $20)
-"""
+SEND = f"SELECT * FROM gateway.send_v1({', '.join(f'${n}' for n in range(1, 15))})"
 
-IN_ARRIVAL = "SELECT gateway.in_arrival_v1($1, $2, $3)"
+AMEND = "SELECT gateway.amend_v1($1, $2, $3, $4, $5)"
 
-SENT = """
-INSERT INTO public.whatsapp_outgoing_messages AS m (
-    client_id, wasender_session_id, chat, to_phone, message_text, message_type, media_url, status,
-    wa_key_id, origin, created_at, sent_at, raw_data)
-SELECT 'wa:' || session_id || ':' || wa_key_id, session_id, chat, to_phone, message_text, message_type, media_url,
-       'sent', wa_key_id, 'phone', sent_at, sent_at, raw_data
-FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::timestamptz[], $9::jsonb[])
-    AS new(wa_key_id, session_id, chat, to_phone, message_text, message_type, media_url, sent_at, raw_data)
-ORDER BY session_id, wa_key_id
+TELL_PEOPLE = "SELECT gateway.tell_people_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+
+ANSWERED = """
+INSERT INTO gateway.early_changes (wasender_session_id, wa_key_id, kind, author, at, change)
+SELECT session, key, 'answered', '', at, '{}'
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS call (session, key, at)
+ORDER BY session, key
 ON CONFLICT DO NOTHING
-RETURNING m.wasender_session_id, m.wa_key_id
 """
 
-MARK_REPLIED = """
-UPDATE public.whatsapp_incoming_messages m
-SET replied = true, replied_at = sent.at
-FROM (
-    SELECT session_id, chat, max(at) AS at
-    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS item(session_id, chat, at)
-    GROUP BY session_id, chat
-) sent
-WHERE coalesce(m.wasender_session_id, 0) = sent.session_id
-  AND gateway.chat_of(m.chat, m.from_phone) = sent.chat
-  AND NOT coalesce(m.replied, false)
-  AND m.received_at <= sent.at
+WAS_ANSWERED = """
+SELECT wasender_session_id AS session, wa_key_id AS key
+FROM gateway.early_changes
+JOIN unnest($1::bigint[], $2::text[]) AS call (session, key)
+    ON wasender_session_id = call.session AND wa_key_id = call.key
+WHERE kind = 'answered'
 """
 
-EDIT_INCOMING = """
-UPDATE public.whatsapp_incoming_messages SET message_text = $3, edited_at = $4
-WHERE wa_key_id = $1 AND wasender_session_id = $2 AND (edited_at IS NULL OR edited_at < $4)
+# What a change may be sealed with: the secret in the webhook of the message it is about; with every address of the
+# message's author, of the linked number, and of the person who changes it ($3).
+ORIGINALS = """
+SELECT c.place, m.raw_data AS raw, m.is_mine, gateway.addresses_of_v1(m.author, m.lid) AS author,
+    gateway.addresses_of_v1(c.who, NULL) AS changer, own.addresses AS own
+FROM unnest($1::bigint[], $2::text[], $3::text[]) WITH ORDINALITY AS c (session, key, who, place)
+CROSS JOIN LATERAL (
+    SELECT i.raw_data, i.from_phone AS author, i.sender_lid AS lid, false AS is_mine
+    FROM public.whatsapp_incoming_messages AS i
+    WHERE i.wa_key_id = c.key AND i.wasender_session_id = c.session
+    UNION ALL
+    SELECT o.raw_data, NULL, NULL, true
+    FROM public.whatsapp_outgoing_messages AS o
+    WHERE o.wa_key_id = c.key AND o.wasender_session_id = c.session
+) AS m
+LEFT JOIN LATERAL (
+    SELECT gateway.addresses_of_v1(
+        regexp_replace(s.phone_number, '[^0-9]', '', 'g'), to_jsonb(s.*) -> 'user_info' ->> 'lid') AS addresses
+    FROM public.whatsapp_sessions AS s WHERE s.wasender_session_id = c.session
+) AS own ON true
 """
-
-EDIT_OUTGOING = EDIT_INCOMING.replace("incoming", "outgoing")
-
-DELETE_INCOMING = """
-UPDATE public.whatsapp_incoming_messages SET deleted_at = $3
-WHERE wa_key_id = $1 AND wasender_session_id = $2 AND deleted_at IS NULL
-"""
-
-DELETE_OUTGOING = DELETE_INCOMING.replace("incoming", "outgoing")
 
 # The order of delivery states lives in the domain; here it is a parameter: the words that may be overwritten.
 # Ticks only move up, so they need no time; between `failed` and the others, the one that was told later counts.
@@ -64,16 +60,19 @@ SET status = $3,
     delivered_at = CASE WHEN $3 IN ('delivered', 'read') THEN coalesce(delivered_at, $4) ELSE delivered_at END,
     read_at = CASE WHEN $3 = 'read' THEN coalesce(read_at, $4) ELSE read_at END
 WHERE wa_key_id = $1 AND wasender_session_id = $2 AND coalesce(status, 'unknown') = ANY($6::text[])
+  AND ($7::text IS NULL OR gateway.is_one_person_v1(gateway.chat_of(chat, to_phone), $7))
   AND ('failed' NOT IN ($3, coalesce(status, 'unknown')) OR status_at IS NULL OR status_at <= $4)
 """
 
 EARLY = """
-INSERT INTO gateway.early_deliveries AS early (wasender_session_id, wa_key_id, state, at, error)
-SELECT $2, $1, $3, $4, $5
+INSERT INTO gateway.early_deliveries AS early (wasender_session_id, wa_key_id, state, at, error, chat)
+SELECT $2, $1, $3, $4, $5, $8
 WHERE NOT EXISTS (
     SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
+AND NOT EXISTS (
+    SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
 ON CONFLICT (wasender_session_id, wa_key_id) DO UPDATE
-SET state = excluded.state, at = excluded.at, error = excluded.error
+SET state = excluded.state, at = excluded.at, error = excluded.error, chat = excluded.chat
 WHERE early.state = ANY($6::int[]) AND ($7 NOT IN (early.state, excluded.state) OR early.at <= excluded.at)
 """
 
@@ -81,13 +80,28 @@ TAKE_EARLY = """
 DELETE FROM gateway.early_deliveries early
 USING unnest($1::bigint[], $2::text[]) AS sent(session_id, wa_key_id)
 WHERE early.wasender_session_id = sent.session_id AND early.wa_key_id = sent.wa_key_id
-RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error
+RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error, early.chat
+"""
+
+# Where a delivery state has changed nothing: whose message is it?
+WHOSE = """
+SELECT CASE
+    WHEN EXISTS (
+        SELECT FROM public.whatsapp_outgoing_messages
+        WHERE wa_key_id = $1 AND wasender_session_id = $2
+            AND ($3::text IS NULL OR gateway.is_one_person_v1(gateway.chat_of(chat, to_phone), $3))) THEN 'ours'
+    WHEN EXISTS (
+        SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
+        THEN 'elsewhere'
+    WHEN EXISTS (
+        SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2) THEN 'theirs'
+END
 """
 
 JOURNAL = """
 INSERT INTO gateway.journal (received_at, wasender_session_id, event, outcome, reason, body, gateway)
-SELECT received_at, session_id, event, outcome, reason, body, $7
-FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+SELECT received_at, session_id, event, outcome, reason, body::jsonb, $7
+FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
     AS item(received_at, session_id, event, outcome, reason, body)
 """
 
@@ -102,12 +116,4 @@ WITH due AS (
 UPDATE gateway.session_state st SET webhook_seen_at = now()
 FROM due
 WHERE st.wasender_session_id = due.wasender_session_id
-"""
-
-IS_KNOWN = """
-SELECT EXISTS (
-    SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2
-    UNION ALL
-    SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2
-)
 """

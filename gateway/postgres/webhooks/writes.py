@@ -3,76 +3,118 @@
 Rows are written in the order of their keys, so that two gateways never wait for each other crosswise.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import (
-    OUTGOING_TABLE,
+    CallAnswered,
+    CallEnded,
     CodeReported,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
     MessageEdited,
+    MessageReacted,
     MessageReceived,
     MessageSent,
+    Origin,
+    PeopleTold,
     Reading,
+    Sealed,
     StatusReported,
-    is_lid,
     overwritten_by,
 )
 from gateway.postgres.connection.clock import DatabaseClock
-from gateway.postgres.delivery_addresses import sent_to
 from gateway.postgres.sessions.link_attempts import write_codes
-from gateway.postgres.sessions.statuses import Said, write_statuses
+from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.people import people_columns
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 T = TypeVar("T")
 
+Amendment = MessageEdited | MessageDeleted | MessageReacted
+
+Unseal = Callable[[Sealed, Any, Sequence[str], Sequence[str]], str | None]
+"""Opens an encrypted change with the webhook of its message, and the addresses of that message's author and of the
+author of the change. Returns the new text, or the emoji; None where it cannot be opened."""
+
+_SAYS_NOTHING_NEW = {
+    "older": "a later one is known",
+    "sealed": "only the phone can read it",
+}
+_REFUSED = "only the author may do this, and it came from another"
+
+FRESH = timedelta(seconds=120)
+"""How old a status may be by its own time and still be news: upstream has another clock, and writes whole seconds."""
+
+SKEW = timedelta(seconds=30)
+"""How much older than an answer of upstream a status must be, by its own time, to be taken for old."""
+
 
 class Batch:
     """Writes the changes, and remembers which deliveries changed anything."""
 
     def __init__(
-        self, connection: Connection, batch: Sequence[InboundWebhook], clock: DatabaseClock, lock_timeout: str
+        self,
+        connection: Connection,
+        batch: Sequence[InboundWebhook],
+        clock: DatabaseClock,
+        lock_timeout: str,
+        unseal: Unseal,
     ) -> None:
-        """`lock_timeout` is how long a row may be waited for that somebody else holds, as Postgres reads it."""
+        """`lock_timeout` is how long the writer waits for a row that another transaction holds, as Postgres
+        reads it."""
+        self._unseal = unseal
         self._connection = connection
         self._lock_timeout = lock_timeout
         self._clock = clock
         self._batch = batch
+        self._places: dict[int, int] = {}
         self._stored: set[int] = set()
+        self._refused: set[int] = set()
         self._idle: dict[int, str] = {}
-        """Deliveries with a change that there was nothing to do for, and why."""
+        """Webhooks with a change that there was nothing to do for, and why."""
+        self._notes: dict[int, str] = {}
+        """What the journal says besides, also of those that were stored: their body is kept."""
+        self.sealed: list[Any] = []
+        """Encrypted changes that had waited for a message of this batch."""
 
     async def write_changes(self) -> None:
         """Writes everything the batch says, in the order in which locks are safe to take."""
         # Sessions before messages, as at commit: one order of locks everywhere.
         await self._write_session_changes()
+        await self._write_people()
         await self._write_received()
         await self._write_sent()
-        await self._write_edits()
+        await self._write_amendments()
         await self._write_moves()
 
     def outcome_of(self, number: int) -> Outcome:
         """What became of the webhook at this place of the batch."""
         if number in self._stored:
             return "stored"
+        if number in self._refused:
+            return "refused"
         outcome = outcome_of_nothing(self._batch[number].reading)
-        return "ignored" if outcome == "duplicate" and number in self._idle else outcome
+        is_idle = number in self._idle or number in self._notes
+        return "ignored" if outcome == "duplicate" and is_idle else outcome
 
     def reason_of(self, number: int) -> str | None:
         """Why nothing, or not all, was stored of the webhook at this place; None if there is no reason."""
-        reason = self._batch[number].reading.reason
-        if number in self._stored:
-            return reason
-        return "; ".join(filter(None, [reason, self._idle.get(number)])) or None
+        reasons = [self._batch[number].reading.reason, self._notes.get(number)]
+        if number in self._refused:
+            reasons.append(_REFUSED)
+        if number not in self._stored:
+            reasons.append(self._idle.get(number))
+        return "; ".join(filter(None, reasons)) or None
 
     def _each(self, kind: type[T]) -> list[tuple[int, int, T]]:
         return each(self._batch, kind)
@@ -82,13 +124,17 @@ class Batch:
     async def _write_session_changes(self) -> None:
         # One statement for all sessions. What the same session says twice is written twice, in its order.
         for reports in _rounds(self._each(StatusReported)):
-            said = [
-                Said(session_id, report.status, await self._came(number), report.reason)
-                for number, session_id, report in reports
-            ]
-            heard = await write_statuses(self._connection, said, "webhook")
-            for number, session_id, _ in reports:
-                self._note_age(number, heard[session_id].is_old)
+            known = await known_statuses(self._connection, [session_id for _, session_id, _ in reports])
+            said = []
+            for number, session_id, report in reports:
+                came = await self._came(number)
+                if doubt := _doubt(report, known.get(session_id)):
+                    self._idle[number] = doubt
+                else:
+                    said.append((number, _said(session_id, report, came)))
+            heard = await write_statuses(self._connection, [item for _, item in said], "webhook")
+            for number, item in said:
+                self._note_age(number, heard[item.session_id].is_old)
         for brought in _rounds(self._each(CodeReported)):
             codes = {
                 session_id: (report.code, await self._came(number)) for number, session_id, report in brought
@@ -108,81 +154,90 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------ messages
 
-    async def _phones_behind(self, addresses: Iterable[str]) -> dict[str, str]:
-        """The numbers behind those of the addresses that are LIDs we know."""
-        lids = sorted({address for address in addresses if is_lid(address)})
-        if not lids:
-            return {}
-        return {row["lid"]: row["phone"] for row in await self._connection.fetch(sql.KNOWN_LIDS, lids)}
-
-    async def _sent(self) -> list[tuple[int, int, MessageSent]]:
-        found = self._each(MessageSent)
-        known = await self._phones_behind(item.to_phone for _, _, item in found)
-        return [
-            (number, session_id, sent_to(item, known.get(item.to_phone)))
-            for number, session_id, item in found
-        ]
+    async def _write_people(self) -> None:
+        found = self._each(PeopleTold)
+        if found:
+            told = [(session_id, item.facts) for _, session_id, item in found]
+            await self._connection.execute(sql.TELL_PEOPLE, *people_columns(told))
+            self._stored.update(number for number, _, _ in found)
 
     async def _write_received(self) -> None:
-        found = self._each(MessageReceived)
+        found = [*self._each(MessageReceived), *await self._missed_calls()]
         if found:
-            written = await self._connection.fetchval(
-                sql.RECEIVE, self._lock_timeout, *received_columns(found)
-            )
-            self._stored.update(written)
+            columns = received_columns(found, self._turns)
+            (written,) = await self._connection.fetch(sql.RECEIVE, self._lock_timeout, *columns)
+            self._note_written(written)
+
+    async def _missed_calls(self) -> list[tuple[int, int, MessageReceived]]:
+        """Of the calls that are over, those that were not answered."""
+        answered = self._each(CallAnswered)
+        if answered:
+            keys = [session_id for _, session_id, _ in answered], [call.key_id for _, _, call in answered]
+            await self._connection.execute(sql.ANSWERED, *keys, [call.at for _, _, call in answered])
+            self._idle.update((number, "a call that was answered") for number, _, _ in answered)
+        ended = self._each(CallEnded)
+        if not ended:
+            return []
+        keys = [session_id for _, session_id, _ in ended], [call.key_id for _, _, call in ended]
+        rows = await self._connection.fetch(sql.WAS_ANSWERED, *keys)
+        done = {(row["session"], row["key"]) for row in rows}
+        self._idle.update(
+            (number, "a call that was answered")
+            for number, session_id, call in ended
+            if (session_id, call.key_id) in done
+        )
+        return [
+            (number, session_id, call.missed)
+            for number, session_id, call in ended
+            if (session_id, call.key_id) not in done
+        ]
 
     async def _write_sent(self) -> None:
-        sent = {(session_id, item.key_id): (number, item) for number, session_id, item in await self._sent()}
-        if not sent:
+        found = self._each(MessageSent)
+        if not found:
             return
-        items = [item for _, item in sent.values()]
-        written = await self._connection.fetch(
-            sql.SENT,
-            [item.key_id for item in items],
-            [session_id for session_id, _ in sent],
-            [item.chat for item in items],
-            [item.to_phone for item in items],
-            [item.text for item in items],
-            [item.type for item in items],
-            [item.media_url for item in items],
-            [item.sent_at for item in items],
-            [item.raw for item in items],
+        (written,) = await self._connection.fetch(
+            sql.SEND, self._lock_timeout, *sent_columns(found, self._turns)
         )
-        new = {(row["wasender_session_id"], row["wa_key_id"]) for row in written}
-        if not new:
+        self._note_written(written)
+        fresh = [found[place - 1] for place in written["fresh"]]
+        if not fresh:
             return
-        self._stored.update(sent[key][0] for key in new)
-        keys = [f"wa:{session_id}:{key}" for session_id, key in sent if (session_id, key) in new]
-        if len(keys) > 1:
-            await self._connection.execute(sql.IN_ARRIVAL, OUTGOING_TABLE, "client_id", keys)
-        await self._connection.execute(
-            sql.MARK_REPLIED,
-            [session_id for session_id, _ in new],
-            [sent[key][1].chat for key in new],
-            [sent[key][1].sent_at for key in new],
-        )
         early = await self._connection.fetch(
-            sql.TAKE_EARLY, [session_id for session_id, _ in new], [key for _, key in new]
+            sql.TAKE_EARLY, [session_id for _, session_id, _ in fresh], [item.key_id for _, _, item in fresh]
         )
         for row in early:
             state = DeliveryState(row["state"])
-            await self._move(row["wasender_session_id"], row["wa_key_id"], state, row["at"], row["error"])
+            move = DeliveryMoved(row["wa_key_id"], state, row["at"], row["error"], row["chat"])
+            await self._move(row["wasender_session_id"], move)
 
-    async def _write_edits(self) -> None:
-        for number, session_id, edit in self._each(MessageEdited):
-            arguments = (edit.key_id, session_id, edit.text, edit.at)
-            await self._first_match(number, (sql.EDIT_INCOMING, sql.EDIT_OUTGOING), arguments)
-        for number, session_id, deletion in self._each(MessageDeleted):
-            gone = (deletion.key_id, session_id, deletion.at)
-            await self._first_match(number, (sql.DELETE_INCOMING, sql.DELETE_OUTGOING), gone)
+    def _note_written(self, written: asyncpg.Record) -> None:
+        self._stored.update(written["stored"])
+        for number in written["other"]:
+            self._notes[number] = OTHER_CONTENT
+        self.sealed += written["sealed"] or []
 
-    async def _first_match(self, number: int, statements: Sequence[str], arguments: Sequence[object]) -> None:
-        for statement in statements:
-            if _count(await self._connection.execute(statement, *arguments)):
+    async def _write_amendments(self) -> None:
+        found = [
+            (number, item.session_id, change)
+            for number, item in enumerate(self._batch)
+            for change in item.reading.changes
+            if isinstance(change, MessageEdited | MessageDeleted | MessageReacted)
+        ]
+        if not found:
+            return
+        items = [(session_id, change) for _, session_id, change in found]
+        opened = await open_sealed(self._connection, items, self._unseal)
+        verdicts = await write_amendments(self._connection, self._lock_timeout, opened)
+        for (number, _, _), verdict in zip(found, verdicts, strict=True):
+            if verdict in ("stored", "early"):
                 self._stored.add(number)
-                return
-        if not await self._connection.fetchval(sql.IS_KNOWN, *arguments[:2]):
-            self._idle[number] = "about a message that is not here"
+                if verdict == "early":  # it may never come, and what waits is forgotten after a week
+                    self._notes[number] = "it waits for the message it is about"
+            elif verdict == "refused":
+                self._refused.add(number)
+            elif verdict in _SAYS_NOTHING_NEW:
+                self._idle[number] = _SAYS_NOTHING_NEW[verdict]
 
     async def _write_moves(self) -> None:
         moves = sorted(self._each(DeliveryMoved), key=lambda item: (item[1], item[2].key_id, item[2].state))
@@ -190,23 +245,145 @@ class Batch:
             if move.state is DeliveryState.QUEUED:
                 # Upstream's "pending". Our `queued` means "to be sent by us": written here, it would send twice.
                 self._idle[number] = "it waits to be sent"
-                continue
-            if await self._move(session_id, move.key_id, move.state, move.at, move.error):
+            elif await self._move(session_id, move) or await self._move_later(session_id, move):
                 self._stored.add(number)
-                continue
-            weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
-            failed = int(DeliveryState.FAILED)
-            early = (move.key_id, session_id, int(move.state), move.at, move.error, weaker, failed)
-            if _count(await self._connection.execute(sql.EARLY, *early)):
-                self._stored.add(number)
+            else:
+                whose = await self._connection.fetchval(sql.WHOSE, move.key_id, session_id, move.chat)
+                if whose == "elsewhere":
+                    self._refused.add(number)
+                elif whose == "theirs":
+                    self._idle[number] = "the state of an incoming message"
 
-    async def _move(
-        self, session_id: int, key_id: str, state: DeliveryState, at: datetime, error: str | None
-    ) -> bool:
+    async def _move(self, session_id: int, move: DeliveryMoved) -> bool:
         done = await self._connection.execute(
-            sql.MOVE, key_id, session_id, state.word, at, error, overwritten_by(state)
+            sql.MOVE,
+            move.key_id,
+            session_id,
+            move.state.word,
+            move.at,
+            move.error,
+            overwritten_by(move.state),
+            move.chat,
         )
         return _count(done) > 0
+
+    async def _move_later(self, session_id: int, move: DeliveryMoved) -> bool:
+        weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
+        failed = int(DeliveryState.FAILED)
+        early = (move.key_id, session_id, int(move.state), move.at, move.error, weaker, failed, move.chat)
+        return _count(await self._connection.execute(sql.EARLY, *early)) > 0
+
+    @property
+    def _turns(self) -> dict[int, int]:
+        """The place of each change of the batch in the order of arrival, by its identity."""
+        if not self._places:
+            changes = [change for item in self._batch for change in item.reading.changes]
+            said = [change.missed if isinstance(change, CallEnded) else change for change in changes]
+            self._places = {id(change): place for place, change in enumerate(said)}
+        return self._places
+
+
+OTHER_CONTENT = "a message with this id is here already, and this is another content"
+
+
+async def open_sealed(
+    connection: Connection, items: Sequence[tuple[int, Amendment]], unseal: Unseal
+) -> list[tuple[int, Amendment]]:
+    """The changes with those opened that the stored messages have the secrets for."""
+    places = [place for place, (_, change) in enumerate(items) if getattr(change, "sealed", None) is not None]
+    if not places:
+        return list(items)
+    keys = [items[place][0] for place in places], [items[place][1].key_id for place in places]
+    authors = [items[place][1].by.address for place in places]
+    opened = list(items)
+    for row in await connection.fetch(sql.ORIGINALS, *keys, authors):
+        place = places[row["place"] - 1]
+        session_id, change = opened[place]
+        if isinstance(change, MessageDeleted) or change.sealed is None:
+            continue
+        own = row["own"] or []
+        author = own if row["is_mine"] else row["author"] or []
+        changer = own if change.by.is_me else [*(row["changer"] or []), *filter(None, [change.by.lid])]
+        text = unseal(change.sealed, row["raw"], author, changer)
+        if text is not None:
+            opened[place] = session_id, _opened(change, text)
+    return opened
+
+
+def _opened(change: MessageEdited | MessageReacted, text: str) -> MessageEdited | MessageReacted:
+    if isinstance(change, MessageEdited):
+        return replace(change, text=text, sealed=None)
+    return replace(change, emoji=text, sealed=None)
+
+
+async def write_amendments(
+    connection: Connection, lock_timeout: str, items: Sequence[tuple[int, Amendment]]
+) -> list[str]:
+    """What became of each: stored, early, same, older, sealed or refused."""
+    verdicts: list[str] = await connection.fetchval(
+        sql.AMEND,
+        lock_timeout,
+        [session_id for session_id, _ in items],
+        [change.key_id for _, change in items],
+        [change.at for _, change in items],
+        [amendment_data(change) for _, change in items],
+    )
+    return verdicts
+
+
+def amendment_data(change: Amendment) -> dict[str, Any]:
+    """As `gateway.amend_one_v1` takes it, and as it waits for its message."""
+    data = _author_data(change.by)
+    match change:
+        case MessageEdited():
+            data |= {"kind": "edit", "text": change.text, "is_content": change.is_content}
+            return data | _sealed_data(change.sealed)
+        case MessageReacted():
+            data |= {"kind": "reaction", "text": change.emoji, "name": change.name}
+            return data | _sealed_data(change.sealed)
+        case MessageDeleted():
+            return data | {"kind": "delete"}
+
+
+def _author_data(by: Origin) -> dict[str, Any]:
+    return {"chat": by.chat, "address": by.address, "lid": by.lid, "is_me": by.is_me, "is_named": by.is_named}
+
+
+def _sealed_data(sealed: Sealed | None) -> dict[str, Any]:
+    return {} if sealed is None else {"is_sealed": True, "element": sealed.element}
+
+
+def amendment_of(waited: dict[str, Any]) -> tuple[int, MessageEdited | MessageReacted]:
+    """A sealed change as `gateway.take_early_v1` returns it."""
+    data = waited["change"]
+    by = Origin(data["chat"], data["address"], data["lid"], data["is_me"], data["is_named"])
+    at = datetime.fromisoformat(waited["at"])
+    if data["kind"] == "edit":
+        return waited["session"], MessageEdited(waited["key"], None, at, by, Sealed(data["element"], "edit"))
+    return waited["session"], MessageReacted(
+        waited["key"], "", at, by, data.get("name"), Sealed(data["element"], "reaction")
+    )
+
+
+def _said(session_id: int, report: StatusReported, came: datetime) -> Said:
+    if not report.has_time:
+        return Said(session_id, report.status, came, report.reason)
+    is_fresh = abs(came - report.at) <= FRESH
+    # A clock that is far ahead of ours would keep out everything that follows.
+    own = min(report.at, came + FRESH)
+    return Said(session_id, report.status, came if is_fresh else min(came, report.at), report.reason, own)
+
+
+def _doubt(report: StatusReported, known: Known | None) -> str | None:
+    """Why a status that contradicts what is known does not count by itself; None where it does."""
+    if known is None or known.status == report.status:
+        return None
+    if not report.has_time:
+        return "it does not say when that was: upstream is asked"
+    is_answer = known.checked_at is not None and known.source in ("poll", "probe")
+    if is_answer and known.checked_at is not None and report.at < known.checked_at - SKEW:
+        return "something newer was known"
+    return None
 
 
 def each(batch: Sequence[InboundWebhook], kind: type[T]) -> list[tuple[int, int, T]]:
@@ -224,8 +401,10 @@ def is_all_messages(batch: Sequence[InboundWebhook]) -> bool:
     return all(isinstance(change, MessageReceived) for item in batch for change in item.reading.changes)
 
 
-def received_columns(found: Sequence[tuple[int, int, MessageReceived]]) -> list[list[Any]]:
-    """What `gateway.receive_v1` takes, behind its patience."""
+def received_columns(
+    found: Sequence[tuple[int, int, MessageReceived]], turns: dict[int, int] | None = None
+) -> list[list[Any]]:
+    """What `gateway.receive_v2` takes, behind its lock timeout. `turns` is the order of arrival in a mixed batch."""
     messages = [message for _, _, message in found]
     return [
         [number for number, _, _ in found],
@@ -240,6 +419,28 @@ def received_columns(found: Sequence[tuple[int, int, MessageReceived]]) -> list[
         [item.media_url for item in messages],
         [item.received_at for item in messages],
         [item.raw for item in messages],
+        [item.is_placeholder for item in messages],
+        list(range(len(messages))) if turns is None else [turns[id(item)] for item in messages],
+    ]
+
+
+def sent_columns(found: Sequence[tuple[int, int, MessageSent]], turns: dict[int, int]) -> list[list[Any]]:
+    """What `gateway.send_v1` takes, behind its lock timeout."""
+    messages = [message for _, _, message in found]
+    return [
+        [number for number, _, _ in found],
+        [item.key_id for item in messages],
+        [session_id for _, session_id, _ in found],
+        [item.chat for item in messages],
+        [item.to_phone for item in messages],
+        [item.lid for item in messages],
+        [item.text for item in messages],
+        [item.type for item in messages],
+        [item.media_url for item in messages],
+        [item.sent_at for item in messages],
+        [item.raw for item in messages],
+        [item.is_placeholder for item in messages],
+        [turns[id(item)] for item in messages],
     ]
 
 

@@ -28,12 +28,12 @@ Epoch = Annotated[
     str,
     Field(description="Identity of the inbox's history. With a new one offsets begin to mean other events."),
 ]
-InboxTopic = Annotated[str, Field(pattern="^inbox:[0-9]{1,18}$")]
-StateTopic = Annotated[str, Field(pattern="^(sessions|session:[0-9]{1,18})$")]
+InboxTopic = Annotated[str, Field(pattern="^inbox:[0-9]{1,19}$")]
+StateTopic = Annotated[str, Field(pattern="^(sessions|session:[0-9]{1,19})$")]
 Topic = Annotated[
     str,
     Field(
-        pattern=r"^(inbox:([0-9]{1,18}|\*)|sessions|session:[0-9]{1,18})$",
+        pattern=r"^(inbox:([0-9]{1,19}|\*)|sessions|session:[0-9]{1,19})$",
         description="inbox:<id>, inbox:* (all that one may read, also ones created later), sessions, session:<id>.",
     ),
 ]
@@ -136,6 +136,12 @@ class EventFrame(TypedDict):
     event: EventName
     at: Time
     data: Annotated[dict[str, Any], _same_as("MessageData")]
+    errors: NotRequired[
+        Annotated[
+            list[str],
+            Field(description="Columns whose values cannot be told (null): 1e400, an infinite time."),
+        ]
+    ]
     truncated: NotRequired[
         Annotated[
             list[str], Field(description="Columns left out (null), because the frame would be over 256 KiB.")

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import orjson
 
 from gateway import __version__
-from gateway.domain.message import message_data, utc_text
-from gateway.domain.session import iso_utc
+from gateway.domain.message import read_message, utc_text
+from gateway.domain.session import iso_utc, session_number
 from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
 from gateway.realtime import close_codes
 from gateway.realtime.native import frames
@@ -35,10 +35,11 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
 
     def encode(event: Event) -> tuple[Frame]:
         if event.record is not None:
-            data = message_data(event.table, event.record, zone)
+            data, untold = read_message(event.table, event.record, zone)
         else:
             key = {name: value for name, value in event.old.items() if name != "changed"}
-            data = {**message_data(event.table, key, zone), "session_id": event.inbox}
+            data, untold = read_message(event.table, key, zone)
+            data["session_id"] = event.inbox
         message: frames.EventFrame = {
             "type": "event",
             "topic": f"inbox:{event.inbox}",
@@ -47,6 +48,8 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
             "at": utc_text(event.at, zone),
             "data": data,
         }
+        if untold:
+            message["errors"] = untold
         return (frame(message, event.comes_after),)
 
     return encode
@@ -283,9 +286,10 @@ def _parse_after(
         raise BadFrame('`after` of inbox:* must look like {"12": {"off": 184, "epoch": "…"}}.', ref=ref)
     positions: dict[int, Position] = {}
     for key, value in after.items():
-        if not (key.isascii() and key.isdigit() and len(key) <= 18):
+        number = session_number(key)
+        if number is None:
             raise BadFrame("The keys of `after` must be session ids.", ref=ref)
-        positions[int(key)] = _parse_position(value, ref)
+        positions[number] = _parse_position(value, ref)
     return None, positions
 
 

@@ -19,6 +19,7 @@ from gateway.realtime.transport.framing import MAX_FRAME_BYTES, Frame
 MAX_VALUE_BYTES = 64 * 1024
 _OPERATIONS = ("INSERT", "UPDATE", "DELETE")
 TOO_LARGE = "Error 413: Payload Too Large"
+UNTOLD = 'Error 422: The value of "{name}" cannot be told'
 
 _CACHE_BYTES = 8 * 1024 * 1024
 _ROOM_BYTES = 8 * 1024
@@ -140,17 +141,22 @@ def data_of(event: Event, table: Table, select: frozenset[str] | None, *, with_o
     }
     room = MAX_FRAME_BYTES - _ROOM_BYTES
     is_whole = is_old_whole = True
+    untold: list[str] = []
     if event.record is not None:
-        record, is_whole = _fitting(_shown(event.record, table, select), room)
+        shown = _shown(event.record, table, select)
+        record, is_whole = _fitting(shown, room)
         parts["record"] = orjson.Fragment(record)
         room -= len(record)
+        # No column has an empty name: there the store lists what it could not read.
+        untold = [name for name in event.record.get("") or () if name in shown]
     if event.operation != "INSERT":
         old: dict[str, Any] = {KEY: event.old.get(KEY)}
         if event.row_before is not None and with_old:
             old |= _shown(event.row_before, table, select)
         old_record, is_old_whole = _fitting(old, room)
         parts["old_record"] = orjson.Fragment(old_record)
-    parts["errors"] = None if is_whole and is_old_whole else [TOO_LARGE]
+    errors = [] if is_whole and is_old_whole else [TOO_LARGE]
+    parts["errors"] = [*errors, *(UNTOLD.format(name=name) for name in untold)] or None
     return orjson.dumps(parts)
 
 
@@ -160,7 +166,7 @@ def _shown(record: dict[str, Any], table: Table, select: frozenset[str] | None) 
     return {
         name: record[name]
         for name in names
-        if name in record and name not in HIDDEN and (select is None or name in select)
+        if name and name in record and name not in HIDDEN and (select is None or name in select)
     }
 
 

@@ -62,6 +62,9 @@ class Completion:
             attempt = await within(STORE_S, store.current(session_id), store_late)
             if attempt is None or not attempt.running or not await self._is_connected(session_id):
                 return False
+            # The webhook may not say when that was, and then it has written no status.
+            told = store.record_status(session_id, SessionStatus.CONNECTED, "webhook")
+            await within(STORE_S, told, store_late)
             if not await within(STORE_S, store.end(session_id, None, "connected", None), store_late):
                 return False
         except GatewayError as error:

@@ -132,7 +132,6 @@ class Feed:
 
     async def open(self) -> None:
         """Learns where every inbox stands. Raises StoreUnavailable."""
-        await self._check_history()
         await self._read()
 
     async def catch_up(self) -> None:
@@ -140,7 +139,6 @@ class Feed:
 
         To be called when Postgres was away: another one may have come back.
         """
-        await self._check_history()
         self._all_dirty = True
         await self._read()
 
@@ -207,6 +205,8 @@ class Feed:
             dirty, self._dirty = self._dirty | unread | set(asked), set()
             try:
                 if everything:
+                    # A backup may be brought back under connections that stay open.
+                    await self._check_history()
                     await self._look_at(await self._extents(), [])
                     self._caught_up_at = asyncio.get_running_loop().time()
                 elif asked or any(map(self._is_wanted, dirty)):

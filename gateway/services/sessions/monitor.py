@@ -203,7 +203,7 @@ class Monitor:
         await self._store.note_probe(session_id)
         as_of = self._clock()
         try:
-            status = await self._ask(session_id)
+            status = await self.ask_status(session_id)
         except SessionNotFound:
             await self._sessions.mark_gone(session_id)
         except GatewayError as error:
@@ -212,7 +212,8 @@ class Monitor:
             if status is not None:
                 await self._store.record_status(session_id, normalise_status(status), "probe", as_of)
 
-    async def _ask(self, session_id: int) -> str | None:
+    async def ask_status(self, session_id: int) -> str | None:
+        """The session's status upstream now; None where there is no key to ask with."""
         secrets = await self._store.secrets(session_id)
         if secrets is not None and secrets.api_key:
             try:

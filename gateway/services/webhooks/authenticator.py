@@ -135,6 +135,20 @@ class WebhookAuthenticator:
         # Every secret is compared, so that the time says nothing about which one came close.
         return sum(_equal(item.webhook_secret, signature) for item in self._known.values()) > 0
 
+    async def by_secret(self, signature: str | None) -> SessionSecrets | None:
+        """The one session that has this secret; None where none has, or several have: the body must name it."""
+        if not signature:
+            return None
+        if self._dirty or self._all_dirty:
+            is_known = self._matching(None, None, signature) is not None
+            await self._read(asyncio.get_running_loop().time() + UNKNOWN_S, is_known=is_known)
+        return self._matching(None, None, signature)
+
+    def is_anothers(self, sender: SessionSecrets, key: str | None) -> bool:
+        """Whether the key in a body is that of another session than the one whose secret came with it."""
+        named = self._named(None, key)
+        return named is not None and named.id != sender.id
+
     def _matching(self, path_id: int | None, key: str | None, signature: str) -> SessionSecrets | None:
         candidate = self._named(path_id, key)
         if candidate is not None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from gateway.domain.errors import Unavailable
 from gateway.domain.message import Reading
 
-Outcome = Literal["stored", "duplicate", "ignored", "unknown", "failed"]
+Outcome = Literal["stored", "duplicate", "ignored", "unknown", "refused", "failed"]
 """What became of a webhook, as the journal has it."""
 
 Answer = Outcome | Literal["spooled"]
@@ -21,7 +21,8 @@ class InboundWebhook:
 
     session_id: int
     received_at: datetime
-    body: dict[str, Any]
+    body: Any
+    """JSON: an object, or whatever else was sent."""
     reading: Reading
 
 

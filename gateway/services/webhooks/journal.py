@@ -19,7 +19,7 @@ from gateway.services.webhooks.spooled import without_expired_codes
 
 logger = logging.getLogger(__name__)
 
-OUTCOMES: tuple[Outcome, ...] = ("stored", "duplicate", "ignored", "unknown", "failed")
+OUTCOMES: tuple[Outcome, ...] = ("stored", "duplicate", "ignored", "unknown", "refused", "failed")
 TROUBLE: tuple[Outcome, ...] = ("failed", "unknown")
 SETTLED: tuple[Outcome, ...] = ("stored", "duplicate")
 """Outcomes after which there is nothing to process again."""
@@ -42,7 +42,7 @@ class Entry:
     retried_at: datetime | None
     retried_by: str | None
     has_body: bool
-    body: dict[str, Any] | None = None
+    body: Any = None
     """Only of an entry that was asked for by its number."""
 
 
@@ -81,7 +81,7 @@ class Journal:
     def __init__(
         self,
         store: JournalStore,
-        read: Callable[[dict[str, Any], datetime], Reading],
+        read: Callable[[Any, datetime], Reading],
         log: Log,
         tell: Callable[[InboundWebhook], None] = lambda inbound: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -128,7 +128,7 @@ class Journal:
             counts[outcome] = counts.get(outcome, 0) + 1
         return counts, following
 
-    async def _process(self, entry: Entry, body: dict[str, Any], session_id: int, actor: Actor) -> None:
+    async def _process(self, entry: Entry, body: Any, session_id: int, actor: Actor) -> None:
         reading = without_expired_codes(self._read(body, entry.received_at), entry.received_at, self._now())
         inbound = InboundWebhook(session_id, entry.received_at, body, reading)
         try:

@@ -91,7 +91,7 @@ class Replay:
         spool: SpoolSource,
         store: WebhookStore,
         ingest: Ingest,
-        read: Callable[[dict[str, Any], datetime], Reading],
+        read: Callable[[Any, datetime], Reading],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._spool = spool

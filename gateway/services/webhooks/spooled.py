@@ -27,14 +27,10 @@ class Spooled:
 Item = tuple[Spooled, InboundWebhook]
 
 
-def webhook_of(
-    entry: Spooled, read: Callable[[dict[str, Any], datetime], Reading], now: datetime
-) -> InboundWebhook:
+def webhook_of(entry: Spooled, read: Callable[[Any, datetime], Reading], now: datetime) -> InboundWebhook:
     """Reads it once more; what cannot be read any more goes to the journal as it is."""
     try:
         body = orjson.loads(entry.raw)
-        if not isinstance(body, dict):
-            raise ValueError("not an object")
     except ValueError:
         body = {"unreadable": entry.raw.decode("utf-8", "replace").replace("\x00", "")}
         reading = Reading(event="", known=False, reason="damaged in the spool")

@@ -37,10 +37,25 @@ function compareIds(a, b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/**
+ * Microseconds of the moment a row was made; a date of JavaScript ends at milliseconds.
+ *
+ * @param {Message} message
+ */
+function arrival(message) {
+  const text = message.created_at ?? (message.direction === "in" ? message.received_at : message.sent_at) ?? "";
+  const fraction = /\.(\d+)/.exec(text)?.[1] ?? "";
+  return (Date.parse(text) || 0) * 1000 + Number(fraction.padEnd(6, "0").slice(3, 6));
+}
+
+/** @param {Message} message  WhatsApp tells whole seconds: within one the order is that of arrival */
+const second = (message) => Math.floor(messageTime(message) / 1000);
+
 /** Oldest first; equal moments keep one order for ever. @param {Message} a @param {Message} b */
 export function compareMessages(a, b) {
   return (
-    messageTime(a) - messageTime(b) ||
+    second(a) - second(b) ||
+    arrival(a) - arrival(b) ||
     (a.direction === b.direction ? compareIds(a.id, b.id) : a.direction === "in" ? -1 : 1)
   );
 }

@@ -7,13 +7,22 @@ from gateway.domain.notifications import inboxes_of, sessions_of
 
 @pytest.mark.parametrize(
     ("payload", "numbers"),
-    [("12", [12]), ("3,7,12", [3, 7, 12]), ("0", [0]), ("-1,4", [-1, 4]), ("9" * 18, [10**18 - 1])],
+    [
+        ("12", [12]),
+        ("3,7,12", [3, 7, 12]),
+        ("0", [0]),
+        ("-1,4", [-1, 4]),
+        ("9" * 18, [10**18 - 1]),
+        (str(2**63 - 1), [2**63 - 1]),
+    ],
 )
 def test_numbers_are_read(payload: str, numbers: list[int]) -> None:
     assert inboxes_of(payload) == numbers
 
 
-@pytest.mark.parametrize("payload", ["*", "", ",", "3,", "3, 7", "x", "1.5", "9" * 19, "٣", "3\n", "--1"])
+@pytest.mark.parametrize(
+    "payload", ["*", "", ",", "3,", "3, 7", "x", "1.5", "9" * 19, f"1,{2**63}", "٣", "3\n", "--1"]
+)
 def test_anything_else_means_all(payload: str) -> None:
     assert inboxes_of(payload) is None
 

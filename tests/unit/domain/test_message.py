@@ -154,7 +154,13 @@ def test_every_string_of_a_json_value_is_mended_its_keys_too(value: Any) -> None
         ("2026-03-01T12:00:00.5+02:00", "UTC", "2026-03-01T10:00:00.500000Z"),
         ("2026-03-01T12:00:00", "Europe/Berlin", "2026-03-01T11:00:00Z"),
         ("2026-07-01T12:00:00", "Europe/Berlin", "2026-07-01T10:00:00Z"),
-        ("infinity", "UTC", "infinity"),
+        ("infinity", "UTC", ""),
+        ("-infinity", "UTC", ""),
+        ("20000-01-01T00:00:00", "UTC", ""),
+        ("0044-03-15T00:00:00+00:00 BC", "UTC", ""),
+        ("9999-12-31T23:59:59", "America/New_York", ""),
+        ("0001-01-01T00:00:00", "Europe/Berlin", ""),
+        ("yesterday", "UTC", "yesterday"),
     ],
 )
 def test_times_are_shown_in_utc_and_naive_ones_are_read_in_the_operators_zone(

@@ -28,6 +28,8 @@ from gateway.domain.streams import (
         ("inbox:*", InboxTopic(None)),
         ("sessions", SessionsTopic()),
         ("session:12", SessionTopic(12)),
+        (f"inbox:{2**63 - 1}", InboxTopic(Inbox(2**63 - 1))),
+        (f"session:{2**63 - 1}", SessionTopic(2**63 - 1)),
     ],
 )
 def test_a_topic_is_what_its_name_says_and_says_its_name(text: str, topic: Any) -> None:
@@ -39,6 +41,7 @@ def test_a_topic_is_what_its_name_says_and_says_its_name(text: str, topic: Any) 
     "text",
     [
         "", "inbox", "inbox:", "inbox:-1", "inbox:1.5", "inbox: 1", "inbox:１２", "inbox:x", "inbox:" + "9" * 19,
+        f"session:{2**63}",
         "session:*", "sessions:1", "session:", "INBOX:1", None, 12, ["inbox:1"], {"inbox": 1},
     ],
 )  # fmt: skip

@@ -6,9 +6,11 @@ from typing import Any
 
 from gateway.domain.message import (
     Change,
+    MessageReacted,
     MessageReceived,
     MessageSent,
     MessageType,
+    Origin,
 )
 
 KEY = "5e55104a9f0c4b1e8d7a6b3c2f1e0d9c8b7a69584736251403f2e1d0c9b8a796"
@@ -91,6 +93,14 @@ def sent(
 ) -> MessageSent:
     defaults: dict[str, Any] = {"key_id": ID, "sent_at": AT}
     return MessageSent(chat=chat, to_phone=to_phone, type=kind, text=text, **{**defaults, **fields})
+
+
+BY_ANN = Origin(ANN_JID, ANN)
+UNNAMED = Origin(ANN_JID, is_named=False)
+
+
+def reacted(emoji: str, by: Origin = BY_ANN, at: datetime = AT) -> MessageReacted:
+    return MessageReacted(TARGET, emoji, at, by)
 
 
 def incoming(name: str, key: dict[str, Any], *changes: Change, content: Any = None, **fields: Any) -> Sample:

@@ -4,20 +4,28 @@ from datetime import datetime
 from typing import Any
 
 from gateway.domain.message import (
+    CallAnswered,
+    CallEnded,
     Change,
     CodeReported,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
     MessageEdited,
+    Origin,
+    PeopleTold,
     StatusReported,
 )
+from gateway.domain.people import Contact, ContactFact, Member, MembersChanged
 from tests.unit.wasender.payload_parts import (
+    ANN,
     ANN_JID,
     ANN_LID,
     AT,
     AT_MS,
+    BOB,
     BOB_JID,
+    BY_ANN,
     GROUP,
     HELLO,
     ID,
@@ -28,8 +36,10 @@ from tests.unit.wasender.payload_parts import (
     SENT_MS,
     SENT_S,
     TARGET,
+    UNNAMED,
     Sample,
     envelope,
+    received,
     sent,
 )
 
@@ -41,7 +51,7 @@ def _update(name: str, data: Any, *changes: Change, reason: str | None = None) -
 
 
 def _moved(state: DeliveryState, at: datetime = AT_MS, error: str | None = None) -> DeliveryMoved:
-    return DeliveryMoved(ID, state, at, error)
+    return DeliveryMoved(ID, state, at, error, ANN_JID)
 
 
 DELIVERY = [
@@ -65,7 +75,22 @@ DELIVERY = [
     ),
     _update("status as text", {"key": MINE, "update": {"status": "4"}}, _moved(DeliveryState.READ)),
     _update("unknown status", {"key": MINE, "update": {"status": 17}}, reason="not known"),
-    _update("of an incoming message", {"key": PRIVATE, "update": {"status": 4}}, reason="incoming"),
+    _update("of an incoming message", {"key": PRIVATE, "update": {"status": 4}}, _moved(DeliveryState.READ)),
+    _update(
+        "a content that had not come",
+        {"key": PRIVATE, "update": {"message": {"conversation": "Late"}, "messageTimestamp": SENT_S}},
+        received(text="Late"),
+        MessageEdited(ID, "Late", AT, BY_ANN, is_content=True),
+    ),
+    _update(
+        "several at once",
+        {
+            "key": MINE,
+            "update": {"status": 3, "message": {"editedMessage": {"message": {"conversation": "New"}}}},
+        },
+        _moved(DeliveryState.DELIVERED),
+        MessageEdited(ID, "New", AT_MS, Origin(ANN_JID, is_me=True)),
+    ),
     _update(
         "one bad element",
         [{"update": {}}, {"key": MINE, "update": {"status": 3}}],
@@ -79,12 +104,12 @@ DELIVERY = [
             "key": {**PRIVATE, "id": TARGET},
             "update": {"message": {"editedMessage": {"message": {"conversation": "New"}}}},
         },
-        MessageEdited(TARGET, "New", AT_MS),
+        MessageEdited(TARGET, "New", AT_MS, BY_ANN),
     ),
     _update(
         "a deletion, the deleting message inside",
         {"key": {**PRIVATE, "id": TARGET}, "update": {"message": None, "messageStubType": 1, "key": PRIVATE}},
-        MessageDeleted(TARGET, AT_MS),
+        MessageDeleted(TARGET, AT_MS, BY_ANN),
     ),
     Sample(
         "sent", envelope("message.sent", {"key": MINE, "message": HELLO, "success": True}, SENT_S), (sent(),)
@@ -150,12 +175,12 @@ DELIVERY = [
     Sample(
         "deleted",
         envelope("messages.delete", {"keys": [{**PRIVATE, "id": TARGET}, PRIVATE]}, SENT_S),
-        (MessageDeleted(TARGET, AT), MessageDeleted(ID, AT)),
+        (MessageDeleted(TARGET, AT, UNNAMED), MessageDeleted(ID, AT, UNNAMED)),
     ),
     Sample(
         "deleted, an array",
         envelope("messages.delete", [{"key": {**PRIVATE, "id": TARGET}}], SENT_S),
-        (MessageDeleted(TARGET, AT),),
+        (MessageDeleted(TARGET, AT, UNNAMED),),
     ),
     Sample("a chat cleared", envelope("messages.delete", {"jid": ANN_JID, "all": True}), (), "whole chat"),
 ]
@@ -164,12 +189,14 @@ DELIVERY = [
 
 SESSION = [
     Sample(
-        "status", envelope("session.status", {"status": "connected"}), (StatusReported("connected", NOW),)
+        "status",
+        envelope("session.status", {"status": "connected"}),
+        (StatusReported("connected", NOW, has_time=False),),
     ),
     Sample(
         "status, upper case",
         envelope("session.status", {"status": "NEED_SCAN"}),
-        (StatusReported("need_scan", NOW),),
+        (StatusReported("need_scan", NOW, has_time=False),),
     ),
     Sample(
         "status, older form",
@@ -183,7 +210,7 @@ SESSION = [
     Sample(
         "a status we do not know",
         envelope("session.status", {"status": "Hibernating"}),
-        (StatusReported("hibernating", NOW),),
+        (StatusReported("hibernating", NOW, has_time=False),),
     ),
     Sample("no status", envelope("session.status", {}), (), "without a status"),
     Sample("a code", envelope("qrcode.updated", {"qr": "2@abc,def"}), (CodeReported("2@abc,def", NOW),)),
@@ -206,13 +233,33 @@ SESSION = [
     ),
 ]
 
-# ------------------------------------------------------------------------------------------ not for us
+# ------------------------------------------------------------------------------------------ people, calls, the rest
+
+
+def _told(*facts: ContactFact) -> tuple[PeopleTold]:
+    return (PeopleTold(facts),)
+
+
+def _call(name: str, status: str, *changes: Change, reason: str | None = None) -> Sample:
+    call = {"id": "C1", "from": ANN_JID, "date": SENT_S, "isVideo": True, "status": status}
+    return Sample(name, envelope("call", {"call": call}), changes, reason)
+
+
+_MISSED = received(kind="call", text="Missed video call", key_id="C1")
 
 IGNORED = [
     Sample(
-        "a call", envelope("call", {"call": {"id": "C1", "from": ANN_JID, "status": "offer"}}), (), "calls"
+        "a call",
+        envelope("call", {"call": {"id": "C1", "from": ANN_JID, "status": "offer"}}),
+        (),
+        "not ended",
     ),
-    Sample("a call, as SDKs name it", envelope("call.received", {"call": {"id": "C1"}}), (), "calls"),
+    _call("a call that was missed", "timeout", _MISSED),
+    _call("a call that is over", "terminate", CallEnded("C1", _MISSED)),
+    _call("a call that was answered", "accept", CallAnswered("C1", AT)),
+    Sample("a test", envelope("webhook.test", {"hello": 1}), (), "a test"),
+    Sample("a test of another event", envelope("messages.received", {"test": True}), (), "a test"),
+    Sample("a call, as SDKs name it", envelope("call.received", {"call": {"id": "C1"}}), (), "not ended"),
     Sample("chats", envelope("chats.upsert", [{"id": ANN_JID, "unreadCount": 1}]), (), "chats"),
     Sample(
         "a chat changed",
@@ -221,20 +268,30 @@ IGNORED = [
         "chats",
     ),
     Sample("a chat deleted", envelope("chats.delete", [ANN_JID]), (), "chats"),
-    Sample("contacts", envelope("contacts.upsert", [{"jid": ANN_JID, "name": "Ann"}]), (), "contacts"),
+    Sample(
+        "contacts",
+        envelope("contacts.upsert", [{"jid": ANN_JID, "name": "Ann"}]),
+        _told(Contact(ANN_JID, "person", phone=ANN, name="Ann")),
+    ),
     Sample(
         "a contact changed",
         envelope("contacts.update", [{"jid": ANN_JID, "imgUrl": "changed"}]),
-        (),
-        "contacts",
+        _told(Contact(ANN_JID, "person", phone=ANN)),
     ),
-    Sample("groups", envelope("groups.upsert", [{"jid": GROUP, "subject": "Team"}]), (), "groups"),
-    Sample("a group changed", envelope("groups.update", [{"jid": GROUP, "announce": True}]), (), "groups"),
+    Sample(
+        "groups",
+        envelope("groups.upsert", [{"jid": GROUP, "subject": "Team"}]),
+        _told(Contact(GROUP, "group", name="Team")),
+    ),
+    Sample(
+        "a group changed",
+        envelope("groups.update", [{"jid": GROUP, "announce": True}]),
+        _told(Contact(GROUP, "group")),
+    ),
     Sample(
         "members",
         envelope("group-participants.update", {"jid": GROUP, "participants": [BOB_JID], "action": "add"}),
-        (),
-        "groups",
+        _told(MembersChanged(GROUP, "add", (Member(BOB_JID, phone=BOB),))),
     ),
     Sample(
         "poll results",

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from gateway.domain.message import Change, MessageDeleted, MessageEdited
+from gateway.domain.message import Change, MessageDeleted, MessageEdited, Origin
 from tests.unit.wasender.payload_parts import (
-    ANN,
     ANN_JID,
     AT,
     AT_MS,
     BOB,
     BOB_JID,
+    BY_ANN,
     CDN,
     GROUP,
     HELLO,
@@ -23,9 +23,9 @@ from tests.unit.wasender.payload_parts import (
     envelope,
     incoming,
     message,
+    reacted,
     received,
     says,
-    sent,
     silent,
 )
 
@@ -51,8 +51,8 @@ _EDIT = {
         "editedMessage": {"conversation": "Hello again"},
     }
 }  # fmt: skip
-_EDITED = MessageEdited(TARGET, "Hello again", AT_MS)
-_DELETED = MessageDeleted(TARGET, AT)
+_EDITED = MessageEdited(TARGET, "Hello again", AT_MS, BY_ANN)
+_DELETED = MessageDeleted(TARGET, AT, BY_ANN)
 
 
 def _upsert(name: str, content: Any, *changes: Change) -> Sample:
@@ -104,11 +104,17 @@ CONTENTS = [
             }
         },
         "document",
-        "Bill",
+        "Bill\nb.pdf",
         media_url=CDN,
     ),
     says("sticker", {"stickerMessage": {"url": CDN}}, "sticker", None, media_url=CDN),
-    says("a media url that is none", {"imageMessage": {"url": "javascript:alert(1)"}}, "image", None),
+    says(
+        "a media url that is none",
+        {"imageMessage": {"url": "javascript:alert(1)"}},
+        "unknown",
+        None,
+        is_placeholder=True,
+    ),
     says(
         "location",
         {
@@ -162,13 +168,18 @@ CONTENTS = [
     ),
     says("a button pressed", {"buttonsResponseMessage": {"selectedDisplayText": "Yes"}}, "text", "Yes"),
     says("a kind we do not know", {"hologramMessage": {"depth": 3}}, "unknown", None),
-    says("nothing at all", {}, "unknown", None),
-    says("reaction", {"reactionMessage": {"key": {**MINE, "id": TARGET}, "text": "👍"}}, "reaction", "👍"),
-    says(
-        "reaction taken back",
-        {"reactionMessage": {"key": {**MINE, "id": TARGET}, "text": ""}},
+    says("nothing at all", {}, "unknown", None, is_placeholder=True),
+    incoming(
         "reaction",
-        "",
+        PRIVATE,
+        reacted("👍"),
+        content={"reactionMessage": {"key": {**MINE, "id": TARGET}, "text": "👍"}},
+    ),
+    incoming(
+        "reaction taken back",
+        PRIVATE,
+        reacted(""),
+        content={"reactionMessage": {"key": {**MINE, "id": TARGET}, "text": ""}},
     ),
     _upsert("taken back", _REVOKE, _DELETED),
     _upsert(
@@ -186,7 +197,7 @@ CONTENTS = [
                 "editedMessage": {"imageMessage": {"caption": "New"}},
             }
         },
-        MessageEdited(TARGET, "New", AT),
+        MessageEdited(TARGET, "New", AT, BY_ANN),
     ),
     silent("history between devices", {"protocolMessage": {"type": 5}}, "between devices (type 5)"),
     silent(
@@ -194,7 +205,18 @@ CONTENTS = [
     ),
     silent("a vote", {"pollUpdateMessage": {"pollCreationMessageKey": {"id": TARGET}}}, "a vote"),
     silent("keys of a group", {"senderKeyDistributionMessage": {"groupId": GROUP}}, "only keys"),
-    silent("not decrypted yet", {}, "stub 2", messageStubType=2, messageStubParameters=["No session record"]),
+    Sample(
+        "not decrypted yet",
+        envelope(
+            "messages.upsert",
+            {
+                "messages": message(
+                    PRIVATE, {}, messageStubType=2, messageStubParameters=["No session record"]
+                )
+            },
+        ),
+        (received(kind="unknown", text=None, is_placeholder=True),),
+    ),
     silent("album header", {"albumMessage": {"expectedImageCount": 2}}, "album"),
 ]
 
@@ -211,27 +233,27 @@ REACTIONS = [
     _reacted(
         "an array",
         [{"key": _ON_OURS, "reaction": {"text": "👍", "key": PRIVATE}}],
-        received(kind="reaction", text="👍"),
+        reacted("👍"),
     ),
     _reacted(
         "one object",
         {"key": _ON_OURS, "reaction": {"text": "👍", "key": PRIVATE}},
-        received(kind="reaction", text="👍"),
+        reacted("👍"),
     ),
     _reacted(
-        "taken back",
+        "a reaction is taken back",
         [{"key": _ON_OURS, "reaction": {"text": "", "key": PRIVATE}}],
-        received(kind="reaction", text=""),
+        reacted(""),
     ),
     _reacted(
         "our own",
         [{"key": {**PRIVATE, "id": TARGET}, "reaction": {"text": "❤️", "key": MINE}}],
-        sent(kind="reaction", text="❤️"),
+        reacted("❤️", Origin(ANN_JID, is_me=True)),
     ),
     _reacted(
         "only the target is named",
         [{"key": _ON_OURS, "reaction": {"text": "👍", "key": _ON_OURS}}],
-        received(kind="reaction", text="👍", key_id=f"{TARGET}:reaction:{ANN}"),
+        reacted("👍"),
     ),
     _reacted(
         "in a group",
@@ -241,7 +263,7 @@ REACTIONS = [
                 "reaction": {"text": "👍", "key": {**IN_GROUP, "participant": BOB_JID}},
             }
         ],
-        received(GROUP, BOB, "reaction", "👍"),
+        reacted("👍", Origin(GROUP, BOB)),
     ),
     Sample("no key", envelope("messages.reaction", [{"reaction": {"text": "👍"}}]), (), "without key.id"),
 ]

@@ -202,7 +202,9 @@ PARTIES = [
     incoming("mine, received", MINE, sent()),
     incoming("mine, to a LID", {**MINE, "remoteJid": ANN_LID}, sent(ANN_LID, ANN_LID)),
     incoming(
-        "mine, to a LID with its number", {**MINE, "remoteJid": ANN_LID, "remoteJidAlt": ANN_JID}, sent()
+        "mine, to a LID with its number",
+        {**MINE, "remoteJid": ANN_LID, "remoteJidAlt": ANN_JID},
+        sent(lid=ANN_LID),
     ),
     incoming(
         "mine, the sender is us",
@@ -212,7 +214,7 @@ PARTIES = [
     incoming(
         "mine, the sender's LID is the chat's",
         {**MINE, "remoteJid": ANN_LID, "senderPn": ANN_JID, "senderLid": ANN_LID},
-        sent(),
+        sent(lid=ANN_LID),
     ),
     incoming("mine, to a group", {**MINE, "remoteJid": GROUP, "participant": BOB_JID}, sent(GROUP, GROUP)),
     incoming("mine, a status", {**MINE, "remoteJid": STATUS}, sent(STATUS, STATUS)),

@@ -1,0 +1,88 @@
+"""Numbers the changes of transactions that could not do it as they committed, right after the commit.
+
+A transaction under REPEATABLE READ or SERIALIZABLE notifies the gateways. A prepared one cannot: where the server
+allows PREPARE TRANSACTION, a gateway looks twice a second.
+
+Lifecycle: `run` lives as long as the gateway; a failure of the store only delays it.
+"""
+
+import asyncio
+import logging
+import random
+from typing import NamedTuple, Protocol
+
+from prometheus_client import Counter
+
+from gateway.domain.errors import GatewayError
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 10.0
+PREPARED_S = 0.5
+"""Between two looks where the server allows prepared transactions: their commit notifies no gateway."""
+
+NUMBERED = Counter(
+    "gateway_transactions_numbered_later", "Transactions whose changes were numbered after their commit."
+)
+
+
+class Numbered(NamedTuple):
+    """What one look at the transactions has found."""
+
+    transactions: int
+    may_prepare: bool
+    """Whether the server allows PREPARE TRANSACTION."""
+
+
+class UnnumberedStore(Protocol):
+    """Where transactions leave changes to be numbered."""
+
+    async def number(self) -> Numbered:
+        """Numbers up to a hundred transactions. Raises GatewayError."""
+
+
+class Numbering:
+    """Numbers what transactions leave, as long as the gateway lives.
+
+    `awake` is cleared while the database may sleep."""
+
+    def __init__(self, store: UnnumberedStore, *, awake: asyncio.Event | None = None) -> None:
+        self._store = store
+        self._awake = awake
+        self._wake = asyncio.Event()
+        self._wake.set()
+
+    def notify(self) -> None:
+        """A transaction has left changes to number. Never waits."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled."""
+        pause_s, failures = TICK_S, 0
+        while True:
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                if self._awake is not None and not self._awake.is_set():
+                    continue
+            self._wake.clear()
+            try:
+                pause_s, failures = await self.number(), 0
+                continue
+            except GatewayError as error:
+                logger.warning("numbering.failed error=%s", error)
+            except Exception:
+                # The streams of other transactions go on: no row may end the gateway from here.
+                logger.exception("numbering.failed")
+            failures += 1
+            pause_s = min(TICK_S, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+
+    async def number(self) -> float:
+        """Numbers all that waits; returns the seconds until the next look. Raises GatewayError."""
+        while True:
+            numbered = await self._store.number()
+            if not numbered.transactions:
+                return PREPARED_S if numbered.may_prepare else TICK_S
+            NUMBERED.inc(numbered.transactions)
+            logger.info("numbering.done transactions=%d", numbered.transactions)

@@ -1,0 +1,354 @@
+-- Messages of both directions. A message that came without its content is filled when the content comes; the same key id
+-- from another author is another message; and what comes twice with another content is told apart from what is known.
+--
+-- The functions keep the caller's search_path: the shop's own triggers run within it.
+
+-- Whether a message that came is the one a row holds: the same chat, and the same author.
+CREATE OR REPLACE FUNCTION gateway.is_same_message_v1(
+    row_chat text, row_author text, row_lid text, chat text, author text, lid text
+) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(
+    (row_chat = chat OR gateway.is_one_person_v1(row_chat, chat))
+        AND (row_author = author OR row_lid = lid OR gateway.is_one_person_v1(row_author, author)),
+    false);
+COMMENT ON FUNCTION gateway.is_same_message_v1(text, text, text, text, text, text) IS
+    'Whether chat and author of two messages are the same.';
+
+-- Whether what came says no more than the row does.
+CREATE OR REPLACE FUNCTION gateway.is_said_v1(
+    row_text text, row_type text, row_raw jsonb, said text, said_type text, said_raw jsonb, is_placeholder boolean
+) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN is_placeholder
+    OR (row_type IS NOT DISTINCT FROM said_type AND row_text IS NOT DISTINCT FROM said)
+    OR coalesce(row_raw -> 'message' = said_raw -> 'message', false);
+COMMENT ON FUNCTION gateway.is_said_v1(text, text, jsonb, text, text, jsonb, boolean) IS
+    'Whether a row holds the content of a message already.';
+
+-- Whether a row has no content yet, or the state of a call that has gone on, and what came has.
+CREATE OR REPLACE FUNCTION gateway.is_filled_by_v1(
+    row_type text, row_text text, row_raw jsonb, said_type text, said text, said_raw jsonb
+) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN row_type = 'call' THEN said_type = 'call' AND row_text IS DISTINCT FROM said
+    WHEN row_type <> 'unknown' THEN false
+    WHEN said_type <> 'unknown' THEN true
+    ELSE (row_text IS NULL AND said IS NOT NULL)
+        OR (coalesce(row_raw -> 'message', 'null') IN ('null', '{}')
+            AND coalesce(said_raw -> 'message', 'null') NOT IN ('null', '{}'))
+END;
+COMMENT ON FUNCTION gateway.is_filled_by_v1(text, text, jsonb, text, text, jsonb) IS
+    'Whether what came is the content that a row still lacks.';
+
+-- `numbers` say which webhook of the batch each message is of, `turns` its place in the batch. Returned are the numbers
+-- of webhooks that brought anything (`stored`), of those whose content stands in no row (`other`), and what is sealed of
+-- the changes that had waited.
+CREATE OR REPLACE FUNCTION gateway.receive_v2(
+    patience text, numbers int[], keys text[], sessions bigint[], chats text[], phones text[], lids text[],
+    names text[], texts text[], types text[], urls text[], times timestamptz[], raws jsonb[], empties boolean[],
+    turns int[], OUT stored int[], OUT other int[], OUT sealed jsonb
+)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+DECLARE
+    ids text[] := keys;
+    n int := cardinality(keys);
+    settled bigint[] := '{}';
+    written bigint[] := '{}';
+    written_ids text[] := '{}';
+    tried bigint[];
+    now_written bigint[];
+    now_ids text[];
+    item record;
+BEGIN
+    stored := '{}';
+    other := '{}';
+    PERFORM set_config('lock_timeout', patience, true);
+    IF n = 0 THEN
+        RETURN;  -- and no lock on a table matters
+    END IF;
+    IF array_to_string(phones, ',') ~ '(^|,)5[245]' THEN
+        PERFORM gateway.learn_numbers_v1(phones);
+    END IF;
+    IF array_remove(lids, NULL) <> '{}' THEN
+        PERFORM gateway.learn_lids_v2(lids, phones);
+    END IF;
+    LOOP
+        WITH came AS (
+            SELECT DISTINCT ON (message_id) new.*,
+                CASE WHEN from_phone LIKE '%@lid'
+                    THEN (SELECT known.phone FROM gateway.lids AS known WHERE known.lid = from_phone)
+                END AS known_phone
+            FROM unnest(ids, keys, sessions, chats, phones, lids, names, texts, types, urls, times, raws, turns)
+                WITH ORDINALITY AS new (message_id, wa_key_id, session_id, chat, from_phone, sender_lid, push_name,
+                    message_text, message_type, media_url, received_at, raw_data, turn, place)
+            WHERE message_id IS NOT NULL
+            ORDER BY message_id, place
+        ), put AS (
+            -- A row of the shop without a session gets ours; an empty one of ours gets its content; others stay.
+            INSERT INTO public.whatsapp_incoming_messages AS m (
+                message_id, wa_key_id, wasender_session_id, chat, from_phone, sender_lid, push_name,
+                message_text, message_type, media_url, received_at, created_at, is_read, replied, raw_data)
+            SELECT message_id, wa_key_id, session_id,
+                CASE WHEN chat LIKE '%@lid' OR chat LIKE '5%' THEN gateway.conversation_of_v1(chat) ELSE chat END,
+                coalesce(known_phone, from_phone),
+                CASE WHEN known_phone IS NOT NULL THEN from_phone ELSE sender_lid END,
+                push_name, message_text, message_type, media_url, received_at,
+                now() + turn * interval '1 microsecond', false, false, raw_data
+            FROM came
+            ORDER BY message_id
+            ON CONFLICT (message_id) DO UPDATE
+            SET wasender_session_id = excluded.wasender_session_id,
+                wa_key_id = excluded.wa_key_id,
+                chat = excluded.chat,
+                sender_lid = coalesce(excluded.sender_lid, m.sender_lid),
+                push_name = coalesce(excluded.push_name, m.push_name),
+                message_text = CASE WHEN m.wasender_session_id IS NULL OR m.edited_at IS NOT NULL
+                    THEN m.message_text ELSE excluded.message_text END,
+                message_type = CASE WHEN m.wasender_session_id IS NULL THEN m.message_type ELSE excluded.message_type END,
+                media_url = CASE WHEN m.wasender_session_id IS NULL THEN m.media_url ELSE excluded.media_url END,
+                raw_data = CASE WHEN m.wasender_session_id IS NULL THEN m.raw_data ELSE excluded.raw_data END
+            WHERE m.wasender_session_id IS NULL
+                OR (m.wasender_session_id = excluded.wasender_session_id
+                    AND gateway.is_filled_by_v1(m.message_type, m.message_text, m.raw_data,
+                        excluded.message_type, excluded.message_text, excluded.raw_data)
+                    AND gateway.is_same_message_v1(gateway.chat_of(m.chat, m.from_phone), m.from_phone, m.sender_lid,
+                        excluded.chat, excluded.from_phone, excluded.sender_lid))
+            RETURNING m.message_id
+        )
+        SELECT array_agg(came.place ORDER BY came.place),
+            array_agg(came.place ORDER BY came.place) FILTER (WHERE put.message_id IS NOT NULL),
+            array_agg(came.message_id ORDER BY came.place) FILTER (WHERE put.message_id IS NOT NULL)
+        INTO tried, now_written, now_ids
+        FROM came
+        LEFT JOIN put ON put.message_id = came.message_id;
+        written := written || now_written;
+        written_ids := written_ids || now_ids;
+        settled := settled || now_written;
+        EXIT WHEN cardinality(settled) = n;
+        -- Of those that were not written: what stands under their id?
+        FOR item IN
+            SELECT c.place, c.id, c.key, c.session, c.author, c.number,
+                m.message_id IS NULL AS is_nowhere,
+                m.wasender_session_id = c.session AS is_ours,
+                gateway.is_same_message_v1(gateway.chat_of(m.chat, m.from_phone), m.from_phone, m.sender_lid,
+                    c.chat, c.author, c.lid) AS is_same,
+                gateway.is_said_v1(m.message_text, m.message_type, m.raw_data, c.words, c.type, c.raw, c.is_empty) AS is_said
+            FROM unnest(ids, keys, sessions, chats, phones, lids, texts, types, raws, empties, numbers) WITH ORDINALITY
+                AS c (id, key, session, chat, author, lid, words, type, raw, is_empty, number, place)
+            LEFT JOIN public.whatsapp_incoming_messages AS m ON m.message_id = c.id
+            WHERE c.place = ANY (tried) AND c.place <> ALL (settled)
+            ORDER BY c.place
+        LOOP
+            IF NOT item.is_nowhere AND item.id <> item.key || '@' || item.session || '~' || item.author
+                AND NOT (item.is_ours AND item.is_same) THEN
+                -- Two linked numbers in one chat see the same key id: the second keeps it with its session behind it.
+                -- The same id from another author is another message.
+                ids[item.place] := item.key || '@' || item.session
+                    || CASE WHEN item.is_ours THEN '~' || item.author ELSE '' END;
+                CONTINUE;
+            END IF;
+            settled := settled || item.place;
+            IF item.is_nowhere OR NOT (item.is_same AND item.is_said) THEN
+                other := other || item.number;
+            END IF;
+        END LOOP;
+        SELECT array_agg(CASE WHEN place = ANY (settled) THEN NULL ELSE id END ORDER BY place) INTO ids
+        FROM unnest(ids) WITH ORDINALITY AS c (id, place);
+        EXIT WHEN cardinality(settled) >= n;
+    END LOOP;
+    IF cardinality(written) = 0 THEN
+        RETURN;
+    ELSIF cardinality(written) > 1 THEN
+        PERFORM gateway.in_arrival_v1('whatsapp_incoming_messages', 'message_id', array_agg(id ORDER BY place))
+        FROM unnest(written_ids, written) AS item (id, place);
+    END IF;
+    SELECT array_agg(DISTINCT numbers[place]) INTO stored FROM unnest(written) AS place;
+    INSERT INTO gateway.lid_lookups (lid, session)
+    SELECT DISTINCT ON (phone) phone, session
+    FROM unnest(phones, chats, sessions) AS c (phone, chat, session)
+    WHERE phone = chat AND phone LIKE '%@lid' AND NOT EXISTS (SELECT FROM gateway.lids AS known WHERE known.lid = phone)
+    ORDER BY phone
+    ON CONFLICT DO NOTHING;
+    IF EXISTS (
+        SELECT FROM unnest(written) AS place
+        JOIN gateway.early_changes AS e ON e.wasender_session_id = sessions[place] AND e.wa_key_id = keys[place]
+    ) THEN
+        SELECT gateway.take_early_v1(array_agg(sessions[place]), array_agg(keys[place])) INTO sealed
+        FROM unnest(written) AS place;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION gateway.receive_v2(
+    text, int[], text[], bigint[], text[], text[], text[], text[], text[], text[], text[], timestamptz[], jsonb[], boolean[], int[]
+) IS 'Writes messages from customers; waits for a lock no longer than `patience`.';
+
+-- As `receive_v2`, and the journal with it: one statement for a batch of nothing but messages. `outcomes` are those of
+-- the webhooks that brought nothing. Of what stands in no row the journal keeps the message.
+CREATE OR REPLACE FUNCTION gateway.receive_and_journal_v2(
+    patience text, numbers int[], keys text[], sessions bigint[], chats text[], phones text[], lids text[],
+    names text[], texts text[], types text[], urls text[], times timestamptz[], raws jsonb[], empties boolean[],
+    turns int[], came timestamptz[], boxes bigint[], events text[], outcomes text[], reasons text[], bodies text[],
+    taker uuid, OUT stored int[], OUT other int[], OUT sealed jsonb
+)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+BEGIN
+    SELECT r.stored, r.other, r.sealed INTO stored, other, sealed
+    FROM gateway.receive_v2(patience, numbers, keys, sessions, chats, phones, lids, names, texts, types, urls, times,
+        raws, empties, turns) AS r;
+    INSERT INTO gateway.journal (received_at, wasender_session_id, event, outcome, reason, body, gateway)
+    SELECT received_at, session, event,
+        CASE WHEN turn - 1 = ANY (stored) THEN 'stored' WHEN turn - 1 = ANY (other) THEN 'ignored' ELSE outcome END,
+        CASE WHEN turn - 1 = ANY (other)
+            THEN concat_ws('; ', reason, 'a message with this id is here already, and this is another content') ELSE reason END,
+        CASE WHEN body IS NULL AND turn - 1 = ANY (other) THEN jsonb_build_object(
+            'event', event, 'sessionId', session::text, 'data', jsonb_build_object('messages', (
+                SELECT jsonb_agg(raw) FROM unnest(numbers, raws) AS m (number, raw) WHERE m.number = turn - 1)))
+            ELSE body::jsonb END,
+        taker
+    FROM unnest(came, boxes, events, outcomes, reasons, bodies)
+        WITH ORDINALITY AS item (received_at, session, event, outcome, reason, body, turn);
+END;
+$$;
+COMMENT ON FUNCTION gateway.receive_and_journal_v2(
+    text, int[], text[], bigint[], text[], text[], text[], text[], text[], text[], text[], timestamptz[], jsonb[], boolean[], int[],
+    timestamptz[], bigint[], text[], text[], text[], text[], uuid
+) IS 'Writes a batch of messages and notes what became of each webhook.';
+
+-- Messages of the linked number itself. A number answers what came before it, within the same second, too.
+CREATE OR REPLACE FUNCTION gateway.send_v1(
+    patience text, numbers int[], keys text[], sessions bigint[], chats text[], phones text[], lids text[], texts text[],
+    types text[], urls text[], times timestamptz[], raws jsonb[], empties boolean[], turns int[],
+    OUT stored int[], OUT other int[], OUT fresh int[], OUT sealed jsonb
+)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+DECLARE
+    n int := cardinality(keys);
+    written bigint[] := '{}';
+    filled bigint[] := '{}';
+BEGIN
+    stored := '{}';
+    other := '{}';
+    fresh := '{}';
+    PERFORM set_config('lock_timeout', patience, true);
+    IF n = 0 THEN
+        RETURN;
+    END IF;
+    IF array_to_string(phones, ',') ~ '(^|,)5[245]' THEN
+        PERFORM gateway.learn_numbers_v1(phones);
+    END IF;
+    IF array_remove(lids, NULL) <> '{}' THEN
+        PERFORM gateway.learn_lids_v2(lids, phones);
+    END IF;
+    WITH went AS (
+        SELECT DISTINCT ON (session_id, wa_key_id) new.*,
+            CASE WHEN to_phone LIKE '%@lid'
+                THEN (SELECT known.phone FROM gateway.lids AS known WHERE known.lid = to_phone)
+            END AS known_phone
+        FROM unnest(keys, sessions, chats, phones, texts, types, urls, times, raws, empties, turns) WITH ORDINALITY
+            AS new (wa_key_id, session_id, chat, to_phone, message_text, message_type, media_url, sent_at, raw_data,
+                is_empty, turn, place)
+        ORDER BY session_id, wa_key_id, is_empty, place
+    ), put AS (
+        INSERT INTO public.whatsapp_outgoing_messages AS m (
+            client_id, wasender_session_id, chat, to_phone, message_text, message_type, media_url, status,
+            wa_key_id, origin, created_at, sent_at, raw_data)
+        SELECT 'wa:' || session_id || ':' || wa_key_id, session_id,
+            CASE WHEN chat LIKE '%@lid' OR chat LIKE '5%' THEN gateway.conversation_of_v1(chat) ELSE chat END,
+            coalesce(known_phone, to_phone), message_text, message_type, media_url, 'sent', wa_key_id, 'phone',
+            now() + turn * interval '1 microsecond', sent_at, raw_data
+        FROM went
+        ORDER BY session_id, wa_key_id
+        ON CONFLICT DO NOTHING
+        RETURNING m.wasender_session_id, m.wa_key_id
+    )
+    SELECT coalesce(array_agg(went.place ORDER BY went.place), '{}') INTO written
+    FROM went
+    JOIN put ON put.wasender_session_id = went.session_id AND put.wa_key_id = went.wa_key_id;
+    IF cardinality(written) < n THEN
+        -- What came first without its content gets it now.
+        WITH went AS (
+            SELECT DISTINCT ON (session_id, wa_key_id) new.*
+            FROM unnest(keys, sessions, chats, texts, types, urls, raws, empties) WITH ORDINALITY
+                AS new (wa_key_id, session_id, chat, message_text, message_type, media_url, raw_data, is_empty, place)
+            WHERE NOT is_empty AND place <> ALL (written)
+            ORDER BY session_id, wa_key_id, place
+        ), locked AS MATERIALIZED (
+            SELECT m.ctid, went.*
+            FROM went
+            JOIN public.whatsapp_outgoing_messages AS m
+                ON m.wasender_session_id = went.session_id AND m.wa_key_id = went.wa_key_id
+            WHERE gateway.is_filled_by_v1(m.message_type, m.message_text, m.raw_data,
+                    went.message_type, went.message_text, went.raw_data)
+                AND gateway.is_one_person_v1(gateway.chat_of(m.chat, m.to_phone), went.chat)
+            ORDER BY went.session_id, went.wa_key_id
+            FOR UPDATE OF m
+        ), put AS (
+            UPDATE public.whatsapp_outgoing_messages AS m
+            SET message_text = CASE WHEN m.edited_at IS NULL THEN locked.message_text ELSE m.message_text END,
+                message_type = locked.message_type, media_url = locked.media_url, raw_data = locked.raw_data
+            FROM locked
+            WHERE m.ctid = locked.ctid
+            RETURNING locked.place
+        )
+        SELECT coalesce(array_agg(place), '{}') INTO filled FROM put;
+        SELECT coalesce(array_agg(DISTINCT c.number), '{}') INTO other
+        FROM unnest(numbers, keys, sessions, chats, texts, types, raws, empties) WITH ORDINALITY
+            AS c (number, key, session, chat, words, type, raw, is_empty, place)
+        LEFT JOIN public.whatsapp_outgoing_messages AS m ON m.wasender_session_id = c.session AND m.wa_key_id = c.key
+        WHERE c.place <> ALL (written || filled) AND NOT c.is_empty
+            AND (m.id IS NULL OR NOT gateway.is_one_person_v1(gateway.chat_of(m.chat, m.to_phone), c.chat)
+                OR NOT gateway.is_said_v1(m.message_text, m.message_type, m.raw_data, c.words, c.type, c.raw, c.is_empty));
+    END IF;
+    SELECT coalesce(array_agg(DISTINCT numbers[place]), '{}') INTO stored FROM unnest(written || filled) AS place;
+    SELECT coalesce(array_agg(place::int), '{}') INTO fresh FROM unnest(written) AS place;
+    IF cardinality(written) = 0 THEN
+        RETURN;
+    ELSIF cardinality(written) > 1 THEN
+        PERFORM gateway.in_arrival_v1('whatsapp_outgoing_messages', 'client_id',
+            array_agg('wa:' || sessions[place] || ':' || keys[place] ORDER BY place))
+        FROM unnest(written) AS place;
+    END IF;
+    INSERT INTO gateway.lid_lookups (lid, session)
+    SELECT DISTINCT ON (phone) phone, session
+    FROM unnest(phones, chats, sessions) AS c (phone, chat, session)
+    WHERE phone = chat AND phone LIKE '%@lid' AND NOT EXISTS (SELECT FROM gateway.lids AS known WHERE known.lid = phone)
+    ORDER BY phone
+    ON CONFLICT DO NOTHING;
+    UPDATE public.whatsapp_incoming_messages AS m
+    SET replied = true, replied_at = answer.at
+    FROM (
+        SELECT DISTINCT ON (session_id, chat) session_id, chat, at, now() + turn * interval '1 microsecond' AS came
+        FROM (
+            SELECT sessions[place] AS session_id,
+                CASE WHEN chats[place] LIKE '%@lid' OR chats[place] LIKE '5%'
+                    THEN gateway.conversation_of_v1(chats[place]) ELSE chats[place] END AS chat,
+                times[place] AS at, turns[place] AS turn
+            FROM unnest(written) AS place
+        ) AS sent
+        ORDER BY session_id, chat, date_trunc('second', at) DESC, turn DESC
+    ) AS answer
+    WHERE coalesce(m.wasender_session_id, 0) = answer.session_id
+        AND gateway.chat_of(m.chat, m.from_phone) = answer.chat
+        AND NOT coalesce(m.replied, false)
+        AND m.received_at < date_trunc('second', answer.at) + interval '1 second'
+        AND (m.received_at < date_trunc('second', answer.at) OR coalesce(m.created_at, 'epoch') <= answer.came);
+    IF EXISTS (
+        SELECT FROM unnest(written) AS place
+        JOIN gateway.early_changes AS e ON e.wasender_session_id = sessions[place] AND e.wa_key_id = keys[place]
+    ) THEN
+        SELECT gateway.take_early_v1(array_agg(sessions[place]), array_agg(keys[place])) INTO sealed
+        FROM unnest(written) AS place;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION gateway.send_v1(
+    text, int[], text[], bigint[], text[], text[], text[], text[], text[], text[], timestamptz[], jsonb[], boolean[], int[]
+) IS 'Writes messages of the linked numbers; `fresh` are the places of those that are new.';
