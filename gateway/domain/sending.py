@@ -82,6 +82,8 @@ class Send:
     """How many calls have begun."""
     sending_at: float | None = None
     """When the newest call began."""
+    holder: str | None = None
+    """The sender that began it."""
     is_first_contact: bool = False
     """The newest call began while nothing had ever come from the chat."""
     msg_id: int | None = None
@@ -94,6 +96,11 @@ class Send:
         """When it may go: the time that a person chose, else the time it was queued."""
         return self.queued_at if self.send_at is None else self.send_at
 
+    @property
+    def call(self) -> tuple[int, str | None, float | None]:
+        """Which call the row speaks of. A number is not enough: two senders may have tried to begin the same one."""
+        return self.attempt, self.holder, self.sending_at
+
     def to(self, status: SendStatus, **changes: object) -> "Send":
         """The row in another status. Raises IllegalStep where there is no such step."""
         if status not in STEPS[self.status]:
@@ -104,12 +111,13 @@ class Send:
 # ---------------------------------------------------------------------------------------------- what the sender does
 
 
-def begin(send: Send, now: float, *, is_first_contact: bool = False) -> Send:
+def begin(send: Send, now: float, *, holder: str | None = None, is_first_contact: bool = False) -> Send:
     """The row as it is committed before its call."""
     return send.to(
         SendStatus.SENDING,
         attempt=send.attempt + 1,
         sending_at=now,
+        holder=holder,
         is_first_contact=is_first_contact,
         error=None,
         error_code=None,
@@ -173,13 +181,13 @@ class Unclear:
 Answer = Accepted | NotSent | Refused | Unclear
 
 
-def answered(send: Send, attempt: int, answer: Answer) -> Send:
-    """The row after an answer to that attempt.
+def answered(send: Send, begun: Send, answer: Answer) -> Send:
+    """The row after an answer to the call that began with the row `begun`.
 
-    An answer that comes late (the row is `unknown`, or a person has called it failed) still tells the truth; one to an
-    older attempt says nothing of this one.
+    An answer that comes late (the row is `unknown`, or a person has called it failed) still tells the truth; one to
+    another call, an older one or another sender's, says nothing of this one.
     """
-    if attempt != send.attempt:
+    if begun.call != send.call:
         return send
     return _row_after(send, answer) if send.status is SendStatus.SENDING else _late(send, answer)
 

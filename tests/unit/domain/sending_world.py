@@ -25,10 +25,8 @@ CALL_S = 15.0
 class Call:
     """One call under way: the answer that it will have, whether or not its sender still waits."""
 
-    send_id: int
-    attempt: int
+    begun: Send
     answer: Answer
-    is_first_contact: bool
 
 
 @dataclass
@@ -96,7 +94,7 @@ class World:
             key = f"3EB0{send.id}-{send.attempt}"
             self.accepted.append((send.id, send.attempt, key))
         answer = _answer(mood, msg_id, send.is_first_contact)
-        self.call = Call(send.id, send.attempt, answer, send.is_first_contact)
+        self.call = Call(send, answer)
 
     def answer(self) -> None:
         """The answer reaches its sender."""
@@ -106,9 +104,9 @@ class World:
 
     def _apply(self, call: Call) -> None:
         self.queue = send_queue.answered(
-            self.queue, call.answer, self.now, is_first_contact=call.is_first_contact
+            self.queue, call.answer, self.now, is_first_contact=call.begun.is_first_contact
         )
-        self.put(sending.answered(self.rows[call.send_id], call.attempt, call.answer))
+        self.put(sending.answered(self.rows[call.begun.id], call.begun, call.answer))
 
     def sender_dies(self, answer_comes: bool) -> None:
         """Another gateway takes over; the call's answer may still come to the old one, which is only frozen."""

@@ -51,7 +51,7 @@ def test_a_call_begins_with_a_row_that_says_so() -> None:
     ],
 )
 def test_an_answer_moves_the_row(answer: sending.Answer, status: SendStatus, code: str | None) -> None:
-    after = sending.answered(under_way(), 1, answer)
+    after = sending.answered(under_way(), under_way(), answer)
 
     assert (after.status, after.error_code) == (status, code)
     assert after.msg_id == (100_000 if status is S.ACCEPTED else None)
@@ -67,28 +67,34 @@ def test_an_answer_moves_the_row(answer: sending.Answer, status: SendStatus, cod
     ],
 )
 def test_a_late_answer_still_tells_the_truth(answer: sending.Answer, status: SendStatus) -> None:
-    assert sending.answered(sending.orphaned(under_way()), 1, answer).status is status
+    assert sending.answered(sending.orphaned(under_way()), under_way(), answer).status is status
 
 
 def test_a_late_yes_corrects_a_person_and_nobody_else() -> None:
     unknown = sending.orphaned(under_way())
     settled = sending.settle(unknown, False, NOW + 200)
-    refused = sending.answered(under_way(), 1, Refused("x"))
+    refused = sending.answered(under_way(), under_way(), Refused("x"))
 
-    assert sending.answered(settled, 1, Accepted(5)).status is S.ACCEPTED
-    assert sending.answered(refused, 1, Accepted(5)) is refused
+    assert sending.answered(settled, under_way(), Accepted(5)).status is S.ACCEPTED
+    assert sending.answered(refused, under_way(), Accepted(5)) is refused
 
 
 def test_an_answer_to_an_older_attempt_says_nothing_of_this_one() -> None:
     again = sending.begin(sending.retry(row(S.FAILED, attempt=1), NOW), NOW)
 
-    assert sending.answered(again, 1, Accepted(5)) is again
+    assert sending.answered(again, under_way(), Accepted(5)) is again
+
+
+def test_an_answer_to_another_senders_try_at_the_same_attempt_says_nothing() -> None:
+    ours, theirs = (sending.begin(row(), NOW, holder=name) for name in ("a", "b"))
+
+    assert sending.answered(theirs, ours, NotSent("not_reached", "x")) is theirs
 
 
 def test_what_the_number_of_a_send_was_is_learnt_after_it_was_proven_sent() -> None:
     proven = sending.settle(sending.orphaned(under_way()), True, NOW + 200)
 
-    assert sending.answered(proven, 1, Accepted(5)).msg_id == 5
+    assert sending.answered(proven, under_way(), Accepted(5)).msg_id == 5
 
 
 @pytest.mark.parametrize("status", S)
