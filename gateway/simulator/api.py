@@ -19,14 +19,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.simulator import limits, replies
 from gateway.simulator.account_api import AccountApi
+from gateway.simulator.attachments import Attachments
+from gateway.simulator.call_log import CallLog, CountedCalls
 from gateway.simulator.chats import Chats
 from gateway.simulator.engine import Engine
 from gateway.simulator.faults import FaultSwitches
+from gateway.simulator.files import Files
 from gateway.simulator.links import Links, Passkey, WrongState
+from gateway.simulator.media_api import MediaApi
 from gateway.simulator.people_api import PeopleApi
 from gateway.simulator.replies import Refusal, account_refusal
 from gateway.simulator.sends import Sends
-from gateway.simulator.session_api import ALLOWANCE, SessionApi
+from gateway.simulator.session_api import ALLOWANCE, UNLIMITED, SessionApi
 from gateway.simulator.state import SimulatedSession
 
 logger = logging.getLogger(__name__)
@@ -98,6 +102,8 @@ class RateLimitHeaders:
     def _headers(self, scope: Scope) -> dict[str, str]:
         engine = self.engine
         allowance = scope.get(ALLOWANCE)
+        if allowance is UNLIMITED or not engine.settings.limit_headers:
+            return {}
         if allowance is None:
             token = dict(scope["headers"]).get(b"authorization", b"")
             caller = hashlib.sha256(token).hexdigest()[:16]
@@ -125,17 +131,21 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"message": text}, error.status_code, headers=error.headers)
 
 
-def api_routes(engine: Engine, links: Links, sends: Sends, chats: Chats) -> list[BaseRoute]:
+def api_routes(
+    engine: Engine, links: Links, sends: Sends, chats: Chats, files: Files, calls: CallLog
+) -> list[BaseRoute]:
     """Upstream's API without the prefix, for mounting under one."""
     inner = Starlette(
         routes=[
             *AccountApi(engine, links, sends).routes(),
             *PasskeyApi(engine, links).routes(),
-            *SessionApi(engine, sends).routes(),
+            *SessionApi(engine, sends, chats, Attachments(files)).routes(),
+            *MediaApi(engine, files).routes(),
             *PeopleApi(engine, chats).routes(),
         ],
         exception_handlers={Refusal: _refused, WrongState: _wrong_state, HTTPException: _http_error},
     )
     # A redirect from `/x/` to `/x` would leave the prefix; upstream has none.
     inner.router.redirect_slashes = False
-    return [Mount("", app=FaultSwitches(RateLimitHeaders(inner, engine), engine.faults))]
+    with_faults = FaultSwitches(RateLimitHeaders(inner, engine), engine.faults)
+    return [Mount("", app=CountedCalls(with_faults, engine, calls))]

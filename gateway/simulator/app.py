@@ -13,11 +13,18 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
 from gateway.simulator import api, control, page
+from gateway.simulator.call_log import CallLog
+from gateway.simulator.chat_control import ChatControl
 from gateway.simulator.chats import Chats
 from gateway.simulator.clock import Clock
+from gateway.simulator.control import Control
 from gateway.simulator.engine import Engine
+from gateway.simulator.file_host import FileHost
+from gateway.simulator.files import Files
+from gateway.simulator.ledger import Ledger
 from gateway.simulator.links import Links
 from gateway.simulator.page import PageMount
+from gateway.simulator.send_control import SendControl
 from gateway.simulator.sends import Sends
 from gateway.simulator.settings import SimulatorSettings
 
@@ -33,9 +40,12 @@ class Simulator:
         clock: Clock | None = None,
     ) -> None:
         self._engine = Engine(state_path, settings or SimulatorSettings(), clock or Clock())
+        self._files = Files(state_path, self._engine.world, self._engine.clock)
+        self._ledger = Ledger(state_path)
+        self._calls = CallLog()
         self._links = Links(self._engine)
-        self._sends = Sends(self._engine)
         self._chats = Chats(self._engine)
+        self._sends = Sends(self._engine, self._chats, self._ledger)
 
     @property
     def account_token(self) -> str:
@@ -44,15 +54,20 @@ class Simulator:
 
     def api_routes(self) -> list[BaseRoute]:
         """WasenderAPI, without the prefix: mount under `/api` or `/simulator/api`."""
-        return api.api_routes(self._engine, self._links, self._sends, self._chats)
+        return api.api_routes(self._engine, self._links, self._sends, self._chats, self._files, self._calls)
 
     def control_routes(self) -> list[BaseRoute]:
         """Mount under `/_simulator`. Guards itself against callers from elsewhere."""
-        return control.control_routes(self._engine, self._links, self._sends, self._chats)
+        engine, sends, chats = self._engine, self._sends, self._chats
+        return control.control_routes(
+            Control(engine, self._links, sends, chats, self._files, self._ledger, self._calls),
+            ChatControl(engine, sends, chats, self._files),
+            SendControl(engine, sends, self._ledger, self._calls),
+        )
 
     def page_routes(self) -> list[BaseRoute]:
-        """The phone page: mount under `/simulator`, after `/simulator/api`."""
-        return page.page_routes()
+        """The phone page, and WhatsApp's files: mount under `/simulator`, after `/simulator/api`."""
+        return [*FileHost(self._engine, self._files).routes(), *page.page_routes()]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Simulator"]:
@@ -68,6 +83,7 @@ class Simulator:
                 self._links.stop()
                 self._sends.stop()
                 self._engine.save()
+                self._files.close()
 
     def release(self) -> None:
         """Lets requests go that a fault holds, or that wait for changes.

@@ -2,9 +2,13 @@
 send.
 """
 
+import base64
+import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.simulator import contents, identity
+from gateway.simulator.attachments import PREPARED
 from gateway.simulator.contents import BadContent
 from gateway.simulator.engine import Engine
 from gateway.simulator.links import WrongState
@@ -12,6 +16,8 @@ from gateway.simulator.shapes import WEBHOOK_MODES, Twist
 from gateway.simulator.state import Contact, Group, SimulatedSession
 from gateway.simulator.webhooks import Delivery
 
+TYPING_S = 10.0
+"""How long WhatsApp shows that the other side types, without another word."""
 _ALIASES = {"pushName": "push_name", "fromMe": "from_me", "id": "key_id", "duplicates": "copies"}
 
 
@@ -20,6 +26,8 @@ class Chats:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.typing: dict[tuple[int, str], tuple[str, float]] = {}
+        """By session and chat: what the linked number is doing there, and until when (Unix seconds)."""
 
     def contact(self, session: SimulatedSession, phone: str, name: str | None = None) -> Contact:
         """The contact of that number.
@@ -32,6 +40,36 @@ class Chats:
         if name:
             known.name = name
         return known
+
+    def contact_of_jid(self, session: SimulatedSession, jid: str) -> Contact | None:
+        """The person of a private chat, by number or LID."""
+        book = self._engine.world.contacts.get(session.id, {})
+        if jid.endswith("@lid"):
+            return next((person for person in book.values() if person.lid == jid), None)
+        return book.get(identity.digits(jid.partition("@")[0]))
+
+    def is_first_contact(self, session: SimulatedSession, jid: str) -> bool:
+        """Whether nothing has ever come from this private chat."""
+        if not jid.endswith(("@s.whatsapp.net", "@lid", "@c.us")):
+            return False
+        person = self.contact_of_jid(session, jid)
+        return person is None or person.wrote_at is None
+
+    def show_presence(self, session: SimulatedSession, jid: str, kind: str) -> None:
+        """The linked number types, records, or has stopped."""
+        place = (session.id, jid)
+        if kind in ("composing", "recording"):
+            self.typing[place] = (kind, self._engine.clock.now() + TYPING_S)
+            self._engine.clock.call_later(TYPING_S, self._engine.tell_watchers)
+        else:
+            self.typing.pop(place, None)
+        self._engine.tell_watchers()
+
+    def doing(self, session: SimulatedSession, *jids: str) -> str | None:
+        """`composing` or `recording`, in the chat of these addresses, now."""
+        now = self._engine.clock.now()
+        shown = (self.typing.get((session.id, jid)) for jid in jids)
+        return next((kind for kind, until in filter(None, shown) if until > now), None)
 
     def group(self, session: SimulatedSession, name: str) -> Group:
         """The group of that name or address, made when it is met for the first time."""
@@ -60,7 +98,9 @@ class Chats:
         if change is not None:
             message, words = change
         else:
-            message, words = contents.inbound(spec)
+            message, words = contents.inbound(spec, spec.get(PREPARED))
+        if not isinstance(spec.get("message"), dict):
+            message = {**message, "messageContextInfo": _context_info()}
         at = spec.get("timestamp", self._engine.clock.now())
         if not isinstance(at, int | float):
             raise BadContent("timestamp must be Unix seconds.")
@@ -71,7 +111,8 @@ class Chats:
             item["messageBody"] = words
         if spec.get("broadcast"):
             item["broadcast"] = True
-        self._engine.world.received[key["id"]] = {"session_id": session.id, **item}
+        self._engine.world.received[key["id"]] = {"session_id": session.id, "at": at, **item}
+        self._note_author(session, spec, key)
         sent = self._announce(session, spec, item, at, twist)
         self._engine.changed(urgent=False)
         return {
@@ -80,6 +121,30 @@ class Chats:
             "events": [delivery.event for delivery in sent],
             "deliveries": [delivery.id for delivery in sent],
         }
+
+    def _note_author(self, session: SimulatedSession, spec: dict[str, Any], key: dict[str, Any]) -> None:
+        private = not (spec.get("group") or spec.get("channel") or spec.get("status"))
+        if private and not key["fromMe"]:
+            self.contact(session, str(spec["from"])).wrote_at = self._engine.clock.now()
+
+    def call(self, session: SimulatedSession, raw: dict[str, Any]) -> list[Delivery]:
+        """A customer calls. Raises BadContent, and WrongState when the number is not linked."""
+        if session.status != "connected":
+            raise WrongState(f"No call can come: the session is {session.status}.")
+        person = self.contact(session, _phone(raw.get("from")), raw.get("push_name"))
+        at = datetime.fromtimestamp(self._engine.clock.now(), UTC)
+        call: dict[str, Any] = {
+            "id": str(raw.get("id") or secrets.token_hex(16).upper()),
+            "from": person.lid if raw.get("addressing") == "lid" else identity.phone_jid(person.phone),
+            "date": at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "isGroup": bool(raw.get("group")),
+            "isVideo": bool(raw.get("video")),
+            "status": str(raw.get("status") or "offer"),
+        }
+        forced = bool(raw.get("forced"))
+        return self._engine.send_event(
+            session, "call", {"call": call}, twist=_twist(raw), forced=forced, key_id=call["id"]
+        )
 
     def event(self, session: SimulatedSession, raw: dict[str, Any]) -> list[Delivery]:
         """Any event with any data, in upstream's envelope. Raises BadContent."""
@@ -145,9 +210,7 @@ class Chats:
         author = spec.get("from")
         if spec.get("group") and key["fromMe"]:
             return key | {"remoteJid": self.group(session, str(spec["group"])).jid, "addressingMode": "lid"}
-        if not isinstance(author, str) or not identity.is_phone(author):
-            raise BadContent("from must be a phone number in international form, such as +491701234567.")
-        person = self.contact(session, author, None if key["fromMe"] else spec.get("push_name"))
+        person = self.contact(session, _phone(author), None if key["fromMe"] else spec.get("push_name"))
         if spec.get("lid_unknown"):
             person.lid_known = False
         pn, by_lid = identity.phone_jid(person.phone), spec.get("addressing", "lid") == "lid"
@@ -193,6 +256,22 @@ class Chats:
             edited = {"key": target, "type": 14, "editedMessage": {"conversation": words}}
             return {"protocolMessage": edited}, words
         return None
+
+
+def _phone(value: Any) -> str:
+    if not isinstance(value, str) or not identity.is_phone(value):
+        raise BadContent("from must be a phone number in international form, such as +491701234567.")
+    return value
+
+
+def _context_info() -> dict[str, Any]:
+    """What travels with every message and says nothing to a reader; a quote has to give it back unchanged."""
+    secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {
+        "deviceListMetadata": {"senderKeyHash": secret[:12] + "==", "senderTimestamp": "1750000000"},
+        "deviceListMetadataVersion": 2,
+        "messageSecret": secret,
+    }
 
 
 def _twist(spec: dict[str, Any]) -> Twist:

@@ -9,6 +9,7 @@ from gateway.simulator import identity
 from gateway.simulator.contents import MEDIA_TYPES
 from gateway.simulator.replies import Refusal, validation_refusal
 
+TEXT_LIMIT = 4_096
 _TRUE, _FALSE = (True, 1, "1"), (False, 0, "0")
 
 
@@ -113,30 +114,51 @@ def session_fields(body: dict[str, Any], *, partial: bool) -> tuple[dict[str, An
 
 def send_request(body: dict[str, Any]) -> dict[str, Any]:
     """A `/send-message` request that can be carried out. Raises Refusal 422."""
-    errors: dict[str, list[str]] = {}
-    to = body.get("to")
+    errors = _recipient_errors(body.get("to")) | _content_errors(body) | _reference_errors(body)
+    if errors:
+        raise validation_refusal(errors)
+    return body
+
+
+def _recipient_errors(to: Any) -> dict[str, list[str]]:
     if to in (None, ""):
-        errors["to"] = ["The to field is required."]
-    elif not isinstance(to, str) or not (identity.is_phone(to) or identity.is_jid(to) or _is_username(to)):
-        errors["to"] = ["The to field format is invalid."]
+        return {"to": ["The to field is required."]}
+    if not isinstance(to, str) or not (identity.is_phone(to) or identity.is_jid(to) or _is_username(to)):
+        return {"to": ["The to field format is invalid."]}
+    return {}
+
+
+def _content_errors(body: dict[str, Any]) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
     urls = [f"{kind}Url" for kind in MEDIA_TYPES]
     for name in urls:
         if body.get(name) and urlsplit(str(body[name])).scheme not in ("http", "https"):
             errors[name] = [f"The {name} field must be a valid URL."]
-    if not any(body.get(name) for name in (*urls, "contact", "location", "poll")):
-        words = body.get("text")
-        if words in (None, ""):
-            errors["text"] = ["The text field is required when no media is present."]
-        elif not isinstance(words, str):
-            errors["text"] = ["The text field must be a string."]
     for name in ("contact", "location", "poll"):
         if body.get(name) is not None and not isinstance(body[name], dict):
             errors[name] = [f"The {name} field must be an object."]
-    if body.get("replyTo") is not None and not isinstance(body["replyTo"], int):
+    words = body.get("text")
+    if words in (None, "") and not any(body.get(name) for name in (*urls, "contact", "location", "poll")):
+        errors["text"] = ["The text field is required when no media is present."]
+    elif words is not None and not isinstance(words, str):
+        errors["text"] = ["The text field must be a string."]
+    elif words is not None and len(words) > TEXT_LIMIT:
+        errors["text"] = [f"The text field must not be greater than {TEXT_LIMIT} characters."]
+    return errors
+
+
+def _reference_errors(body: dict[str, Any]) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    reply_to, mentions = body.get("replyTo"), body.get("mentions")
+    if reply_to is not None and (isinstance(reply_to, bool) or not isinstance(reply_to, int)):
         errors["replyTo"] = ["The reply to field must be an integer."]
-    if errors:
-        raise validation_refusal(errors)
-    return body
+    if mentions is not None and not (isinstance(mentions, list) and all(map(_is_jid, mentions))):
+        errors["mentions"] = ["The mentions field must be an array of JIDs."]
+    return errors
+
+
+def _is_jid(value: Any) -> bool:
+    return isinstance(value, str) and identity.is_jid(value)
 
 
 def _is_username(to: str) -> bool:

@@ -6,66 +6,69 @@ Two ways in: what a tester writes for an inbound message, and what a client asks
 
 import base64
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
-from gateway.simulator import identity
+from gateway.simulator import identity, samples
 
-MEDIA_TYPES = {
-    "image": "image/jpeg",
-    "video": "video/mp4",
-    "audio": "audio/ogg; codecs=opus",
-    "document": "application/pdf",
-    "sticker": "image/webp",
-}
-_EXTENSIONS = {"image": "jpg", "video": "mp4", "audio": "ogg", "document": "pdf", "sticker": "webp"}
-_CAN_HAVE_CAPTION = frozenset({"image", "video", "document"})
+MEDIA_TYPES = tuple(samples.MIMES)
+CAN_HAVE_CAPTION = frozenset({"image", "video", "document"})
 
 
 class BadContent(ValueError):
     """The text says in one sentence what is wrong."""
 
 
-def _random(size: int) -> str:
-    return base64.b64encode(secrets.token_bytes(size)).decode()
+def elsewhere(kind: str, request: dict[str, Any]) -> dict[str, Any]:
+    """A media message whose file upstream took from an address that is not ours: nothing is known of the file."""
 
+    def made_up(size: int) -> str:
+        return base64.b64encode(secrets.token_bytes(size)).decode()
 
-def media(kind: str, wish: Any, caption: str | None = None) -> dict[str, Any]:
-    """A media message: an encrypted file on WhatsApp's servers, with the key to it.
-
-    `wish` may override any field.
-    """
-    details = wish if isinstance(wish, dict) else {}
     content: dict[str, Any] = {
         "url": f"https://mmg.whatsapp.net/v/t62.7118-24/{secrets.token_hex(12)}.enc?ccb=11-4",
-        "directPath": f"/v/t62.7118-24/{secrets.token_hex(12)}.enc",
-        "mimetype": MEDIA_TYPES[kind],
-        "mediaKey": _random(32),
-        "fileSha256": _random(32),
-        "fileEncSha256": _random(32),
-        "fileLength": "12345",
+        "mimetype": samples.MIMES[kind],
+        "mediaKey": made_up(32),
+        "fileSha256": made_up(32),
     }
-    if kind in ("image", "video"):
-        content |= {"height": 1024, "width": 768}
     if kind == "audio":
-        content |= {"ptt": True, "seconds": 4}
-    if kind == "video":
-        content["seconds"] = 8
+        content |= {"ptt": True}
     if kind == "document":
-        content["fileName"] = details.get("fileName", f"document.{_EXTENSIONS[kind]}")
-        content["title"] = content["fileName"]
-    if caption and kind in _CAN_HAVE_CAPTION:
-        content["caption"] = caption
-    content |= {name: value for name, value in details.items() if value is not None}
+        content["fileName"] = request.get("fileName") or "document.pdf"
+    if request.get("text") and kind in CAN_HAVE_CAPTION:
+        content["caption"] = request["text"]
     return {f"{kind}Message": content}
 
 
-def _context(reply_to: str | None, mentions: list[str] | None) -> dict[str, Any]:
-    context: dict[str, Any] = {}
-    if reply_to:
-        context |= {"stanzaId": reply_to, "quotedMessage": {"conversation": "…"}}
-    if mentions:
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The message that another one answers."""
+
+    key_id: str
+    message: dict[str, Any]
+    participant: str | None = None
+
+    def context(self) -> dict[str, Any]:
+        """What the quoting message says of the quoted one."""
+        quoted = {"stanzaId": self.key_id, "quotedMessage": self.message}
+        return quoted | ({"participant": self.participant} if self.participant else {})
+
+
+def _context(quote: Quote | None, mentions: Any) -> dict[str, Any]:
+    context = quote.context() if quote else {}
+    if isinstance(mentions, list) and mentions:
         context["mentionedJid"] = mentions
     return context
+
+
+def _with_context(message: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    """The same message with a quote or mentions, whatever kind it is."""
+    if not context:
+        return message
+    return {
+        kind: {**part, "contextInfo": context} if isinstance(part, dict) else part
+        for kind, part in message.items()
+    }
 
 
 def text(body: str, context: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -119,23 +122,26 @@ def _special(spec: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def inbound(spec: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The message object of an inbound message, and its text (`messageBody`). Raises BadContent."""
+def inbound(spec: dict[str, Any], prepared: dict[str, Any] | None) -> tuple[dict[str, Any], str | None]:
+    """The message object of an inbound message, and its text (`messageBody`). Raises BadContent.
+
+    `prepared` is the message object of its file, if it has one.
+    """
     words = spec.get("text")
     if words is not None and not isinstance(words, str):
         raise BadContent("text must be a string.")
     if isinstance(spec.get("message"), dict):
         return spec["message"], words
-    kind = next((name for name in MEDIA_TYPES if spec.get(name)), None)
+    reply_to = spec.get("reply_to")
+    quote = Quote(str(reply_to), {"conversation": "…"}) if reply_to else None
+    context = _context(quote, spec.get("mentions"))
     special = _special(spec)
-    if kind:
-        message = media(kind, spec[kind], words)
-    elif special:
-        message = special
+    if prepared or special:
+        message = _with_context(prepared or special or {}, context)
     elif words is not None:
-        message = text(words, _context(spec.get("reply_to"), spec.get("mentions")))
+        message = text(words, context)
     else:
-        wanted = ", ".join(("text", *MEDIA_TYPES, "location", "contact", "poll", "message"))
+        wanted = ", ".join(("text", "media", *MEDIA_TYPES, "location", "contact", "poll", "message"))
         raise BadContent(f"An inbound message needs one of {wanted}.")
     if spec.get("view_once"):
         message = {"viewOnceMessageV2": {"message": message}}
@@ -144,13 +150,54 @@ def inbound(spec: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     return message, words
 
 
-def outbound(request: dict[str, Any]) -> dict[str, Any]:
-    """The message object of a `/send-message` request that has been checked. Raises BadContent."""
-    words = request.get("text")
+def outbound(
+    request: dict[str, Any], attached: dict[str, Any] | None = None, quote: Quote | None = None
+) -> dict[str, Any]:
+    """The message object of a `/send-message` request that has been checked. Raises BadContent.
+
+    `attached` is the message object of its file, where the file is known here.
+    """
+    context = _context(quote, request.get("mentions"))
     for kind in MEDIA_TYPES:
-        url = request.get(f"{kind}Url")
-        if url:
-            details = {"fileName": request.get("fileName")} if kind == "document" else {}
-            message = media(kind, details, words)
+        if request.get(f"{kind}Url"):
+            message = _with_context(attached or elsewhere(kind, request), context)
             return {"viewOnceMessageV2": {"message": message}} if request.get("viewOnce") else message
-    return _special(request) or text(str(words or ""), _context(None, request.get("mentions")))
+    special = _special(request)
+    return _with_context(special, context) if special else text(str(request.get("text") or ""), context)
+
+
+def kind_of_request(request: dict[str, Any]) -> str:
+    """What a `/send-message` request asks to send: a kind of file, `location`, `contact`, `poll`, or `text`."""
+    for kind in MEDIA_TYPES:
+        if request.get(f"{kind}Url"):
+            return kind
+    return next((kind for kind in ("location", "contact", "poll") if request.get(kind)), "text")
+
+
+def unwrapped(message: dict[str, Any]) -> dict[str, Any]:
+    """The message inside `viewOnceMessageV2` and its like."""
+    for wrapper in ("viewOnceMessageV2", "ephemeralMessage"):
+        if isinstance(message.get(wrapper), dict):
+            return unwrapped(message[wrapper].get("message", {}))
+    return message
+
+
+def words_of(message: dict[str, Any]) -> str | None:
+    """The text of a message, or the caption of its file."""
+    inner = unwrapped(message)
+    words = inner.get("conversation") or (inner.get("extendedTextMessage") or {}).get("text")
+    if words is None:
+        parts = [inner.get(f"{kind}Message") for kind in CAN_HAVE_CAPTION]
+        words = next(
+            (part["caption"] for part in parts if isinstance(part, dict) and part.get("caption")), None
+        )
+    return words if isinstance(words, str) else None
+
+
+def reworded(message: dict[str, Any], words: str) -> dict[str, Any]:
+    """The message with another text, or another caption."""
+    for kind in CAN_HAVE_CAPTION:
+        part = message.get(f"{kind}Message")
+        if isinstance(part, dict):
+            return {**message, f"{kind}Message": {**part, "caption": words}}
+    return text(words)

@@ -5,7 +5,7 @@ loopback Host (against DNS rebinding), no trace of a proxy, and from browsers no
 """
 
 import ipaddress
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -15,10 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.simulator import faults, identity, replies
+from gateway.simulator import faults, identity, replies, settings
+from gateway.simulator.call_log import CallLog
 from gateway.simulator.chats import Chats
 from gateway.simulator.contents import BadContent
 from gateway.simulator.engine import Engine
+from gateway.simulator.files import Files
+from gateway.simulator.ledger import Ledger
 from gateway.simulator.links import Links, WrongState
 from gateway.simulator.replies import Refusal, success
 from gateway.simulator.sends import Sends
@@ -85,14 +88,41 @@ def _refuse(status: int, text: str) -> Refusal:
     return Refusal(status, {"success": False, "error": text})
 
 
+def session_of(engine: Engine, request: Request) -> SimulatedSession:
+    """The session of the path. Raises Refusal 404."""
+    session = engine.world.sessions.get(request.path_params["id"])
+    if session is None:
+        raise _refuse(404, f"The simulator has no session {request.path_params['id']}.")
+    return session
+
+
+class Controls(Protocol):
+    """One topic of the control."""
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes, below `/_simulator`."""
+
+
 class Control:
     """Answers the calls of tests and of the phone page, which no client of upstream knows."""
 
-    def __init__(self, engine: Engine, links: Links, sends: Sends, chats: Chats) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        links: Links,
+        sends: Sends,
+        chats: Chats,
+        files: Files,
+        ledger: Ledger,
+        calls: CallLog,
+    ) -> None:
         self._engine = engine
         self._links = links
         self._sends = sends
         self._chats = chats
+        self._files = files
+        self._ledger = ledger
+        self._calls = calls
 
     def routes(self) -> list[BaseRoute]:
         """The routes, below `/_simulator`."""
@@ -103,22 +133,18 @@ class Control:
             Route(one + "/unlink", self.unlink, methods=["POST"]),
             Route(one + "/expire", self.expire, methods=["POST"]),
             Route(one + "/rotate-qr", self.rotate, methods=["POST"]),
-            Route(one + "/inbound", self.inbound, methods=["POST"]),
-            Route(one + "/event", self.event, methods=["POST"]),
             Route("/faults", self.list_faults, methods=["GET"]),
             Route("/faults", self.add_fault, methods=["POST"]),
             Route("/faults", self.clear_faults, methods=["DELETE"]),
             Route("/numbers", self.numbers, methods=["POST"]),
             Route("/deliveries", self.deliveries, methods=["GET"]),
             Route("/changes", self.changes, methods=["GET"]),
+            Route("/settings", self.change_settings, methods=["POST"]),
             Route("/reset", self.reset, methods=["POST"]),
         ]
 
     def _session(self, request: Request) -> SimulatedSession:
-        session = self._engine.world.sessions.get(request.path_params["id"])
-        if session is None:
-            raise _refuse(404, f"The simulator has no session {request.path_params['id']}.")
-        return session
+        return session_of(self._engine, request)
 
     # ------------------------------------------------------------------ looking
 
@@ -187,17 +213,6 @@ class Control:
         self._links.rotate(session)
         return success(self.shown(session))
 
-    async def inbound(self, request: Request) -> Response:
-        """A customer writes to the session."""
-        session = self._session(request)
-        return success(self._chats.receive(session, await replies.read_json(request)))
-
-    async def event(self, request: Request) -> Response:
-        """Something else happens in a chat; answers with the webhooks that tell of it."""
-        session = self._session(request)
-        sent = self._chats.event(session, await replies.read_json(request))
-        return success({"deliveries": [delivery.id for delivery in sent]})
-
     # ------------------------------------------------------------------ faults and the whole
 
     async def list_faults(self, request: Request) -> Response:
@@ -227,6 +242,12 @@ class Control:
         self._engine.changed()
         return success({"not_on_whatsapp": self._engine.world.not_on_whatsapp})
 
+    async def change_settings(self, request: Request) -> Response:
+        """How the simulated service behaves from now on; an empty object asks how it does."""
+        wish = await replies.read_json(request)
+        self._engine.settings = settings.changed(self._engine.settings, wish)
+        return success({name: getattr(self._engine.settings, name) for name in sorted(settings.ADJUSTABLE)})
+
     async def reset(self, request: Request) -> Response:
         """Forgets everything but the account token. Ids go on, so that no number means two sessions."""
         engine, world = self._engine, self._engine.world
@@ -236,8 +257,12 @@ class Control:
         engine.webhooks.clear()
         engine.faults.clear()
         engine.limits.clear()
-        for shelf in (world.sessions, world.sent, world.contacts, world.groups, world.received):
+        for shelf in (world.sessions, world.sent, world.contacts, world.groups, world.received, world.told):
             shelf.clear()
+        self._files.clear()
+        self._ledger.clear()
+        self._calls.clear()
+        self._chats.typing.clear()
         world.not_on_whatsapp = []
         engine.changed()
         return success(None)
@@ -258,11 +283,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"success": False, "error": text}, error.status_code, headers=error.headers)
 
 
-def control_routes(engine: Engine, links: Links, sends: Sends, chats: Chats) -> list[BaseRoute]:
+def control_routes(*controls: Controls) -> list[BaseRoute]:
     """The routes of the control, which refuse callers from other machines."""
     handlers: dict[Any, Any] = dict.fromkeys((Refusal, WrongState, BadContent, ValueError), _refused)
     inner = Starlette(
-        routes=Control(engine, links, sends, chats).routes(),
+        routes=[route for topic in controls for route in topic.routes()],
         exception_handlers=handlers | {HTTPException: _http_error},
     )
     inner.router.redirect_slashes = False

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.simulator import identity
+from gateway.simulator import identity, quotes
 from gateway.simulator import state as world
 from gateway.simulator.clock import Clock, Timer
 from gateway.simulator.faults import Faults
@@ -38,7 +38,7 @@ class Engine:
         self.world: World = world.load(state_path, settings.account_token)
         self.faults = Faults(clock, settings.hang_max_s)
         self.limits = Limits(clock)
-        self.webhooks = WebhookSender(settings, clock, self._tell_watchers)
+        self.webhooks = WebhookSender(settings, clock, self.tell_watchers)
         self.version = 1
         """Grows with every change that the phone page shows."""
         self._moved = asyncio.Event()
@@ -48,7 +48,7 @@ class Engine:
 
     def changed(self, *, urgent: bool = True) -> None:
         """Call after any change of the world. Urgent ones are on disk when this returns."""
-        self._tell_watchers()
+        self.tell_watchers()
         if urgent:
             self.save()
         elif self._save_timer is None:
@@ -67,7 +67,8 @@ class Engine:
         except OSError as error:  # a full disk must not stop a demo
             logger.warning("simulator.save_failed error=%s", type(error).__name__)
 
-    def _tell_watchers(self) -> None:
+    def tell_watchers(self) -> None:
+        """Something that the phone page shows has changed."""
         self.version += 1
         self._moved.set()
         self._moved = asyncio.Event()
@@ -85,7 +86,7 @@ class Engine:
     def release(self) -> None:
         """Lets held requests and waiting watchers go, so that a server can stop at once."""
         self.faults.release()
-        self._tell_watchers()
+        self.tell_watchers()
 
     # ------------------------------------------------------------------ sessions
 
@@ -170,12 +171,14 @@ class Engine:
         envelope["sessionId"] = session.api_key
         envelope["data"] = data
         twist |= self.faults.take_twist(event, session.id)
+        told = shaped(envelope, twist.modes, int(now))
+        quotes.remember(self.world, told)
         letter = Letter(
             session_id=session.id,
             event=event,
             url=url,
             secret=session.webhook_secret,
-            envelope=shaped(envelope, twist.modes, int(now)),
+            envelope=told,
             key_id=key_id,
             twist=twist,
         )

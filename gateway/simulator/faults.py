@@ -19,10 +19,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.simulator.clock import Clock
 from gateway.simulator.shapes import WEBHOOK_MODES, Twist
 
-ENGINE_MODES = frozenset({"slow_qr", "webhook_sync_fails", "send_fails", "connect_fails"})
+LINK_MODES = frozenset({"slow_qr", "webhook_sync_fails", "connect_fails"})
+SEND_ODDITIES = frozenset(
+    {
+        "sent_early",  # `message.sent` and the echo are delivered before the reply
+        "upsert_first",  # the echo comes before `message.sent`
+        "msg_id_in_sent",  # `message.sent` names the msgId, which it does not do otherwise
+        "sent_as_lid",  # the key names the LID of the recipient, with the number beside it
+        "plus_jid",  # `remoteJid: "+491701234567"` in `message.sent`, as the documentation has it
+    }
+)
+SEND_MODES = SEND_ODDITIES | {
+    "send_fails",  # accepted, then `message.sent` with success: false
+    "restricted",  # a first contact is refused at once (WhatsApp's error 463)
+    "restricted_later",  # a first contact is accepted, then fails with error 463
+    "states",  # the delivery states of `states`, in this order, and no others
+    "never_sent",  # accepted, and nothing is ever heard of it
+}
+ENGINE_MODES = LINK_MODES | SEND_MODES
 MODES = WEBHOOK_MODES | ENGINE_MODES
 
 _PREFIX = re.compile(r"^(/simulator)?/api(?=/|$)")
+_BODIES = {
+    401: {"success": False, "message": "Invalid API key"},
+    403: {"success": False, "message": "Active subscription or trial is required to use the API"},
+    404: {"success": False, "error": "The specified session was not found."},
+}
 _HTML = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 
 
@@ -40,9 +62,16 @@ class RequestFault:
     empty: bool = False
     drop: Literal["before", "after"] | None = None
     """Cut the connection without an answer: before the request is looked at, or after it was carried out."""
+    after: bool = False
+    """The request is carried out first; the caller gets the fault all the same."""
     retry_after: int | None = None
     times: int | None = 1
     """How many requests it hits; None: until it is cleared."""
+
+    @property
+    def is_carried_out(self) -> bool:
+        """Whether the request is done before its caller meets the fault."""
+        return self.after or self.drop == "after"
 
     def matches(self, method: str, path: str) -> bool:
         """Whether the fault is meant for a call of that method and path."""
@@ -65,6 +94,10 @@ class Mode:
     copies: int = 2
     delay_ms: int = 0
     times: int | None = 1
+    states: list[int] | None = None
+    """With mode `states`: 0 error, 1 pending, 2 sent, 3 delivered, 4 read, 5 played."""
+    status: int | None = None
+    """With mode `restricted`: the HTTP status of the refusal."""
 
 
 @dataclass(slots=True)
@@ -91,7 +124,14 @@ class Faults:
 
     def take_mode(self, name: str, session_id: int) -> bool:
         """Whether a mode of the engine is on for this session; uses it up once."""
-        return any(self._use(mode, session_id, None) for mode in list(self.modes) if mode.mode == name)
+        return self.use_mode(name, session_id) is not None
+
+    def use_mode(self, name: str, session_id: int) -> Mode | None:
+        """The mode of that name that is on for this session, used up once; None if there is none."""
+        for mode in list(self.modes):
+            if mode.mode == name and self._use(mode, session_id, None):
+                return mode
+        return None
 
     def take_twist(self, event: str, session_id: int) -> Twist:
         """What is to be odd about this webhook."""
@@ -144,18 +184,19 @@ class FaultSwitches:
         if fault is None:
             await self.app(scope, receive, send)
             return
+        reply = await self._carry_out(scope, receive) if fault.is_carried_out else None
         if fault.delay_ms:
             await self.faults.clock.sleep(fault.delay_ms / 1000)
         if fault.hang:
             await self._hold(receive)
             await cut(receive, send)
-        elif fault.drop == "after":
-            await self._carry_out_unseen(scope, receive)
-            await cut(receive, send)
-        elif fault.drop == "before":
+        elif fault.drop:
             await cut(receive, send)
         elif (answer := _answer(fault)) is not None:
             await answer(scope, receive, send)
+        elif reply is not None:
+            for message in reply:
+                await send(message)
         else:
             await self.app(scope, receive, send)
 
@@ -173,11 +214,15 @@ class FaultSwitches:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _carry_out_unseen(self, scope: Scope, receive: Receive) -> None:
-        async def swallow(message: Message) -> None:
-            pass
+    async def _carry_out(self, scope: Scope, receive: Receive) -> list[Message]:
+        """Lets the request be done, and gives the reply that the caller may never see."""
+        reply: list[Message] = []
 
-        await self.app(scope, receive, swallow)
+        async def keep(message: Message) -> None:
+            reply.append(message)
+
+        await self.app(scope, receive, keep)
+        return reply
 
 
 def _answer(fault: RequestFault) -> Response | None:
@@ -190,7 +235,7 @@ def _answer(fault: RequestFault) -> Response | None:
     status = fault.status or 200
     body = fault.body
     if body is None:
-        body = {"success": False, "message": f"Simulated fault with status {status}."}
+        body = _BODIES.get(status, {"success": False, "message": f"Simulated fault with status {status}."})
         if fault.retry_after is not None:
             body = {"message": "Too Many Attempts.", "retry_after": fault.retry_after}
     return Response(status_code=status) if status in (204, 304) else JSONResponse(body, status)
@@ -248,6 +293,8 @@ def parse_fault(body: dict[str, Any]) -> RequestFault | Mode:
     drop = {True: "before", False: None}.get(body.get("drop", False), body.get("drop"))
     if drop not in (None, "before", "after"):
         raise ValueError('drop must be true, "before" or "after".')
+    if not isinstance(body.get("after", False), bool):
+        raise ValueError("after must be true or false.")
     wishes = ("status", "body", "delay_ms", "hang", "html", "empty")
     if drop is None and not any(body.get(name) for name in wishes):
         raise ValueError("A fault needs one of status, body, delay_ms, hang, html, empty, drop.")
@@ -262,6 +309,7 @@ def parse_fault(body: dict[str, Any]) -> RequestFault | Mode:
         html=bool(body.get("html")),
         empty=bool(body.get("empty")),
         drop=drop,  # type: ignore[arg-type]
+        after=body.get("after", False),
         retry_after=body.get("retry_after"),
         times=times,
     )
@@ -273,4 +321,15 @@ def _parse_mode(body: dict[str, Any], times: int | None) -> Mode:
     copies, delay_ms = body.get("copies", 2), body.get("delay_ms", 1_000 if body["mode"] == "delay" else 0)
     if not _whole(copies, 1, 100) or not _whole(delay_ms, 0, 600_000):
         raise ValueError("copies must be 1 to 100, delay_ms 0 to 600000.")
-    return Mode(body["mode"], body.get("event"), body.get("session_id"), copies, delay_ms, times)
+    states, status = body.get("states"), body.get("status")
+    if (body["mode"] == "states") != (states is not None) or not _are_states(states or []):
+        raise ValueError('mode "states" needs states, a list of numbers from 0 to 5.')
+    if status is not None and not _whole(status, 400, 599):
+        raise ValueError("status must be a whole number from 400 to 599.")
+    return Mode(
+        body["mode"], body.get("event"), body.get("session_id"), copies, delay_ms, times, states, status
+    )
+
+
+def _are_states(states: Any) -> bool:
+    return isinstance(states, list) and len(states) <= 20 and all(_whole(state, 0, 5) for state in states)

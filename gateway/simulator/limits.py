@@ -14,6 +14,8 @@ class Allowance:
     remaining: int
     reset_at: float
     wait_s: int = 0
+    daily: tuple[int, int] | None = None
+    """Limit and rest of a day, where there is one."""
 
 
 class Limits:
@@ -42,8 +44,14 @@ class Limits:
 def headers(allowance: Allowance, now: float, *, relative: bool) -> dict[str, str]:
     """The rate-limit headers; the reset is in seconds from now if `relative`, else unix seconds."""
     reset = math.ceil(allowance.reset_at - now if relative else allowance.reset_at)
-    return {
+    told = {
         "X-RateLimit-Limit": str(allowance.limit),
         "X-RateLimit-Remaining": str(allowance.remaining),
         "X-RateLimit-Reset": str(max(0, reset)),
     }
+    if allowance.daily:
+        told |= {
+            "X-RateLimit-Daily-Limit": str(allowance.daily[0]),
+            "X-RateLimit-Daily-Remaining": str(allowance.daily[1]),
+        }
+    return told

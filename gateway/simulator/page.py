@@ -1,6 +1,7 @@
-"""The phone page: three static files under a policy that lets no foreign script, style or frame in."""
+"""The phone page: static files under a policy that lets no foreign script, style or frame in."""
 
 from importlib import resources
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,7 +9,8 @@ from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import Scope
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
@@ -17,12 +19,13 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_TYPES = {"phone.html": "text/html", "phone.js": "text/javascript", "phone.css": "text/css"}
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_ASSETS = frozenset({"phone.js", "chat.js", "control.js", "files.js", "phone.css", "chat.css"})
 
 
 def _file(name: str) -> Response:
     content = (resources.files(__package__) / "static" / name).read_bytes()
-    return Response(content, media_type=f"{_TYPES[name]}; charset=utf-8", headers=_HEADERS)
+    return Response(content, media_type=f"{_TYPES[Path(name).suffix]}; charset=utf-8", headers=_HEADERS)
 
 
 async def _page(request: Request) -> Response:
@@ -31,11 +34,7 @@ async def _page(request: Request) -> Response:
 
 async def _asset(request: Request) -> Response:
     name = request.path_params["name"]
-    return (
-        _file(name)
-        if name in ("phone.js", "phone.css")
-        else Response("Not found.", 404, media_type="text/plain")
-    )
+    return _file(name) if name in _ASSETS else Response("Not found.", 404, media_type="text/plain")
 
 
 class PageMount(Mount):

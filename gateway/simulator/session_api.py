@@ -1,39 +1,44 @@
-"""The calls made with a session's key: its status and user, sending, what became of it, and media."""
+"""The calls made with a session's key: its status and user, sending, and what became of it."""
 
-import base64
-import binascii
-import secrets
-from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.simulator import checks, identity, replies
-from gateway.simulator.contents import MEDIA_TYPES, BadContent
+from gateway.simulator import checks, contents, identity, quotes, replies
+from gateway.simulator.attachments import Attachments
+from gateway.simulator.chats import Chats
+from gateway.simulator.contents import BadContent
 from gateway.simulator.engine import Engine
 from gateway.simulator.limits import Allowance
 from gateway.simulator.replies import Refusal, session_refusal, success
-from gateway.simulator.sends import Sends
+from gateway.simulator.sends import RESTRICTED, Sends, jid_of
+from gateway.simulator.settings import SimulatorSettings
 from gateway.simulator.state import SentMessage, SimulatedSession
 
+FILE_HOST_PATH = "/simulator/files"
+"""Where the stand-in for WhatsApp's file host is mounted, alone and beside a gateway."""
 ALLOWANCE = "simulator.allowance"
 """Where a route leaves its limit in the scope, for the X-RateLimit headers."""
 
-MEDIA_LIMIT_BYTES = 16 * 1024 * 1024
-_MAX_UPLOADS = 20
-_EXTENSIONS = {
-    "image/jpeg": "jpg",
-    "image/png": "png",
-    "image/webp": "webp",
-    "video/mp4": "mp4",
-    "audio/ogg": "ogg",
-}
-# A grey PNG of one pixel: what every simulated picture looks like.
-_PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
-)
+_DAY_S = 86_400.0
+_TRIAL_DAILY = 50
+
+
+UNLIMITED = Allowance(0, 0, 0.0)
+"""Left in the scope by a call that nothing limits: its reply carries no such headers."""
+
+
+def public_url(request: Request, path: str) -> str:
+    """The address of a path of this API, as this caller reaches it."""
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}{path}"
+
+
+def media_host_url(request: Request, settings: SimulatorSettings) -> str:
+    """Where the files of messages lie, for this caller."""
+    return settings.media_host_url or f"{request.url.scheme}://{request.url.netloc}{FILE_HOST_PATH}"
 
 
 class SessionGate:
@@ -73,17 +78,21 @@ class SessionGate:
             after = (
                 {"Retry-After": str(allowance.wait_s)} if self.engine.settings.retry_after_header else None
             )
-            raise Refusal(429, {"message": text, "retry_after": allowance.wait_s}, after)
+            body: dict[str, Any] = {"message": text}
+            if self.engine.settings.retry_after_in_body:
+                body["retry_after"] = allowance.wait_s
+            raise Refusal(429, body, after)
 
 
 class SessionApi:
-    """Answers what a session's key may ask of itself, of messages and of media."""
+    """Answers what a session's key may ask of itself and of messages."""
 
-    def __init__(self, engine: Engine, sends: Sends) -> None:
+    def __init__(self, engine: Engine, sends: Sends, chats: Chats, attachments: Attachments) -> None:
         self._engine = engine
         self._gate = SessionGate(engine)
         self._sends = sends
-        self._uploads: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._chats = chats
+        self._attachments = attachments
 
     def routes(self) -> list[BaseRoute]:
         """The routes, below the API's root."""
@@ -97,18 +106,14 @@ class SessionApi:
             Route("/messages/{id:int}/info", self.info, methods=["GET"]),
             Route("/messages/{id:int}/resend", self.resend, methods=["POST"]),
             Route("/send-presence-update", self.presence, methods=["POST"]),
-            Route("/upload", self.upload, methods=["POST"]),
-            Route("/media/{name}", self.uploaded, methods=["GET"]),
-            Route("/decrypt-media", self.decrypt, methods=["POST"]),
-            Route("/decrypted-media/{id}", self.decrypted, methods=["GET"]),
         ]
 
     async def status(self, request: Request) -> Response:
-        """`GET /status`: the session's status."""
+        """The session's status, bare."""
         return JSONResponse({"status": self._gate.session(request).status})
 
     async def user(self, request: Request) -> Response:
-        """`GET /user`: the WhatsApp user that the session is linked to."""
+        """The WhatsApp user that the session is linked to."""
         session = self._gate.connected(request)
         number = identity.digits(session.phone_number)
         me = {"id": f"{number}:{10 + session.id % 80}@s.whatsapp.net", "name": session.name}
@@ -117,18 +122,49 @@ class SessionApi:
     # ------------------------------------------------------------------ messages
 
     async def send(self, request: Request) -> Response:
-        """`POST /send-message`: takes the message over; what becomes of it comes by webhook."""
+        """Takes a message over; what becomes of it comes by webhook."""
         session = self._gate.session(request)
+        if not self._engine.settings.has_subscription:
+            text = "Active subscription or trial is required to use the API"
+            raise session_refusal(self._engine.settings.codes.subscription, text)
         body = checks.send_request(await replies.read_json(request))
         session = self._gate.connected(request)
-        if identity.digits(str(body["to"])) in self._engine.world.not_on_whatsapp:
-            raise checks.unknown_recipient()
+        self._require_reachable(session, body)
+        quote = quotes.quote_of(self._engine.world, session, body)
         self._take_send(request, session)
+        attached, will_fail = await self._attached(request, body)
         try:
-            sent = self._sends.accept(session, body)
+            message = contents.outbound(body, attached.get("message"), quote)
         except BadContent as wrong:
             raise replies.validation_refusal({"message": [str(wrong)]}) from None
+        sent = self._sends.accept(session, body, message, media=attached.get("media"), will_fail=will_fail)
+        await self._sends.announce_early(sent)
         return success({"msgId": sent.msg_id, "jid": sent.to, "status": "in_progress"})
+
+    def _require_reachable(self, session: SimulatedSession, body: dict[str, Any]) -> None:
+        """Raises Refusal where the recipient has no WhatsApp, or is new while new chats are restricted."""
+        jid = jid_of(str(body["to"]))
+        person = self._chats.contact_of_jid(session, jid)
+        number = person.phone if person else identity.digits(str(body["to"]).partition("@")[0])
+        if number in self._engine.world.not_on_whatsapp:
+            raise checks.unknown_recipient()
+        if self._chats.is_first_contact(session, jid):
+            restricted = self._engine.faults.use_mode("restricted", session.id)
+            if restricted is not None:
+                status = restricted.status or self._engine.settings.codes.restricted
+                raise session_refusal(status, RESTRICTED)
+
+    async def _attached(self, request: Request, body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+        """The file of a send, where upstream has it itself; and why the send fails if it should and has not."""
+        kind = contents.kind_of_request(body)
+        url = body.get(f"{kind}Url")
+        if not url or not str(url).startswith(public_url(request, "/media/")):
+            return {}, None
+        upload = self._attachments.upload_at(url)
+        if upload is None:
+            return {}, "Failed to send message: the media could not be downloaded (404)."
+        host = media_host_url(request, self._engine.settings)
+        return await self._attachments.of_upload(kind, upload, body, host), None
 
     def _take_send(self, request: Request, session: SimulatedSession) -> None:
         settings, limits = self._engine.settings, self._engine.limits
@@ -139,13 +175,24 @@ class SessionApi:
                 f"{every_s:g} seconds. Check our API docs."
             )
             self._gate.allow(request, limits.take((session.id, "send"), 1, every_s), text)
-            return
-        text = f"You can only send {settings.sends_per_minute} messages every 1 minute."
-        self._gate.allow(request, limits.take((session.id, "sends"), settings.sends_per_minute, 60), text)
+        elif settings.plan == "trial":
+            text = "You are on a free trial. You can only send 1 message every 1 minute."
+            minute = limits.take((session.id, "trial"), 1, 60)
+            self._gate.allow(request, minute, text)
+            day = limits.take((session.id, "trial-day"), _TRIAL_DAILY, _DAY_S)
+            self._gate.allow(
+                request, day, f"You are on a free trial. You can only send {_TRIAL_DAILY} a day."
+            )
+            request.scope[ALLOWANCE] = replace(minute, daily=(day.limit, day.remaining))
+        elif settings.sends_per_minute is not None:
+            text = f"You can only send {settings.sends_per_minute} messages every 1 minute."
+            self._gate.allow(request, limits.take((session.id, "sends"), settings.sends_per_minute, 60), text)
+        else:
+            request.scope[ALLOWANCE] = UNLIMITED
 
     def _sent(self, request: Request, session: SimulatedSession) -> SentMessage:
         sent = self._engine.world.sent.get(request.path_params["id"])
-        if sent is None or sent.session_id != session.id:
+        if sent is None or sent.session_id != session.id or sent.deleted:
             raise session_refusal(self._engine.settings.codes.not_found, "Message not found.")
         return sent
 
@@ -155,11 +202,12 @@ class SessionApi:
 
     async def edit(self, request: Request) -> Response:
         """Gives a message another text."""
-        sent = self._sent(request, self._gate.connected(request))
+        session = self._gate.connected(request)
+        sent = self._sent(request, session)
         words = (await replies.read_json(request)).get("text")
         if not isinstance(words, str) or not words:
             raise replies.validation_refusal({"text": ["The text field is required."]})
-        protocol = self._sends.edit(sent, words)
+        protocol = self._sends.edit(session, sent, words)
         return success(message_info(sent) | {"message": protocol, "status": 1})
 
     async def delete(self, request: Request) -> Response:
@@ -179,70 +227,25 @@ class SessionApi:
 
     async def mark_read(self, request: Request) -> Response:
         """Tells the customer that a message was read."""
-        self._gate.connected(request)
+        session = self._gate.connected(request)
         key = (await replies.read_json(request)).get("key")
         if not isinstance(key, dict) or not key.get("id") or not key.get("remoteJid"):
             raise replies.validation_refusal({"key": ["The key field needs id and remoteJid."]})
+        item = self._engine.world.received.get(str(key["id"]))
+        if item is not None and item["session_id"] == session.id:
+            item["read"] = True
+            self._engine.changed(urgent=False)
         return success({"status": "read"})
 
     async def presence(self, request: Request) -> Response:
         """Shows the customer that the session types, records, or neither."""
-        self._gate.connected(request)
+        session = self._gate.connected(request)
         body = await replies.read_json(request)
         kinds = ("composing", "recording", "available", "unavailable", "paused")
         if not identity.is_jid(str(body.get("jid", ""))) or body.get("type") not in kinds:
             raise replies.validation_refusal({"jid": ["The jid and type fields are required."]})
+        self._chats.show_presence(session, str(body["jid"]), str(body["type"]))
         return success({"jid": body["jid"], "type": body["type"]})
-
-    # ------------------------------------------------------------------ media
-
-    async def upload(self, request: Request) -> Response:
-        """Takes a file for a message to come, and answers with its address."""
-        self._gate.session(request)
-        mimetype = request.headers.get("content-type", "").partition(";")[0].strip()
-        if mimetype == "application/json":
-            body = await replies.read_json(request, MEDIA_LIMIT_BYTES * 4 // 3 + 1024)
-            content, mimetype = _decode(body)
-        else:
-            content = await replies.read_body(request, MEDIA_LIMIT_BYTES)
-        if not content:
-            raise replies.validation_refusal({"file": ["The file field is required."]})
-        name = f"{secrets.token_hex(16)}.{_EXTENSIONS.get(mimetype, 'bin')}"
-        self._uploads[name] = (mimetype or "application/octet-stream", content)
-        while len(self._uploads) > _MAX_UPLOADS:
-            self._uploads.popitem(last=False)
-        return JSONResponse({"success": True, "publicUrl": _public(request, f"/media/{name}")})
-
-    async def uploaded(self, request: Request) -> Response:
-        """A file that was uploaded, for as long as it is kept."""
-        found = self._uploads.get(request.path_params["name"])
-        if found is None:
-            raise session_refusal(404, "This file is not there any more.")
-        return _file(found[1], found[0])
-
-    async def decrypt(self, request: Request) -> Response:
-        """Takes a media message, and answers with the address of its file, decrypted."""
-        self._gate.session(request)
-        body = await replies.read_json(request)
-        try:
-            message = body["data"]["messages"]
-            key_id, content = str(message["key"]["id"]), message["message"]
-            media = [name for name in content if name.removesuffix("Message") in MEDIA_TYPES]
-            complete = len(media) == 1 and content[media[0]]["url"] and content[media[0]]["mediaKey"]
-        except (KeyError, TypeError):
-            complete = False
-        if not complete:
-            raise session_refusal(422, "Exactly one media message with url and mediaKey is needed.")
-        return JSONResponse({"success": True, "publicUrl": _public(request, f"/decrypted-media/{key_id}")})
-
-    async def decrypted(self, request: Request) -> Response:
-        """The decrypted file of a message that came in."""
-        message = self._engine.world.received.get(request.path_params["id"])
-        if message is None:
-            raise session_refusal(404, "Media not found or expired.")
-        if "imageMessage" in message["message"] or "stickerMessage" in message["message"]:
-            return _file(_PIXEL, "image/png")
-        return _file(b"Simulated media.\n", "text/plain")
 
 
 def message_info(sent: SentMessage) -> dict[str, Any]:
@@ -256,24 +259,3 @@ def message_info(sent: SentMessage) -> dict[str, Any]:
         "messageTimestamp": str(int(sent.created_at)),
         "status": sent.state,
     }
-
-
-def _decode(body: dict[str, Any]) -> tuple[bytes, str]:
-    text, mimetype = str(body.get("base64", "")), str(body.get("mimetype", ""))
-    if text.startswith("data:"):
-        head, _, text = text.partition(",")
-        mimetype = mimetype or head[5:].partition(";")[0]
-    try:
-        return base64.b64decode(text, validate=True), mimetype
-    except (binascii.Error, ValueError):
-        raise replies.validation_refusal({"base64": ["The base64 field is not valid."]}) from None
-
-
-def _public(request: Request, path: str) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}{path}"
-
-
-def _file(content: bytes, media_type: str) -> Response:
-    # Whatever was uploaded is never a page of this origin: the browser must not run it.
-    safe = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
-    return Response(content, media_type=media_type, headers=safe)

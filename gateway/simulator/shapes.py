@@ -21,6 +21,7 @@ SHAPE_MODES = frozenset(
         "text_timestamp",
         "old_status",  # session.status as older documentation has it
         "no_session_id",
+        "not_from_me",  # messages.update with fromMe: false, as the documentation's example has it
     }
 )
 SENDER_MODES = frozenset({"duplicate", "lose", "delay", "wrong_secret", "no_secret", "garbage"})
@@ -67,6 +68,8 @@ def shaped(envelope: dict[str, Any], modes: Iterable[str], at: int = 0) -> dict[
         body["data"]["session_id"] = body.pop("sessionId", None)
         body["timestamp"] = at
     if event == "messages.update":
+        if "not_from_me" in wanted:
+            body["data"]["key"]["fromMe"] = False
         body["data"] = _update_shape(body["data"], wanted)
     elif (
         fnmatch.fnmatch(event, "messages*")

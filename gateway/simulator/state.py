@@ -16,7 +16,7 @@ from gateway.simulator import identity
 
 MAX_LOG_ROWS = 200
 MAX_SENT_KEPT = 1_000
-MAX_RECEIVED_KEPT = 200
+MAX_RECEIVED_KEPT = 1_000
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class SimulatedSession:
 
 @dataclass(slots=True)
 class SentMessage:
-    """A message taken over by `/send-message`. `state`: 0 error, 1 pending, 2 sent, 3 delivered, 4 read."""
+    """A message taken over by `/send-message`. `state`: 0 error, 1 pending, 2 sent, 3 delivered, 4 read, 5 played."""
 
     msg_id: int
     session_id: int
@@ -65,6 +65,18 @@ class SentMessage:
     updated_at: float
     state: int = 1
     failed_reason: str | None = None
+    script: list[int] = field(default_factory=lambda: [2, 3, 4])
+    """The states that are still to be reported, in this order."""
+    announced: bool = False
+    """Whether `message.sent` and the echo have gone out."""
+    will_fail: str | None = None
+    """Why it fails when its time comes."""
+    oddities: list[str] = field(default_factory=list)
+    """Modes that were on when it was taken over and tell how it is announced."""
+    media: dict[str, Any] | None = None
+    """`kind, mime, name, bytes, sha256` of its file, and `hosted`, the name of the encrypted one."""
+    edited: bool = False
+    deleted: bool = False
 
     @property
     def key(self) -> dict[str, Any]:
@@ -87,6 +99,35 @@ class Contact:
     lid_known: bool = True
     """False: `/pn-from-lid` does not know this one."""
     blocked: bool = False
+    wrote_at: float | None = None
+    """When this one last wrote; None: a first contact."""
+
+
+@dataclass(slots=True)
+class HostedFile:
+    """An encrypted file at WhatsApp. Hashes and key in base64."""
+
+    name: str
+    kind: str
+    media_key: str = field(repr=False)
+    sha256: str
+    enc_sha256: str
+    bytes: int
+    created_at: float
+    troubles: list[str] = field(default_factory=list)
+    status: int | None = None
+    """What the host answers instead of the file."""
+
+
+@dataclass(slots=True)
+class PlainFile:
+    """A file that upstream holds for a while: an upload, or a decrypted one. `sha256` in hexadecimal."""
+
+    name: str
+    mime: str
+    sha256: str
+    bytes: int
+    created_at: float
 
 
 @dataclass(slots=True)
@@ -115,7 +156,12 @@ class World:
     contacts: dict[int, dict[str, Contact]] = field(default_factory=dict)
     groups: dict[int, dict[str, Group]] = field(default_factory=dict)
     received: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Newest inbound messages by WhatsApp id, for `/decrypt-media` and quotes."""
+    """Newest messages that came by the phone, by WhatsApp id: what a chat shows, and what may be quoted."""
+    told: dict[str, list[str]] = field(default_factory=dict)
+    """By WhatsApp id: digests of the `{key, message}` pairs that webhooks have carried, for `replyToObject`."""
+    hosted: dict[str, HostedFile] = field(default_factory=dict)
+    uploads: dict[str, PlainFile] = field(default_factory=dict)
+    decrypted: dict[str, PlainFile] = field(default_factory=dict)
     not_on_whatsapp: list[str] = field(default_factory=list)
 
     def of_session(self, session_id: int) -> list[SentMessage]:
@@ -127,7 +173,9 @@ class World:
         while len(self.sent) > MAX_SENT_KEPT:
             del self.sent[next(iter(self.sent))]
         while len(self.received) > MAX_RECEIVED_KEPT:
-            del self.received[next(iter(self.received))]
+            gone = next(iter(self.received))
+            del self.received[gone]
+            self.told.pop(gone, None)
         for session in self.sessions.values():
             del session.logs[:-MAX_LOG_ROWS]
 
@@ -156,6 +204,9 @@ def from_json(raw: bytes) -> World:
     world.groups = {
         int(n): {jid: _known(Group, row) for jid, row in rows.items()} for n, rows in saved["groups"].items()
     }
+    for name, kind in (("hosted", HostedFile), ("uploads", PlainFile), ("decrypted", PlainFile)):
+        rows: dict[str, Any] = saved.get(name, {})
+        setattr(world, name, {key: _known(kind, row) for key, row in rows.items()})
     return world
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamTimeout
-from gateway.wasender.http_transport import NOT_REACHED
+from gateway.wasender.http_transport import NOT_REACHED, Upload
 
 ACCOUNT = "account"
 SEND = "send_message"
-# Two sessions, two messages, a key that no caller was told, a link cut once more.
-ONCE_ONLY = frozenset({"create_session", SEND, "regenerate_key", "restart_session"})
+KEY_BUCKET = "key:"
+"""How the bucket of a session's own key begins, messages aside."""
+UPLOAD = "upload_media"
+# Two sessions, two messages, a key that no caller was told, a link cut once more, a file that was read to its end.
+ONCE_ONLY = frozenset({"create_session", SEND, "regenerate_key", "restart_session", UPLOAD})
 _PASSING = frozenset({502, 503})
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
 
@@ -30,6 +33,17 @@ class UpstreamCall:
     bucket: str = ACCOUNT
     json_body: dict[str, Any] | None = None
     params: dict[str, str] | None = None
+    upload: Upload | None = None
+    """A file as the body, instead of JSON."""
+
+    @property
+    def needs_own_connection(self) -> bool:
+        """Whether a kept connection would be a risk.
+
+        The server may close an idle one just as the request is written. Then it cannot be said whether a call that is
+        done twice when it is made twice was done.
+        """
+        return self.name in ONCE_ONLY
 
     @property
     def is_about_session(self) -> bool:
@@ -60,7 +74,7 @@ def of_key(
     own, as they have limits of their own (1 per 5 s, 1 per minute), which must delay nothing else.
     """
     digest = hashlib.blake2b(api_key.encode(errors="surrogatepass"), digest_size=8).hexdigest()
-    return UpstreamCall(name, method, path, f"{'sends' if name == SEND else 'key'}:{digest}", json_body)
+    return UpstreamCall(name, method, path, f"{'sends:' if name == SEND else KEY_BUCKET}{digest}", json_body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,14 @@ class WasenderClient:
         call = of_key(calls.SEND, "POST", "/send-message", api_key, payload)
         return payloads.send_reply(_data(await self._request(call, api_key)))
 
+    async def by_key(self, call: UpstreamCall, api_key: str) -> Any:
+        """Any other call with a session's key: the `data` of its answer, or all of it where it has none."""
+        return _data(await self._request(call, api_key))
+
+    def pause_left(self, call: UpstreamCall) -> float:
+        """For how many seconds upstream wants no more such calls; 0 if it has not said so."""
+        return self._limiter.pause_left(call)
+
     # ------------------------------------------------------------------------------------ the wire
 
     async def _log_page(
@@ -281,7 +289,13 @@ class WasenderClient:
         status: object = "none"
         try:
             answer = await self._http_transport.exchange(
-                call.method, call.path, token, call.json_body, call.params
+                call.method,
+                call.path,
+                token,
+                call.json_body,
+                call.params,
+                call.upload,
+                own_connection=call.needs_own_connection,
             )
             status = answer.status
             return answer

@@ -7,7 +7,7 @@ errors carry the request's headers, and with them the token.
 import asyncio
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,6 +67,16 @@ class Answer:
     body: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that is sent as it comes. `chunks` is read once."""
+
+    chunks: AsyncIterator[bytes]
+    mime: str
+    size: int
+    timeout_s: float = 120.0
+
+
 class HttpTransport:
     """The pool of connections to one upstream. Open it once, close it once."""
 
@@ -75,11 +85,18 @@ class HttpTransport:
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._http: aiohttp.ClientSession | None = None
+        self._unpooled: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Makes the connections' pool, on the running loop."""
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=True),
+        self._http = self._session(aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=True))
+        self._unpooled = self._session(
+            aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=True, force_close=True)
+        )
+
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),  # the token says who we are; a web session must not
             headers={"Accept": "application/json", "User-Agent": f"whatsapp-realtime-gateway/{__version__}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
@@ -88,9 +105,10 @@ class HttpTransport:
 
     async def close(self) -> None:
         """Closes all connections. Safe to call twice."""
-        if self._http is not None:
-            http, self._http = self._http, None
-            await http.close()
+        for http in (self._http, self._unpooled):
+            if http is not None:
+                await http.close()
+        self._http = self._unpooled = None
 
     async def exchange(
         self,
@@ -99,19 +117,30 @@ class HttpTransport:
         token: str,
         json_body: Any = None,
         params: Mapping[str, str] | None = None,
+        upload: Upload | None = None,
+        *,
+        own_connection: bool = False,
     ) -> Answer:
-        """Raises UpstreamTimeout when not all of an answer came, UpstreamFailed for what is not HTTP."""
-        if self._http is None:
+        """One exchange. `own_connection` takes a new one, that no earlier exchange has used.
+
+        Raises UpstreamTimeout when not all of an answer came, UpstreamFailed for what is not HTTP.
+        """
+        http = self._unpooled if own_connection else self._http
+        if http is None:
             raise RuntimeError("the wire to WasenderAPI is not open")
+        headers = {"Authorization": f"Bearer {token}"}
+        if upload is not None:
+            headers |= {"Content-Type": upload.mime, "Content-Length": str(upload.size)}
         try:
             async with (
-                asyncio.timeout(self._timeout_s),
-                self._http.request(
+                asyncio.timeout(upload.timeout_s if upload else self._timeout_s),
+                http.request(
                     method,
                     self.root + path,
                     params=params,
                     json=json_body,
-                    headers={"Authorization": f"Bearer {token}"},
+                    data=upload.chunks if upload else None,
+                    headers=headers,
                     allow_redirects=False,
                 ) as response,
             ):

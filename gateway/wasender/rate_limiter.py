@@ -30,7 +30,7 @@ from gateway.domain.errors import (
     UpstreamTimeout,
     UpstreamUnauthorized,
 )
-from gateway.wasender.calls import SEND, RetryPolicy, UpstreamCall
+from gateway.wasender.calls import KEY_BUCKET, SEND, RetryPolicy, UpstreamCall
 from gateway.wasender.http_transport import NOT_REACHED
 
 CALLS = Counter(
@@ -166,6 +166,11 @@ class RateLimiter:
             return True
         return self._bucket(call).refused_at + ENFORCED_S > asyncio.get_running_loop().time()
 
+    def pause_left(self, call: UpstreamCall) -> float:
+        """Seconds until upstream's pause for such calls ends, by upstream's own words; 0 if there is none."""
+        bucket, now = self._bucket(call), asyncio.get_running_loop().time()
+        return max(0.0, bucket.wished_until - now) if bucket.paused_until > now else 0.0
+
     async def _pass(
         self, bucket: _Bucket, call: UpstreamCall, policy: RetryPolicy, deadline: float
     ) -> asyncio.Semaphore:
@@ -190,8 +195,10 @@ class RateLimiter:
                 name: bucket for name, bucket in self._buckets.items() if not bucket.is_idle(now)
             }
             self._many = max(_MANY_BUCKETS, 2 * len(self._buckets))
-        # Messages go one by one: upstream does not say which of two at once comes first.
-        bucket = _Bucket(asyncio.Semaphore(1 if call.name == SEND else self._per_bucket))
+        # Messages go one by one: upstream does not say which of two at once comes first. Beside one, a session makes
+        # one other call with its key: calls at once are what numbers are banned for.
+        is_narrow = call.name == SEND or call.bucket.startswith(KEY_BUCKET)
+        bucket = _Bucket(asyncio.Semaphore(1 if is_narrow else self._per_bucket))
         self._buckets[call.bucket] = bucket
         return bucket
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 
+from gateway.simulator import samples
 from tests.simulator.support import Receiver, Served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -72,6 +73,42 @@ async def test_a_half_written_message_stays_while_the_page_moves(
     await expect(page.get_by_test_id("sim-delivery").first).to_be_visible()
 
     await expect(text).to_have_value("half wri")
+
+
+async def test_a_person_holds_a_conversation_with_a_photo_and_a_voice_note(
+    served: Served, receiver: Receiver, page: Page
+) -> None:
+    session = await served.create(receiver)
+    await served.link(1)
+    key, bubbles = session["api_key"], page.get_by_test_id("sim-message")
+    await page.get_by_test_id("sim-text").fill("<b>Is this the lamp?</b>")
+    await page.get_by_test_id("sim-file").set_input_files(
+        {"name": "lamp.jpg", "mimeType": "image/jpeg", "buffer": samples.sample("image")}
+    )
+    await expect(page.get_by_test_id("sim-attached")).to_contain_text("lamp.jpg")
+    await page.get_by_test_id("sim-send").click()
+    await expect(bubbles.first.locator("img")).to_have_js_property("naturalWidth", 480)
+    await expect(bubbles.first.locator(".words")).to_have_text("<b>Is this the lamp?</b>")
+    (hook,) = await receiver.wait_for_events("messages.received")
+    part = hook.body["data"]["messages"]["message"]["imageMessage"]
+    assert (part["width"], part["height"]) == (480, 360)
+    assert part["jpegThumbnail"]
+
+    to = hook.body["data"]["messages"]["key"]["remoteJid"]
+    typing = {"jid": to, "type": "composing"}
+    await served.call("POST", "/api/send-presence-update", typing, token=key)
+    await expect(page.get_by_test_id("sim-typing")).to_have_text("The shop is typing…")
+    await served.call("POST", "/api/send-message", {"to": to, "text": "Yes, <i>it is</i>."}, token=key)
+    await expect(page.get_by_test_id("sim-typing")).to_have_text("")
+    await expect(bubbles.nth(1)).to_contain_text("Yes, <i>it is</i>.")
+    await expect(bubbles.nth(1).locator(".ticks")).to_have_attribute("data-state", "read")
+
+    await page.get_by_test_id("sim-kind").select_option("audio")
+    await page.get_by_test_id("sim-send").click()
+    await expect(bubbles.nth(2).locator("audio")).to_be_visible()
+    item = hook.body["data"]["messages"]["key"]
+    await served.call("POST", "/api/messages/read", {"key": item}, token=key)
+    await expect(bubbles.first.locator(".ticks")).to_have_attribute("data-state", "read")
 
 
 async def test_a_refusal_is_shown_as_its_sentence(served: Served, receiver: Receiver, page: Page) -> None:

@@ -124,33 +124,6 @@ async def test_lid_and_phone_number_find_each_other_once_they_met(served: Served
     assert after.data == {"pn": "491701234567@s.whatsapp.net"}
 
 
-async def test_an_upload_is_served_under_its_public_url(served: Served) -> None:
-    key = (await served.create())["api_key"]
-    reply = await served.call("POST", "/api/upload", {"base64": "aGk=", "mimetype": "image/png"}, token=key)
-    file = await served.call("GET", reply.json["publicUrl"])
-
-    assert file.text == "hi"
-    assert file.headers["Content-Type"] == "image/png"
-    assert file.headers["X-Content-Type-Options"] == "nosniff"
-
-
-async def test_received_media_can_be_decrypted(served: Served, receiver: Receiver) -> None:
-    key = (await served.create(receiver))["api_key"]
-    await served.link(1)
-    await served.control(
-        "POST", "/sessions/1/inbound", {"from": "+491701234567", "image": True, "text": "look"}
-    )
-    (hook,) = await receiver.wait_for_events("messages.received")
-    messages = hook.body["data"]["messages"]
-    reply = await served.call("POST", "/api/decrypt-media", {"data": {"messages": messages}}, token=key)
-
-    assert messages["message"]["imageMessage"]["caption"] == "look"
-    assert messages["messageBody"] == "look"
-    assert "data" not in reply.json
-    async with served.http.get(reply.json["publicUrl"]) as file:
-        assert (await file.read()).startswith(b"\x89PNG")
-
-
 async def test_groups_are_known_by_their_messages_and_answer_in_shape(served: Served) -> None:
     key = (await served.create())["api_key"]
     await served.link(1)

@@ -59,7 +59,8 @@ async def test_an_incoming_message_has_the_shape_of_a_real_one(served: Served, r
     assert message["key"]["remoteJid"] == message["key"]["senderLid"]
     assert message["pushName"] == "Ann"
     assert message["messageBody"] == "hello"
-    assert message["message"] == {"conversation": "hello"}
+    assert message["message"]["conversation"] == "hello"
+    assert "messageContextInfo" in message["message"]
     assert message["messageTimestamp"] == received.body["timestamp"]
     assert personal.body["data"] == upsert.body["data"] == received.body["data"]
 

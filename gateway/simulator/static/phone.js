@@ -1,8 +1,12 @@
 /**
- * The phone page: shows every simulated number and lets a person scan, write as a customer, and unlink.
+ * The phone page: shows every simulated number and lets a person scan, hold a customer's side of a chat, and unlink.
  * It waits for changes by a long request and then draws what moved; a card that stays is never rebuilt, so that
  * nothing typed is lost. Text reaches the page only through textContent.
  */
+
+import { drawChat } from "./chat.js";
+import { ask } from "./control.js";
+import { mediaOf, record } from "./files.js";
 
 const WORDS = {
   disconnected: "not connected",
@@ -29,15 +33,6 @@ const notice = document.querySelector("#notice");
 const template = document.querySelector("#number");
 const cards = new Map();
 
-/** @param {string} path @param {object} [body] sent as JSON by POST; without it the request is a GET */
-async function ask(path, body) {
-  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
-  const reply = await fetch(`/_simulator${path}`, options);
-  const answer = await reply.json();
-  if (!reply.ok) throw new Error(answer.error ?? `The simulator answered ${reply.status}.`);
-  return answer;
-}
-
 /** Does what a button asks for; a refusal becomes the notice. */
 async function act(button, work) {
   button.disabled = true;
@@ -62,16 +57,61 @@ function makeCard(id) {
   expire.addEventListener("click", () => act(expire, () => ask(`/sessions/${id}/expire`, {})));
   find(".from").value = "+491701234567";
   find(".push-name").value = "Ann";
-  const [kind, text] = [find(".kind"), find(".text")];
-  kind.addEventListener("change", () => { text.required = kind.value === "text"; });
+  find(".people").id = `people-${id}`;
+  find(".from").setAttribute("list", `people-${id}`);
+  find(".from").addEventListener("change", () => act(find(".see"), async () => {}));
+  const digits = () => find(".from").value.replace(/\D/g, "");
+  find(".see").addEventListener("click", () => act(find(".see"), () => ask(`/sessions/${id}/chats/${digits()}/read`, {})));
+  find(".call").addEventListener("click", () => act(find(".call"), () => ask(`/sessions/${id}/call`, { from: find(".from").value })));
+  prepareWriting(card, id);
+  return card;
+}
+
+/** The customer's composer: text, a picked file, a recording, or a sample. */
+function prepareWriting(card, id) {
+  const find = (selector) => card.querySelector(selector);
+  const [kind, text, file, recorder] = [find(".kind"), find(".text"), find(".file"), find(".record")];
+  let media = null;
+  let recording = null;
+
+  function attach(next, name = "") {
+    media = next;
+    find(".attached").hidden = !media;
+    find(".file-name").textContent = name;
+    text.required = kind.value === "text" && !media;
+  }
+
+  kind.addEventListener("change", () => attach(media, find(".file-name").textContent));
+  find(".detach").addEventListener("click", () => attach(null));
+  file.addEventListener("change", () => act(find("[type=submit]"), async () => {
+    const [picked] = file.files;
+    if (picked) attach(await mediaOf(picked), picked.name);
+    file.value = "";
+  }));
+  recorder.addEventListener("click", () => act(recorder, async () => {
+    if (recording) {
+      const ended = recording;
+      recording = null;
+      recorder.textContent = "Record";
+      recorder.setAttribute("aria-pressed", "false");
+      attach(await ended.stop(), "Voice note");
+    } else {
+      recording = await record();
+      recorder.textContent = "Stop";
+      recorder.setAttribute("aria-pressed", "true");
+    }
+  }));
   find(".write").addEventListener("submit", (event) => {
     event.preventDefault();
     act(find("[type=submit]"), async () => {
       const message = { from: find(".from").value, push_name: find(".push-name").value };
       if (text.value) message.text = text.value;
-      if (kind.value !== "text") message[kind.value] = true;
+      if (media) message.media = media;
+      else if (kind.value !== "text") message.media = { kind: kind.value };
       await ask(`/sessions/${id}/inbound`, message);
       text.value = "";
+      kind.value = "text";
+      attach(null);
       text.focus();
     });
   });
@@ -81,7 +121,25 @@ function makeCard(id) {
       find(".write").requestSubmit();
     }
   });
-  return card;
+}
+
+/** The chat of the number that stands in the card's field. */
+async function drawCardChat(card, session) {
+  const find = (selector) => card.querySelector(selector);
+  const phone = find(".from").value.replace(/\D/g, "");
+  if (session.status !== "connected" || !phone) return;
+  const [chats, chat] = await Promise.all([ask(`/sessions/${session.id}/chats`), ask(`/sessions/${session.id}/chats/${phone}`)]);
+  const people = chats.data.map((one) => {
+    const option = document.createElement("option");
+    option.value = `+${one.phone}`;
+    option.label = one.name || one.phone;
+    return option;
+  });
+  find(".people").replaceChildren(...people);
+  const onPlay = (message) => {
+    if (message.from_shop && message.msgId) ask(`/sessions/${session.id}/chats/${phone}/read`, { msgId: message.msgId });
+  };
+  drawChat(find(".chat"), find(".doing"), chat.data, onPlay);
 }
 
 function fill(card, session) {
@@ -143,6 +201,7 @@ async function draw() {
   const [sessions, sent] = await Promise.all([ask("/sessions"), ask(`/deliveries?limit=${SHOWN_DELIVERIES}`)]);
   drawNumbers(sessions.data);
   drawDeliveries(sent.data);
+  await Promise.all(sessions.data.map((session) => drawCardChat(cards.get(session.id), session)));
   return sessions.version;
 }
 

@@ -1,0 +1,1 @@
+"""Sending: one sender per session in the cluster, each message once."""

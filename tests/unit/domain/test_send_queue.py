@@ -1,0 +1,207 @@
+"""Whose turn it is, and why nothing goes."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.domain import send_pace, send_queue, sending
+from gateway.domain.send_queue import Begin, Expire, Queue, Step, Terms, Wait
+from gateway.domain.sending import Accepted, NotSent, NotSentReason, Refused, Send, SendStatus, Unclear
+
+NOW = 1_000_000.0
+KEEP_S = 24 * 3600.0
+WROTE = frozenset({"ann", "bob"})
+
+
+def send(number: int, chat: str = "ann", **fields: object) -> Send:
+    return Send(id=number, chat=chat, queued_at=NOW - 100 + number, **fields)  # type: ignore[arg-type]
+
+
+def step(queue: Queue, *sends: Send, now: float = NOW, lease_s: float = 60.0) -> Step:
+    return send_queue.next_step(
+        queue, sends, WROTE.__contains__, now=now, lease_until=now + lease_s, terms=Terms()
+    )
+
+
+def begun(found: Step) -> int:
+    assert isinstance(found, Begin), found
+    return found.send.id
+
+
+# ---------------------------------------------------------------------------------------------- order and lanes
+
+
+def test_within_a_chat_the_oldest_goes_first_and_chats_by_their_oldest() -> None:
+    assert begun(step(Queue(), send(3), send(2, "bob"), send(1))) == 1
+    assert begun(step(Queue(), send(3), send(2, "bob"))) == 2
+
+
+def test_answers_overtake_first_contacts_and_the_lane_is_chosen_when_it_is_picked() -> None:
+    first, answer = send(1, "stranger"), send(2, "ann")
+
+    assert begun(step(Queue(), first, answer)) == 2
+    found = step(Queue(), first)
+    assert isinstance(found, Begin)
+    assert found.is_first_contact
+    assert step(Queue(), answer) == Begin(answer, is_first_contact=False)
+
+
+def test_a_scheduled_message_holds_up_nothing_and_goes_at_the_place_of_its_time() -> None:
+    later = send(1, send_at=NOW + 60)
+    between = send(2, send_at=NOW - 97.5)  # due between the third and the fourth
+    rows = [later, between, send(3), send(4)]
+
+    assert begun(step(Queue(), *rows)) == 2
+    assert begun(step(Queue(), later, send(3), send(4))) == 3
+    assert step(Queue(), later) == Wait(NOW + 60)
+
+
+def test_an_unknown_message_holds_up_nothing() -> None:
+    unknown = sending.orphaned(sending.begin(send(1), NOW))
+
+    assert begun(step(Queue(), unknown, send(2))) == 2
+
+
+def test_one_at_a_time_and_none_that_outlasts_the_lease() -> None:
+    assert step(Queue(), sending.begin(send(1), NOW), send(2, "bob")) == Wait()
+    assert step(Queue(), send(1), lease_s=19.9) == Wait()
+    assert begun(step(Queue(), send(1), lease_s=20.0)) == 1
+
+
+# ---------------------------------------------------------------------------------------------- waiting
+
+
+def test_not_connected_waits_and_gives_up_after_its_time() -> None:
+    queue = send_queue.connection_changed(Queue(), False, NOW)
+    ends = NOW + KEEP_S
+
+    assert step(queue, send(1)) == Wait(ends, "not_connected")
+    assert step(queue, send(1), now=ends) == Expire((send(1),))
+    assert begun(step(send_queue.connection_changed(queue, True, ends), send(1), now=ends)) == 1
+
+
+def test_a_message_that_becomes_due_later_has_its_full_time_from_then() -> None:
+    queue = send_queue.connection_changed(Queue(), False, NOW)
+    later = send(1, send_at=NOW + KEEP_S)
+
+    assert step(queue, later, now=NOW + KEEP_S + 1) == Wait(NOW + 2 * KEEP_S, "not_connected")
+
+
+def test_waiting_for_pace_never_expires_a_message() -> None:
+    queue = send_queue.answered(Queue(), NotSent("rate_limit", "x", 10 * KEEP_S), NOW)
+
+    assert isinstance(step(queue, send(1), now=NOW + 9 * KEEP_S), Wait)
+    assert begun(step(queue, send(1), now=NOW + 10 * KEEP_S + 1)) == 1
+
+
+def test_an_outage_that_is_over_does_not_count_towards_the_next() -> None:
+    queue = send_queue.connection_changed(Queue(), False, NOW)
+    queue = send_queue.connection_changed(queue, True, NOW + KEEP_S - 1)
+    queue = send_queue.connection_changed(queue, False, NOW + KEEP_S)
+
+    assert isinstance(step(queue, send(1), now=NOW + KEEP_S + 5), Wait)
+
+
+def test_not_connected_in_a_replys_words_waits_too_although_the_status_says_otherwise() -> None:
+    queue = send_queue.answered(Queue(), NotSent("not_connected", "x"), NOW)
+    again = send_queue.answered(queue, NotSent("not_connected", "x"), NOW + KEEP_S - 1)
+
+    assert step(queue, send(1)) == Wait(NOW + 30, "not_connected")
+    assert begun(step(queue, send(1), now=NOW + 30)) == 1
+    assert isinstance(step(again, send(1), now=NOW + KEEP_S), Expire)
+    assert begun(step(send_queue.connection_changed(queue, True, NOW + 1), send(1), now=NOW + 1)) == 1
+
+
+@pytest.mark.parametrize("reason", ["subscription", "gone", "unauthorized"])
+def test_trouble_with_the_account_pauses_the_queue_and_fails_no_row(reason: NotSentReason) -> None:
+    queue = replace(Queue(), key_is_fresh=True)
+    queue = send_queue.answered(queue, NotSent(reason, "x"), NOW)
+    found = step(queue, send(1))
+
+    assert isinstance(found, Wait)
+    assert found.reason == reason
+    assert isinstance(step(queue, send(1), now=NOW + 2 * KEEP_S), Wait if reason == "gone" else Begin)
+    assert begun(step(send_queue.connection_changed(queue, True, NOW), send(1), now=NOW + 400)) == 1
+
+
+def test_the_first_401_asks_for_the_key_and_the_second_pauses() -> None:
+    once = send_queue.answered(Queue(), NotSent("unauthorized", "x"), NOW)
+    twice = send_queue.answered(once, NotSent("unauthorized", "x"), NOW)
+
+    assert once.key_is_fresh
+    assert begun(step(once, send(1))) == 1
+    assert step(twice, send(1)) == Wait(NOW + 300, "unauthorized")
+    assert begun(step(send_queue.key_changed(twice), send(1))) == 1
+
+
+def test_a_paused_queue_probes_ever_more_rarely() -> None:
+    queue, waits = Queue(), []
+    for _ in range(6):
+        queue = send_queue.answered(queue, NotSent("subscription", "x"), NOW)
+        waits.append(queue.paused_until - NOW)
+
+    assert waits == [300, 600, 1200, 2400, 3600, 3600]
+    assert send_queue.answered(queue, Accepted(1), NOW).probes == 0
+
+
+def test_a_restriction_holds_first_contacts_and_lets_answers_go() -> None:
+    queue = send_queue.answered(Queue(), NotSent("restricted", "463"), NOW, is_first_contact=True)
+    stranger, answer = send(1, "stranger"), send(2)
+
+    assert step(queue, stranger) == Wait(NOW + 3600, "restricted")
+    assert begun(step(queue, stranger, answer)) == 2
+    assert begun(step(queue, stranger, now=NOW + 3600)) == 1
+    assert begun(step(send_queue.first_contact_went(queue), stranger)) == 1
+
+
+def test_first_contacts_that_stay_restricted_expire_and_answers_do_not() -> None:
+    queue = Queue()
+    at = NOW
+    while at < NOW + KEEP_S:
+        queue = send_queue.answered(queue, NotSent("restricted", "463"), at, is_first_contact=True)
+        at = queue.restricted_until
+    paced = replace(queue, pace=send_pace.refused(queue.pace, NOW, 20 * KEEP_S))
+
+    assert step(paced, send(1, "stranger"), send(2), now=NOW + KEEP_S) == Expire((send(1, "stranger"),))
+
+
+def test_a_restriction_of_chats_that_wrote_pauses_everything_instead_of_trying_on() -> None:
+    queue = send_queue.answered(Queue(), NotSent("restricted", "463"), NOW, is_first_contact=False)
+
+    assert step(queue, send(1)) == Wait(NOW + 300, "restricted")
+
+
+def test_upstream_out_of_reach_is_tried_again_with_back_off() -> None:
+    queue, waits = Queue(), []
+    for _ in range(7):
+        queue = send_queue.answered(queue, NotSent("not_reached", "x"), NOW)
+        waits.append(queue.paused_until - NOW)
+
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    assert step(queue, send(1)) == Wait(NOW + 30, None)
+
+
+@pytest.mark.parametrize("answer", [Refused("x"), Unclear("x"), Accepted(1)])
+def test_what_upstream_may_have_counted_counts_for_pace(answer: sending.Answer) -> None:
+    queue = send_queue.answered(Queue(protected=True), answer, NOW)
+
+    assert step(queue, send(1)) == Wait(NOW + 5.5)
+
+
+# ---------------------------------------------------------------------------------------------- what people see
+
+
+def test_each_waiting_message_knows_its_place_and_its_time() -> None:
+    queue = send_queue.answered(Queue(protected=True), Accepted(1), NOW)
+    rows = [send(1, "stranger"), send(2), send(3), send(4, send_at=NOW + 600)]
+    told = send_queue.forecast(queue, rows, WROTE.__contains__, NOW)
+
+    assert told == {2: (1, NOW + 5.5), 3: (2, NOW + 11.0), 1: (3, NOW + 16.5), 4: (4, NOW + 600)}
+    stuck = send_queue.connection_changed(queue, False, NOW)
+    assert {at for _, at in send_queue.forecast(stuck, rows, WROTE.__contains__, NOW).values()} == {None}
+
+
+def test_a_row_that_is_not_waiting_has_no_place() -> None:
+    rows = [sending.begin(send(1), NOW), replace(send(2), status=SendStatus.UNKNOWN)]
+
+    assert send_queue.forecast(Queue(), rows, WROTE.__contains__, NOW) == {}
