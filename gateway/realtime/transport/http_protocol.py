@@ -374,6 +374,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The next request ahead is answered, or the rest is read."""
         self.server_state.total_requests += 1
+        if self.cycle.response_complete:
+            self.cycle.body = bytearray()  # nobody asks for it any more, and the connection may stay for long
         if self.transport.is_closing():
             return
         visitor = self.visitor
