@@ -297,11 +297,9 @@ class Gateway:
             inbox=InboxTable(repositories.pool, self.settings.zone, on_behind=self._conversation_list.notify),
         )
 
-    async def _start_tasks(self) -> None:
-        """The pumps. One that dies ends the gateway: better restarted than deaf."""
-        cutting = self._stack.enter_context(ExitStack())
-        pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
-        works: dict[str, Work] = {
+    def _works(self) -> dict[str, Work]:
+        """What goes on as long as the gateway, by the names of the tasks."""
+        return {
             "feed": self._feed,
             "numbering": self._numbering,
             "triggers": self._trigger_check,
@@ -309,18 +307,24 @@ class Gateway:
             "ingest": self._ingest,
             "replay": self._replay,
             "listener": self._listener,
-            "truth": self._staleness,
-            "projection": self._conversation_list,
+            "staleness": self._staleness,
+            "conversation list": self._conversation_list,
             "linking": self._linking,
-            "heartbeats": self._connections,
+            "connections": self._connections,
             "retention": self._retention,
-            "upkeep": self.monitor,
+            "monitor": self.monitor,
             "contacts": self._contacts,
             **self._access.works(),
-            **({} if self.settings.probe_s else {"slumber": self._idle}),
+            **({} if self.settings.probe_s else {"idle": self._idle}),
         }
+
+    async def _start_tasks(self) -> None:
+        """Starts the tasks. One that dies ends the gateway: a restart is better than missing changes."""
+        works = self._works()
+        cutting = self._stack.enter_context(ExitStack())
+        pumps = await self._stack.enter_async_context(asyncio.TaskGroup())
         running = {name: pumps.create_task(work.run(), name=name) for name, work in works.items()}
-        self._asking_tasks = [running["upkeep"], running["people"]]
+        self._asking_tasks = [running["monitor"], running["contacts"]]
 
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
