@@ -1,4 +1,4 @@
-"""`gateway journal`: what became of webhooks, for whoever is woken at night."""
+"""`gateway journal`: lists webhooks by what became of them, shows one, processes some again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 journal = typer.Typer(help="What became of webhooks: list, show, retry.", no_args_is_help=False)
 
 MAX = 2**63 - 1
-"""The largest number that Postgres can hold there."""
+"""The largest bigint: ids of entries and sessions, and LIMIT."""
 
 Outcome = Annotated[
     str,
@@ -38,7 +38,7 @@ def show_list(
     data_dir: DataDir = None,
     embedded: Embedded = None,
 ) -> None:
-    """What went wrong, newest first."""
+    """Webhooks that failed or were unknown, newest first; --outcome lists others."""
     context.obj = (data_dir, embedded)  # given here, they are meant for the subcommand as well
     if context.invoked_subcommand is None:
         from gateway.cli.actions import journal as entries

@@ -40,7 +40,7 @@ def serve(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes. [GATEWAY_WORKERS]")] = None,
 ) -> None:
-    """The real thing: needs DATABASE_URL, or --embedded."""
+    """Runs the gateway. It needs DATABASE_URL, or --embedded."""
     from gateway.cli.actions import people
     from gateway.runtime import data_dir as folder
     from gateway.runtime import supervisor as several
@@ -102,7 +102,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
     start_logging("warning")
     out.print("Starting Postgres, the simulator and the gateway…")
     from gateway.runtime import (
-        server as serving,  # half a second, during which somebody has read that it starts
+        server as serving,  # takes half a second: the line above is on the screen by then
     )
 
     async def on_ready(gateway: "Gateway") -> None:

@@ -115,7 +115,7 @@ class Client:
         return self._add(Inbox(name, self, self._release, start))
 
     def sessions(self) -> States:
-        """The `session` part of every session one may see."""
+        """The `session` part of every session that the login covers."""
         return self._states("sessions")
 
     def session(self, session_id: int) -> States:
@@ -154,7 +154,7 @@ class Client:
         self._task.cancel()
         try:
             await asyncio.wait([self._task])
-        finally:  # also when we are cancelled: somebody may still iterate
+        finally:  # also when we are cancelled: another task may still iterate
             self._finish(Closed(1000, "the client was closed"))
 
     async def _run(self) -> None:
@@ -229,11 +229,11 @@ class Client:
     # ------------------------------------------------------------------------------------------ frames
 
     def send(self, frame: dict[str, Any]) -> str:
-        """For topics: says it on the open connection, if there is one."""
+        """Called by topics: sends the frame on the open connection. Returns its ref; '' without a connection."""
         return "" if self._visit is None else self._visit.send(frame)
 
     def later(self, retry: Callable[[], None]) -> None:
-        """For topics: the server could not just now."""
+        """Called by topics after the error `unavailable`: calls `retry` after a pause."""
         asyncio.get_running_loop().call_later(backoff_s(1, self._chance()), retry)
 
     def _join_all(self) -> None:

@@ -1,4 +1,6 @@
-"""Who is calling, for every route but webhook, health and static files; and the ways to log in."""
+"""Who is calling, for every route behind the gate; and the ways to log in.
+
+Without the gate are webhooks, logins, health, the API's description, static files, and 404s for Supabase."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -234,7 +236,7 @@ class AuthRoutes:
         kinds: tuple[TicketKind, ...] = ("ws", "embed")
         ticket = fields.get("ticket")
         principal = await self._login.use_ticket(ticket if isinstance(ticket, str) else "", kinds)
-        # A ticket must not outlive the login that asked for it: a minute's rights would be for ever.
+        # The token ends with the login that asked for the ticket: otherwise tickets would renew it for ever.
         left_s = EMBED_LIFE_S if principal.expires_at is None else principal.expires_at - time.time()
         if left_s <= 0:
             raise Unauthenticated("The login that asked for this ticket has expired.")

@@ -17,7 +17,7 @@ _FAR_TIME = re.compile(
 
 
 def make_cursor(*values: object) -> str:
-    """The values as one opaque word, which `read_cursor` takes apart again."""
+    """The values as one opaque word, which `parse_cursor` takes apart again."""
     return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
 
 

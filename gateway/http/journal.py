@@ -1,4 +1,4 @@
-"""`/api/journal`: what became of each webhook, and those that went wrong once more. For admins."""
+"""`/api/journal`, for admins: what became of each webhook, and processing again those that went wrong."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ class JournalRoutes:
         )
 
     async def _covered(self, request: Request, principal: Principal) -> Entry:
-        """The entry of the path. Another session's is not there for this login."""
+        """The entry of the path. Raises NotFound also for one of a session that this login does not cover."""
         principal.require(Act.MANAGE)
         text = request.path_params["entry"]
         if not (text.isascii() and text.isdigit() and len(text) <= 18):

@@ -46,7 +46,7 @@ class PageRoutes:
             Route("/", self._page, methods=["GET"]),
             Route("/favicon.ico", self._favicon, methods=["GET"]),
             Route("/ui/client.d.ts", self._types, methods=["GET"]),
-            # The shop's page asks its database elsewhere; here are only its channels.
+            # Supabase's client sends `.from()` and broadcasts here, too: they get a sentence, only channels are served.
             Route("/rest/v1", self._no_rest, methods=_ANY),
             Route("/rest/v1/{rest:path}", self._no_rest, methods=_ANY),
             Route("/realtime/v1/api/{rest:path}", self._no_broadcast, methods=_ANY),
@@ -70,7 +70,7 @@ class PageRoutes:
         return RedirectResponse(f"{self._prefix}/ui/favicon.svg", 308)
 
     async def _types(self, request: Request) -> Response:
-        # By its ending it would be taken for a video.
+        # Guessed by its name, `.ts` would be served as a video.
         return FileResponse(self._ui / "client.d.ts", media_type="text/plain; charset=utf-8")
 
     async def _no_rest(self, request: Request) -> Response:
@@ -103,7 +103,7 @@ def _missing_of_handshake(request: Request) -> list[str]:
 
 
 class SecurityHeaders:
-    """Adds what every answer should say; a route's own header of the same name wins."""
+    """Adds security headers to every HTTP answer; a route's own header of the same name wins."""
 
     def __init__(self, frame_ancestors: tuple[str, ...] = (), *, is_https: bool = False) -> None:
         csp = _CSP.format(frames=" ".join(("'self'", *frame_ancestors)))

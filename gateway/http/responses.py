@@ -26,7 +26,7 @@ def json_reply(content: Any, status: int = 200, headers: dict[str, str] | None =
 def success(
     data: Any, status: int = 200, *, headers: dict[str, str] | None = None, **beside: Any
 ) -> Response:
-    """`{"success": true, "data": …}`, with whatever must stand beside it."""
+    """`{"success": true, "data": …}`; `beside` are further fields beside `data`."""
     return json_reply({"success": True, "data": data, **beside}, status, headers)
 
 
@@ -62,7 +62,7 @@ def choice_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
 
 
 def text_of(request: Request, name: str) -> str | None:
-    """A query parameter as text; None if it is missing or empty. Raises Invalid for what no text may hold."""
+    """A query parameter as text; None if it is missing or empty. Raises Invalid for a U+0000 or a lone surrogate."""
     value = request.query_params.get(name, "")
     if value != mend_text(value):
         raise Invalid(f"`{name}` holds a character that no text may have. Leave it out.")
@@ -90,7 +90,7 @@ async def body_of(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     while not is_complete:  # not `request.stream()`: a generator for what nearly always comes in one piece
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Invalid("The request ended before its body did.")  # nobody is there to read it
+            raise Invalid("The request ended before its body did.")  # the client has gone
         chunks += message.get("body", b"")
         if len(chunks) > limit:
             raise TooLarge(_over(limit))

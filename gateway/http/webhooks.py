@@ -25,7 +25,7 @@ from gateway.services.webhooks.ingest import Ingest
 logger = logging.getLogger(__name__)
 
 WEBHOOKS = "/api/whatsapp/webhook"
-"""How all addresses begin that webhooks come to."""
+"""What the address of every webhook begins with."""
 
 MAX_BODY = 8 * 1024 * 1024
 """Of a webhook whose secret is known: a picture may stand in it."""
@@ -46,7 +46,7 @@ class WebhookReader(Protocol):
         """The API key that the webhook says it is from; None if it names none."""
 
     def redact(self, body: Any, session_id: int, secrets: Collection[str]) -> Any:
-        """Without secrets, and without what Postgres cannot hold."""
+        """A copy without secrets and without what Postgres cannot hold."""
 
 
 class WebhookRoutes:

@@ -176,11 +176,10 @@ def build_app(
     gate = Gate(access.login, access.origins, limits, access.cookie, access.logins, access.log)
     about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
     pictures = Pictures(services.states)
+    hooks = WebhookRoutes(webhook, services.authenticator, services.ingest, limits, services.idle.touch)
     return application(
         [
-            *WebhookRoutes(
-                webhook, services.authenticator, services.ingest, limits, services.idle.touch
-            ).routes(),
+            *hooks.routes(),
             *_access_routes(gate, access, about),
             *SessionRoutes(
                 gate,

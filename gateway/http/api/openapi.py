@@ -49,9 +49,10 @@ A success is `{"success": true, "data": …}`. A failure is `{"success": false, 
 people, a word for programs, what a page can offer (`action`), and when to come back (`retry_after_s`).
 
 Send `Authorization: Bearer <token>`; `gateway token` prints one. The page's own login is a cookie. A viewer reads, \
-an agent also answers and links, an admin may do everything. A token may be limited to some sessions.
+an agent also links and marks as read, an admin may do everything. A token may be limited to some sessions.
 
-Lists are cut into pages: pass `next_cursor` back as `cursor`. Events come over the WebSocket `/ws`.
+Lists are cut into pages: pass `next_cursor` back as `cursor` \
+(messages of a chat: `before` as `before`). Events come over the WebSocket `/ws`.
 
 Fields may be added to replies at any time."""
 

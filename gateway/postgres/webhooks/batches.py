@@ -53,7 +53,7 @@ _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 
 
 class WebhookTable:
-    """`services.ingest.DeliveryStore` in Postgres."""
+    """`services.webhooks.batch.WebhookStore` in Postgres."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ WHERE id = $1
 
 
 class JournalTable:
-    """`services.journal.JournalStore` in Postgres."""
+    """`services.webhooks.journal.JournalStore` in Postgres."""
 
     def __init__(self, pool: Pool, webhooks: WebhookTable) -> None:
         self._pool = pool

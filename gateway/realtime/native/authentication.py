@@ -36,7 +36,7 @@ class SocketAuthentication:
         self._cookie = cookie
 
     async def principal(self, socket: WebSocket) -> Principal:
-        """Who is calling. Raises Refused."""
+        """Who is calling. Raises SocketRefused."""
         # First of all: a foreign page must neither use the browser's cookie nor use a ticket up.
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
             raise SocketRefused(close_codes.FORBIDDEN, "this page may not connect")

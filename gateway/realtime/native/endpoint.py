@@ -247,8 +247,8 @@ class Realtime:
 
     def tell_stale(self, since: str) -> None:
         """Tells all clients that they may miss something since then (ISO 8601)."""
-        self._hub.broadcast("truth", protocol.stale(since))
+        self._hub.broadcast("staleness", protocol.stale(since))
 
     def tell_fresh(self) -> None:
         """Tells all clients that they have everything again."""
-        self._hub.broadcast("truth", protocol.fresh())
+        self._hub.broadcast("staleness", protocol.fresh())

@@ -59,7 +59,7 @@ class WebhookAuthenticator:
         is_stale: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`is_stale` says whether the bell of the keys may ring unheard."""
+        """`is_stale` says whether notifications of changed keys may be missed now."""
         self._store = store
         self._source = source
         self._is_stale = is_stale
@@ -81,7 +81,7 @@ class WebhookAuthenticator:
         await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
 
     def notify(self, payload: str) -> None:
-        """A bell: whose key or secret changed. Never waits; a payload we cannot read counts as `*`."""
+        """Takes a notification of changed keys or secrets. Never waits; a payload we cannot read counts as `*`."""
         self.forget(sessions_of(payload))
 
     def forget(self, session_ids: Iterable[int] | None) -> None:
@@ -108,7 +108,7 @@ class WebhookAuthenticator:
             await self._read(by, is_known=self._matching(path_id, key, signature) is not None)
         sender = self._matching(path_id, key, signature)
         if sender is None:
-            # The session may be so new that its bell has not rung here yet.
+            # The session may be so new that its notification has not come here yet.
             self.forget(None if path_id is None else [path_id])
             is_fresh = await self._read(by)
             sender = self._matching(path_id, key, signature)

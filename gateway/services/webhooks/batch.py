@@ -28,7 +28,7 @@ class InboundWebhook:
 
 @dataclass(slots=True)
 class Waiting:
-    """A delivery whose sender waits for an answer."""
+    """A webhook whose sender waits for an answer."""
 
     inbound: InboundWebhook
     ordering_keys: frozenset[str]
@@ -63,7 +63,7 @@ class WebhookStore(Protocol):
         """
 
     async def journal_failure(self, inbound: InboundWebhook, reason: str) -> None:
-        """Keeps a delivery whose rows Postgres refuses."""
+        """Writes a webhook whose rows Postgres refuses into the journal, with the reason."""
 
 
 class Spool(Protocol):
@@ -73,10 +73,10 @@ class Spool(Protocol):
         """Whether nothing at all waits, nor is on its way there."""
 
     def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
-        """Those of the lanes in which something waits, whoever put it there, or is on its way there."""
+        """Those of the ordering keys under which a webhook waits, or is being appended, of any process."""
 
     def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
-        """Keeps them, in the order of the calls, with the lanes each of them holds.
+        """Keeps them, in the order of the calls, with the ordering keys each of them holds.
 
         The future is done when they are safe. It raises Unavailable when they cannot be kept; then none is.
         """

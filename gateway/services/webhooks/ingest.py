@@ -3,7 +3,7 @@
 Webhooks that arrive while a transaction commits share the next one (there is no timer: an idle gateway commits
 at once), and each is answered after that commit. What cannot be committed within PATIENCE_S goes to the spool,
 which is as safe, and is answered then; the replay brings it to Postgres later. While something of a session is
-held there, what follows it in the same lane (`domain.ordering_keys`) goes the same way, so that the order is kept.
+held there, what has an ordering key in common with it (`domain.ordering`) goes the same way: the order is kept.
 
 A batch that Postgres refuses is halved until the bad one is alone, and goes to the journal. Of a batch that meets
 a row somebody else holds, each is written by itself and beside the next batches: only the held one waits.
@@ -79,7 +79,7 @@ class Ingest:
         """Whether the last attempt to commit anything failed for no fault of the data."""
 
     async def submit(self, inbound: InboundWebhook) -> Answer:
-        """Returns once the delivery is committed or spooled. Raises Unavailable; then it may be lost."""
+        """Returns once the webhook is committed or spooled. Raises Unavailable: then it is not acknowledged."""
         if not self._is_open or len(self._unanswered) >= MAX_WAITING:
             raise Unavailable("The gateway cannot take webhooks now. Send it again.", retry_after_s=1)
         loop = asyncio.get_running_loop()
@@ -119,7 +119,7 @@ class Ingest:
         batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
         direct, following = [], []
         taken: set[tuple[int, str]] = set()
-        """Lanes of those who follow: the spool does not know of them yet."""
+        """Ordering keys of webhooks in `following`: the spool does not know of them yet."""
         for waiting in batch:
             session_id, ordering_keys = waiting.session_id, waiting.ordering_keys
             if self._locked_rows.is_ahead_of(waiting):
@@ -276,7 +276,7 @@ class Ingest:
     def _answer_stored(self, batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             waiting.answer(outcome)
-        for waiting in batch:  # behind all answers: a bug of whoever is told must not cost one
+        for waiting in batch:  # after all answers: a bug in `tell` must not cost one
             self.tell(waiting.inbound)
 
     def _stored(self, waiting: Waiting, outcome: Outcome) -> None:
@@ -295,7 +295,7 @@ def _held(waiting: Waiting, cause: Cause) -> frozenset[str]:
 
 
 def cause_of(error: RowLocked) -> Cause:
-    """What is locked, as metrics and logs name it."""
+    """What is locked: a table (or a whole inbox), or a row."""
     return "table" if isinstance(error, TableLocked) else "row"
 
 
