@@ -158,6 +158,23 @@ async def test_the_access_log_tells_who_came_in_who_did_not_and_who_changed_that
     assert rows[4]["actor"] == "tester"
 
 
+async def test_a_login_with_a_password_that_is_changed_meanwhile_never_begins(shop: Shop) -> None:
+    person = await add(shop)
+    passwords = shop.gateway.gateway._access.logins._passwords
+    matches = passwords.matches
+
+    async def slow_matches(stored: str | None, password: str) -> bool:
+        is_right = await matches(stored, password)
+        await shop.gateway.data("PUT", f"{PEOPLE}/{person['id']}", {"password": "another horse"})
+        return is_right
+
+    passwords.matches = slow_matches  # type: ignore[method-assign]
+    status, reply, headers = await post_login(shop, {"name": "Ann", "password": PASSWORD})
+
+    assert (status, reply["code"], "Set-Cookie" in headers) == (401, "unauthenticated", False)
+    assert await shop.db.fetchval("SELECT count(*) FROM gateway.logins") == 0
+
+
 # ------------------------------------------------------------------------------------------ people
 
 
@@ -251,6 +268,24 @@ async def test_one_sees_ones_own_logins_and_ends_them(shop: Shop) -> None:
     await eventually(status, lambda found: found == 401)
     assert (await as_browser(shop, here, "GET", "/api/me"))[0] == 200
     assert (await as_browser(shop, bobs, "GET", "/api/me"))[0] == 200
+
+
+async def test_of_two_who_came_by_links_each_sees_and_ends_only_the_login_that_asks(shop: Shop) -> None:
+    cookies = []
+    for _ in range(2):
+        ticket = (await shop.gateway.gateway.login_link()).partition("ticket=")[2]
+        _, _, headers = await post_login(shop, {"ticket": ticket})
+        cookies.append({"Cookie": headers["Set-Cookie"].partition(";")[0]})
+    here, there = cookies
+    path = "/api/account/logins"
+    of_each = [(await as_browser(shop, each, "GET", path))[1]["data"] for each in cookies]
+    assert [len(found) for found in of_each] == [1, 1]
+    assert of_each[0][0]["id"] != of_each[1][0]["id"]
+
+    assert (await as_browser(shop, here, "DELETE", f"{path}/{of_each[1][0]['id']}"))[0] == 404
+    assert (await as_browser(shop, here, "DELETE", path))[1]["data"] == {"ended": 0}
+    assert (await as_browser(shop, there, "GET", "/api/me"))[0] == 200
+    assert (await as_browser(shop, here, "DELETE", f"{path}/{of_each[0][0]['id']}"))[0] == 200
 
 
 async def test_a_password_is_changed_by_who_knows_the_old_one(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from gateway.domain.errors import Conflict
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.auth.access_log import AccessEntry
 from gateway.services.auth.claims import PERSON, sessions_claim, sessions_word
-from gateway.services.auth.logins import BrowserLogin
+from gateway.services.auth.logins import BrowserLogin, VerifiedPerson
 from gateway.services.auth.people import Person
 from gateway.services.auth.revocations import AccessState, Standing
 
@@ -41,6 +41,18 @@ SELECT 'jti', jti, NULL, NULL, NULL, false FROM gateway.revoked
 WHERE jti IS NOT NULL AND (ends_at IS NULL OR ends_at > now())
 UNION ALL
 SELECT 'person', $1 || id, NULL, role, sessions, disabled_at IS NOT NULL FROM gateway.users
+"""
+
+# The share lock lets a change of the password wait until the login is there for its trigger to end, or makes the login
+# see that change.
+_BEGIN_LOGIN = """
+INSERT INTO gateway.logins (id, user_id, sub, name, role, sessions, address, agent, ends_at)
+SELECT $1::text::uuid, $2::bigint, $3, $4, $5, $6::jsonb, $7, $8, now() + make_interval(secs => $9)
+WHERE $2::bigint IS NULL OR EXISTS (
+    SELECT FROM gateway.users
+    WHERE id = $2 AND password_hash IS NOT DISTINCT FROM $10 AND disabled_at IS NULL
+    FOR SHARE
+)
 """
 
 _END_LOGINS = """
@@ -129,15 +141,14 @@ class PeopleTable:
 
     # ------------------------------------------------------------------------------------------ logins
 
-    async def begin_login(self, login: BrowserLogin, person_id: int | None, life_s: float) -> None:
-        """Writes the row of a browser that has logged in."""
+    async def begin_login(self, login: BrowserLogin, person: VerifiedPerson | None, life_s: float) -> bool:
+        """Writes the row of a browser that has logged in; False if the person's password is another one by now."""
         principal = login.principal
         with mapped_errors():
-            await self._pool.execute(
-                "INSERT INTO gateway.logins (id, user_id, sub, name, role, sessions, address, agent, ends_at)"
-                " VALUES ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
+            done: str = await self._pool.execute(
+                _BEGIN_LOGIN,
                 login.id,
-                person_id,
+                person.id if person else None,
                 principal.sub,
                 principal.name,
                 principal.role.word,
@@ -145,7 +156,9 @@ class PeopleTable:
                 login.address,
                 login.agent,
                 life_s,
+                person.password_hash if person else None,
             )
+        return done != "INSERT 0 0"
 
     async def logins_of(self, sub: str) -> list[BrowserLogin]:
         """Logins of that sub that have not ended, the newest first."""
