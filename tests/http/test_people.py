@@ -336,9 +336,36 @@ async def test_a_viewer_a_browser_and_a_thief_of_numbers_make_tickets_for_themse
     assert (await shop.gateway.call("POST", "/api/tickets", wish, token=viewer))[0] == 403
     assert (await as_browser(shop, headers, "POST", "/api/tickets", wish))[0] == 403
     assert (await shop.gateway.call("POST", "/api/tickets", {"sub": person["sub"]}))[0] == 403
-    odds: list[dict[str, Any]] = [{"sub": {}}, {"sub": "x" * 201}, {"name": []}, {"sub": True}]
+    odds: list[dict[str, Any]] = [
+        {"sub": {}},
+        {"sub": "x" * 201},
+        {"name": []},
+        {"sub": True},
+        {"sessions": [-1]},
+        {"sessions": [2**63]},
+        {"sessions": list(range(10_001))},
+    ]
     for odd in odds:
         assert (await shop.gateway.call("POST", "/api/tickets", odd))[0] == 422, odd
+
+
+async def test_a_ticket_counts_as_anothers_only_where_it_may_be_for_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, agent = shop.gateway.token(Role.VIEWER), shop.gateway.token(Role.AGENT)
+    counted: list[bool] = []
+    monkeypatch.setattr(
+        shop.gateway.gateway._rates, "ticket", lambda *args, for_other: counted.append(for_other)
+    )
+    for token, sub, status in (
+        (agent, None, 200),
+        (agent, "tester", 200),
+        (agent, "shop-1", 200),
+        (viewer, None, 200),
+        (viewer, "shop-1", 403),
+    ):
+        assert (await shop.gateway.call("POST", "/api/tickets", {"sub": sub}, token=token))[0] == status
+    assert counted == [False, False, True, False, False]
 
 
 # ------------------------------------------------------------------------------------------ upstream by a browser
