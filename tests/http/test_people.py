@@ -243,6 +243,43 @@ async def test_an_admin_cannot_lock_himself_out(shop: Shop) -> None:
     assert (await as_browser(shop, headers, "PUT", path, {"name": "Anna"}))[0] == 200
 
 
+async def test_a_person_who_is_promoted_meanwhile_is_not_changed_by_a_limited_admin(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await add(shop, sessions=[12])
+    limited, path = shop.gateway.token(Role.ADMIN, {12}), f"{PEOPLE}/{person['id']}"
+    people = shop.gateway.gateway._access.people
+    managed = people._managed
+
+    async def managed_a_while_ago(*args: Any) -> Any:
+        found = await managed(*args)
+        await shop.db.execute("UPDATE gateway.users SET sessions = '\"*\"'")
+        return found
+
+    monkeypatch.setattr(people, "_managed", managed_a_while_ago)
+    for method, body in (("PUT", {"password": "another horse"}), ("DELETE", None)):
+        await shop.db.execute("UPDATE gateway.users SET sessions = '[12]'")
+        status, reply = await shop.gateway.call(method, path, body, token=limited)
+        assert (status, reply["code"]) == (409, "conflict")
+    await cookie(shop)  # with the password of before
+
+
+async def test_an_admin_changes_the_own_password_only_by_the_route_that_asks_for_the_current_one(
+    shop: Shop,
+) -> None:
+    person = await add(shop, role="admin")
+    headers, path = await cookie(shop), f"{PEOPLE}/{person['id']}"
+    _, made = await as_browser(shop, headers, "POST", "/api/tickets", {"for": "embed"})
+    _, redeemed = await as_browser(
+        shop, {}, "POST", "/api/tickets/redeem", {"ticket": made["data"]["ticket"]}
+    )
+    bearer = {"Authorization": f"Bearer {redeemed['data']['token']}"}
+    for each in (headers, bearer):
+        status, reply = await as_browser(shop, each, "PUT", path, {"password": "another horse"})
+        assert (status, "/api/account/password" in reply["error"]) == (409, True)
+    await cookie(shop)
+
+
 # ------------------------------------------------------------------------------------------ account
 
 
@@ -388,3 +425,12 @@ async def test_a_browsers_get_never_asks_upstream(shop: Shop) -> None:
         await shop.db.fetchval("SELECT count(*) FROM whatsapp_sessions WHERE wasender_session_id = $1", made)
         == 1
     )
+
+
+async def test_a_viewers_get_asks_upstream_only_where_it_says_so(shop: Shop) -> None:
+    made = await shop.create()
+    await shop.db.execute("DELETE FROM whatsapp_sessions WHERE wasender_session_id = $1", made)
+    viewer = shop.gateway.token(Role.VIEWER)
+    for path in (f"{SESSIONS}/{made}", f"{SESSIONS}/{made}/status"):
+        assert (await shop.gateway.call("GET", path, token=viewer))[0] == 404, path
+    assert (await shop.gateway.call("GET", f"{SESSIONS}/{made}?refresh=1", token=viewer))[0] == 200

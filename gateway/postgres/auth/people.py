@@ -114,9 +114,17 @@ class PeopleTable:
         return _person(row)
 
     async def change_person(
-        self, person_id: int, changes: dict[str, Any], *, kept_login: str | None = None
+        self,
+        person_id: int,
+        changes: dict[str, Any],
+        *,
+        kept_login: str | None = None,
+        checked: Person | None = None,
     ) -> Person | None:
-        """Changes columns of a person; a trigger ends the logins that do not outlive it."""
+        """Changes columns of a person; a trigger ends the logins that do not outlive it.
+
+        Raises Conflict if the person's rights are not those of `checked` any more.
+        """
         wish = dict(changes)
         if "role" in wish:
             wish["role"] = wish["role"].word
@@ -125,6 +133,7 @@ class PeopleTable:
         with mapped_errors():
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
+                    await _require_unchanged(connection, person_id, checked)
                     await connection.execute(
                         "SELECT set_config('gateway.kept_login', $1, true)", kept_login or ""
                     )
@@ -133,10 +142,15 @@ class PeopleTable:
                 raise Conflict(f"There is a person called {wish.get('name')} already.") from None
         return _person(row) if row else None
 
-    async def delete_person(self, person_id: int) -> bool:
-        """Deletes a person with every login; False if there was none."""
+    async def delete_person(self, person_id: int, checked: Person | None = None) -> bool:
+        """Deletes a person with every login; False if there was none.
+
+        Raises Conflict if the person's rights are not those of `checked` any more.
+        """
         with mapped_errors():
-            done: str = await self._pool.execute("DELETE FROM gateway.users WHERE id = $1", person_id)
+            async with self._pool.acquire() as connection, connection.transaction():
+                await _require_unchanged(connection, person_id, checked)
+                done: str = await connection.execute("DELETE FROM gateway.users WHERE id = $1", person_id)
         return done != "DELETE 0"
 
     # ------------------------------------------------------------------------------------------ logins
@@ -221,6 +235,20 @@ class PeopleTable:
                     for item in entries
                 ],
             )
+
+
+async def _require_unchanged(connection: Any, person_id: int, checked: Person | None) -> None:
+    """Holds the row of a person. Raises Conflict if its rights are not those of `checked` any more."""
+    if checked is None:
+        return
+    row = await connection.fetchrow(
+        f"SELECT {_PERSON} FROM gateway.users WHERE id = $1 FOR UPDATE", person_id
+    )
+    if row is None:
+        return
+    person = _person(row)
+    if (person.role, person.sessions) != (checked.role, checked.sessions):
+        raise Conflict("The rights of this person have just been changed. Look at them again.")
 
 
 def _person(row: Any) -> Person:
