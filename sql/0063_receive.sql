@@ -62,6 +62,7 @@ DECLARE
     tried bigint[];
     now_written bigint[];
     now_ids text[];
+    rounds int := 0;
     item record;
 BEGIN
     stored := '{}';
@@ -77,6 +78,7 @@ BEGIN
         PERFORM gateway.learn_lids_v2(lids, phones);
     END IF;
     LOOP
+        rounds := rounds + 1;  -- a message has three names at most: what is not settled then is left to the journal
         WITH came AS (
             SELECT DISTINCT ON (message_id) new.*,
                 CASE WHEN from_phone LIKE '%@lid'
@@ -143,16 +145,16 @@ BEGIN
             WHERE c.place = ANY (tried) AND c.place <> ALL (settled)
             ORDER BY c.place
         LOOP
-            IF NOT item.is_nowhere AND item.id <> item.key || '@' || item.session || '~' || item.author
+            IF rounds <= 3 * n AND NOT item.is_nowhere AND item.id <> item.key || '@' || item.session || '~' || item.author
                 AND NOT (item.is_ours AND item.is_same) THEN
                 -- Two linked numbers in one chat see the same key id: the second keeps it with its session behind it.
                 -- The same id from another author is another message.
                 ids[item.place] := item.key || '@' || item.session
-                    || CASE WHEN item.is_ours THEN '~' || item.author ELSE '' END;
+                    || CASE WHEN item.is_ours OR item.id = item.key || '@' || item.session THEN '~' || item.author ELSE '' END;
                 CONTINUE;
             END IF;
             settled := settled || item.place;
-            IF item.is_nowhere OR NOT (item.is_same AND item.is_said) THEN
+            IF rounds > 3 * n OR item.is_nowhere OR NOT (coalesce(item.is_ours, false) AND item.is_same AND item.is_said) THEN
                 other := other || item.number;
             END IF;
         END LOOP;

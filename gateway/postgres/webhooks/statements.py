@@ -45,7 +45,8 @@ CROSS JOIN LATERAL (
 ) AS m
 LEFT JOIN LATERAL (
     SELECT gateway.addresses_of_v1(
-        regexp_replace(s.phone_number, '[^0-9]', '', 'g'), to_jsonb(s.*) -> 'user_info' ->> 'lid') AS addresses
+        regexp_replace(s.phone_number, '[^0-9]', '', 'g'),
+        gateway.record_of_v1(s.*, 'public.whatsapp_sessions'::regclass) -> 'user_info' ->> 'lid') AS addresses
     FROM public.whatsapp_sessions AS s WHERE s.wasender_session_id = c.session
 ) AS own ON true
 """
