@@ -33,6 +33,8 @@ CREATE OR REPLACE FUNCTION gateway.is_filled_by_v1(
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN row_type = 'call' THEN said_type = 'call' AND row_text IS DISTINCT FROM said
+        -- That a call has ended says nothing of a call that is known to have been declined.
+        AND said_raw ->> 'outcome' IS DISTINCT FROM 'ended'
     WHEN row_type <> 'unknown' THEN false
     WHEN said_type <> 'unknown' THEN true
     ELSE (row_text IS NULL AND said IS NOT NULL)

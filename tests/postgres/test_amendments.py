@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.message import (
     CallAnswered,
+    CallEnded,
     DeliveryMoved,
     DeliveryState,
     MessageDeleted,
@@ -17,6 +18,7 @@ from gateway.domain.message import (
     MessageReacted,
     Origin,
     Sealed,
+    StatusReported,
 )
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.webhooks.batches import WebhookTable
@@ -174,7 +176,7 @@ async def test_a_sealed_change_that_could_not_be_opened_once_is_opened_by_the_sw
     finally:
         await pool.close()
 
-    row = await connection.fetchrow(f"SELECT message_text, edited_on_phone FROM {INCOMING}")
+    (row,) = await connection.fetch(f"SELECT message_text, edited_on_phone FROM {INCOMING}")
     assert tuple(row) == ("opened", None)
     assert await connection.fetchval("SELECT count(*) FROM gateway.early_changes") == 0
 
@@ -221,3 +223,35 @@ async def test_a_change_that_names_its_author_and_no_chat_means_no_message(
     await table.write([delivery(received())])
 
     assert await table.write([delivery(MessageDeleted("K", AT, by))]) == [outcome]
+
+
+async def test_a_declined_call_that_ends_stays_declined(
+    table: WebhookTable, connection: asyncpg.Connection
+) -> None:
+    raw = {"call": "K", "outcome": "declined"}
+    await table.write([delivery(received(type="call", text="Declined voice call", raw=raw))])
+    ended = received(type="call", text="Missed voice call", raw={"call": "K", "outcome": "ended"})
+    await table.write([delivery(CallEnded("K", ended))])
+
+    assert await connection.fetchval(f"SELECT message_text FROM {INCOMING}") == "Declined voice call"
+
+
+async def test_a_missed_call_that_was_declined_after_all_says_so(
+    table: WebhookTable, connection: asyncpg.Connection
+) -> None:
+    await table.write([delivery(received(type="call", text="Missed", raw={"outcome": "missed"}))])
+    await table.write([delivery(received(type="call", text="Declined", raw={"outcome": "declined"}))])
+
+    assert await connection.fetchval(f"SELECT message_text FROM {INCOMING}") == "Declined"
+
+
+@pytest.mark.parametrize("source", ["poll", "probe", "api"])
+async def test_an_answer_of_wasenderapi_beats_a_status_that_is_older(
+    table: WebhookTable, connection: asyncpg.Connection, source: str
+) -> None:
+    await insert_session(connection, 12, status="connected")
+    await connection.execute("UPDATE gateway.session_state SET checked_at = $1, source = $2", AT, source)
+
+    old = StatusReported("logged_out", after(-60))
+    assert await table.write([delivery(old)]) == ["ignored"]
+    assert await connection.fetchval("SELECT status FROM whatsapp_sessions") == "connected"

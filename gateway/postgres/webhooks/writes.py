@@ -400,7 +400,7 @@ def _doubt(report: StatusReported, known: Known | None) -> str | None:
         return None
     if not report.has_time:
         return "it does not say when that was: upstream is asked"
-    is_answer = known.checked_at is not None and known.source in ("poll", "probe")
+    is_answer = known.checked_at is not None and known.source in ("poll", "probe", "api")
     if is_answer and known.checked_at is not None and report.at < known.checked_at - SKEW:
         return "something newer was known"
     return None

@@ -68,8 +68,10 @@ class ContactStore(Protocol):
         """Not to be asked for before."""
 
     async def claim_address_book(self) -> AddressBook | None:
-        """One that has not been read since its phone was linked, the longest due first. It is due again later, each
-        time after a longer while, until `end_address_book` says that it was read."""
+        """One that has not been read since its phone was linked, the longest due first.
+
+        It is due again later, each time after a longer while, until `end_address_book` says that it was read.
+        """
 
     async def end_address_book(self, book: AddressBook) -> None:
         """It was read to its end."""
