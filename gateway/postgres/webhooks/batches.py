@@ -26,7 +26,9 @@ from gateway.postgres.webhooks.writes import (
     Unseal,
     amendment_of,
     each,
+    forget_sealed,
     is_all_messages,
+    move_early,
     open_sealed,
     outcome_of_nothing,
     received_columns,
@@ -39,6 +41,7 @@ Pool = asyncpg.Pool
 logger = logging.getLogger(__name__)
 
 SEEN_EVERY_S = 60.0
+SWEPT_AT_ONCE = 500
 LOCK_TIMEOUT = "400ms"
 """Below deadlock_timeout (1 s): we give up before Postgres has to choose a victim."""
 
@@ -118,8 +121,23 @@ class WebhookTable:
     def _batch(self, connection: Connection, batch: Sequence[InboundWebhook]) -> Batch:
         return Batch(connection, batch, self._clock, lock_timeout_of(batch), self._unseal)
 
+    async def sweep(self) -> None:
+        """Applies what came while another process was writing its message, or could not be opened then."""
+        with mapped_write_errors():
+            async with self._pool.acquire() as connection:
+                sealed = await connection.fetchval(sql.SWEEP_EARLY, LOCK_TIMEOUT_ALONE, SWEPT_AT_ONCE)
+                if sealed:
+                    await self._open_early(connection, sealed)
+                async with connection.transaction():
+                    await self.prepare(connection, ())
+                    early = await connection.fetch(sql.SWEEP_EARLY_DELIVERIES, SWEPT_AT_ONCE)
+                    await move_early(connection, early)
+
     async def _open_early(self, connection: Connection, sealed: Sequence[Any]) -> None:
-        """Encrypted changes that waited for messages which are committed now. What stays closed is marked already."""
+        """Encrypted changes that waited for messages which are committed now. What stays closed is marked already.
+
+        They are kept until they were tried: a failure of Postgres leaves them to `sweep`.
+        """
         try:
             items = await open_sealed(connection, [amendment_of(item) for item in sealed], self._unseal)
             opened = [
@@ -127,6 +145,7 @@ class WebhookTable:
             ]
             if opened:
                 await write_amendments(connection, LOCK_TIMEOUT_ALONE, opened)
+            await forget_sealed(connection, items)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             logger.warning("webhooks.not_opened error=%s", type(error).__name__)
 
