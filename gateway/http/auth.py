@@ -98,14 +98,14 @@ class Gate:
         """Raises Forbidden if a foreign page makes the browser send its cookie along."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
         host = request.headers.get("host")
-        is_own_null = origin == "null" and site == "same-origin"  # by a page that tells nobody where it is
+        is_own_null = origin == "null" and site == "same-origin"  # by a page that does not tell where it is
         if not self._origins.allows(None if is_own_null else origin, host) or (
             request.method not in SAFE and not origin and site not in (None, "same-origin", "none")
         ):
             raise Forbidden("This page may not use the login of the browser. See GATEWAY_ALLOWED_ORIGINS.")
 
     def require_own_page(self, request: Request) -> None:
-        """Raises Forbidden if a foreign page makes the browser log in, as somebody of its choice."""
+        """Raises Forbidden if a foreign page makes the browser log in as a person of its choice."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
         is_own_null = origin == "null" and site == "same-origin"
         is_own = not origin or is_own_null or self._origins.is_own(origin, request.headers.get("host"))

@@ -31,7 +31,7 @@ class HealthRoutes:
         self._metrics_token = metrics_token
 
     def routes(self) -> list[Route]:
-        """The routes, open to everybody."""
+        """The routes, open to every caller."""
         return [
             Route("/healthz", self._alive, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),

@@ -17,7 +17,7 @@ from gateway.services.rates import Rates, key_of
 from gateway.services.refusals import Refusals
 
 SEARCHES_OF_ALL = 2
-"""At the same time in this process, whoever asks: reads of others find connections, and Postgres a core."""
+"""At the same time in this process, of all callers: reads of others find connections, and Postgres a core."""
 
 SEARCH_WAIT_S = 5.0
 

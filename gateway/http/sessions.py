@@ -264,7 +264,7 @@ class SessionRoutes:
 
 
 def _asks_upstream(request: Request, principal: Principal) -> bool:
-    """Whether `?refresh=1` counts: a browser's GET changes nothing, whoever made it send one."""
+    """Whether `?refresh=1` counts: a browser's GET changes nothing, also when a foreign page made it send one."""
     return flag_of(request, "refresh") and not principal.by_cookie
 
 

@@ -75,7 +75,7 @@ class PeopleTable:
     # ------------------------------------------------------------------------------------------ people
 
     async def people(self) -> list[Person]:
-        """Everybody, by name."""
+        """All people, by name."""
         with mapped_errors():
             rows = await self._pool.fetch(f"SELECT {_PERSON} FROM gateway.users ORDER BY lower(name), id")
         return [_person(row) for row in rows]
@@ -201,7 +201,7 @@ class PeopleTable:
     async def revoke(self, *, sub: str | None = None, jti: str | None = None) -> None:
         """Every token of that sub issued so far, or the one with that jti, is good no more; nor is its login.
 
-        A link or ticket of that sub that nobody has used is gone, too.
+        A link or ticket of that sub that was not used yet is gone, too.
         """
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
