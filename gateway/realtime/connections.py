@@ -22,7 +22,7 @@ UNHEARD_S = 90.0
 
 
 class Member(Protocol):
-    """What everybody's sockets have in common."""
+    """What the sockets of both dialects have in common."""
 
     name: str
     transport: SocketTransport
@@ -154,7 +154,7 @@ class Connections:
             logger.info("connection.closed connection=%s code=%s", member.name, code)
 
     async def run(self) -> None:
-        """One timer for everybody."""
+        """One timer for all sockets."""
         while True:
             await asyncio.sleep(1.0)
             self.tick()
@@ -177,6 +177,6 @@ class Connections:
             member.look_at_login(current)
 
     async def drain(self, hasten: asyncio.Event) -> None:
-        """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""
+        """Lets no socket in any more, and returns when all have gone: told when to come back, closed one by one."""
         self.is_draining = True
         await drain(tuple(self.open), lambda member, after_ms: member.warn(after_ms), hasten)

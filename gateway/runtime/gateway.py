@@ -405,7 +405,7 @@ class Gateway:
                 else:
                     self._status_hints.ask(session_id, change.status)
             case CodeReported():
-                pass  # a new one rings, and one that is known is no reason to ask upstream
+                pass  # a new one notifies, and one that is known is no reason to ask upstream
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         return readiness(

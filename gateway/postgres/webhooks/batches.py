@@ -1,6 +1,6 @@
 """Webhooks into rows and journal: one transaction per batch.
 
-The wait for a row that somebody else holds ends before Postgres would look for a deadlock, so that we yield and
+The wait for a row that another transaction holds ends before Postgres would look for a deadlock, so that we yield and
 never the shop.
 """
 
@@ -48,7 +48,7 @@ LOCK_TIMEOUT = "400ms"
 LOCK_TIMEOUT_ALONE = "100ms"
 """For one webhook by itself, which is tried again: it should not hold a connection while it waits."""
 
-# Cut off in the middle, we cannot end the transaction, and its locks would keep out whoever writes the same again.
+# Cut off in the middle, we cannot end the transaction, and its locks would keep out the next writer of the same row.
 _NOT_LEFT_OPEN = "SET LOCAL idle_in_transaction_session_timeout = '3s'"
 
 # What a trigger of the shop says with RAISE, also under a code of its own.
@@ -213,7 +213,7 @@ def _journal_columns(
 
 
 def is_worth_keeping(inbound: InboundWebhook, outcome: Outcome, reason: str | None) -> bool:
-    """Whether the journal keeps the body: what became rows is in their `raw_data`, and what nobody shows is noise."""
+    """Whether the journal keeps the body: what became rows is in their `raw_data`, and what is never shown is noise."""
     if inbound.reading.is_noise:
         return False
     return outcome in ("failed", "unknown") or reason is not None

@@ -131,7 +131,7 @@ FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[],
     AS item(received_at, session_id, event, outcome, reason, body)
 """
 
-# Waits for nobody and is not part of a batch: ON CONFLICT would lock the row even where there is nothing to write, and
+# Waits for no lock and is not part of a batch: ON CONFLICT would lock the row even where there is nothing to write, and
 # a batch that waits for a stranger would then keep every other batch of its session waiting.
 SEEN = """
 WITH due AS (

@@ -127,7 +127,7 @@ class SupabaseConnection(Follower):
             self.call_back(channel, READS_MORE)
 
     def refuse(self, channel: Channel, message: Message, what: str, why: str) -> None:
-        """Answers something that is not served here; says it once where nobody waits for an answer."""
+        """Answers something that is not served here; says it once where the client waits for no answer."""
         if message.ref is not None:
             self.reply(self.writer.refuse(message, why))
         # A `system` error is a channel error to Python's client, which speaks 1.0.0.
@@ -257,7 +257,7 @@ class SupabaseConnection(Follower):
         if channel.wants_presence and self.writer.version == 2:
             self._say(channel, NO_PRESENCE, ok=False, extension="presence")
 
-    # ------------------------------------------------------------------------------------------ everybody's
+    # ------------------------------------------------------------------------------------------ of every dialect
 
     def heartbeat(self) -> None:
         """Pings the client, unless much is waiting to be written."""

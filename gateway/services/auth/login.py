@@ -126,7 +126,8 @@ class Login:
     async def make_ticket(self, kind: TicketKind, principal: Principal, life_s: float = TICKET_LIFE_S) -> str:
         """A new ticket for the principal, good once within `life_s` seconds. Raises StoreUnavailable."""
         if all(ground.sub != principal.sub for ground in principal.grounds):
-            # Revoking the person that the ticket is for ends what is made of it, whoever made the ticket.
+            # Revoking the person that the ticket is for ends what is made of it, also when another login made the
+            # ticket.
             own = Ground(principal.sub, None, round(self._clock(), 3))
             principal = replace(principal, grounds=(own, *principal.grounds))
         ticket = secrets.token_urlsafe(32)

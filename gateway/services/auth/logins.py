@@ -144,7 +144,7 @@ class Logins:
         finally:
             self._waiting -= 1
         if found is None or not is_right or found[0].disabled_at is not None:
-            # A name that is nobody's may be a password in the wrong field: it is not written down.
+            # A name that no person has may be a password in the wrong field: it is not written down.
             self._log.refused(
                 "login_failed", visitor.address, f"name {found[0].name}" if found else "unknown name"
             )

@@ -38,7 +38,7 @@ class PeopleStore(Protocol):
     """Raises StoreUnavailable, whatever is asked; Conflict where a name is taken."""
 
     async def people(self) -> list[Person]:
-        """Everybody, by name."""
+        """All people, by name."""
 
     async def person(self, person_id: int) -> Person | None:
         """The person of that number, if there is one."""
@@ -80,7 +80,7 @@ class People:
         self._log = log
 
     async def all(self, by: Principal) -> list[Person]:
-        """Everybody whom this admin may manage, by name."""
+        """The people whom this admin may manage, by name."""
         by.require(Act.MANAGE)
         return [person for person in await self._store.people() if by.reaches(person.role, person.sessions)]
 
