@@ -100,7 +100,8 @@ _SESSIONS = [
     Operation(
         "GET", ONE, "Sessions", "get_session", "One session",
         (Reply(sessions.SessionReply, text="The session."),),
-        "viewer", "`reveal=secrets` shows the API key and the webhook secret to an admin, and is logged.",
+        "viewer", "`reveal=secrets` shows the API key and the webhook secret to an admin, and is logged. A session "
+        "that is not known here is looked up at WasenderAPI, for a viewer with `refresh=1` only.",
         query=sessions.SessionDetailQuery, errors=("not_found", *ABOUT_ONE, *STORE),
     ),
     Operation(
