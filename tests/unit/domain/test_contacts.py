@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.contacts import canonical, canonical_jid, jid_variants, variants_of
+from gateway.domain.contacts import canonical, jid_variants, variants_of
 
 ONE_PERSON = [
     ("5511976543210", "551176543210"),  # Brazil, eight digits that begin with 7
@@ -30,7 +30,6 @@ TWO_PEOPLE = [
 def test_two_spellings_are_one_person(dialled: str, other: str) -> None:
     assert variants_of(dialled) == variants_of(other) == (dialled, other)
     assert canonical(dialled) == canonical(other) == dialled
-    assert canonical_jid(f"{other}@s.whatsapp.net") == f"{dialled}@s.whatsapp.net"
     assert jid_variants(f"{other}@s.whatsapp.net") == (f"{dialled}@s.whatsapp.net", f"{other}@s.whatsapp.net")
 
 
@@ -41,7 +40,6 @@ def test_numbers_that_only_look_alike_are_two_people(one: str, other: str) -> No
 
 @pytest.mark.parametrize("jid", ["5215587654321@lid", "5215587654321@g.us", "US.5215587654321", ""])
 def test_only_the_number_of_a_phone_has_spellings(jid: str) -> None:
-    assert canonical_jid(jid) == jid
     assert jid_variants(jid) == (jid,)
 
 
