@@ -103,7 +103,7 @@ class Connections:
     def __init__(self, max_connections: int, rates: Rates, wake: Callable[[], Awaitable[None]]) -> None:
         """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
         self._wake = wake
-        self._rates = rates
+        self.rates = rates
         self.open: set[Member] = set()
         self._max_connections = max_connections
         self._heartbeats: list[set[Member]] = [set() for _ in range(close_codes.HEARTBEAT_S)]
@@ -119,7 +119,7 @@ class Connections:
     def take_seat(self, socket: WebSocket, sub: str) -> Seat | None:
         """A seat for one more socket of this person; None if all of them are taken."""
         address = socket.client.host if socket.client else ""
-        return Seat(self._rates, sub, address) if self._rates.take_seat(sub, address) else None
+        return Seat(self.rates, sub, address) if self.rates.take_seat(sub, address) else None
 
     async def serve(
         self,

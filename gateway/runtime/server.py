@@ -12,13 +12,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.postgres.connection.pool import quieten_lost_connections
-from gateway.realtime.transport.guard import Guard, raise_open_files
+from gateway.realtime.transport.guard import Guard
 from gateway.realtime.transport.http_protocol import GatewayHttpProtocol, ServerConfig
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.data_dir import note_address
 from gateway.runtime.gateway import Gateway
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
+from gateway.services.open_files import raise_open_files
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

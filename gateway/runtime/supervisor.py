@@ -18,11 +18,11 @@ from contextlib import AsyncExitStack
 
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
-from gateway.realtime.transport.guard import raise_open_files
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import data_dir, read_secret
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
+from gateway.services.open_files import raise_open_files
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ import itertools
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from tests.wide import WIDE_ENV
 
 _SUBSCRIBE = '{"type":"subscribe","ref":"1","topic":"TOPIC"}'
 BEARER = jwt.encode(
-    {"sub": "bench", "name": "Bench", "role": "admin", "sessions": "*", "exp": 4_000_000_000}, SECRET, "HS256"
+    {"sub": "bench", "name": "Bench", "role": "admin", "sessions": "*", "exp": int(time.time()) + 86_400},
+    SECRET,
+    "HS256",
 )
 MANNERS = Manners(
     headers=f"Authorization: Bearer {BEARER}\r\n",

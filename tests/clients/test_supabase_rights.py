@@ -16,6 +16,9 @@ from tests.postgres.writers import insert_message
 from tests.realtime.test_supabase_tokens import PROJECT_SECRET, minted
 from tests.running import Running, running, settings_for
 
+READS_ALL = {"gateway_sessions": "*"}
+"""Without it a token of the project reads nothing."""
+
 
 @pytest.fixture(params=CLIENTS, ids=IDS)
 def client(request: pytest.FixtureRequest) -> str:
@@ -49,7 +52,7 @@ async def test_the_pattern_of_the_readme_hears_at_once(
     client: str, gateway: Running, writer: asyncpg.Connection
 ) -> None:
     # The anon key in the address, the user's token as an option, heartbeats as far apart as they are by default.
-    token = minted("authenticated")
+    token = minted("authenticated", app_metadata=READS_ALL)
     environment = {"SUPABASE_TOKEN": token, "HEARTBEAT_MS": "25000"}
     async with supabase_page(client, gateway.url, minted("anon"), **environment) as page:
         await page.tell(listen="incoming", bindings=[everything()])

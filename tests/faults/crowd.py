@@ -28,7 +28,7 @@ class Client:
         tcp.setblocking(False)
         await loop.sock_connect(tcp, self._address)
         head = (
-            "GET /ws HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n"
             f"Authorization: Bearer {self._token}\r\n\r\n"
         )

@@ -11,7 +11,7 @@ from tests.running import DEADLINE_S, Running
 
 SOCKETS = ["/ws", "/realtime/v1/websocket"]
 HANDSHAKE = {
-    "Host": "gateway.example",
+    "Host": "localhost",
     "Connection": "Upgrade",
     "Upgrade": "websocket",
     "Sec-WebSocket-Version": "13",
@@ -69,7 +69,7 @@ async def test_without_an_upgrade_the_answer_names_the_setting_of_the_proxy(
         (request(path, without("Connection")), ["`Connection: Upgrade`"]),
         (request(path, without(Connection="keep-alive")), ["`Connection: Upgrade`"]),
         (request(path, without("Upgrade")), ["`Upgrade: websocket`"]),
-        (request(path + "?apikey=x&vsn=2.0.0", {"Host": "x", "Cookie": "a=b"}, method="POST"),
+        (request(path + "?apikey=x&vsn=2.0.0", {"Host": "localhost", "Cookie": "a=b"}, method="POST"),
          ["`Upgrade: websocket`", "`Connection: Upgrade`"]),
     ]  # fmt: skip
     for head, missing in cases:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.http.auth import COOKIE
 from tests.realtime.phoenix import phoenix
 from tests.realtime.test_admission import knocking
 from tests.running import Running, running, settings_for
@@ -19,9 +18,14 @@ FOREIGN = [
 ]  # fmt: skip
 
 
+def cookie_name(gateway: Running) -> str:
+    """The cookie's name for a browser that comes by http."""
+    return gateway.gateway._access.cookie.name("http")
+
+
 async def native(gateway: Running, origin: str) -> int | None:
     """The code with which /ws closes; None if the page is let in."""
-    async with knocking(gateway, Cookie=f"{COOKIE}={gateway.token()}", Origin=origin) as socket:
+    async with knocking(gateway, Cookie=f"{cookie_name(gateway)}={gateway.token()}", Origin=origin) as socket:
         try:
             assert (await socket.receive())["type"] == "welcome"
         except ConnectionClosed as closed:
@@ -40,7 +44,7 @@ async def supabase(gateway: Running, origin: str) -> int | None:
 
 async def rest(gateway: Running, origin: str) -> tuple[int, str | None]:
     """Status of a request with the browser's cookie, and the origin that may read the answer."""
-    headers = {"Cookie": f"{COOKIE}={gateway.token()}", "Origin": origin}
+    headers = {"Cookie": f"{cookie_name(gateway)}={gateway.token()}", "Origin": origin}
     async with gateway._http.get(gateway.url + "/api/me", headers=headers) as reply:
         return reply.status, reply.headers.get("Access-Control-Allow-Origin")
 

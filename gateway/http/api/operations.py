@@ -48,7 +48,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`errors` are codes of domain/errors.py; `role` is the least one, None = open to everybody."""
+    """`errors` are codes of domain/errors.py; `role` is the least one, None = open to every caller."""
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str

@@ -60,7 +60,7 @@ class Realtime:
         self._states = states
         self._streams = streams
         self._login = login
-        self._authentication = SocketAuthentication(login, origins, cookie)
+        self._authentication = SocketAuthentication(login, origins, cookie, connections.rates)
         self._staleness = staleness
         self._connections = connections
         self._strange_inboxes: set[Inbox] = set()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from gateway.domain.access import Principal
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
+from gateway.realtime import close_codes
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
@@ -281,7 +282,13 @@ class SupabaseConnection(Follower):
             self._on_unserved()
 
     def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
-        """Ends the channels whose token has been ended, and points the others anew."""
+        """Ends the channels whose token has been ended, and points the others anew; without channels, the socket."""
+        if not self.channels:
+            try:
+                current(self.principal)
+            except Unauthenticated:
+                self.close(close_codes.UNAUTHORISED, "this login has been ended")
+            return
         for channel in tuple(self.channels.values()):
             try:
                 now = current(channel.principal)

@@ -10,7 +10,6 @@ too many is not closed before it has had the time to say what it wants.
 
 import asyncio
 import logging
-import resource
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Protocol
@@ -18,16 +17,13 @@ from typing import Protocol
 from gateway.domain.limits import MIB, Limits
 from gateway.realtime.transport.turns import Turns
 from gateway.services.addresses import TrustedProxies, counted_as
+from gateway.services.open_files import connections_of, open_files
 from gateway.services.rates import Window
 from gateway.services.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
-KEPT_BACK = 128
-"""Files that no connection takes: Postgres' connections, the spool, media, and what is accepted and closed at once."""
-
 SWEEP_S = 0.5
-MOST_FILES = 1_048_576
 MOST_REFUSED = 20
 """Sockets a second of one login, and of one address, that are opened to be refused; more are not looked at."""
 
@@ -376,27 +372,3 @@ def _victims(among: dict[Visitor, None]) -> Iterator[Visitor]:
     for visitor in among:
         if visitor.stage is Stage.KNOWN and not visitor.is_busy:
             yield visitor
-
-
-def raise_open_files() -> int:
-    """Lets this process, and those it starts, have as many files open as the system allows; says how many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= most:
-        return most
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    except (ValueError, OSError):
-        return soft
-    return most
-
-
-def open_files() -> int:
-    """How many files this process may have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
-
-
-def connections_of(files: int) -> int:
-    """How many connections fit into so many files."""
-    return max(8, files - min(KEPT_BACK, files // 4))

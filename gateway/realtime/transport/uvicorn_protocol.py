@@ -32,6 +32,14 @@ from gateway.realtime.transport.socket_transport import (
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)
 
+
+def _is_our_concern(record: logging.LogRecord) -> bool:
+    """Not a text that is no UTF-8: uvicorn writes a traceback for each, and strangers send as many as they like."""
+    return not str(record.msg).startswith("Invalid UTF-8 ")
+
+
+logger.addFilter(_is_our_concern)
+
 LOW_WATER_BYTES = 16 * 1024
 
 FRAMES_AT_ONCE = 64
