@@ -1,7 +1,7 @@
 """People and groups: which addresses are one person, who wrote something, who stands in the address book.
 
 A person has a phone number, a LID (`<digits>@lid`), or both, and in some countries a number has two spellings.
-`canonical` and `variants_of` know the spellings.
+`variants_of` knows the spellings.
 """
 
 import re
@@ -40,11 +40,6 @@ def variants_of(phone: str) -> tuple[str, ...]:
         if found:
             return found.expand(as_dialled), found.expand(as_other)
     return (phone,)
-
-
-def canonical(phone: str) -> str:
-    """The one spelling under which all spellings of a number (digits only) are compared and kept together."""
-    return variants_of(phone)[0]
 
 
 def jid_variants(jid: str) -> tuple[str, ...]:
