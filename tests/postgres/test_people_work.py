@@ -7,12 +7,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.domain.contacts import ContactFact
-from gateway.domain.errors import UpstreamFailed
+from gateway.domain.contacts import ContactFact, LidResolved
+from gateway.domain.errors import StoreUnavailable, UpstreamFailed
 from gateway.domain.session import SessionId, SessionSecrets
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.contacts.contacts import ContactTable
+from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.services.contacts.service import Contacts
+from tests.postgres.delivery_parts import delivery, received
 from tests.postgres.writers import JSON_NULL, insert_session
 
 
@@ -122,3 +124,33 @@ async def test_json_of_the_shop_that_is_no_jsonb_stops_no_address_book(
     await connection.execute("UPDATE whatsapp_sessions SET theirs = $1::text::json", JSON_NULL)
 
     assert await contacts.claim_address_book() is not None
+
+
+async def test_a_lid_that_is_known_already_keeps_no_other_message_waiting(
+    table: WebhookTable, other: asyncpg.Connection
+) -> None:
+    lid = "7@lid"
+    assert await table.write([delivery(received("A", sender_lid=lid))]) == ["stored"]
+    async with other.transaction():
+        await other.execute("SELECT FROM gateway.lids FOR UPDATE")
+        assert await table.write([delivery(received("B", sender_lid=lid))]) == ["stored"]
+
+
+async def test_of_two_numbers_for_a_lid_the_last_one_counts_also_where_it_is_known(
+    connection: asyncpg.Connection,
+) -> None:
+    learn = "SELECT gateway.learn_lids_v2($1, $2)"
+    await connection.execute(learn, ["7@lid"], ["4915100000001"])
+    await connection.execute(learn, ["7@lid", "7@lid"], ["4915100000002", "4915100000001"])
+
+    assert await connection.fetchval("SELECT phone FROM gateway.lids") == "4915100000001"
+
+
+async def test_what_is_told_of_people_waits_for_no_lock_for_long(
+    contacts: ContactTable, other: asyncpg.Connection
+) -> None:
+    await contacts.tell(12, [LidResolved("7@lid", "4915100000001")])
+    async with other.transaction():
+        await other.execute("SELECT FROM gateway.lids FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(contacts.tell(12, [LidResolved("7@lid", "4915100000002")]), 5)
