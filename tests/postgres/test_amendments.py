@@ -255,3 +255,11 @@ async def test_an_answer_of_wasenderapi_beats_a_status_that_is_older(
     old = StatusReported("logged_out", after(-60))
     assert await table.write([delivery(old)]) == ["ignored"]
     assert await connection.fetchval("SELECT status FROM whatsapp_sessions") == "connected"
+
+
+async def test_an_own_change_without_a_chat_means_an_own_message(table: WebhookTable) -> None:
+    await table.write([delivery(received("K"), sent("S"))])
+    own = Origin(None, is_me=True)
+
+    assert await table.write([delivery(MessageEdited("S", "new", AT, own))]) == ["stored"]
+    assert await table.write([delivery(MessageEdited("K", "new", AT, own))]) == ["refused"]
