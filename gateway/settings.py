@@ -138,7 +138,7 @@ class Settings(LimitSettings):
     """Keys of the shop's own identity provider, by https; what its tokens must name as `iss` and `aud`, if anything."""
 
     metrics_token: str | None = Field(None, validation_alias="GATEWAY_METRICS_TOKEN", repr=False)
-    """Bearer of whoever may read /metrics from elsewhere than this machine."""
+    """Bearer token that may read /metrics from elsewhere than this machine."""
 
     wasender_base_url: str = Field("https://www.wasenderapi.com", validation_alias="WASENDER_BASE_URL")
     wasender_token: str | None = Field(None, validation_alias="WASENDER_TOKEN", repr=False)

@@ -2,7 +2,7 @@
 --
 -- A transaction under REPEATABLE READ or SERIALIZABLE would fail at a counter that moved since its snapshot, and under
 -- SERIALIZABLE whatever it reads here can become a conflict. PREPARE TRANSACTION forbids NOTIFY, and a prepared
--- transaction would hold the counters until somebody ends it. Such a transaction leaves what it collected where it is,
+-- transaction would hold the counters until its owner ends it. Such a transaction leaves what it collected where it is,
 -- and one row in `unnumbered_transactions`. That table is logged, unlike those that hold the changes: after a crash it
 -- still says that changes were lost, and then the streams get new epochs.
 

@@ -1,4 +1,4 @@
--- A row that moves from one session to another is deleted in one stream and inserted in another. Somebody who reads both
+-- A row that moves from one session to another is deleted in one stream and inserted in another. A client that reads both
 -- must hear of the deletion first, and streams know nothing of each other's order. So the insertion says what it
 -- comes after: `from`, the inbox that the row left and the offset of its deletion there.
 --

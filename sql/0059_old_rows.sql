@@ -68,7 +68,7 @@ BEGIN
         RETURN NULL;
     END IF;
     UPDATE gateway.pending_changes AS p
-    SET old = p.old || jsonb_build_object('row', gateway.session_record_v1(to_jsonb(o.*)))
+    SET old = p.old || jsonb_build_object('row', gateway.session_record_v1(gateway.record_of_v1(o.*, TG_RELID)))
     FROM former AS o
     WHERE p.xid = pg_current_xact_id() AND p.inbox = -1 AND p.tbl = TG_TABLE_NAME AND p.op = TG_OP
         AND p.old -> 'id' = to_jsonb(o.id) AND NOT p.old ? 'row';

@@ -39,6 +39,10 @@ COMMENT ON COLUMN gateway.early_changes.change IS 'What gateway.amend_v1 takes.'
 COMMENT ON COLUMN gateway.early_changes.came_at IS 'When its webhook was written; pruned by it.';
 
 ALTER TABLE gateway.early_deliveries ADD COLUMN IF NOT EXISTS chat text;
+ALTER TABLE gateway.early_deliveries ADD COLUMN IF NOT EXISTS came_at timestamptz NOT NULL DEFAULT now();
+CREATE INDEX IF NOT EXISTS early_deliveries_came_at ON gateway.early_deliveries (came_at);
+DROP INDEX IF EXISTS gateway.early_deliveries_at;
+COMMENT ON COLUMN gateway.early_deliveries.came_at IS 'When its webhook was written; pruned by it.';
 COMMENT ON COLUMN gateway.early_deliveries.chat IS 'Chat of the message, where the webhook names one.';
 
 ALTER TABLE gateway.session_state ADD COLUMN IF NOT EXISTS said_at timestamptz;

@@ -246,10 +246,16 @@ DECLARE
 BEGIN
     WITH new AS (
         INSERT INTO gateway.lids AS known (lid, phone, seen_at)
-        SELECT DISTINCT ON (lid) lid, phone, now()
-        FROM unnest(lids, phones) WITH ORDINALITY AS told (lid, phone, turn)
-        WHERE lid LIKE '%@lid' AND phone ~ '^[0-9]+$'
-        ORDER BY lid, turn DESC
+        SELECT told.lid, told.phone, now()
+        FROM (
+            SELECT DISTINCT ON (said.lid) said.lid, said.phone
+            FROM unnest(lids, phones) WITH ORDINALITY AS said (lid, phone, turn)
+            WHERE said.lid LIKE '%@lid' AND said.phone ~ '^[0-9]+$'
+            ORDER BY said.lid, said.turn DESC
+        ) AS told
+        -- A row in conflict is locked even where nothing changes: what is known is left out before.
+        WHERE NOT EXISTS (SELECT FROM gateway.lids AS k WHERE k.lid = told.lid AND k.phone = told.phone)
+        ORDER BY told.lid
         ON CONFLICT (lid) DO UPDATE SET phone = excluded.phone, seen_at = now()
         WHERE known.phone IS DISTINCT FROM excluded.phone
         RETURNING known.lid

@@ -63,6 +63,13 @@ DECLARE
     before jsonb;
     verdict text;
 BEGIN
+    -- Held from here on: what is decided below is decided about the row that is written.
+    PERFORM FROM public.whatsapp_incoming_messages AS m
+    WHERE m.wa_key_id = key AND m.wasender_session_id = box
+    FOR NO KEY UPDATE;
+    PERFORM FROM public.whatsapp_outgoing_messages AS m
+    WHERE m.wa_key_id = key AND m.wasender_session_id = box
+    FOR NO KEY UPDATE;
     FOR target IN
         SELECT true AS came, m.id::text AS id, gateway.chat_of(m.chat, m.from_phone) AS chat, m.from_phone AS author,
             m.sender_lid AS lid, m.message_text, m.edited_at::timestamptz AS edited_at, m.edited_on_phone, m.deleted_at IS NOT NULL AS is_gone,
@@ -76,7 +83,9 @@ BEGIN
         WHERE m.wa_key_id = key AND m.wasender_session_id = box
     LOOP
         is_known := true;
-        CONTINUE WHEN NOT gateway.is_one_person_v1(target.chat, in_chat) AND (is_named OR in_chat IS NOT NULL);
+        -- Without a chat, a change by another person may mean any message with that id: it means none.
+        CONTINUE WHEN CASE WHEN in_chat IS NULL THEN is_named AND NOT is_me
+            ELSE gateway.is_one_person_v1(target.chat, in_chat) IS NOT TRUE END;
         may := CASE
             WHEN what = 'reaction' THEN true
             WHEN NOT is_named THEN what = 'delete' AND (NOT target.came OR target.chat !~ '@(g\.us|newsletter|broadcast)$')
@@ -98,7 +107,14 @@ BEGIN
         ON CONFLICT (wasender_session_id, wa_key_id, kind, author) DO UPDATE
         SET at = excluded.at, change = excluded.change, came_at = now()
         WHERE early.at <= excluded.at AND early.change <> excluded.change;
-        RETURN CASE WHEN FOUND THEN 'early' ELSE 'same' END;
+        RETURN CASE
+            WHEN FOUND THEN 'early'
+            WHEN what <> 'delete' AND EXISTS (
+                SELECT FROM gateway.early_changes AS e
+                WHERE e.wasender_session_id = box AND e.wa_key_id = key AND e.kind = what AND e.author = who AND e.at > happened
+            ) THEN 'older'
+            ELSE 'same'
+        END;
     END IF;
     IF own IS NULL THEN
         RETURN 'refused';
@@ -123,7 +139,9 @@ BEGIN
             END IF;
             words := own.message_text;
         ELSIF own.message_text IS NOT DISTINCT FROM words AND NOT coalesce(own.edited_on_phone, false)
-            AND (own.edited_at IS NOT NULL OR coalesce((change ->> 'is_content')::boolean, false)) THEN
+            AND (own.edited_at IS NOT NULL OR coalesce((change ->> 'is_content')::boolean, false))
+            -- The same edit has one time, told in two webhooks; a later one to the same text counts against what lay between.
+            AND (coalesce((change ->> 'is_content')::boolean, false) OR own.edited_at >= happened - interval '5 seconds') THEN
             RETURN 'same';
         ELSIF own.edited_at > happened THEN
             RETURN 'older';
@@ -201,7 +219,8 @@ $$;
 COMMENT ON FUNCTION gateway.amend_v1(text, bigint[], text[], timestamptz[], jsonb[]) IS
     'Applies edits, deletions and reactions; says of each what became of it.';
 
--- What has waited for messages that are there now. Returns the sealed changes among it: only the gateway reads those.
+-- What has waited for messages that are there now. Returns the sealed changes among it: only the gateway reads those,
+-- and they wait on until it has.
 CREATE OR REPLACE FUNCTION gateway.take_early_v1(sessions bigint[], keys text[]) RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
@@ -214,10 +233,17 @@ BEGIN
         WITH taken AS (
             DELETE FROM gateway.early_changes AS e
             USING unnest(sessions, keys) AS came (session, key)
-            WHERE e.wasender_session_id = came.session AND e.wa_key_id = came.key AND e.kind <> 'removal'
+            WHERE e.wasender_session_id = came.session AND e.wa_key_id = came.key
+                AND e.kind NOT IN ('removal', 'answered') AND NOT coalesce((e.change ->> 'is_sealed')::boolean, false)
             RETURNING e.wasender_session_id AS session, e.wa_key_id AS key, e.at, e.change
+        ), kept AS (
+            SELECT DISTINCT e.wasender_session_id AS session, e.wa_key_id AS key, e.at, e.change
+            FROM gateway.early_changes AS e
+            JOIN unnest(sessions, keys) AS came (session, key)
+                ON e.wasender_session_id = came.session AND e.wa_key_id = came.key
+            WHERE e.kind NOT IN ('removal', 'answered') AND (e.change ->> 'is_sealed')::boolean
         )
-        SELECT * FROM taken ORDER BY session, key, at
+        SELECT * FROM taken UNION ALL SELECT * FROM kept ORDER BY session, key, at
     LOOP
         PERFORM gateway.amend_one_v1(item.session, item.key, item.at, item.change, false);
         IF (item.change ->> 'is_sealed')::boolean THEN
@@ -230,3 +256,36 @@ END;
 $$;
 COMMENT ON FUNCTION gateway.take_early_v1(bigint[], text[]) IS
     'Applies what came before these messages; returns what is sealed of it.';
+
+-- A change may come while another process is writing its message: it finds none, and that process does not see it. So
+-- what has waited for some seconds is looked for again. Returns what `take_early_v1` does.
+CREATE OR REPLACE FUNCTION gateway.sweep_early_v1(patience text, most int) RETURNS jsonb
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+DECLARE
+    sessions bigint[];
+    keys text[];
+BEGIN
+    PERFORM set_config('lock_timeout', patience, true);
+    SELECT array_agg(due.session), array_agg(due.key) INTO sessions, keys
+    FROM (
+        SELECT e.wasender_session_id AS session, e.wa_key_id AS key
+        FROM gateway.early_changes AS e
+        WHERE e.kind IN ('edit', 'delete', 'reaction') AND e.came_at < now() - interval '5 seconds'
+            AND (EXISTS (SELECT FROM public.whatsapp_incoming_messages AS m
+                    WHERE m.wa_key_id = e.wa_key_id AND m.wasender_session_id = e.wasender_session_id)
+                OR EXISTS (SELECT FROM public.whatsapp_outgoing_messages AS m
+                    WHERE m.wa_key_id = e.wa_key_id AND m.wasender_session_id = e.wasender_session_id))
+        GROUP BY e.wasender_session_id, e.wa_key_id
+        ORDER BY max(e.came_at) DESC
+        LIMIT most
+    ) AS due;
+    IF sessions IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN gateway.take_early_v1(sessions, keys);
+END;
+$$;
+COMMENT ON FUNCTION gateway.sweep_early_v1(text, int) IS
+    'Applies changes that wait although their message is there; returns what is sealed of them.';

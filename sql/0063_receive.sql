@@ -33,6 +33,8 @@ CREATE OR REPLACE FUNCTION gateway.is_filled_by_v1(
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN row_type = 'call' THEN said_type = 'call' AND row_text IS DISTINCT FROM said
+        -- That a call has ended says nothing of a call that is known to have been declined.
+        AND said_raw ->> 'outcome' IS DISTINCT FROM 'ended'
     WHEN row_type <> 'unknown' THEN false
     WHEN said_type <> 'unknown' THEN true
     ELSE (row_text IS NULL AND said IS NOT NULL)
@@ -62,6 +64,7 @@ DECLARE
     tried bigint[];
     now_written bigint[];
     now_ids text[];
+    rounds int := 0;
     item record;
 BEGIN
     stored := '{}';
@@ -77,6 +80,7 @@ BEGIN
         PERFORM gateway.learn_lids_v2(lids, phones);
     END IF;
     LOOP
+        rounds := rounds + 1;  -- a message has three names at most: what is not settled then is left to the journal
         WITH came AS (
             SELECT DISTINCT ON (message_id) new.*,
                 CASE WHEN from_phone LIKE '%@lid'
@@ -143,16 +147,16 @@ BEGIN
             WHERE c.place = ANY (tried) AND c.place <> ALL (settled)
             ORDER BY c.place
         LOOP
-            IF NOT item.is_nowhere AND item.id <> item.key || '@' || item.session || '~' || item.author
+            IF rounds <= 3 * n AND NOT item.is_nowhere AND item.id <> item.key || '@' || item.session || '~' || item.author
                 AND NOT (item.is_ours AND item.is_same) THEN
                 -- Two linked numbers in one chat see the same key id: the second keeps it with its session behind it.
                 -- The same id from another author is another message.
                 ids[item.place] := item.key || '@' || item.session
-                    || CASE WHEN item.is_ours THEN '~' || item.author ELSE '' END;
+                    || CASE WHEN item.is_ours OR item.id = item.key || '@' || item.session THEN '~' || item.author ELSE '' END;
                 CONTINUE;
             END IF;
             settled := settled || item.place;
-            IF item.is_nowhere OR NOT (item.is_same AND item.is_said) THEN
+            IF rounds > 3 * n OR item.is_nowhere OR NOT (coalesce(item.is_ours, false) AND item.is_same AND item.is_said) THEN
                 other := other || item.number;
             END IF;
         END LOOP;

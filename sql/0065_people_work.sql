@@ -4,6 +4,12 @@
 ALTER TABLE gateway.session_state ADD COLUMN IF NOT EXISTS contacts_of text;
 COMMENT ON COLUMN gateway.session_state.contacts_of IS
     'The linked device whose address book has been read; NULL while it has still to be.';
+ALTER TABLE gateway.session_state ADD COLUMN IF NOT EXISTS contacts_due_at timestamptz;
+COMMENT ON COLUMN gateway.session_state.contacts_due_at IS
+    'The address book is not to be read before; a gateway that begins to read puts it off for the next one.';
+ALTER TABLE gateway.session_state ADD COLUMN IF NOT EXISTS contacts_tries int NOT NULL DEFAULT 0;
+COMMENT ON COLUMN gateway.session_state.contacts_tries IS
+    'How often the address book was begun since it was last read to its end.';
 
 -- One step of moving: at most `most` messages, in one transaction. An address is done when nothing of it was left for a
 -- minute: what another transaction wrote under it meanwhile is found by then.

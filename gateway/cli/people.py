@@ -36,7 +36,7 @@ def add_user(
 
 @user.command("list")
 def list_users(data_dir: DataDir = None, embedded: Embedded = None) -> None:
-    """Lists everybody who may log in by name and password."""
+    """Lists the people who may log in by name and password."""
     from gateway.cli.actions import people
 
     run(people.list_all(read_settings(data_dir=data_dir, embedded=embedded)))

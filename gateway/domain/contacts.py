@@ -1,15 +1,14 @@
 """People and groups: which addresses are one person, who wrote something, who stands in the address book.
 
 A person has a phone number, a LID (`<digits>@lid`), or both, and in some countries a number has two spellings.
-`canonical` and `variants_of` know the spellings, `Author` compares people under all their addresses.
+`variants_of` knows the spellings.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.domain.message import LID_SERVER, PHONE_SERVER
+from gateway.domain.message import PHONE_SERVER
 
 MIN_PHONE_DIGITS = 7
 """The shortest international numbers: a country code of three digits and a number of four."""
@@ -43,17 +42,6 @@ def variants_of(phone: str) -> tuple[str, ...]:
     return (phone,)
 
 
-def canonical(phone: str) -> str:
-    """The one spelling under which all spellings of a number (digits only) are compared and kept together."""
-    return variants_of(phone)[0]
-
-
-def canonical_jid(jid: str) -> str:
-    """`canonical` for a JID: only the number of a phone's JID changes."""
-    user, at, server = jid.partition("@")
-    return f"{canonical(user)}@{server}" if at and server == PHONE_SERVER else jid
-
-
 def jid_variants(jid: str) -> tuple[str, ...]:
     """`variants_of` for a JID, the canonical one first; a LID, a group and the like have one."""
     user, at, server = jid.partition("@")
@@ -75,33 +63,6 @@ class Author:
 
     is_me: bool = False
     addresses: frozenset[str] = frozenset()
-
-    def is_same(self, other: "Author") -> bool:
-        """Whether both are surely one person: both are the linked number, or they share an address.
-
-        False also means "not known": then an edit or a deletion does not count.
-        """
-        if self.is_me != other.is_me:
-            return False
-        return self.is_me or not self._canonical().isdisjoint(other._canonical())
-
-    def with_addresses(self, jids: Iterable[str | None]) -> "Author":
-        """The same person with more addresses, for example those that the store knows for one of them."""
-        return Author(self.is_me, self.addresses | {jid for jid in jids if jid})
-
-    @property
-    def lids(self) -> tuple[str, ...]:
-        """The author's hidden addresses, sorted."""
-        return tuple(sorted(jid for jid in self.addresses if jid.endswith("@" + LID_SERVER)))
-
-    @property
-    def phones(self) -> tuple[str, ...]:
-        """Digits of the numbers."""
-        mark = "@" + PHONE_SERVER
-        return tuple(sorted(jid.removesuffix(mark) for jid in self.addresses if jid.endswith(mark)))
-
-    def _canonical(self) -> frozenset[str]:
-        return frozenset(map(canonical_jid, self.addresses))
 
 
 # ---------------------------------------------------------------------------------------------- address book

@@ -118,11 +118,6 @@ def chat_of(chat: str | None, address: str | None) -> str | None:
     return address if "@" in address else jid_of_phone(address) if digits_of(address) else address
 
 
-def is_shown_by_default(chat: str | None) -> bool:
-    """Group, channel, broadcast and status traffic is kept, and hidden unless asked for."""
-    return not (chat or "").endswith(("@g.us", "@newsletter", "@broadcast"))
-
-
 # ---------------------------------------------------------------------------------------------- text
 
 

@@ -296,7 +296,10 @@ class EmbeddedPostgres:
 
 
 def running_dsn(data_dir: Path) -> str | None:
-    """Address of the database of a server that runs on that folder, whoever started it; None if none does."""
+    """Address of the database of the server that runs on that folder; None if none does.
+
+    Any process may have started it.
+    """
     try:
         lines = (data_dir.absolute() / "postgres" / "data" / "postmaster.pid").read_text().splitlines()
         pid, port, socket_dir = int(lines[0]), int(lines[3]), lines[4].strip()

@@ -20,7 +20,14 @@ from gateway.domain.session import iso_utc
 from gateway.http.limits import RequestLimits, address_of
 from gateway.http.responses import body_of, fields_of, success
 from gateway.services.auth.access_log import AccessLog
-from gateway.services.auth.claims import MAX_GROUNDS, PERSON, sessions_word, text_claim
+from gateway.services.auth.claims import (
+    MAX_GROUNDS,
+    MAX_SESSIONS,
+    PERSON,
+    sessions_claim,
+    sessions_word,
+    text_claim,
+)
 from gateway.services.auth.login import EMBED_LIFE_S, LOGIN_LIFE_S, TICKET_LIFE_S, Login, TicketKind
 from gateway.services.auth.login_cookie import BASE, LoginCookie
 from gateway.services.auth.logins import Logins, Visitor
@@ -91,14 +98,14 @@ class Gate:
         """Raises Forbidden if a foreign page makes the browser send its cookie along."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
         host = request.headers.get("host")
-        is_own_null = origin == "null" and site == "same-origin"  # by a page that tells nobody where it is
+        is_own_null = origin == "null" and site == "same-origin"  # by a page that does not tell where it is
         if not self._origins.allows(None if is_own_null else origin, host) or (
             request.method not in SAFE and not origin and site not in (None, "same-origin", "none")
         ):
             raise Forbidden("This page may not use the login of the browser. See GATEWAY_ALLOWED_ORIGINS.")
 
     def require_own_page(self, request: Request) -> None:
-        """Raises Forbidden if a foreign page makes the browser log in, as somebody of its choice."""
+        """Raises Forbidden if a foreign page makes the browser log in as a person of its choice."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
         is_own_null = origin == "null" and site == "same-origin"
         is_own = not origin or is_own_null or self._origins.is_own(origin, request.headers.get("host"))
@@ -205,9 +212,12 @@ class AuthRoutes:
 
     async def _make_ticket(self, request: Request, principal: Principal) -> Response:
         fields = await fields_of(request)
-        self._gate.limits.rates.ticket(
-            principal, address_of(request.scope), for_other=fields.get("sub", principal.sub) != principal.sub
+        is_for_other = (
+            fields.get("sub") not in (None, principal.sub)
+            and not principal.by_cookie
+            and principal.can(Act.SEND)
         )
+        self._gate.limits.rates.ticket(principal, address_of(request.scope), for_other=is_for_other)
         kind = fields.get("for", "ws")
         if kind not in ("ws", "embed"):
             raise Invalid('`for` must be "ws" or "embed".')
@@ -283,6 +293,12 @@ def _ids(value: object) -> list[int]:
     if isinstance(value, list) and all(
         isinstance(item, int) and not isinstance(item, bool) for item in value
     ):
+        try:
+            sessions_claim(value)
+        except ValueError:
+            raise Invalid(
+                f"`sessions` must be at most {MAX_SESSIONS} session ids, none below zero."
+            ) from None
         return value
     raise Invalid('`sessions` must be a list of session ids, or "*".')
 

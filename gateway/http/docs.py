@@ -1,4 +1,4 @@
-"""What the API is: for programs at /openapi.json and /asyncapi.json, for people at /docs. Open to everybody."""
+"""What the API is: for programs at /openapi.json and /asyncapi.json, for people at /docs. Open to every caller."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class DocsRoutes:
         self._websockets = asyncapi
 
     def routes(self) -> list[Route]:
-        """The routes, open to everybody."""
+        """The routes, open to every caller."""
         return [
             Route("/openapi.json", self._openapi, methods=["GET"]),
             Route("/asyncapi.json", self._asyncapi, methods=["GET"]),

@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.domain.errors import Unauthenticated
 from gateway.http.responses import json_reply
 from gateway.services.addresses import VISITOR, says_forwarded
+from gateway.services.auth.origins import is_loopback_host
 
 
 class HealthRoutes:
@@ -30,7 +31,7 @@ class HealthRoutes:
         self._metrics_token = metrics_token
 
     def routes(self) -> list[Route]:
-        """The routes, open to everybody."""
+        """The routes, open to every caller."""
         return [
             Route("/healthz", self._alive, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),
@@ -66,8 +67,16 @@ _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forw
 
 
 def _is_from_here(request: Request) -> bool:
-    """Whether it comes from this machine, and not through a proxy on it."""
-    if any(name in request.headers for name in _FORWARDED):
+    """Whether it comes from this machine, and not through a proxy on it nor from a page of another name.
+
+    A browser on this machine comes from here too: a page whose name is made to point here says that name as its host.
+    """
+    hosts = request.headers.getlist("host")
+    if (
+        any(name in request.headers for name in _FORWARDED)
+        or len(hosts) != 1
+        or not is_loopback_host(hosts[0])
+    ):
         return False
     try:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback

@@ -135,7 +135,12 @@ def _rest_of(request: Request) -> list[str]:
     """What stands behind `/api/conversations/`, split before its parts are decoded: a name may hold a slash."""
     raw = request.scope.get("raw_path") or request.url.path.encode()
     _, _, rest = raw.partition(b"?")[0].partition(b"/api/conversations/")
-    return [unquote(part.decode("latin-1"), errors="strict") for part in rest.split(b"/")]
+    try:
+        return [unquote(part.decode("latin-1"), errors="strict") for part in rest.split(b"/")]
+    except UnicodeDecodeError:
+        raise Invalid(
+            "The chat in the path is not UTF-8. Encode it as UTF-8, then percent-encode it."
+        ) from None
 
 
 def _any_session_id(text: str) -> int:

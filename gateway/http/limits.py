@@ -13,11 +13,11 @@ from gateway.domain.errors import RateLimited, Unavailable
 from gateway.http.errors import error_reply
 from gateway.services.addresses import VISITOR
 from gateway.services.body_budget import BODY, BodyBudget, BodyLease
-from gateway.services.rates import Rates
+from gateway.services.rates import Rates, key_of
 from gateway.services.refusals import Refusals
 
 SEARCHES_OF_ALL = 2
-"""At the same time in this process, whoever asks: reads of others find connections, and Postgres a core."""
+"""At the same time in this process, of all callers: reads of others find connections, and Postgres a core."""
 
 SEARCH_WAIT_S = 5.0
 
@@ -39,8 +39,9 @@ class RequestLimits:
 
     def come(self, request: Request, principal: Principal) -> None:
         """The request has shown who sends it. Raises RateLimited."""
-        know(request.scope)
-        self.rates.request(principal, address_of(request.scope))
+        address = address_of(request.scope)
+        know(request.scope, key_of(principal.sub, address))
+        self.rates.request(principal, address)
 
     def come_unknown(self, request: Request) -> None:
         """The request has shown no login that counts. Raises RateLimited."""
@@ -131,11 +132,11 @@ def address_of(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def know(scope: Scope, *, is_webhook: bool = False) -> None:
-    """The request has shown a login, or a webhook's secret: its connection and its body are no stranger's."""
+def know(scope: Scope, who: str = "", *, is_webhook: bool = False) -> None:
+    """The request has shown the login of `who`, or a webhook's secret: connection and body are no stranger's."""
     lease = scope.get(BODY)
     if lease is not None:
-        lease.know()
+        lease.know(who, is_webhook=is_webhook)
     visitor = scope.get("extensions", {}).get(VISITOR)
     if visitor is not None:
         visitor.know(is_webhook=is_webhook)

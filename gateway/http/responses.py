@@ -120,6 +120,9 @@ async def fields_of(request: Request) -> dict[str, Any]:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise Invalid("The body must be a JSON object.") from None
+    finally:
+        if lease is not None:
+            lease.parsed()  # the request may go on for long; what it holds now is bounded by MOST_PARTS
     if not isinstance(fields, dict):
         raise Invalid("The body must be a JSON object.")
     return fields

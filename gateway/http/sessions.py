@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.access import Act, Principal
+from gateway.domain.access import Act, Principal, Role
 from gateway.domain.errors import Invalid, NotLinking, UpstreamError
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionStatus, session_data
@@ -124,10 +124,14 @@ class SessionRoutes:
         return success(_data(await self._session(request, principal, session_id)))
 
     async def _session(self, request: Request, principal: Principal, session_id: int) -> Session:
-        """The session, from upstream if that is asked for or it is not known here; but never by a browser's GET."""
-        if principal.by_cookie:
+        """The session, from upstream if that is asked for or it is not known here; but never by a browser's GET.
+
+        A viewer must ask for it, which counts: made-up numbers would have WasenderAPI asked for each.
+        """
+        asks = _asks_upstream(request, principal)
+        if principal.by_cookie or (principal.role is Role.VIEWER and not asks):
             return await self._sessions.known(session_id)
-        return await self._sessions.get(session_id, refresh=_asks_upstream(request, principal))
+        return await self._sessions.get(session_id, refresh=asks)
 
     async def _reveal(self, request: Request, principal: Principal, session_id: int) -> Response:
         principal.require(Act.MANAGE, session_id)
@@ -260,7 +264,7 @@ class SessionRoutes:
 
 
 def _asks_upstream(request: Request, principal: Principal) -> bool:
-    """Whether `?refresh=1` counts: a browser's GET changes nothing, whoever made it send one."""
+    """Whether `?refresh=1` counts: a browser's GET changes nothing, also when a foreign page made it send one."""
     return flag_of(request, "refresh") and not principal.by_cookie
 
 

@@ -44,8 +44,8 @@ DELETE FROM gateway.whatsapp_link_attempts WHERE id IN (
     "early deliveries": f"""
 DELETE FROM gateway.early_deliveries WHERE (wasender_session_id, wa_key_id) IN (
     SELECT wasender_session_id, wa_key_id FROM gateway.early_deliveries
-    WHERE at < now() - interval '{EARLY_DAYS} days'
-    ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
+    WHERE came_at < now() - interval '{EARLY_DAYS} days'
+    ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
     "early changes": f"""
 DELETE FROM gateway.early_changes WHERE (wasender_session_id, wa_key_id, kind, author) IN (

@@ -22,7 +22,7 @@ UNHEARD_S = 90.0
 
 
 class Member(Protocol):
-    """What everybody's sockets have in common."""
+    """What the sockets of both dialects have in common."""
 
     name: str
     transport: SocketTransport
@@ -103,7 +103,7 @@ class Connections:
     def __init__(self, max_connections: int, rates: Rates, wake: Callable[[], Awaitable[None]]) -> None:
         """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
         self._wake = wake
-        self._rates = rates
+        self.rates = rates
         self.open: set[Member] = set()
         self._max_connections = max_connections
         self._heartbeats: list[set[Member]] = [set() for _ in range(close_codes.HEARTBEAT_S)]
@@ -119,7 +119,7 @@ class Connections:
     def take_seat(self, socket: WebSocket, sub: str) -> Seat | None:
         """A seat for one more socket of this person; None if all of them are taken."""
         address = socket.client.host if socket.client else ""
-        return Seat(self._rates, sub, address) if self._rates.take_seat(sub, address) else None
+        return Seat(self.rates, sub, address) if self.rates.take_seat(sub, address) else None
 
     async def serve(
         self,
@@ -154,7 +154,7 @@ class Connections:
             logger.info("connection.closed connection=%s code=%s", member.name, code)
 
     async def run(self) -> None:
-        """One timer for everybody."""
+        """One timer for all sockets."""
         while True:
             await asyncio.sleep(1.0)
             self.tick()
@@ -177,6 +177,6 @@ class Connections:
             member.look_at_login(current)
 
     async def drain(self, hasten: asyncio.Event) -> None:
-        """Lets nobody in any more, and returns when all have gone: told when to come back, closed one by one."""
+        """Lets no socket in any more, and returns when all have gone: told when to come back, closed one by one."""
         self.is_draining = True
         await drain(tuple(self.open), lambda member, after_ms: member.warn(after_ms), hasten)

@@ -86,7 +86,7 @@ def token_rules(settings: Settings, secret: str) -> TokenRules:
 
 
 async def open_jwks(settings: Settings, stack: AsyncExitStack) -> Jwks | None:
-    """Keys of the shop's identity provider, if there is one. Raises ConfigError for an address that is not safe."""
+    """Keys of the shop's identity provider, if there is one. Raises ConfigError where that is not safe."""
     if settings.jwks_url is None:
         if settings.jwt_issuer or settings.jwt_audience:
             raise ConfigError(
@@ -94,4 +94,9 @@ async def open_jwks(settings: Settings, stack: AsyncExitStack) -> Jwks | None:
                 "remove them."
             )
         return None
+    if not (settings.jwt_issuer or settings.jwt_audience):
+        raise ConfigError(
+            "GATEWAY_JWKS_URL needs GATEWAY_JWT_ISSUER or GATEWAY_JWT_AUDIENCE: a provider signs tokens for others "
+            "with the same keys."
+        )
     return await stack.enter_async_context(Jwks(settings.jwks_url))

@@ -113,7 +113,7 @@ def memory_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str 
     try:
         lines = mounts.read_text().splitlines()
     except OSError:
-        return None  # not Linux: nobody to ask
+        return None  # not Linux: there is no such table
     for line in lines:
         # proc(5): mount id, parent id, major:minor, … optional fields, a hyphen, then the type of the file system.
         fields, _, rest = line.partition(" - ")

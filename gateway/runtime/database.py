@@ -45,7 +45,7 @@ async def find_database(settings: Settings, stack: AsyncExitStack) -> str:
 
 
 async def _keep_up(server: EmbeddedPostgres) -> None:
-    """Starts the embedded Postgres again when it has died; everybody else just sees it come back."""
+    """Starts the embedded Postgres again when it has died; the other parts just see it come back."""
     while True:
         await asyncio.sleep(LOOK_S)
         if server.pid is None:

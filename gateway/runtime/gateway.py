@@ -54,6 +54,7 @@ from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
 from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
+from gateway.services.webhooks.early import EarlyChanges
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
 from gateway.services.webhooks.replay import Replay
@@ -246,6 +247,7 @@ class Gateway:
         repositories.sessions.on_keys = self._authenticator.forget
         self._ingest = Ingest(repositories.webhooks, self._session_reported, repositories.spool)
         self._contacts = Contacts(repositories.contacts, background, awake=awake)
+        self._early = EarlyChanges(repositories.webhooks, awake=awake)
         self._replay = Replay(repositories.spool, repositories.webhooks, self._ingest, webhook.read)
         self._linking = Linking(
             repositories.attempts,
@@ -314,6 +316,7 @@ class Gateway:
             "retention": self._retention,
             "monitor": self.monitor,
             "contacts": self._contacts,
+            "early changes": self._early,
             **self._access.works(),
             **({} if self.settings.probe_s else {"idle": self._idle}),
         }
@@ -402,7 +405,7 @@ class Gateway:
                 else:
                     self._status_hints.ask(session_id, change.status)
             case CodeReported():
-                pass  # a new one rings, and one that is known is no reason to ask upstream
+                pass  # a new one notifies, and one that is known is no reason to ask upstream
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         return readiness(

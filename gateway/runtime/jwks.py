@@ -135,7 +135,7 @@ def _read_key(item: dict[str, Any]) -> ProviderKey | None:
         return None
     try:
         key = jwt.PyJWK(item, algorithm=algorithm).key
-    except Exception:  # a key of somebody else's making: whatever is wrong with it, the others count
+    except Exception:  # a key that another program made: whatever is wrong with it, the others count
         return None
     if getattr(key, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and algorithm == "RS256":
         return None

@@ -54,7 +54,7 @@ class Repositories:
     audit_log: AuditLogTable
     streams: StreamStore
     live_streams: StreamStore
-    """The same, for the feed alone: what is pushed waits for nobody who has the pool's connections."""
+    """The same, for the feed alone: what is pushed waits for no request that has the pool's connections."""
 
     webhooks: WebhookTable
     journal: JournalTable
@@ -108,7 +108,7 @@ async def open_repositories(
 
 def live_reader(pool: asyncpg.Pool, direct: str, timezone: str, stack: AsyncExitStack) -> Reader:
     """What the feed reads through: a connection of its own, where the address that ought to be direct is that."""
-    if is_pooled_dsn(direct):  # behind it no connection is anybody's own, and no plan is kept
+    if is_pooled_dsn(direct):  # behind it no connection belongs to one client, and no plan is kept
         return Shared(pool)
     live = Reserved(lambda: connect_to_read(direct, timezone=timezone, name="whatsapp-gateway-feed"))
     stack.callback(live.close)

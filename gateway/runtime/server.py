@@ -128,7 +128,7 @@ async def run(
                 gc.freeze()
                 gc.set_threshold(GC_AFTER)
                 if settings.simulator:
-                    # At another port than last time: its webhooks come along before anybody needs them.
+                    # At another port than last time: its webhooks come along before they are needed.
                     await gateway.monitor.follow_public_url()
                 note_address(settings, gateway.url)
                 warn_of_unnamed_proxy(settings)

@@ -41,7 +41,7 @@ Announce = Callable[[Settings, str, str], Awaitable[None]]
 
 
 def inherited_socket(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
-    """The port, in a child; None in a process that somebody started by hand."""
+    """The port, in a child; None in a process that was started by hand."""
     number = environ.get(SOCKET_FD)
     return None if number is None else socket.socket(fileno=int(number))
 

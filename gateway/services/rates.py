@@ -106,19 +106,19 @@ class Rates:
 
     def request(self, principal: Principal | None, address: str) -> None:
         """One request of this person; of this address where no login names a person."""
-        self._once("requests", self._requests, _key(principal.sub if principal else "", address), address)
+        self._once("requests", self._requests, key_of(principal.sub if principal else "", address), address)
 
     def ticket(self, principal: Principal, address: str, *, for_other: bool = False) -> None:
         """One ticket. Those for other people have a limit of their own, the maker's."""
         if for_other:
-            self._once("tickets", self._tickets_for_others, _key(principal.sub, address), address)
+            self._once("tickets", self._tickets_for_others, key_of(principal.sub, address), address)
         else:
-            self._once("tickets", self._tickets, _key(principal.sub, address), address)
+            self._once("tickets", self._tickets, key_of(principal.sub, address), address)
 
     @contextlib.contextmanager
     def search(self, principal: Principal, address: str) -> Iterator[None]:
         """One search, while the block runs."""
-        key = _key(principal.sub, address)
+        key = key_of(principal.sub, address)
         if not self._searches.take(key):
             raise self._refused("searches", address, "Wait until the searches before this one are done.", 1.0)
         try:
@@ -132,7 +132,7 @@ class Rates:
         if principal.role > Role.VIEWER:
             yield
             return
-        key = _key(principal.sub, address)
+        key = key_of(principal.sub, address)
         sentence = "WasenderAPI is being asked for you already. Wait for the answer."
         if not self._asking_upstream.take(key):
             raise self._refused("upstream", address, sentence, 1.0)
@@ -144,14 +144,14 @@ class Rates:
 
     def take_seat(self, sub: str, address: str) -> bool:
         """Whether one more socket of this person may open; `leave_seat` gives it back."""
-        if self._seats.take(_key(sub, address)):
+        if self._seats.take(key_of(sub, address)):
             return True
         self._refusals.count("sockets", address)
         return False
 
     def leave_seat(self, sub: str, address: str) -> None:
         """One socket of this person has closed."""
-        self._seats.give_back(_key(sub, address))
+        self._seats.give_back(key_of(sub, address))
 
     def _once(self, kind: str, window: Window, key: str, address: str) -> None:
         wait_s = window.wait_s(key)
@@ -163,6 +163,7 @@ class Rates:
         return RateLimited(sentence, retry_after_s=wait_s)
 
 
-def _key(sub: str, address: str) -> str:
+def key_of(sub: str, address: str) -> str:
+    """What one person's calls are counted under; an address's where no login names a person."""
     # The two kinds of key cannot meet: a token may name any text as its `sub`.
     return "address:" + counted_as(address) if sub in NAMELESS else "sub:" + sub

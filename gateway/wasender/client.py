@@ -51,7 +51,7 @@ class WasenderClient:
     """WasenderAPI's calls. Raises ConfigError for a base URL that a token must not be sent to.
 
     Every method raises `UpstreamError` classes only (see domain/errors.py), and what the token provider
-    raises. `UpstreamTimeout` means that nobody knows whether it was done, unless its `details` say
+    raises. `UpstreamTimeout` means that it cannot be known whether it was done, unless its `details` say
     `{"reason": "not_reached"}`. `clock` gives unix seconds, `roll` 0 ≤ x < 1.
     """
 

@@ -72,6 +72,13 @@ class Content:
     media: dict[str, Any] | None = None
     file_name: str | None = None
 
+    @property
+    def full_text(self) -> str | None:
+        """The text as a row holds it: with the name of a document under its caption."""
+        if not self.file_name or self.file_name in (self.text or ""):
+            return self.text
+        return f"{self.text}\n{self.file_name}" if self.text else self.file_name
+
 
 @dataclass(frozen=True, slots=True)
 class Nothing:

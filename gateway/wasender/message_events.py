@@ -3,6 +3,9 @@
 Upstream passes the events of its WhatsApp engine (Baileys) through, so the same fact comes in several shapes, and
 several facts come in one: the engine joins updates it has not handed out yet. The samples of the tests hold one of
 each, documented or observed.
+
+`at` is the time that the webhook names, `now` the time of its receipt: what an element itself names is checked against
+`now`, and where it is wrong, or missing, `at` counts.
 """
 
 from collections.abc import Sequence
@@ -73,15 +76,15 @@ _BESIDE_KEY = (
 _BESIDE_NAMES = frozenset(_BESIDE_KEY)
 
 
-def message(element: Any, at: datetime) -> Sequence[Found]:
+def message(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`messages.received`, its splits, and `messages.upsert`."""
     key = _key_of(element)
     own_id = key_id(key)
     if key is None or own_id is None:
         return [Skip("a message without key.id")]
     from_me = is_from_me(key)
-    at = timestamp(element.get("messageTimestamp"), at)
-    found = _said(own_id, key, from_me, element, at)
+    at = timestamp(element.get("messageTimestamp"), at, now)
+    found = _said(own_id, key, from_me, element, at, now)
     if from_me and isinstance(found[0], MessageSent):
         state = _STATES.get(enum_word(element.get("status")))
         if state is not None and state not in (DeliveryState.QUEUED, DeliveryState.SENT):
@@ -89,7 +92,7 @@ def message(element: Any, at: datetime) -> Sequence[Found]:
     return found
 
 
-def sent(element: Any, at: datetime) -> Sequence[Found]:
+def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`message.sent`: the outcome of a send through the API. A failure names no message, only a reason."""
     if not isinstance(element, dict):
         return [Skip("not an object")]
@@ -106,10 +109,10 @@ def sent(element: Any, at: datetime) -> Sequence[Found]:
     if not unwrapped(element.get("message")) and not element.get("messageBody"):
         # Says that it was sent, not what: a row made of this would be empty.
         return [DeliveryMoved(own_id, DeliveryState.SENT, at, chat=_chat_of(key))]
-    return _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at))
+    return _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at, now), now)
 
 
-def reaction(element: Any, at: datetime) -> Sequence[Found]:
+def reaction(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`messages.reaction`: `key` names the message reacted to, `reaction.key` the reaction itself."""
     target = _key_of(element)
     body = element.get("reaction") if isinstance(element, dict) else None
@@ -129,11 +132,11 @@ def reaction(element: Any, at: datetime) -> Sequence[Found]:
         return [Skip("a reaction without remoteJid")]
     text = body.get("text")
     emoji = text if isinstance(text, str) else ""
-    at = timestamp(body.get("senderTimestampMs"), at)
+    at = timestamp(body.get("senderTimestampMs"), at, now)
     return [MessageReacted(target_id, emoji, at, _origin(who, from_me), _name_of(element))]
 
 
-def update(element: Any, at: datetime) -> Sequence[Found]:
+def update(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`messages.update`: a delivery state, an edit, a deletion, a content that was missing; or several of them."""
     if not isinstance(element, dict):
         return [Skip("not an object")]
@@ -144,21 +147,22 @@ def update(element: Any, at: datetime) -> Sequence[Found]:
     own_id = key_id(key)
     if key is None or own_id is None or not isinstance(body, dict):
         return [Skip("an update without key.id")]
-    at = timestamp(body.get("messageTimestamp"), at)
+    came, at = at, timestamp(body.get("messageTimestamp"), at, now)
     found: list[Found] = []
     if body.get("status") is not None:
-        found.append(_moved(own_id, key, _STATES.get(enum_word(body["status"])), at, body.get("error")))
+        # The message's time is that of the message, and not of the state it has reached.
+        found.append(_moved(own_id, key, _STATES.get(enum_word(body["status"])), came, body.get("error")))
     if enum_word(body.get("messageStubType")) in _STUB_REVOKE:
         # The engine gives the message the key of who took it back, which also stands inside.
         by = body.get("key")
         by = {**key, **present(by)} if isinstance(by, dict) else key
         found.append(MessageDeleted(own_id, at, _origin_of(by)))
         return found
-    found += _updated(own_id, key, element, body, at)
+    found += _updated(own_id, key, element, body, at, now)
     return found or [Skip("an update of something that is not shown")]
 
 
-def receipt(element: Any, at: datetime) -> Sequence[Found]:
+def receipt(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`message-receipt.update`: one member of a group has got, or read, a message."""
     if not isinstance(element, dict):
         return [Skip("not an object")]
@@ -172,11 +176,11 @@ def receipt(element: Any, at: datetime) -> Sequence[Found]:
         ("receiptTimestamp", DeliveryState.DELIVERED),
     ):
         if body.get(name):
-            return [_moved(own_id, key, state, timestamp(body[name], at), None)]
+            return [_moved(own_id, key, state, timestamp(body[name], at, now), None)]
     return [Skip("a receipt without a time")]
 
 
-def deletion(element: Any, at: datetime) -> Sequence[Found]:
+def deletion(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`messages.delete`: the key of a message that is no more. It does not say who took it back."""
     if isinstance(element, dict) and element.get("all") is True:
         return [Skip("a whole chat was cleared on the phone")]
@@ -188,10 +192,10 @@ def deletion(element: Any, at: datetime) -> Sequence[Found]:
     return [MessageDeleted(own_id, at, Origin(_chat_of(key), is_named=False))]
 
 
-def call(data: Any, at: datetime) -> Sequence[Found]:
+def call(data: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`call`: one call in one of its states. What rang and ended without an answer was missed."""
     found: list[Found] = []
-    for one in calls_of(data, at):
+    for one in calls_of(data, at, now):
         if one.is_from_me:
             continue
         if one.outcome == "answered":
@@ -220,7 +224,7 @@ def _call_row(one: Call, content: Content) -> MessageReceived:
 
 
 def _said(
-    own_id: str, key: dict[str, Any], from_me: bool, element: dict[str, Any], at: datetime
+    own_id: str, key: dict[str, Any], from_me: bool, element: dict[str, Any], at: datetime, now: datetime
 ) -> list[Found]:
     """What a message says: something new, or something about another message."""
     who = parties(key, from_me)
@@ -229,13 +233,13 @@ def _said(
     by = _origin(who, from_me)
     content = content_in(element)
     if isinstance(content, Content) and content.type == "reaction":
-        return [_reacted(present(content.part), element, at, by)]
+        return [_reacted(present(content.part), element, at, now, by)]
     if isinstance(content, Content):
         return [_message_of(own_id, who, from_me, content, at, element)]
     if content.kind == REVOKED:
         return [MessageDeleted(own_id, at, by)]
     if content.kind == "protocolMessage":
-        return [_protocol(present(content.part), at, by)]
+        return [_protocol(present(content.part), at, now, by)]
     return [_sealed_change(content, element.get("message"), element, at, by)]
 
 
@@ -252,9 +256,7 @@ def _sealed_change(nothing: Nothing, whole: Any, element: dict[str, Any], at: da
 def _message_of(
     own_id: str, who: Parties, from_me: bool, content: Content, at: datetime, raw: dict[str, Any]
 ) -> MessageReceived | MessageSent:
-    text = content.text
-    if content.file_name and content.file_name not in (text or ""):
-        text = f"{text}\n{content.file_name}" if text else content.file_name
+    text = content.full_text
     if from_me:
         return MessageSent(
             own_id,
@@ -284,7 +286,12 @@ def _message_of(
 
 
 def _updated(
-    own_id: str, key: dict[str, Any], element: dict[str, Any], body: dict[str, Any], at: datetime
+    own_id: str,
+    key: dict[str, Any],
+    element: dict[str, Any],
+    body: dict[str, Any],
+    at: datetime,
+    now: datetime,
 ) -> list[Found]:
     """The message inside an update: the text of an edit, or a content that had not come with its message."""
     if body.get("message") is None and not body.get("messageBody"):
@@ -292,24 +299,24 @@ def _updated(
     opened = unwrap(body.get("message"))
     by = _origin_of(key)
     if isinstance(opened.message.get("protocolMessage"), dict):
-        return [_protocol(opened.message["protocolMessage"], at, by)]
+        return [_protocol(opened.message["protocolMessage"], at, now, by)]
     raw = {**element, **body, "key": key}
     content = content_in(raw)
     if isinstance(content, Nothing):
         return [_sealed_change(content, body.get("message"), raw, at, by)]
     if content.type == "reaction":
-        return [_reacted(present(content.part), raw, at, by)]
+        return [_reacted(present(content.part), raw, at, now, by)]
     if opened.is_edit:
-        return [MessageEdited(own_id, content.text, at, by)]
+        return [MessageEdited(own_id, content.full_text, at, by)]
     from_me = is_from_me(key)
     who = parties(key, from_me)
     if who is None or content.is_placeholder or content.type == "unknown":
         return []
-    edit = MessageEdited(own_id, content.text, at, by, is_content=True)
-    return [_message_of(own_id, who, from_me, content, at, raw), edit]
+    said = _message_of(own_id, who, from_me, content, at, raw)
+    return [said, MessageEdited(own_id, said.text, at, by, is_content=True)]
 
 
-def _protocol(protocol: dict[str, Any], at: datetime, by: Origin) -> Found:
+def _protocol(protocol: dict[str, Any], at: datetime, now: datetime, by: Origin) -> Found:
     """A message about another message: taken back, or edited."""
     target = key_id(protocol.get("key"))
     edited = protocol.get("editedMessage")
@@ -324,14 +331,14 @@ def _protocol(protocol: dict[str, Any], at: datetime, by: Origin) -> Found:
     content = content_of(unwrapped(edited))
     if content is None:
         return Skip("an edit without a text")
-    return MessageEdited(target, content.text, timestamp(protocol.get("timestampMs"), at), by)
+    return MessageEdited(target, content.full_text, timestamp(protocol.get("timestampMs"), at, now), by)
 
 
-def _reacted(part: dict[str, Any], element: dict[str, Any], at: datetime, by: Origin) -> Found:
+def _reacted(part: dict[str, Any], element: dict[str, Any], at: datetime, now: datetime, by: Origin) -> Found:
     target, emoji = key_id(part.get("key")), part.get("text")
     if target is None:
         return Skip("a reaction that names no message")
-    at = timestamp(part.get("senderTimestampMs"), at)
+    at = timestamp(part.get("senderTimestampMs"), at, now)
     return MessageReacted(target, emoji if isinstance(emoji, str) else "", at, by, _name_of(element))
 
 

@@ -5,8 +5,7 @@ both, under a dozen names. The digits of a LID are never taken for a phone numbe
 itself puts them in a field for phone numbers. A business-scoped identity (`US.1349…`) is an address of its own.
 
 - `parties(key, from_me)`: the chat and the counterpart, as a row names them.
-- `author_of(key)`: who wrote, or who changes, under every address the key names; `Author.is_same` compares.
-- `chat_jids(key)`: every address of the chat, to look a row up by.
+- `author_of(key)`: who wrote, or who changes, under every address the key names.
 - `resolved_in(key)`: the LID and the number that the key shows to be one person.
 """
 
@@ -141,7 +140,7 @@ def author_of(key: dict[str, Any], from_me: bool | None = None) -> Author:
     """Who wrote the message of this key, or who makes the change that came under it.
 
     In a group that is the participant, in a private chat the other side, and the linked number itself where
-    `fromMe` says so. Compare it with the row's author (`author_from`) before a change is applied.
+    `fromMe` says so.
     """
     mine = is_from_me(key) if from_me is None else from_me
     remote = jid(key.get("remoteJid"))
@@ -155,26 +154,6 @@ def author_of(key: dict[str, Any], from_me: bool | None = None) -> Author:
     if mine and remote is not None and not remote.endswith(_CROWDS):
         found -= _addresses(key, _CHAT_NAMES)  # some engines name the chat's address as the sender's
     return Author(mine, found)
-
-
-def author_from(addresses: Iterable[str | None], is_me: bool = False) -> Author:
-    """An author as a row names it: `from_phone` (digits or a JID), `sender_lid`, and whatever else is known."""
-    return Author(is_me, frozenset(found for one in addresses if (found := jid(one)) is not None))
-
-
-def chat_jids(key: dict[str, Any]) -> frozenset[str]:
-    """Every address of the chat that the key names; a group, a channel and the status have one."""
-    mine = is_from_me(key)
-    who = parties(key, mine)
-    if who is None:
-        return frozenset()
-    if who.chat.endswith(_CROWDS) or not _is_person(who.chat):
-        return frozenset({who.chat})
-    remote = jid(key.get("remoteJid")) or ""
-    if remote.endswith(_BROADCAST):
-        return author_of(key, mine).addresses | {who.chat}
-    names = _CHAT_NAMES if mine else _CHAT_NAMES + _SENDER_NAMES
-    return _addresses(key, names) | {who.chat} | ({who.lid} if who.lid else set())
 
 
 def resolved_in(key: dict[str, Any]) -> LidResolved | None:

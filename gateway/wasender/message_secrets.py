@@ -16,7 +16,6 @@ one is refused by the cipher.
     change = open_sealed(sealed, secret, original_author.addresses, author_of(key).addresses)   # None: not readable
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -106,7 +105,7 @@ class Opened:
 
     `message` is in the engine's JSON: of an edit and a comment the unwrapped message, as `content_of` takes it; of a
     reaction `{text}`; of an answer to an event `{response}`; of an added option `{addOption}`. `timestamp_ms` is the
-    change's own time where it has one. `votes` are the hashes of the options voted for (`options_voted` names them).
+    change's own time where it has one. `votes` are the hashes of the options voted for.
     """
 
     message: dict[str, Any]
@@ -179,12 +178,6 @@ def decrypt(
                 except InvalidTag:
                     continue
     return None
-
-
-def options_voted(votes: Iterable[bytes], options: Iterable[str]) -> tuple[str, ...]:
-    """The names among a poll's options that a vote chose; it carries only their hashes."""
-    hashes = set(votes)
-    return tuple(option for option in options if hashlib.sha256(option.encode()).digest() in hashes)
 
 
 def _sealed(use: Use, part: dict[str, Any], key_name: str, value: Any) -> Sealed | None:

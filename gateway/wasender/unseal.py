@@ -35,4 +35,4 @@ def unseal(sealed: Sealed, original: Any, author: Sequence[str], changer: Sequen
         emoji = opened.message.get("text")
         return emoji if isinstance(emoji, str) else ""
     content = content_of(opened.message)
-    return None if content is None else content.text or ""
+    return None if content is None else content.full_text or ""

@@ -62,7 +62,7 @@ def read(body: Any, now: datetime) -> Reading:
             return Reading(event=event, reason="nested too deeply to be read")
         body = mend(body)
     at = timestamp(body.get("timestamp"), now)
-    reading = _collected(event, reader, reader.split(body), at)
+    reading = _collected(event, reader, reader.split(body), at, now)
     return _without_time(reading) if at is now and event == "session.status" else reading
 
 
@@ -176,15 +176,16 @@ class _Reader:
     """How an event is cut into elements, and what one element means."""
 
     split: Callable[[dict[str, Any]], list[Any]]
-    one: Callable[[Any, datetime], Sequence[Found]]
+    one: Callable[[Any, datetime, datetime], Sequence[Found]]
+    """Takes the element, the webhook's own time, and the time of receipt."""
 
 
-def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime) -> Reading:
+def _collected(event: str, reader: _Reader, elements: list[Any], at: datetime, now: datetime) -> Reading:
     changes: list[Change] = []
     reasons: list[str] = [] if elements else ["nothing in it that can be read"]
     for number, element in enumerate(elements, start=1):
         try:
-            found = reader.one(element, at)
+            found = reader.one(element, at, now)
         except Exception as error:
             # A mistake of ours must not cost the other elements, nor the answer 200: upstream keeps nothing.
             logger.exception("webhook.unreadable event=%s", event)
@@ -242,7 +243,7 @@ def _is_too_deep(body: Any) -> bool:
     return True
 
 
-def _status(element: dict[str, Any], at: datetime) -> Sequence[Found]:
+def _status(element: dict[str, Any], at: datetime, now: datetime) -> Sequence[Found]:
     word, reason = element.get("status", element.get("data")), element.get("reason")
     if not isinstance(word, str) or not word.strip():
         return [Skip("a status event without a status")]
@@ -250,14 +251,14 @@ def _status(element: dict[str, Any], at: datetime) -> Sequence[Found]:
     return [StatusReported(normalise_status(word), at, said)]
 
 
-def _code(element: dict[str, Any], at: datetime) -> Sequence[Found]:
+def _code(element: dict[str, Any], at: datetime, now: datetime) -> Sequence[Found]:
     for name in ("qr", "qrCode", "qr_code", "data"):
         if isinstance(element.get(name), str) and element[name]:
             return [CodeReported(element[name], at)]
     return [Skip("a code event without a code")]
 
 
-def _passkey(element: dict[str, Any], at: datetime) -> Sequence[Found]:
+def _passkey(element: dict[str, Any], at: datetime, now: datetime) -> Sequence[Found]:
     stage = element.get("stage")
     if stage == "request":
         return [StatusReported(str(SessionStatus.NEED_PASSKEY), at)]

@@ -198,3 +198,18 @@ def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
         if "://" not in target and not Path(folder / target).exists()
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))]
+)
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    named = re.findall(
+        r"`(\w[\w./-]*/[\w.-]+\.(?:py|js|sql|html))`", (ROOT / page).read_text(encoding="utf-8")
+    )
+    missing = [
+        name
+        for name in named
+        if not any((root / name).exists() for root in (ROOT, ROOT / "gateway", ROOT / "gateway" / "realtime"))
+    ]
+    assert missing == []

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.http.support import Shop, deleted, edited, received, sent
 from tests.unit.wasender import payload_parts as parts
@@ -254,3 +255,12 @@ async def test_marking_read_is_for_one_chat_of_one_session_and_other_browsers_se
     assert (frame["data"]["wa_key_id"], frame["data"]["is_read"]) == ("a", True)
     assert {row["wa_key_id"] for row in await shop.rows() if not row["is_read"]} == {"b", "c"}
     assert await shop.gateway.data("POST", f"/api/conversations/{ANN}/read?session=12") == {"marked": 0}
+
+
+async def test_a_chat_that_is_not_utf_8_is_invalid(shop: Shop) -> None:
+    for path in ("/api/conversations/%ff", "/api/conversations/%ff/messages"):
+        async with shop.http.get(
+            URL(shop.gateway.url + path, encoded=True),
+            headers={"Authorization": f"Bearer {shop.gateway.token()}"},
+        ) as reply:
+            assert (reply.status, (await reply.json())["code"]) == (422, "invalid")

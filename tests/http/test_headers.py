@@ -115,6 +115,17 @@ async def test_metrics_are_for_this_machine_and_for_those_with_the_token(
         assert (await answer(shop, "GET", "/metrics", headers=bearer))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example", 401), ("localhost.evil.example", 401), ("10.0.0.5", 401), ("", 401), ("a b", 401),
+     ("LOCALHOST:8080", 200), ("[::1]:8080", 200), ("127.0.0.9", 200)],
+)  # fmt: skip
+async def test_a_page_whose_name_was_made_to_point_here_reads_no_metrics(
+    shop: Shop, host: str, status: int
+) -> None:
+    assert (await answer(shop, "GET", "/metrics", headers={"Host": host}))[0] == status
+
+
 # ------------------------------------------------------------------------------------------ cookies
 
 

@@ -158,6 +158,23 @@ async def test_the_access_log_tells_who_came_in_who_did_not_and_who_changed_that
     assert rows[4]["actor"] == "tester"
 
 
+async def test_a_login_with_a_password_that_is_changed_meanwhile_never_begins(shop: Shop) -> None:
+    person = await add(shop)
+    passwords = shop.gateway.gateway._access.logins._passwords
+    matches = passwords.matches
+
+    async def slow_matches(stored: str | None, password: str) -> bool:
+        is_right = await matches(stored, password)
+        await shop.gateway.data("PUT", f"{PEOPLE}/{person['id']}", {"password": "another horse"})
+        return is_right
+
+    passwords.matches = slow_matches  # type: ignore[method-assign]
+    status, reply, headers = await post_login(shop, {"name": "Ann", "password": PASSWORD})
+
+    assert (status, reply["code"], "Set-Cookie" in headers) == (401, "unauthenticated", False)
+    assert await shop.db.fetchval("SELECT count(*) FROM gateway.logins") == 0
+
+
 # ------------------------------------------------------------------------------------------ people
 
 
@@ -226,6 +243,43 @@ async def test_an_admin_cannot_lock_himself_out(shop: Shop) -> None:
     assert (await as_browser(shop, headers, "PUT", path, {"name": "Anna"}))[0] == 200
 
 
+async def test_a_person_who_is_promoted_meanwhile_is_not_changed_by_a_limited_admin(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await add(shop, sessions=[12])
+    limited, path = shop.gateway.token(Role.ADMIN, {12}), f"{PEOPLE}/{person['id']}"
+    people = shop.gateway.gateway._access.people
+    managed = people._managed
+
+    async def managed_a_while_ago(*args: Any) -> Any:
+        found = await managed(*args)
+        await shop.db.execute("UPDATE gateway.users SET sessions = '\"*\"'")
+        return found
+
+    monkeypatch.setattr(people, "_managed", managed_a_while_ago)
+    for method, body in (("PUT", {"password": "another horse"}), ("DELETE", None)):
+        await shop.db.execute("UPDATE gateway.users SET sessions = '[12]'")
+        status, reply = await shop.gateway.call(method, path, body, token=limited)
+        assert (status, reply["code"]) == (409, "conflict")
+    await cookie(shop)  # with the password of before
+
+
+async def test_an_admin_changes_the_own_password_only_by_the_route_that_asks_for_the_current_one(
+    shop: Shop,
+) -> None:
+    person = await add(shop, role="admin")
+    headers, path = await cookie(shop), f"{PEOPLE}/{person['id']}"
+    _, made = await as_browser(shop, headers, "POST", "/api/tickets", {"for": "embed"})
+    _, redeemed = await as_browser(
+        shop, {}, "POST", "/api/tickets/redeem", {"ticket": made["data"]["ticket"]}
+    )
+    bearer = {"Authorization": f"Bearer {redeemed['data']['token']}"}
+    for each in (headers, bearer):
+        status, reply = await as_browser(shop, each, "PUT", path, {"password": "another horse"})
+        assert (status, "/api/account/password" in reply["error"]) == (409, True)
+    await cookie(shop)
+
+
 # ------------------------------------------------------------------------------------------ account
 
 
@@ -251,6 +305,24 @@ async def test_one_sees_ones_own_logins_and_ends_them(shop: Shop) -> None:
     await eventually(status, lambda found: found == 401)
     assert (await as_browser(shop, here, "GET", "/api/me"))[0] == 200
     assert (await as_browser(shop, bobs, "GET", "/api/me"))[0] == 200
+
+
+async def test_of_two_who_came_by_links_each_sees_and_ends_only_the_login_that_asks(shop: Shop) -> None:
+    cookies = []
+    for _ in range(2):
+        ticket = (await shop.gateway.gateway.login_link()).partition("ticket=")[2]
+        _, _, headers = await post_login(shop, {"ticket": ticket})
+        cookies.append({"Cookie": headers["Set-Cookie"].partition(";")[0]})
+    here, there = cookies
+    path = "/api/account/logins"
+    of_each = [(await as_browser(shop, each, "GET", path))[1]["data"] for each in cookies]
+    assert [len(found) for found in of_each] == [1, 1]
+    assert of_each[0][0]["id"] != of_each[1][0]["id"]
+
+    assert (await as_browser(shop, here, "DELETE", f"{path}/{of_each[1][0]['id']}"))[0] == 404
+    assert (await as_browser(shop, here, "DELETE", path))[1]["data"] == {"ended": 0}
+    assert (await as_browser(shop, there, "GET", "/api/me"))[0] == 200
+    assert (await as_browser(shop, here, "DELETE", f"{path}/{of_each[0][0]['id']}"))[0] == 200
 
 
 async def test_a_password_is_changed_by_who_knows_the_old_one(shop: Shop) -> None:
@@ -301,9 +373,36 @@ async def test_a_viewer_a_browser_and_a_thief_of_numbers_make_tickets_for_themse
     assert (await shop.gateway.call("POST", "/api/tickets", wish, token=viewer))[0] == 403
     assert (await as_browser(shop, headers, "POST", "/api/tickets", wish))[0] == 403
     assert (await shop.gateway.call("POST", "/api/tickets", {"sub": person["sub"]}))[0] == 403
-    odds: list[dict[str, Any]] = [{"sub": {}}, {"sub": "x" * 201}, {"name": []}, {"sub": True}]
+    odds: list[dict[str, Any]] = [
+        {"sub": {}},
+        {"sub": "x" * 201},
+        {"name": []},
+        {"sub": True},
+        {"sessions": [-1]},
+        {"sessions": [2**63]},
+        {"sessions": list(range(10_001))},
+    ]
     for odd in odds:
         assert (await shop.gateway.call("POST", "/api/tickets", odd))[0] == 422, odd
+
+
+async def test_a_ticket_counts_as_anothers_only_where_it_may_be_for_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, agent = shop.gateway.token(Role.VIEWER), shop.gateway.token(Role.AGENT)
+    counted: list[bool] = []
+    monkeypatch.setattr(
+        shop.gateway.gateway._rates, "ticket", lambda *args, for_other: counted.append(for_other)
+    )
+    for token, sub, status in (
+        (agent, None, 200),
+        (agent, "tester", 200),
+        (agent, "shop-1", 200),
+        (viewer, None, 200),
+        (viewer, "shop-1", 403),
+    ):
+        assert (await shop.gateway.call("POST", "/api/tickets", {"sub": sub}, token=token))[0] == status
+    assert counted == [False, False, True, False, False]
 
 
 # ------------------------------------------------------------------------------------------ upstream by a browser
@@ -326,3 +425,12 @@ async def test_a_browsers_get_never_asks_upstream(shop: Shop) -> None:
         await shop.db.fetchval("SELECT count(*) FROM whatsapp_sessions WHERE wasender_session_id = $1", made)
         == 1
     )
+
+
+async def test_a_viewers_get_asks_upstream_only_where_it_says_so(shop: Shop) -> None:
+    made = await shop.create()
+    await shop.db.execute("DELETE FROM whatsapp_sessions WHERE wasender_session_id = $1", made)
+    viewer = shop.gateway.token(Role.VIEWER)
+    for path in (f"{SESSIONS}/{made}", f"{SESSIONS}/{made}/status"):
+        assert (await shop.gateway.call("GET", path, token=viewer))[0] == 404, path
+    assert (await shop.gateway.call("GET", f"{SESSIONS}/{made}?refresh=1", token=viewer))[0] == 200

@@ -42,8 +42,8 @@ ATTEMPT = (
     " SELECT $2, now() - $1::interval, now() - $1::interval, 'timeout'"
 )
 EARLY = (
-    "INSERT INTO gateway.early_deliveries (wasender_session_id, wa_key_id, state, at)"
-    " SELECT 12, $1::interval::text, 2, now() - $1::interval"
+    "INSERT INTO gateway.early_deliveries (wasender_session_id, wa_key_id, state, at, came_at)"
+    " SELECT 12, $1::interval::text, 2, '2023-11-14', now() - $1::interval"
 )
 EARLY_CHANGE = (
     "INSERT INTO gateway.early_changes (wasender_session_id, wa_key_id, kind, author, at, change, came_at)"

@@ -42,6 +42,10 @@ async def insert_many(connection: asyncpg.Connection, inbox: int, count: int) ->
     )
 
 
+JSON_NULL = r'{"a":"\u0000"}'
+"""What the type json takes and jsonb does not."""
+
+
 async def insert_session(connection: asyncpg.Connection, session_id: int, **columns: Any) -> None:
     """A session's row."""
     row = {"wasender_session_id": session_id, "name": "Shop", "phone_number": "+49151", **columns}

@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.domain.access import Principal, Role
+from gateway.domain.errors import RateLimited
 from gateway.realtime.native import authentication as admission
 from gateway.realtime.transport.socket_transport import AsgiTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
@@ -65,6 +66,17 @@ async def test_a_ticket_opens_one_socket_and_no_second(live: Running) -> None:
 
     async with knocking(live, f"?ticket={ticket}") as socket:
         assert await close_code(socket) == 4501
+
+
+async def test_guessed_tickets_are_held_to_the_rate_of_an_address(live: Running) -> None:
+    rates = roster_of(live).rates
+    try:
+        while True:
+            rates.request(None, "127.0.0.1")
+    except RateLimited:
+        pass
+    async with knocking(live, "?ticket=guessed") as socket:
+        assert await close_code(socket) == 1013
 
 
 async def test_a_ticket_for_fewer_sessions_gives_a_socket_for_fewer_sessions(live: Running) -> None:

@@ -199,6 +199,62 @@ async def test_a_ticket_and_its_token_end_with_the_login_that_made_them(two: lis
     assert status == 401
 
 
+async def test_a_ticket_made_for_another_ends_with_the_revocation_of_that_person(two: list[Running]) -> None:
+    made = await two[0].data("POST", "/api/tickets", {"for": "embed", "sub": "shop-17"})
+    unused = await two[0].data("POST", "/api/tickets", {"for": "ws", "sub": "shop-17"})
+    async with aiohttp.ClientSession() as http:
+        socket = await http.ws_connect(f"{two[1].url}/ws?ticket={made['ticket']}")
+        assert (await socket.receive_json(timeout=10))["type"] == "welcome"
+        await two[0].gateway._repositories.people.revoke(sub="shop-17")
+        assert await closed_with(socket) == 4501
+    status, _ = await two[1].call("POST", "/api/tickets/redeem", {"ticket": unused["ticket"]}, token="")
+    assert status == 401
+    assert (await two[0].call("GET", "/api/me"))[0] == 200  # the maker's login goes on
+
+
+async def test_a_supabase_socket_without_channels_ends_with_its_key(two: list[Running]) -> None:
+    async with phoenix(two[1], token(two[0])) as client:
+        await two[0].gateway._repositories.people.revoke(sub="ann")
+        async with asyncio.timeout(WITHIN_S):
+            await client.raw.wait_closed()
+        assert client.raw.close_code == 4501
+
+
+async def ended_while_feed_is_seen(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on ann is revoked while a join or a renewal waits for Postgres."""
+    feed = gateway.gateway._feed
+    see = feed.see
+
+    async def slow_see(*args: Any) -> Any:
+        await gateway.gateway._repositories.people.revoke(sub="ann")
+        await gateway.gateway._access.revocations._read()
+        return await see(*args)
+
+    monkeypatch.setattr(feed, "see", slow_see)
+
+
+async def test_a_token_that_is_revoked_during_its_join_or_renewal_streams_nothing(
+    two: list[Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = two[0]
+    async with phoenix(gateway, token(gateway, "bob")) as client:
+        await client.join("renewed", ALL_INCOMING, token=token(gateway, "carl"))
+        await client.system()
+        mine = token(gateway)
+        await ended_while_feed_is_seen(gateway, monkeypatch)
+        refused = await client.join("joined", ALL_INCOMING, token=mine)
+        assert (refused["status"], refused["response"]["reason"][:15]) == ("error", "InvalidJWTToken")
+
+    monkeypatch.undo()
+    async with phoenix(gateway, token(gateway, "bob")) as client:
+        await client.join("renewed", ALL_INCOMING, token=token(gateway, "carl"))
+        await client.system()
+        later = token(gateway)
+        await ended_while_feed_is_seen(gateway, monkeypatch)
+        await client.send("realtime:renewed", "access_token", {"access_token": later}, join_ref="1")
+        assert (await client.next("phx_error")).topic == "realtime:renewed"
+
+
 async def test_fewer_sessions_and_a_lower_role_hold_on_open_sockets_and_more_do_too(
     two: list[Running],
 ) -> None:

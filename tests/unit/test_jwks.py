@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+from typing import Any, cast
 
 import jwt
 import pytest
@@ -12,7 +14,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gateway.domain.errors import ConfigError
+from gateway.runtime.access import open_jwks
 from gateway.runtime.jwks import LOOK_EVERY_S, Jwks, check_address, read_keys
+from gateway.settings import Settings
 
 EC = ec.generate_private_key(ec.SECP256R1())
 OTHER_EC = ec.generate_private_key(ec.SECP256R1())
@@ -151,3 +155,14 @@ def test_keys_come_by_https_only(url: str) -> None:
 )
 def test_on_this_machine_they_may_come_plain(url: str) -> None:
     assert check_address(url) == url
+
+
+async def test_a_provider_without_issuer_and_audience_is_refused_at_the_start() -> None:
+    async with AsyncExitStack() as stack:
+        for none in (None, ""):
+            settings = cast(
+                Settings,
+                SimpleNamespace(jwks_url="https://id.shop.example/jwks", jwt_issuer=none, jwt_audience=none),
+            )
+            with pytest.raises(ConfigError, match="GATEWAY_JWKS_URL needs GATEWAY_JWT_ISSUER"):
+                await open_jwks(settings, stack)

@@ -23,7 +23,7 @@ from gateway.settings import Settings
 async def add(
     settings: Settings, name: str, role: str, sessions: frozenset[int] | None, password: str
 ) -> None:
-    """Adds a person, as whoever runs the command."""
+    """Adds a person; the user of this shell stands in the access log."""
     fields = {"name": name, "role": role, "sessions": sessions_word(sessions), "password": password}
     async with _opened(settings) as (_, people):
         try:
@@ -34,7 +34,7 @@ async def add(
 
 
 async def list_all(settings: Settings) -> None:
-    """Prints everybody who may log in by name and password."""
+    """Prints the people who may log in by name and password."""
     async with _opened(settings) as (_, people):
         found = await people.all(_operator())
     for person in found:
@@ -83,7 +83,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[PeopleTable, People
 
 
 def _operator() -> Principal:
-    """Whoever may run commands with the database's address may do everything."""
+    """The principal of the command line: a user with the database's address may do everything."""
     try:
         name = one_line(getpass.getuser())
     except (KeyError, OSError):  # a container's user may have no name

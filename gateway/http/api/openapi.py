@@ -1,6 +1,6 @@
 """The REST API as an OpenAPI 3.1 document, generated from the table in operations.py and the models it names.
 
-Built once at start. It describes the API and holds no data of this installation, so it is open to everybody.
+Built once at start. It describes the API and holds no data of this installation, so it is open to every caller.
 """
 
 import re

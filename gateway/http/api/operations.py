@@ -48,7 +48,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`errors` are codes of domain/errors.py; `role` is the least one, None = open to everybody."""
+    """`errors` are codes of domain/errors.py; `role` is the least one, None = open to every caller."""
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
@@ -100,7 +100,8 @@ _SESSIONS = [
     Operation(
         "GET", ONE, "Sessions", "get_session", "One session",
         (Reply(sessions.SessionReply, text="The session."),),
-        "viewer", "`reveal=secrets` shows the API key and the webhook secret to an admin, and is logged.",
+        "viewer", "`reveal=secrets` shows the API key and the webhook secret to an admin, and is logged. A session "
+        "that is not known here is looked up at WasenderAPI, for a viewer with `refresh=1` only.",
         query=sessions.SessionDetailQuery, errors=("not_found", *ABOUT_ONE, *STORE),
     ),
     Operation(

@@ -9,7 +9,7 @@ from gateway.domain.errors import Conflict
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.auth.access_log import AccessEntry
 from gateway.services.auth.claims import PERSON, sessions_claim, sessions_word
-from gateway.services.auth.logins import BrowserLogin
+from gateway.services.auth.logins import BrowserLogin, VerifiedPerson
 from gateway.services.auth.people import Person
 from gateway.services.auth.revocations import AccessState, Standing
 
@@ -43,6 +43,18 @@ UNION ALL
 SELECT 'person', $1 || id, NULL, role, sessions, disabled_at IS NOT NULL FROM gateway.users
 """
 
+# The share lock lets a change of the password wait until the login is there for its trigger to end, or makes the login
+# see that change.
+_BEGIN_LOGIN = """
+INSERT INTO gateway.logins (id, user_id, sub, name, role, sessions, address, agent, ends_at)
+SELECT $1::text::uuid, $2::bigint, $3, $4, $5, $6::jsonb, $7, $8, now() + make_interval(secs => $9)
+WHERE $2::bigint IS NULL OR EXISTS (
+    SELECT FROM gateway.users
+    WHERE id = $2 AND password_hash IS NOT DISTINCT FROM $10 AND disabled_at IS NULL
+    FOR SHARE
+)
+"""
+
 _END_LOGINS = """
 DELETE FROM gateway.logins
 WHERE sub = $1 AND ($2::text IS NULL OR id::text = $2) AND ($3::text IS NULL OR id::text <> $3)
@@ -63,7 +75,7 @@ class PeopleTable:
     # ------------------------------------------------------------------------------------------ people
 
     async def people(self) -> list[Person]:
-        """Everybody, by name."""
+        """All people, by name."""
         with mapped_errors():
             rows = await self._pool.fetch(f"SELECT {_PERSON} FROM gateway.users ORDER BY lower(name), id")
         return [_person(row) for row in rows]
@@ -102,9 +114,17 @@ class PeopleTable:
         return _person(row)
 
     async def change_person(
-        self, person_id: int, changes: dict[str, Any], *, kept_login: str | None = None
+        self,
+        person_id: int,
+        changes: dict[str, Any],
+        *,
+        kept_login: str | None = None,
+        checked: Person | None = None,
     ) -> Person | None:
-        """Changes columns of a person; a trigger ends the logins that do not outlive it."""
+        """Changes columns of a person; a trigger ends the logins that do not outlive it.
+
+        Raises Conflict if the person's rights are not those of `checked` any more.
+        """
         wish = dict(changes)
         if "role" in wish:
             wish["role"] = wish["role"].word
@@ -113,6 +133,7 @@ class PeopleTable:
         with mapped_errors():
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
+                    await _require_unchanged(connection, person_id, checked)
                     await connection.execute(
                         "SELECT set_config('gateway.kept_login', $1, true)", kept_login or ""
                     )
@@ -121,23 +142,27 @@ class PeopleTable:
                 raise Conflict(f"There is a person called {wish.get('name')} already.") from None
         return _person(row) if row else None
 
-    async def delete_person(self, person_id: int) -> bool:
-        """Deletes a person with every login; False if there was none."""
+    async def delete_person(self, person_id: int, checked: Person | None = None) -> bool:
+        """Deletes a person with every login; False if there was none.
+
+        Raises Conflict if the person's rights are not those of `checked` any more.
+        """
         with mapped_errors():
-            done: str = await self._pool.execute("DELETE FROM gateway.users WHERE id = $1", person_id)
+            async with self._pool.acquire() as connection, connection.transaction():
+                await _require_unchanged(connection, person_id, checked)
+                done: str = await connection.execute("DELETE FROM gateway.users WHERE id = $1", person_id)
         return done != "DELETE 0"
 
     # ------------------------------------------------------------------------------------------ logins
 
-    async def begin_login(self, login: BrowserLogin, person_id: int | None, life_s: float) -> None:
-        """Writes the row of a browser that has logged in."""
+    async def begin_login(self, login: BrowserLogin, person: VerifiedPerson | None, life_s: float) -> bool:
+        """Writes the row of a browser that has logged in; False if the person's password is another one by now."""
         principal = login.principal
         with mapped_errors():
-            await self._pool.execute(
-                "INSERT INTO gateway.logins (id, user_id, sub, name, role, sessions, address, agent, ends_at)"
-                " VALUES ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
+            done: str = await self._pool.execute(
+                _BEGIN_LOGIN,
                 login.id,
-                person_id,
+                person.id if person else None,
                 principal.sub,
                 principal.name,
                 principal.role.word,
@@ -145,7 +170,9 @@ class PeopleTable:
                 login.address,
                 login.agent,
                 life_s,
+                person.password_hash if person else None,
             )
+        return done != "INSERT 0 0"
 
     async def logins_of(self, sub: str) -> list[BrowserLogin]:
         """Logins of that sub that have not ended, the newest first."""
@@ -174,7 +201,7 @@ class PeopleTable:
     async def revoke(self, *, sub: str | None = None, jti: str | None = None) -> None:
         """Every token of that sub issued so far, or the one with that jti, is good no more; nor is its login.
 
-        A link or ticket of that sub that nobody has used is gone, too.
+        A link or ticket of that sub that was not used yet is gone, too.
         """
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -208,6 +235,20 @@ class PeopleTable:
                     for item in entries
                 ],
             )
+
+
+async def _require_unchanged(connection: Any, person_id: int, checked: Person | None) -> None:
+    """Holds the row of a person. Raises Conflict if its rights are not those of `checked` any more."""
+    if checked is None:
+        return
+    row = await connection.fetchrow(
+        f"SELECT {_PERSON} FROM gateway.users WHERE id = $1 FOR UPDATE", person_id
+    )
+    if row is None:
+        return
+    person = _person(row)
+    if (person.role, person.sessions) != (checked.role, checked.sessions):
+        raise Conflict("The rights of this person have just been changed. Look at them again.")
 
 
 def _person(row: Any) -> Person:

@@ -10,11 +10,11 @@ from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.contacts.columns import contact_columns
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.webhooks.statements import TELL_PEOPLE
-from gateway.services.contacts.service import Lookup
+from gateway.services.contacts.service import AddressBook, Lookup
 
 _CLAIM_LOOKUPS = """
 UPDATE gateway.lid_lookups AS l
-SET due_at = now() + least(interval '10 minutes' * power(6, l.tries), interval '7 days'), tries = l.tries + 1
+SET due_at = now() + least(interval '10 minutes' * power(6, least(l.tries, 5)), interval '7 days'), tries = l.tries + 1
 WHERE l.lid IN (
     SELECT due.lid
     FROM gateway.lid_lookups AS due
@@ -26,21 +26,35 @@ WHERE l.lid IN (
 RETURNING l.lid, l.session
 """
 
-_DEVICE = "coalesce(to_jsonb(s.*) -> 'user_info' ->> 'id', '-')"
+_DEVICE = """
+coalesce(gateway.record_of_v1(s.*, 'public.whatsapp_sessions'::regclass) -> 'user_info' ->> 'id', '-')
+"""
 
+# What a gateway that stops in the middle leaves is due again, as is what could not be read: after 10 minutes, an hour,
+# then every 6 hours.
 _CLAIM_ADDRESS_BOOK = f"""
+WITH due AS MATERIALIZED (
+    SELECT st.wasender_session_id, {_DEVICE} AS device
+    FROM gateway.session_state AS st
+    JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = st.wasender_session_id
+    WHERE lower(s.status) = 'connected' AND st.contacts_of IS DISTINCT FROM {_DEVICE}
+        AND coalesce(st.contacts_due_at, '-infinity') <= now()
+    ORDER BY st.contacts_due_at NULLS FIRST, st.wasender_session_id
+    LIMIT 1
+    FOR UPDATE OF st SKIP LOCKED
+)
 UPDATE gateway.session_state AS st
-SET contacts_of = {_DEVICE}
-FROM public.whatsapp_sessions AS s
-WHERE st.wasender_session_id = (
-        SELECT due.wasender_session_id
-        FROM gateway.session_state AS due
-        JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = due.wasender_session_id
-        WHERE lower(s.status) = 'connected' AND due.contacts_of IS DISTINCT FROM {_DEVICE}
-        LIMIT 1
-        FOR UPDATE OF due SKIP LOCKED)
-    AND s.wasender_session_id = st.wasender_session_id
-RETURNING st.wasender_session_id
+SET contacts_due_at = now() + interval '10 minutes' * least(power(6, least(st.contacts_tries, 5)), 36),
+    contacts_tries = st.contacts_tries + 1
+FROM due
+WHERE st.wasender_session_id = due.wasender_session_id
+RETURNING st.wasender_session_id AS session, due.device
+"""
+
+_END_ADDRESS_BOOK = """
+UPDATE gateway.session_state
+SET contacts_of = $2, contacts_due_at = NULL, contacts_tries = 0
+WHERE wasender_session_id = $1
 """
 
 
@@ -77,25 +91,25 @@ class ContactTable:
                 seconds,
             )
 
-    async def claim_address_book(self) -> int | None:
-        """A session whose address book this gateway has to read now, or None."""
+    async def claim_address_book(self) -> AddressBook | None:
+        """The address book that this gateway has to read now, or None. It is due again later, until it is read."""
         with mapped_errors():
-            session_id: int | None = await self._pool.fetchval(_CLAIM_ADDRESS_BOOK)
-        return session_id
+            row = await self._pool.fetchrow(_CLAIM_ADDRESS_BOOK)
+        return None if row is None else AddressBook(row["session"], row["device"])
 
-    async def release_address_book(self, session_id: int) -> None:
-        """Lets the session's address book be read again by any gateway."""
+    async def end_address_book(self, book: AddressBook) -> None:
+        """Notes that the address book was read to its end: it is due no more while the device is linked."""
         with mapped_errors():
-            await self._pool.execute(
-                "UPDATE gateway.session_state SET contacts_of = NULL WHERE wasender_session_id = $1",
-                session_id,
-            )
+            await self._pool.execute(_END_ADDRESS_BOOK, book.session_id, book.device)
 
     async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None:
         """Stores what the session's contacts say of people."""
         if facts:
             with mapped_errors():
-                await self._pool.execute(TELL_PEOPLE, *contact_columns([(session_id, facts)]))
+                async with self._pool.acquire() as connection, connection.transaction():
+                    # It holds rows that webhooks need: it gives up before they would have to.
+                    await connection.execute("SET LOCAL lock_timeout = '400ms'")
+                    await connection.execute(TELL_PEOPLE, *contact_columns([(session_id, facts)]))
 
     async def secrets(self, session_id: int) -> SessionSecrets | None:
         """API key and webhook secret as they are stored; None for an unknown session."""

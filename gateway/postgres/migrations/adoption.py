@@ -103,7 +103,7 @@ async def inventory(connection: asyncpg.Connection) -> set[tuple[str, str, str]]
 
 
 async def describe_blockers(connection: asyncpg.Connection) -> str:
-    """Who has held a lock on one of the tables for longest, as part of a sentence; '' if nobody."""
+    """Who has held a lock on one of the tables for longest, as part of a sentence; '' if no transaction has."""
     found = await connection.fetchrow(_BLOCKERS_SQL, list(TABLES))
     return f" (process {found['pid']}, {found['who']}, open for {found['seconds']} s)" if found else ""
 

@@ -1,7 +1,7 @@
 """Brings a database to the state of the files in `sql/`; the shop's tables may be in it, and in use, already.
 
 Each file runs in a transaction and is then noted with its checksum. Locks on the shop's tables are waited for
-briefly and repeatedly: a lock request that waits makes everybody behind it wait too. Files marked
+briefly and repeatedly: a lock request that waits makes every writer behind it wait too. Files marked
 `-- migrate: no transaction` hold index builds that must not block writers; they run statement by statement.
 
 What exists before and after each file is compared: `gateway.owned_objects` is what `remove` may remove.
@@ -36,7 +36,7 @@ _ADVISORY_KEY = 0x7761_6761_7465  # any number, but always the same
 _LOCK_TIMEOUT_MS = 1500
 _PATIENCE_S = 180.0
 _QUIET_S = 5.0
-"""How long an index build may take before somebody is told what it waits for."""
+"""How long an index build may take before the operator is told what it waits for."""
 _UNLESS = re.compile(r"^-- unless: (.+)$", re.MULTILINE)
 _INDEX_NAME = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (\w+)\s+ON (\S+)")
 
@@ -98,7 +98,7 @@ async def remove(dsn: str, *, report: Report) -> None:
 
 
 async def begin_anew(dsn: str, *, report: Report) -> None:
-    """After a restore that the database itself does not show: everybody who follows a stream loads it again."""
+    """After a restore that the database itself does not show: every client that follows a stream loads it again."""
     connection = await _connect(dsn)
     try:
         with mapped_errors():
@@ -260,7 +260,7 @@ class _Run:
         logger.warning("migration.repaired faults=%d", len(faults))
 
     async def _apply_statements(self, migration: Migration) -> None:
-        # lock_timeout stays off: a concurrent build waits for old transactions, but nobody waits for it.
+        # lock_timeout stays off: a concurrent build waits for old transactions, but no transaction waits for it.
         for statement in migration.statements():
             await self._apply_statement(statement)
         await self._note(migration)

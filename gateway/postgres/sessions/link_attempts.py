@@ -38,7 +38,7 @@ WITH running AS (
       ON brought.session = a.wasender_session_id
     WHERE a.ended_at IS NULL
       AND a.code IS DISTINCT FROM brought.code
-      -- Whoever comes later with what is older: a webhook that waited for a row, an answer that was overtaken.
+      -- A caller may come later with what is older: a webhook that waited for a row, an answer that was overtaken.
       AND (a.code_at IS NULL OR a.code_at <= brought.as_of)
       AND CASE
           -- A webhook may come late: one that brings a former code again is old news. A poller has just asked.

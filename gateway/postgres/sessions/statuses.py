@@ -39,7 +39,7 @@ class Said:
     own: datetime | None = None
     """The time that the webhook itself names: of two webhooks the later one by it counts."""
     is_doubtful: bool = False
-    """Nobody confirmed it."""
+    """WasenderAPI has not confirmed it."""
 
 
 # The session's row is locked before its state, as everywhere. Which turns are told is `turn_to`'s to say, and here:

@@ -215,7 +215,7 @@ class StoredSecrets:
         return count
 
     async def _write_json(self, place: _Place, key: Any, text: str, changed: list[tuple[Path, str]]) -> bool:
-        """Writes the values by their paths; False if somebody has written the row meanwhile, and no value was."""
+        """Writes the values by their paths; False if another writer has written the row meanwhile, and no value was."""
         # Names repeat from row to row, so that few statements are prepared.
         target = f"{place.column}::jsonb"
         arguments: list[Any] = [key, text]

@@ -1,6 +1,6 @@
 """Webhooks into rows and journal: one transaction per batch.
 
-The wait for a row that somebody else holds ends before Postgres would look for a deadlock, so that we yield and
+The wait for a row that another transaction holds ends before Postgres would look for a deadlock, so that we yield and
 never the shop.
 """
 
@@ -26,7 +26,9 @@ from gateway.postgres.webhooks.writes import (
     Unseal,
     amendment_of,
     each,
+    forget_sealed,
     is_all_messages,
+    move_early,
     open_sealed,
     outcome_of_nothing,
     received_columns,
@@ -39,13 +41,14 @@ Pool = asyncpg.Pool
 logger = logging.getLogger(__name__)
 
 SEEN_EVERY_S = 60.0
+SWEPT_AT_ONCE = 500
 LOCK_TIMEOUT = "400ms"
 """Below deadlock_timeout (1 s): we give up before Postgres has to choose a victim."""
 
 LOCK_TIMEOUT_ALONE = "100ms"
 """For one webhook by itself, which is tried again: it should not hold a connection while it waits."""
 
-# Cut off in the middle, we cannot end the transaction, and its locks would keep out whoever writes the same again.
+# Cut off in the middle, we cannot end the transaction, and its locks would keep out the next writer of the same row.
 _NOT_LEFT_OPEN = "SET LOCAL idle_in_transaction_session_timeout = '3s'"
 
 # What a trigger of the shop says with RAISE, also under a code of its own.
@@ -118,8 +121,23 @@ class WebhookTable:
     def _batch(self, connection: Connection, batch: Sequence[InboundWebhook]) -> Batch:
         return Batch(connection, batch, self._clock, lock_timeout_of(batch), self._unseal)
 
+    async def sweep(self) -> None:
+        """Applies what came while another process was writing its message, or could not be opened then."""
+        with mapped_write_errors():
+            async with self._pool.acquire() as connection:
+                sealed = await connection.fetchval(sql.SWEEP_EARLY, LOCK_TIMEOUT_ALONE, SWEPT_AT_ONCE)
+                if sealed:
+                    await self._open_early(connection, sealed)
+                async with connection.transaction():
+                    await self.prepare(connection, ())
+                    early = await connection.fetch(sql.SWEEP_EARLY_DELIVERIES, SWEPT_AT_ONCE)
+                    await move_early(connection, early)
+
     async def _open_early(self, connection: Connection, sealed: Sequence[Any]) -> None:
-        """Encrypted changes that waited for messages which are committed now. What stays closed is marked already."""
+        """Encrypted changes that waited for messages which are committed now. What stays closed is marked already.
+
+        They are kept until they were tried: a failure of Postgres leaves them to `sweep`.
+        """
         try:
             items = await open_sealed(connection, [amendment_of(item) for item in sealed], self._unseal)
             opened = [
@@ -127,6 +145,7 @@ class WebhookTable:
             ]
             if opened:
                 await write_amendments(connection, LOCK_TIMEOUT_ALONE, opened)
+            await forget_sealed(connection, items)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             logger.warning("webhooks.not_opened error=%s", type(error).__name__)
 
@@ -194,7 +213,7 @@ def _journal_columns(
 
 
 def is_worth_keeping(inbound: InboundWebhook, outcome: Outcome, reason: str | None) -> bool:
-    """Whether the journal keeps the body: what became rows is in their `raw_data`, and what nobody shows is noise."""
+    """Whether the journal keeps the body: what became rows is in their `raw_data`, and what is never shown is noise."""
     if inbound.reading.is_noise:
         return False
     return outcome in ("failed", "unknown") or reason is not None

@@ -64,7 +64,7 @@ class JournalTable:
                 lock = "SELECT outcome FROM gateway.journal WHERE id = $1 FOR UPDATE"
                 now: Outcome = await connection.fetchval(lock, number)
                 if now in SETTLED:
-                    return now  # somebody else was quicker
+                    return now  # another caller was quicker
                 ((outcome, reason),) = await self._deliveries.write_rows(connection, [inbound])
                 await connection.execute(_AGAIN, number, outcome, reason, inbound.reading.event or None, by)
         return outcome

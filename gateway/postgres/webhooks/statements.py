@@ -45,7 +45,8 @@ CROSS JOIN LATERAL (
 ) AS m
 LEFT JOIN LATERAL (
     SELECT gateway.addresses_of_v1(
-        regexp_replace(s.phone_number, '[^0-9]', '', 'g'), to_jsonb(s.*) -> 'user_info' ->> 'lid') AS addresses
+        regexp_replace(s.phone_number, '[^0-9]', '', 'g'),
+        gateway.record_of_v1(s.*, 'public.whatsapp_sessions'::regclass) -> 'user_info' ->> 'lid') AS addresses
     FROM public.whatsapp_sessions AS s WHERE s.wasender_session_id = c.session
 ) AS own ON true
 """
@@ -72,7 +73,7 @@ WHERE NOT EXISTS (
 AND NOT EXISTS (
     SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
 ON CONFLICT (wasender_session_id, wa_key_id) DO UPDATE
-SET state = excluded.state, at = excluded.at, error = excluded.error, chat = excluded.chat
+SET state = excluded.state, at = excluded.at, error = excluded.error, chat = excluded.chat, came_at = now()
 WHERE early.state = ANY($6::int[]) AND ($7 NOT IN (early.state, excluded.state) OR early.at <= excluded.at)
 """
 
@@ -80,6 +81,31 @@ TAKE_EARLY = """
 DELETE FROM gateway.early_deliveries early
 USING unnest($1::bigint[], $2::text[]) AS sent(session_id, wa_key_id)
 WHERE early.wasender_session_id = sent.session_id AND early.wa_key_id = sent.wa_key_id
+RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error, early.chat
+"""
+
+SWEEP_EARLY = "SELECT gateway.sweep_early_v1($1, $2)"
+
+# The sealed changes that were opened, or cannot be; they had been kept until then.
+FORGET_SEALED = """
+DELETE FROM gateway.early_changes AS early
+USING unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS done (session, key, kind, at)
+WHERE early.wasender_session_id = done.session AND early.wa_key_id = done.key AND early.kind = done.kind
+    AND early.at = done.at AND (early.change ->> 'is_sealed')::boolean
+"""
+
+# States that were told while another process was writing their message.
+SWEEP_EARLY_DELIVERIES = """
+DELETE FROM gateway.early_deliveries AS early
+WHERE (early.wasender_session_id, early.wa_key_id) IN (
+    SELECT due.wasender_session_id, due.wa_key_id
+    FROM gateway.early_deliveries AS due
+    WHERE due.came_at < now() - interval '5 seconds' AND EXISTS (
+        SELECT FROM public.whatsapp_outgoing_messages AS m
+        WHERE m.wa_key_id = due.wa_key_id AND m.wasender_session_id = due.wasender_session_id)
+    ORDER BY due.came_at DESC
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED)
 RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error, early.chat
 """
 
@@ -105,7 +131,7 @@ FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[],
     AS item(received_at, session_id, event, outcome, reason, body)
 """
 
-# Waits for nobody and is not part of a batch: ON CONFLICT would lock the row even where there is nothing to write, and
+# Waits for no lock and is not part of a batch: ON CONFLICT would lock the row even where there is nothing to write, and
 # a batch that waits for a stranger would then keep every other batch of its session waiting.
 SEEN = """
 WITH due AS (

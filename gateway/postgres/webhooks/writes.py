@@ -206,10 +206,7 @@ class Batch:
         early = await self._connection.fetch(
             sql.TAKE_EARLY, [session_id for _, session_id, _ in fresh], [item.key_id for _, _, item in fresh]
         )
-        for row in early:
-            state = DeliveryState(row["state"])
-            move = DeliveryMoved(row["wa_key_id"], state, row["at"], row["error"], row["chat"])
-            await self._move(row["wasender_session_id"], move)
+        await move_early(self._connection, early)
 
     def _note_written(self, written: asyncpg.Record) -> None:
         self._stored.update(written["stored"])
@@ -245,7 +242,9 @@ class Batch:
             if move.state is DeliveryState.QUEUED:
                 # Upstream's "pending". Our `queued` means "to be sent by us": written here, it would send twice.
                 self._idle[number] = "it waits to be sent"
-            elif await self._move(session_id, move) or await self._move_later(session_id, move):
+            elif await move_message(self._connection, session_id, move) or await self._move_later(
+                session_id, move
+            ):
                 self._stored.add(number)
             else:
                 whose = await self._connection.fetchval(sql.WHOSE, move.key_id, session_id, move.chat)
@@ -253,19 +252,6 @@ class Batch:
                     self._refused.add(number)
                 elif whose == "theirs":
                     self._idle[number] = "the state of an incoming message"
-
-    async def _move(self, session_id: int, move: DeliveryMoved) -> bool:
-        done = await self._connection.execute(
-            sql.MOVE,
-            move.key_id,
-            session_id,
-            move.state.word,
-            move.at,
-            move.error,
-            overwritten_by(move.state),
-            move.chat,
-        )
-        return _count(done) > 0
 
     async def _move_later(self, session_id: int, move: DeliveryMoved) -> bool:
         weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
@@ -331,6 +317,40 @@ async def write_amendments(
     return verdicts
 
 
+async def forget_sealed(connection: Connection, items: Sequence[tuple[int, Amendment]]) -> None:
+    """Ends the wait of sealed changes that were opened, or cannot be."""
+    await connection.execute(
+        sql.FORGET_SEALED,
+        [session_id for session_id, _ in items],
+        [change.key_id for _, change in items],
+        ["edit" if isinstance(change, MessageEdited) else "reaction" for _, change in items],
+        [change.at for _, change in items],
+    )
+
+
+async def move_message(connection: Connection, session_id: int, move: DeliveryMoved) -> bool:
+    """Writes a delivery state where it says more than the row; whether it did."""
+    done = await connection.execute(
+        sql.MOVE,
+        move.key_id,
+        session_id,
+        move.state.word,
+        move.at,
+        move.error,
+        overwritten_by(move.state),
+        move.chat,
+    )
+    return _count(done) > 0
+
+
+async def move_early(connection: Connection, early: Sequence[asyncpg.Record]) -> None:
+    """Writes delivery states that had waited for their message."""
+    for row in sorted(early, key=lambda row: (row["wasender_session_id"], row["wa_key_id"])):
+        state = DeliveryState(row["state"])
+        move = DeliveryMoved(row["wa_key_id"], state, row["at"], row["error"], row["chat"])
+        await move_message(connection, row["wasender_session_id"], move)
+
+
 def amendment_data(change: Amendment) -> dict[str, Any]:
     """As `gateway.amend_one_v1` takes it, and as it waits for its message."""
     data = _author_data(change.by)
@@ -380,7 +400,7 @@ def _doubt(report: StatusReported, known: Known | None) -> str | None:
         return None
     if not report.has_time:
         return "it does not say when that was: upstream is asked"
-    is_answer = known.checked_at is not None and known.source in ("poll", "probe")
+    is_answer = known.checked_at is not None and known.source in ("poll", "probe", "api")
     if is_answer and known.checked_at is not None and report.at < known.checked_at - SKEW:
         return "something newer was known"
     return None

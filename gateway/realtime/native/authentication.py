@@ -6,13 +6,14 @@ from starlette.requests import cookie_parser
 from starlette.websockets import WebSocket
 
 from gateway.domain.access import Principal
-from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
+from gateway.domain.errors import GatewayError, RateLimited, StoreUnavailable, Unauthenticated
 from gateway.realtime import close_codes
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
 from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.auth.origins import Origins
+from gateway.services.rates import Rates
 
 AUTH_WITHIN_S = 5.0
 """For the first frame, when nothing else said who is calling."""
@@ -30,10 +31,11 @@ class SocketRefused(Exception):
 class SocketAuthentication:
     """Finds out who opens a socket, in whichever way the client says it."""
 
-    def __init__(self, login: Login, origins: Origins, cookie: LoginCookie) -> None:
+    def __init__(self, login: Login, origins: Origins, cookie: LoginCookie, rates: Rates) -> None:
         self._login = login
         self._origins = origins
         self._cookie = cookie
+        self._rates = rates
 
     async def principal(self, socket: WebSocket) -> Principal:
         """Who is calling. Raises SocketRefused."""
@@ -42,6 +44,8 @@ class SocketAuthentication:
             raise SocketRefused(close_codes.FORBIDDEN, "this page may not connect")
         try:
             return await self._authenticate(socket)
+        except RateLimited:
+            raise SocketRefused(close_codes.OVERLOAD, "too many tickets at once, come back soon") from None
         except StoreUnavailable:
             raise SocketRefused(close_codes.OVERLOAD, "the database is away, come back soon") from None
         except GatewayError as error:
@@ -53,6 +57,8 @@ class SocketAuthentication:
             return await self._login.check(token.strip())
         ticket = socket.query_params.get("ticket")
         if ticket:
+            # A guessed one costs as much of Postgres as a good one.
+            self._rates.request(None, socket.client.host if socket.client else "")
             return await self._login.use_ticket(ticket, ("ws", "embed"))
         cookie = self._cookie.read(cookie_parser(socket.headers.get("cookie", "")), socket.url.scheme)
         if cookie:

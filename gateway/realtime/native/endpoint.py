@@ -34,7 +34,7 @@ from gateway.services.live.session_states import SessionStates
 logger = logging.getLogger(__name__)
 
 MAX_STRANGE_INBOXES = 200
-"""Inboxes of no session that are made because somebody subscribed to them; each is one row for everybody."""
+"""Inboxes of no session that are made because a client subscribed to them; each is one row for all clients."""
 
 
 class Realtime:
@@ -60,7 +60,7 @@ class Realtime:
         self._states = states
         self._streams = streams
         self._login = login
-        self._authentication = SocketAuthentication(login, origins, cookie)
+        self._authentication = SocketAuthentication(login, origins, cookie, connections.rates)
         self._staleness = staleness
         self._connections = connections
         self._strange_inboxes: set[Inbox] = set()
@@ -194,7 +194,7 @@ class Realtime:
 
     async def _follow(self, connection: Connection, wish: protocol.Subscribe, inbox: Inbox) -> None:
         if inbox and self._hub.position(inbox) is None and self._states.session(inbox) is None:
-            # The shop may write rows of a session that we do not know; nobody needs thousands of those.
+            # The shop may write rows of a session that we do not know; no client needs thousands of those.
             if len(self._strange_inboxes) >= MAX_STRANGE_INBOXES:
                 message = f"There is no session {inbox}."
                 connection.reply(protocol.error(wish.ref, "unknown_topic", message))

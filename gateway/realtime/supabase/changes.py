@@ -1,6 +1,6 @@
 """Events as `postgres_changes` frames: one encoder per version, channel topic and set of bindings.
 
-Everybody who asked for the same shares the encoder, and with it the frames. What two encoders have in common of an
+Channels that asked for the same share the encoder, and with it the frames. What two encoders have in common of an
 event (`data`, by far the most of a frame) is made once, too.
 """
 
@@ -27,7 +27,7 @@ _ROOM_BYTES = 8 * 1024
 
 
 class Encoders:
-    """Gives everybody who asks for the same the same encoder; lives as long as the gateway."""
+    """Gives channels that ask for the same the same encoder; lives as long as the gateway."""
 
     def __init__(self) -> None:
         self._interned: weakref.WeakValueDictionary[Any, ChannelEncoder] = weakref.WeakValueDictionary()

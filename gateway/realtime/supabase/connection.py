@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from gateway.domain.access import Principal
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.streams import Inbox, Position, ResetReason, Standing
+from gateway.realtime import close_codes
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
@@ -126,7 +127,7 @@ class SupabaseConnection(Follower):
             self.call_back(channel, READS_MORE)
 
     def refuse(self, channel: Channel, message: Message, what: str, why: str) -> None:
-        """Answers something that is not served here; says it once where nobody waits for an answer."""
+        """Answers something that is not served here; says it once where the client waits for no answer."""
         if message.ref is not None:
             self.reply(self.writer.refuse(message, why))
         # A `system` error is a channel error to Python's client, which speaks 1.0.0.
@@ -256,7 +257,7 @@ class SupabaseConnection(Follower):
         if channel.wants_presence and self.writer.version == 2:
             self._say(channel, NO_PRESENCE, ok=False, extension="presence")
 
-    # ------------------------------------------------------------------------------------------ everybody's
+    # ------------------------------------------------------------------------------------------ of every dialect
 
     def heartbeat(self) -> None:
         """Pings the client, unless much is waiting to be written."""
@@ -281,7 +282,13 @@ class SupabaseConnection(Follower):
             self._on_unserved()
 
     def look_at_login(self, current: Callable[[Principal], Principal]) -> None:
-        """Ends the channels whose token has been ended, and points the others anew."""
+        """Ends the channels whose token has been ended, and points the others anew; without channels, the socket."""
+        if not self.channels:
+            try:
+                current(self.principal)
+            except Unauthenticated:
+                self.close(close_codes.UNAUTHORISED, "this login has been ended")
+            return
         for channel in tuple(self.channels.values()):
             try:
                 now = current(channel.principal)

@@ -222,7 +222,10 @@ class SupabaseRealtime:
         except StoreUnavailable:
             return connection.reply(connection.writer.refuse(message, NOT_NOW))
         try:
+            principal = self._keys.current(principal)  # it may have been ended while the tables were read
             wishes = self._read_wishes(connection, message, tables)
+        except KeyRefused as refused:
+            return connection.reply(connection.writer.refuse(message, refused.reason))
         except JoinRefused as refused:
             return connection.reply(connection.writer.refuse(message, str(refused)))
         connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
@@ -268,8 +271,13 @@ class SupabaseRealtime:
             await self._feed.see({})
         except StoreUnavailable:
             pass  # then it is told a little more than the news
-        if connection.channels.get(channel.topic) is channel:
-            connection.renew(channel, principal, token)
+        if connection.channels.get(channel.topic) is not channel:
+            return None
+        try:
+            principal = self._keys.current(principal)  # it may have been ended meanwhile
+        except KeyRefused as refused:
+            return connection.end_for_token(channel, refused)
+        connection.renew(channel, principal, token)
         return None
 
     # ------------------------------------------------------------------------------------------ all sockets

@@ -37,7 +37,7 @@ _BROADCAST_HEAD = 7
 
 
 def version_of(vsn: str | None) -> int | None:
-    """1 or 2; None for a version that nobody speaks here."""
+    """1 or 2; None for a version that is not spoken here."""
     found = _VERSIONS.fullmatch(vsn or "1.0.0")
     return int(found[1]) if found else None
 

@@ -1,6 +1,6 @@
 """LIKE and Postgres' patterns for filters, within a time that no client can stretch.
 
-A pattern runs for every event, on the loop that serves everybody. A LIKE with `%` alone is a search for its parts.
+A pattern runs for every event, on the loop that serves all clients. A LIKE with `%` alone is a search for its parts.
 Everything else runs in RE2, which never goes back; but a large pattern on a text of a megabyte still takes half a
 minute, so patterns have a size, and texts a length.
 """

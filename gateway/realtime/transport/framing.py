@@ -1,7 +1,7 @@
 """JSON to WebSocket frames, made once and written to many.
 
 A server's text frame without extensions is the same bytes for every client (RFC 6455 §5.1: "A server MUST NOT
-mask any frames that it sends"), so one event becomes one `Frame`, whoever receives it.
+mask any frames that it sends"), so one event becomes one `Frame` for all that receive it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -108,7 +108,7 @@ class Visitor:
         self._guard.promote(self, Stage.KNOWN, is_exempt=is_webhook)
 
     def let_in(self) -> None:
-        """It is a WebSocket of somebody we know."""
+        """It is a WebSocket whose login is known."""
         self._guard.promote(self, Stage.SOCKET)
         self.wait_no_more()
 

@@ -288,7 +288,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One more header, or a trailer."""
         if self._reading is not _Reading.HEAD:
-            return  # a trailer: nobody here reads them
+            return  # a trailer: the gateway reads none
         if len(self.headers) >= self.guard.limits.headers_count:
             raise Refusal(431, "There are too many headers.")
         super().on_header(name, value)
@@ -375,7 +375,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """The next request ahead is answered, or the rest is read."""
         self.server_state.total_requests += 1
         if self.cycle.response_complete:
-            self.cycle.body = bytearray()  # nobody asks for it any more, and the connection may stay for long
+            self.cycle.body = bytearray()  # the app asks for it no more, and the connection may stay for long
         if self.transport.is_closing():
             return
         visitor = self.visitor

@@ -1,4 +1,4 @@
-"""What asyncio's Queue and Event do for one connection, without keeping anything while nobody waits."""
+"""What asyncio's Queue and Event do for one connection, without keeping anything while no task waits."""
 
 import asyncio
 from typing import Any
@@ -35,7 +35,7 @@ class SlimQueue:
 
 
 class SlimEvent:
-    """Open or shut; made shut. Whoever waits goes on when it opens."""
+    """Open or shut; made shut. A task that waits goes on when it opens."""
 
     __slots__ = ("_is_open", "_waiting")
 

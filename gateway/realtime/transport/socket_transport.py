@@ -14,7 +14,7 @@ from starlette.types import Send
 from gateway.realtime.transport.framing import Burst
 
 EXTENSION = "gateway.outlet"
-"""Key in `scope["extensions"]` under which our server class hands its outlet to the app."""
+"""Key in `scope["extensions"]` under which our server class hands its transport to the app."""
 
 ABORT_AFTER_S = 5.0
 
@@ -67,11 +67,11 @@ class SocketTransport(Protocol):
         """The client has nothing more to wait for, nor we for it: the transport has ended, not only our wish."""
 
     def release(self) -> None:
-        """The connection has ended: lets go of what is the outlet's own. Idempotent."""
+        """The connection has ended: lets go of what is the transport's own. Idempotent."""
 
 
 async def wait_until_read(transport: SocketTransport) -> None:
-    """Returns when the outlet is under its write limit.
+    """Returns when the transport is under its write limit.
 
     Raises TimeoutError if the client has taken nothing for NO_PROGRESS_S, ConnectionError if it is gone.
     """
@@ -84,7 +84,7 @@ async def wait_until_read(transport: SocketTransport) -> None:
         except TimeoutError:
             if transport.buffered() >= before:
                 raise
-            transport.heard()  # whoever takes bytes is alive, even if we do not read at the moment
+            transport.heard()  # a client that takes bytes is alive, even if we do not read at the moment
 
 
 class AsgiTransport:
@@ -125,7 +125,7 @@ class AsgiTransport:
         if self._closing:
             return
         for ready in burst.frames:
-            # Of the same string as everybody else's: a hundred clients that read nothing wait for one text.
+            # Of the same string as all others': a hundred clients that read nothing wait for one text.
             self._texts.append(({"type": "websocket.send", "text": ready.string()}, len(ready.text)))
             self._bytes += len(ready.text)
         self._drained.clear()

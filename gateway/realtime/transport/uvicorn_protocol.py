@@ -1,6 +1,6 @@
 """uvicorn's WebSocket protocol with a way out for ready frames, and a limit to those that come in.
 
-`--ws`-style class for uvicorn (`Config(ws=GatewayWebSocketProtocol)`). It adds the outlet to the scope's
+`--ws`-style class for uvicorn (`Config(ws=GatewayWebSocketProtocol)`). It adds the transport to the scope's
 extensions, and says nothing about accepted sockets: uvicorn's own line names the full path with its query, and
 a query may carry a ticket.
 """
@@ -31,6 +31,14 @@ from gateway.realtime.transport.socket_transport import (
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.WARNING)
+
+
+def _is_our_concern(record: logging.LogRecord) -> bool:
+    """Not a text that is no UTF-8: uvicorn writes a traceback for each, and strangers send as many as they like."""
+    return not str(record.msg).startswith("Invalid UTF-8 ")
+
+
+logger.addFilter(_is_our_concern)
 
 LOW_WATER_BYTES = 16 * 1024
 
@@ -255,7 +263,7 @@ class ReadyFrameTransport:
         """Writes the frames if they fit into the limit; whether they did. A closed connection takes all."""
         transport = self._transport
         if not self._is_open or transport.is_closing():
-            return True  # nobody is there to take it
+            return True  # the client is gone
         waiting = transport.get_write_buffer_size()
         wire = burst.wire
         size = len(wire)

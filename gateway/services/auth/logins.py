@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -44,11 +44,20 @@ class BrowserLogin:
     ends_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedPerson:
+    """A person whose password was right, and the hash that it was compared with."""
+
+    principal: Principal
+    id: int
+    password_hash: str | None = field(repr=False)
+
+
 class LoginStore(Protocol):
     """Raises StoreUnavailable, whatever is asked."""
 
-    async def begin_login(self, login: BrowserLogin, person_id: int | None, life_s: float) -> None:
-        """Writes the row of a browser that has logged in."""
+    async def begin_login(self, login: BrowserLogin, person: VerifiedPerson | None, life_s: float) -> bool:
+        """Writes the row of a browser that has logged in; False if the person's password is another one by now."""
 
     async def logins_of(self, sub: str) -> list[BrowserLogin]:
         """Those that have not ended, the newest first."""
@@ -105,8 +114,7 @@ class Logins:
         found = await self._checked(name, password, visitor)
         if found is None:
             raise Unauthenticated(WRONG)
-        principal, person_id = found
-        return await self._begin(principal, person_id, visitor, "password")
+        return await self._begin(found.principal, visitor, "password", found)
 
     async def by_link(self, ticket: str, visitor: Visitor) -> tuple[str, float]:
         """The same for a one-time link. Raises Unauthenticated for one that was used, is too old or never was."""
@@ -119,47 +127,51 @@ class Logins:
             self._log.refused("login_failed", visitor.address, "link")
             raise
         self._throttle.succeed("", visitor.address)
-        return await self._begin(principal, None, visitor, "link")
+        return await self._begin(principal, visitor, "link")
 
-    async def _checked(self, name: str, password: str, visitor: Visitor) -> tuple[Principal, int] | None:
+    async def _checked(self, name: str, password: str, visitor: Visitor) -> VerifiedPerson | None:
         """Who it is, by name and password; None if they do not fit, after the same work."""
         delay_s = self._throttle.begin(name, visitor.address)
+        if delay_s:  # before it takes a place: tries that are slowed down must not keep the others out
+            await self._sleep(delay_s)
         if self._waiting >= MAX_WAITING:
             raise RateLimited("Too many people log in at the same time. Try again.", retry_after_s=2)
         self._waiting += 1
         try:
-            if delay_s:
-                await self._sleep(delay_s)
             # No name holds what would break a line, and Postgres could not even be asked for it.
             found = await self._people.person_named(name) if one_line(name) == name else None
             is_right = await self._passwords.matches(found[1] if found else None, password)
         finally:
             self._waiting -= 1
         if found is None or not is_right or found[0].disabled_at is not None:
-            # A name that is nobody's may be a password in the wrong field: it is not written down.
+            # A name that no person has may be a password in the wrong field: it is not written down.
             self._log.refused(
                 "login_failed", visitor.address, f"name {found[0].name}" if found else "unknown name"
             )
             return None
         self._throttle.succeed(name, visitor.address)
         person = found[0]
-        return Principal(person.sub, person.name, person.role, person.sessions), person.id
+        principal = Principal(person.sub, person.name, person.role, person.sessions)
+        return VerifiedPerson(principal, person.id, found[1])
 
     async def _begin(
-        self, principal: Principal, person_id: int | None, visitor: Visitor, how: str
+        self, principal: Principal, visitor: Visitor, how: str, person: VerifiedPerson | None = None
     ) -> tuple[str, float]:
         row = BrowserLogin(
             str(uuid.uuid4()), principal, visitor.address, one_line((visitor.agent or "")[:300]) or None
         )
-        await self._store.begin_login(row, person_id, LOGIN_LIFE_S)
+        if not await self._store.begin_login(row, person, LOGIN_LIFE_S):
+            raise Unauthenticated(WRONG)
         await self._log.note("login", principal.sub, principal.name, address=visitor.address, how=how)
         return self._login.issue(principal, LOGIN_LIFE_S, jti=row.id, is_login=True)
 
     # ------------------------------------------------------------------------------------------ one's own
+    # Two people may come by links of the same name: for each of them only the login that asks is its own.
 
     async def mine(self, principal: Principal) -> list[BrowserLogin]:
         """One's own logins that have not ended, the newest first."""
-        return await self._store.logins_of(_own_sub(principal))
+        found = await self._store.logins_of(_own_sub(principal))
+        return [item for item in found if item.id == principal.login_id or person_of(principal) is not None]
 
     async def leave(self, principal: Principal) -> None:
         """Ends the login that asks, if it is one."""
@@ -169,13 +181,17 @@ class Logins:
 
     async def end(self, principal: Principal, login_id: str) -> None:
         """Ends one of one's own logins. Raises NotFound."""
-        if not await self._store.end_logins(_own_sub(principal), only=login_id):
+        is_own = person_of(principal) is not None or login_id == principal.login_id
+        if not await self._store.end_logins(_own_sub(principal), only=login_id if is_own else ""):
             raise NotFound("There is no such login of yours.")
         await self._log.note("login_ended", principal.sub, principal.name, login=login_id)
 
     async def end_others(self, principal: Principal) -> int:
         """Ends all of one's own logins but the one that asks; how many."""
-        count = await self._store.end_logins(_own_sub(principal), kept=principal.login_id)
+        sub = _own_sub(principal)
+        if person_of(principal) is None:
+            return 0
+        count = await self._store.end_logins(sub, kept=principal.login_id)
         await self._log.note("login_ended", principal.sub, principal.name, count=count)
         return count
 

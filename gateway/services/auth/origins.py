@@ -85,6 +85,12 @@ def name_of(host: str) -> str | None:
     return found[1].strip("[]").rstrip(".") if found else None
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether a `Host` header names this machine by a name or address of loopback."""
+    name = name_of(host)
+    return name is not None and (name in LOOPBACK_NAMES or name.endswith(".localhost") or _is_loopback(name))
+
+
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)

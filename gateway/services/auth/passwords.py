@@ -6,11 +6,13 @@ import secrets
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from gateway.domain.errors import Invalid
+from gateway.domain.errors import Invalid, RateLimited
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1000
 MEMORY_KIB = 19 * 1024
+MAX_HASHING = 5
+"""New passwords that are hashed or wait for that; they must not keep people from logging in."""
 
 
 class Passwords:
@@ -19,13 +21,20 @@ class Passwords:
     def __init__(self, *, time_cost: int = 2, memory_kib: int = MEMORY_KIB) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
         self._one_at_a_time = asyncio.Lock()
+        self._hashing = 0
         self._nobodys: str | None = None
 
     async def hash(self, password: str) -> str:
-        """What to store. Raises Invalid for a password that is too short or too long."""
+        """What to store. Raises Invalid for a password that is too short or too long; RateLimited for one too many."""
         check_password(password)
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(self._hasher.hash, password)
+        if self._hashing >= MAX_HASHING:
+            raise RateLimited("Too many passwords are being changed. Try again.", retry_after_s=2)
+        self._hashing += 1
+        try:
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(self._hasher.hash, password)
+        finally:
+            self._hashing -= 1
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """Whether the password is the one of that hash; None, a person without one, takes as long and is False."""

@@ -38,7 +38,7 @@ class PeopleStore(Protocol):
     """Raises StoreUnavailable, whatever is asked; Conflict where a name is taken."""
 
     async def people(self) -> list[Person]:
-        """Everybody, by name."""
+        """All people, by name."""
 
     async def person(self, person_id: int) -> Person | None:
         """The person of that number, if there is one."""
@@ -52,12 +52,23 @@ class PeopleStore(Protocol):
         """The new person."""
 
     async def change_person(
-        self, person_id: int, changes: dict[str, Any], *, kept_login: str | None = None
+        self,
+        person_id: int,
+        changes: dict[str, Any],
+        *,
+        kept_login: str | None = None,
+        checked: Person | None = None,
     ) -> Person | None:
-        """Changes columns; every login of a person with a new password ends, but for `kept_login`."""
+        """Changes columns; every login of a person with a new password ends, but for `kept_login`.
 
-    async def delete_person(self, person_id: int) -> bool:
-        """Deletes a person with every login; False if there was none."""
+        Raises Conflict if the person's rights are not those of `checked` any more.
+        """
+
+    async def delete_person(self, person_id: int, checked: Person | None = None) -> bool:
+        """Deletes a person with every login; False if there was none.
+
+        Raises Conflict if the person's rights are not those of `checked` any more.
+        """
 
 
 class People:
@@ -69,7 +80,7 @@ class People:
         self._log = log
 
     async def all(self, by: Principal) -> list[Person]:
-        """Everybody whom this admin may manage, by name."""
+        """The people whom this admin may manage, by name."""
         by.require(Act.MANAGE)
         return [person for person in await self._store.people() if by.reaches(person.role, person.sessions)]
 
@@ -87,16 +98,20 @@ class People:
     async def change(self, person_id: int, fields: dict[str, Any], by: Principal) -> Person:
         """The person as it is now. Raises NotFound for one whom `by` may not manage."""
         before = await self._managed(person_id, by)
+        if fields.get("password") is not None and _is_own(before, by):
+            raise Conflict(
+                "You change your own password with POST /api/account/password, which takes the current one too."
+            )
         wish = await self._read(fields, by)
         changes = {name: value for name, value in wish.items() if value != getattr(before, name, None)}
         disabled = changes.pop("disabled", None)
         if disabled is not None and disabled is not (before.disabled_at is not None):
             changes["is_disabled"] = disabled
-        if before.sub == by.sub and changes.keys() & {"role", "sessions", "is_disabled"}:
+        if _is_own(before, by) and changes.keys() & {"role", "sessions", "is_disabled"}:
             raise Conflict("You cannot change your own rights. Ask another admin.")
         if not changes:
             return before
-        person = await self._store.change_person(person_id, changes)
+        person = await self._store.change_person(person_id, changes, checked=before)
         if person is None:
             raise NotFound(f"There is no person {person_id}.")
         what = sorted("password" if name == "password_hash" else name for name in changes)
@@ -106,9 +121,9 @@ class People:
     async def delete(self, person_id: int, by: Principal) -> None:
         """Removes a person, and ends every login."""
         person = await self._managed(person_id, by)
-        if person.sub == by.sub:
+        if _is_own(person, by):
             raise Conflict("You cannot delete yourself. Ask another admin.")
-        await self._store.delete_person(person_id)
+        await self._store.delete_person(person_id, checked=person)
         await self._log.note("person_deleted", person.sub, person.name, by)
 
     async def _managed(self, person_id: int, by: Principal) -> Person:
@@ -127,6 +142,11 @@ class People:
         if "password" in wish:
             wish["password_hash"] = await self._passwords.hash(wish.pop("password"))
         return wish
+
+
+def _is_own(person: Person, by: Principal) -> bool:
+    """Whether it is the person that asks, or that made the token which asks."""
+    return person.sub == by.sub or any(ground.sub == person.sub for ground in by.grounds)
 
 
 def read_person(fields: dict[str, Any]) -> dict[str, Any]:

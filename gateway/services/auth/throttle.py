@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from gateway.domain.errors import RateLimited
+from gateway.services.addresses import counted_as
 
 WINDOW_S = 60.0
 PER_NAME_AND_ADDRESS = 5
@@ -79,5 +80,5 @@ class LoginThrottle:
 
 
 def _keys(name: str, address: str) -> tuple[Key, Key, Key]:
-    name = name.casefold()
+    name, address = name.casefold(), counted_as(address)
     return ("pair", name, address), ("place", address), ("person", name)

@@ -43,6 +43,15 @@ class Lookup:
     session_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class AddressBook:
+    """The contacts of the phone that is linked to a session."""
+
+    session_id: int
+    device: str
+    """The linked device: another one has another address book."""
+
+
 class ContactStore(Protocol):
     """What is known of contacts, and what is still to be done about them. Raises StoreUnavailable."""
 
@@ -58,11 +67,14 @@ class ContactStore(Protocol):
     async def put_off_lookup(self, lid: str, seconds: float) -> None:
         """Not to be asked for before."""
 
-    async def claim_address_book(self) -> int | None:
-        """A connected session whose address book has not been read since its phone was linked."""
+    async def claim_address_book(self) -> AddressBook | None:
+        """One that has not been read since its phone was linked, the longest due first.
 
-    async def release_address_book(self, session_id: int) -> None:
-        """It could not be read: it is to be read later."""
+        It is due again later, each time after a longer while, until `end_address_book` says that it was read.
+        """
+
+    async def end_address_book(self, book: AddressBook) -> None:
+        """It was read to its end."""
 
     async def tell(self, session_id: int, facts: Sequence[ContactFact]) -> None:
         """Stores what the session's contacts say of people."""
@@ -163,9 +175,9 @@ class Contacts:
             await asyncio.sleep(self._tick_s * random.uniform(0.8, 1.2))
 
     async def ask(self) -> None:
-        """The address books and the numbers that are due."""
-        while (session_id := await self._store.claim_address_book()) is not None:
-            await self._read_address_book(session_id)
+        """One address book and some numbers that are due: neither keeps the other waiting for long."""
+        if (book := await self._store.claim_address_book()) is not None:
+            await self._read_address_book(book)
         for lookup in await self._store.claim_lookups(LOOKUPS_AT_ONCE):
             await self._look_up(lookup)
             await asyncio.sleep(self._lookup_pause_s)
@@ -186,7 +198,8 @@ class Contacts:
             await self._store.tell(lookup.session_id, [LidResolved(lookup.lid, phone)])
             self._wake.set()
 
-    async def _read_address_book(self, session_id: int) -> None:
+    async def _read_address_book(self, book: AddressBook) -> None:
+        session_id = book.session_id
         key = await self._key_of(session_id)
         if key is None:
             return
@@ -198,12 +211,11 @@ class Contacts:
                 page += 1
                 await asyncio.sleep(self._lookup_pause_s if more else 0.0)
         except SessionNotFound:
-            return  # upstream has no address book of it
+            await self._store.end_address_book(book)  # upstream has no address book of it
         except GatewayError as error:
             logger.warning("contacts.not_read session=%d page=%d error=%s", session_id, page, error)
-            await self._store.release_address_book(session_id)
-            await asyncio.sleep(self._tick_s)
         else:
+            await self._store.end_address_book(book)
             logger.info("contacts.read session=%d pages=%d", session_id, page - 1)
         self._wake.set()
 

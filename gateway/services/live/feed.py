@@ -231,7 +231,7 @@ class Feed:
 
     async def _check_history(self) -> None:
         if await self._streams.check_history():
-            logger.warning("feed.history_changed meaning=everybody_loads_anew")
+            logger.warning("feed.history_changed meaning=clients_load_anew")
 
     async def _extents(self) -> dict[int, Extent]:
         extents = await self._streams.extents()

@@ -182,7 +182,8 @@ class Sender:
         await self._write(row, NotSent("not_reached", "Postgres did not confirm the start."))
 
     async def _write(self, row: Send, answer: Answer) -> None:
-        """Moves the row by the answer, whoever has changed it meanwhile; waits until Postgres is there to do so."""
+        """Moves the row by the answer, also when another caller has changed it meanwhile; waits until Postgres is
+        there to do so."""
         store = self._context.store
         while True:
             current = await self._patiently(partial(store.row, row.id), until_done=True)

@@ -6,7 +6,7 @@ which is as safe, and is answered then; the replay brings it to Postgres later. 
 held there, what has an ordering key in common with it (`domain.ordering`) goes the same way: the order is kept.
 
 A batch that Postgres refuses is halved until the bad one is alone, and goes to the journal. Of a batch that meets
-a row somebody else holds, each is written by itself and beside the next batches: only the held one waits.
+a row that another transaction holds, each is written by itself and beside the next batches: only the held one waits.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.contacts import canonical, canonical_jid, jid_variants, variants_of
+from gateway.domain.contacts import jid_variants, variants_of
 
 ONE_PERSON = [
     ("5511976543210", "551176543210"),  # Brazil, eight digits that begin with 7
@@ -29,8 +29,6 @@ TWO_PEOPLE = [
 @pytest.mark.parametrize(("dialled", "other"), ONE_PERSON)
 def test_two_spellings_are_one_person(dialled: str, other: str) -> None:
     assert variants_of(dialled) == variants_of(other) == (dialled, other)
-    assert canonical(dialled) == canonical(other) == dialled
-    assert canonical_jid(f"{other}@s.whatsapp.net") == f"{dialled}@s.whatsapp.net"
     assert jid_variants(f"{other}@s.whatsapp.net") == (f"{dialled}@s.whatsapp.net", f"{other}@s.whatsapp.net")
 
 
@@ -41,14 +39,12 @@ def test_numbers_that_only_look_alike_are_two_people(one: str, other: str) -> No
 
 @pytest.mark.parametrize("jid", ["5215587654321@lid", "5215587654321@g.us", "US.5215587654321", ""])
 def test_only_the_number_of_a_phone_has_spellings(jid: str) -> None:
-    assert canonical_jid(jid) == jid
     assert jid_variants(jid) == (jid,)
 
 
 @given(st.one_of(st.from_regex(r"(55|52|521|54|549)[0-9]{8,13}", fullmatch=True), st.text()))
-def test_the_canonical_spelling_is_stable_and_shared_by_all_spellings(phone: str) -> None:
+def test_all_spellings_of_a_number_have_the_same_spellings(phone: str) -> None:
     variants = variants_of(phone)
 
     assert phone in variants
-    assert {canonical(variant) for variant in variants} == {canonical(phone)}
-    assert canonical(canonical(phone)) == canonical(phone)
+    assert {variants_of(variant) for variant in variants} == {variants}

@@ -87,14 +87,6 @@ def test_a_row_without_a_chat_gets_it_from_its_phone(
     assert message.chat_of(chat, address) == expected
 
 
-@pytest.mark.parametrize("server", ["g.us", "newsletter", "broadcast"])
-def test_only_private_chats_are_shown_by_default(server: str) -> None:
-    assert not message.is_shown_by_default(f"1@{server}")
-    assert message.is_shown_by_default("1@s.whatsapp.net")
-    assert message.is_shown_by_default("1@lid")
-    assert message.is_shown_by_default(None)
-
-
 # ------------------------------------------------------------------------------------------ text
 
 

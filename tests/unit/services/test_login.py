@@ -108,6 +108,17 @@ async def test_a_ticket_works_once_and_for_thirty_seconds() -> None:
         await login.use_ticket(ticket, ("ws",))
 
 
+async def test_a_ticket_that_cannot_be_read_back_lets_nobody_in() -> None:
+    tickets = Tickets()
+    login = Login(SECRET, tickets)
+    for changed in ({"sessions": [-1]}, {"role": "owner"}, {"grounds": "x"}):
+        ticket = await login.make_ticket("ws", AGENT)
+        for _, claims, _ in tickets.kept.values():
+            claims.update(changed)
+        with pytest.raises(Unauthenticated):
+            await login.use_ticket(ticket, ("ws",))
+
+
 @pytest.mark.parametrize("wrong", ["", "x", "é" * 43])
 async def test_a_ticket_nobody_gave_out_lets_nobody_in(login: Login, wrong: str) -> None:
     with pytest.raises(Unauthenticated):

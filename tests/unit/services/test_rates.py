@@ -184,3 +184,65 @@ async def test_large_bodies_are_taken_apart_one_at_a_time() -> None:
     first.end()
     await waiting
     second.end()
+
+
+async def test_people_who_are_logged_in_leave_webhooks_their_share() -> None:
+    bodies = BodyBudget(Limits(bodies_mib=28, body_wait_s=0.01), Refusals())
+    people = [bodies.open("a") for _ in range(4)]
+    for number, each in enumerate(people):
+        each.know(f"sub:{number}")
+        await each.grow_to(3 * MIB)
+    late, webhook = bodies.open("a"), bodies.open("a")
+    late.know("sub:5")
+    with pytest.raises(Unavailable):
+        await late.grow_to(1)
+
+    webhook.know(is_webhook=True)
+    await webhook.grow_to(8 * MIB)
+
+
+async def test_one_person_holds_a_quarter_of_what_people_have() -> None:
+    bodies = BodyBudget(Limits(bodies_mib=28, body_wait_s=0.01), Refusals())
+    leases = [bodies.open("a") for _ in range(4)]
+    for each in leases:
+        each.know("sub:anna")
+    for each in leases[:3]:
+        await each.grow_to(MIB)
+    with pytest.raises(Unavailable):
+        await leases[3].grow_to(1)
+    other = bodies.open("a")
+    other.know("sub:bert")
+    await other.grow_to(MIB)
+
+    leases[0].end()
+    await leases[3].grow_to(MIB)
+
+
+async def test_a_body_larger_than_a_share_comes_in_piece_by_piece_when_it_is_alone() -> None:
+    bodies = BodyBudget(Limits(bodies_mib=28), Refusals())
+    large, next_one = bodies.open("a"), bodies.open("a")
+    for each in (large, next_one):
+        each.know("sub:anna")
+    for size in range(MIB, 4 * MIB, MIB):
+        await large.grow_to(size)
+    waiting = asyncio.create_task(next_one.grow_to(MIB))
+    await asyncio.sleep(0)
+    for size in range(4 * MIB, 9 * MIB, MIB):
+        await large.grow_to(size)
+
+    large.end()
+    await waiting
+    await next_one.grow_to(3 * MIB)
+
+
+async def test_a_large_body_that_was_taken_apart_lets_the_next_begin_while_its_request_goes_on() -> None:
+    bodies = budget(body_wait_s=0.01)
+    first, second = bodies.open("a"), bodies.open("a")
+    await first.parse(100_000)
+    first.parsed()
+    first.parsed()
+
+    await second.parse(100_000)
+    first.end()
+    with pytest.raises(Unavailable):
+        await first.parse(100_000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.wasender.call_events import calls_of
 from gateway.wasender.contact_events import facts_of
 from gateway.wasender.message_content import Content, Nothing, content_in
-from gateway.wasender.message_identity import author_of, chat_jids, is_from_me, key_id, parties, resolved_in
+from gateway.wasender.message_identity import author_of, is_from_me, key_id, parties, resolved_in
 from gateway.wasender.message_secrets import message_secret, open_sealed, sealed_in
 from gateway.wasender.texts.lines import words_in
 from tests.unit.wasender.content_samples import FIELDS
@@ -84,7 +84,6 @@ def test_any_key_has_parties_and_an_author_or_none(key: dict[str, Any]) -> None:
 
     assert who is None or who.chat
     assert all(isinstance(address, str) and address for address in author.addresses)
-    assert (who is None) == (not chat_jids(key))
     assert key_id(key) != ""
     resolved_in(key)
 

@@ -72,3 +72,11 @@ def test_strangers_with_many_names_cost_bounded_memory(throttle: LoginThrottle) 
     for number in range(MAX_KEYS):
         throttle.begin(f"name{number}", f"address{number}")
     assert len(throttle._failures) <= MAX_KEYS
+
+
+def test_all_addresses_of_one_ipv6_network_count_as_one(throttle: LoginThrottle) -> None:
+    for number in range(5):
+        throttle.begin("ann", f"2001:db8::{number}")
+    with pytest.raises(RateLimited):
+        throttle.begin("ann", "2001:db8::ffff:1")
+    throttle.begin("ann", "2001:db8:0:1::1")  # the neighbour's
