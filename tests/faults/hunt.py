@@ -34,7 +34,7 @@ from tests.faults.writers import ODD_COLUMNS, Sender, ShopWriter, add_session, s
 from tests.processes.remote import mint
 
 INBOXES = range(1, 4)
-TELLERS = 3
+TELLERS = 8
 TROUBLE_S = 4.0
 SETTLE_S = 40.0
 """A generous end: a half-open connection may be found out only after some seconds, one after the other."""
