@@ -1,7 +1,8 @@
 """The hunt: seeded trouble, and an oracle. `python -m tests.faults.hunt --seed 7` or `--seeds 200`.
 
-A seed says what is tried: one or two gateways, writers through webhooks and through plain SQL, browsers that come, go
-and stall, and four to ten troubles within some seconds. Afterwards everything is well again, and then what each browser
+A seed says what is tried: one or two gateways, writers through webhooks and through plain SQL, stories (forged edits,
+placeholders, what comes early, LIDs; `stories.py`), browsers that come, go and stall, and four to ten troubles within
+some seconds. Afterwards everything is well again, and then what each browser
 shows must be what the tables hold: nothing acknowledged is lost, no gap, no double, no reordering within an inbox,
 bounded memory. The schedule of the processes is not part of the seed, so run a failing one several times.
 """
@@ -27,11 +28,13 @@ from tests.faults.child import PLAIN_ASGI, READY_FRAMES, SECRET
 from tests.faults.ledger import Ledger
 from tests.faults.library import LibraryBrowser
 from tests.faults.server import Server, own_server
+from tests.faults.stories import Stories, Teller
 from tests.faults.town import Town, town
 from tests.faults.writers import ODD_COLUMNS, Sender, ShopWriter, add_session, send_webhooks
 from tests.processes.remote import mint
 
 INBOXES = range(1, 4)
+TELLERS = 8
 TROUBLE_S = 4.0
 SETTLE_S = 40.0
 """A generous end: a half-open connection may be found out only after some seconds, one after the other."""
@@ -50,6 +53,7 @@ class Report:
     said: str = ""
     """What the gateways wrote into their logs."""
     kept: int = 0
+    told: int = 0
     events: int = 0
     doubles: int = 0
     connections: int = 0
@@ -61,7 +65,8 @@ class Report:
         verdict = "ok    " if not self.complaints else "FAILED"
         return (
             f"seed {self.seed:>5} {verdict} {self.took_s:5.1f} s (settled in {self.settled_s:4.1f}), {self.kept} kept, "
-            f"{self.events} shown, {self.connections} connections, {self.doubles} doubles dropped, {self.rss_mb} MB"
+            f"{self.told} told, {self.events} shown, {self.connections} connections, "
+            f"{self.doubles} doubles dropped, {self.rss_mb} MB"
         )
 
     def whole(self) -> str:
@@ -102,6 +107,7 @@ class Hunt:
         self._dice = dice
         self._report = report
         self._ledger = Ledger()
+        self._stories = Stories()
         self._stop = asyncio.Event()
         token = mint(SECRET)
         self.from_the_beginning = [
@@ -160,6 +166,13 @@ class Hunt:
             dice = random.Random(self._dice.random())
             writer = ShopWriter(lambda: self._place.dsn, self._ledger, dice, str(number), is_odd=True)
             jobs.append(writer.write(INBOXES, self._stop))
+
+        def senders(inbox: int) -> list[Sender]:
+            return [Sender(lambda at=house: at.url, http, inbox) for house in houses]  # type: ignore[misc]
+
+        for number in range(TELLERS):
+            teller = Teller(senders, self._stories, random.Random(self._dice.random()), str(number))
+            jobs.append(teller.tell(INBOXES, self._stop))
         return jobs
 
     async def _watch_memory(self) -> None:
@@ -191,7 +204,9 @@ class Hunt:
         self._judge(truth)
 
     def _is_settled(self, truth: oracle.Staleness) -> bool:
-        return not self._ledger.complaints({row["message_id"] for row in truth.rows.values()}) and all(
+        if self._ledger.complaints(truth.stored()) or self._stories.complaints(truth.facts):
+            return False
+        return all(
             truth.is_shown_by(browser, self._inboxes_of(browser))
             and not browser.is_stale
             and not (browser in self.from_the_beginning and truth.complaints_about_states(browser))
@@ -204,6 +219,7 @@ class Hunt:
     def _judge(self, truth: oracle.Staleness) -> None:
         report, complaints = self._report, self._report.complaints
         complaints += truth.complaints(self._ledger)
+        complaints += self._stories.complaints(truth.facts)
         for browser in self.browsers:
             whole = browser in self.from_the_beginning
             rows = whole or browser is self.library
@@ -212,6 +228,7 @@ class Hunt:
                 complaints += truth.complaints_about_states(browser)
         if report.rss_mb > MAX_RSS_BYTES >> 20:
             complaints.append(f"a gateway grew to {report.rss_mb} MB")
+        report.told = len(self._stories.told)
         report.kept = self._ledger.count("kept")
         report.events = sum(len(events) for browser in self.browsers for events in browser.shown.values())
         report.doubles = sum(browser.doubles for browser in self.browsers)

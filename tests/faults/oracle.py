@@ -1,6 +1,7 @@
 """What is true in the end: the tables. What browsers show must be exactly that."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -9,18 +10,39 @@ from tests.faults.browser import Browser, RowKey
 from tests.faults.ledger import Ledger
 
 _STREAM = """
-SELECT inbox, off, op, coalesce(record ->> 'message_id', old ->> 'message_id') AS key
+SELECT inbox, off,
+    CASE
+        WHEN op <> 'UPDATE' THEN op
+        WHEN old -> 'changed' ? 'deleted_at' AND record ->> 'deleted_at' IS NOT NULL THEN 'DELETE'
+        WHEN tbl = 'whatsapp_outgoing_messages' AND old -> 'changed' ? 'status' AND (old -> 'changed') <@ $1::jsonb
+            THEN 'STATUS'
+        ELSE op
+    END AS op,
+    coalesce(record ->> 'message_id', old ->> 'message_id', record ->> 'wa_key_id') AS key
 FROM gateway.stream
 WHERE inbox >= 0
 ORDER BY inbox, off
 """
 _ROWS = """
-SELECT id::text, message_id, message_text, is_read, gateway.inbox_of(wasender_session_id) AS inbox
+SELECT 'in' AS direction, id::text, message_id, wa_key_id, from_phone AS author, message_text, message_type, is_read,
+    gateway.chat_of(chat, from_phone) AS chat, reactions, edited_at IS NOT NULL AS is_edited,
+    deleted_at IS NOT NULL AS is_deleted, NULL AS status, gateway.inbox_of(wasender_session_id) AS inbox
 FROM whatsapp_incoming_messages
+UNION ALL
+SELECT 'out', id::text, NULL, wa_key_id, NULL, message_text, message_type, NULL,
+    gateway.chat_of(chat, to_phone), reactions, edited_at IS NOT NULL,
+    deleted_at IS NOT NULL, status, gateway.inbox_of(wasender_session_id)
+FROM whatsapp_outgoing_messages
 """
 _TOPS = "SELECT inbox, off, floor FROM gateway.inboxes WHERE inbox >= 0"
-_EVENTS = {"INSERT": "message.created", "DELETE": "message.deleted", "UPDATE": "message.updated"}
-_COMPARED = ("message_id", "message_text", "is_read")
+_EVENTS = {
+    "INSERT": "message.created",
+    "DELETE": "message.deleted",
+    "UPDATE": "message.updated",
+    "STATUS": "message.status",
+}
+_OF_STATUS = '["status", "status_at", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"]'
+_COMPARED = ("message_id", "message_text", "message_type", "chat", "reactions", "status", "is_read")
 
 
 class Staleness:
@@ -32,15 +54,22 @@ class Staleness:
         stream: dict[int, list[tuple[int, str, str]]],
         rows: dict[RowKey, dict[str, Any]],
         statuses: dict[int, str],
+        facts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.tops = tops
         self.stream = stream
         self.rows = rows
         self.statuses = statuses
+        self.facts = facts
+        """Rows of both tables, as stories are judged by them."""
+
+    def stored(self) -> set[str]:
+        """The ids of the messages from customers."""
+        return {row["message_id"] for row in self.rows.values() if row["message_id"] is not None}
 
     def complaints(self, ledger: Ledger) -> list[str]:
         """About the database alone: what is missing, too much, or not in its order."""
-        found = ledger.complaints({row["message_id"] for row in self.rows.values()})
+        found = ledger.complaints(self.stored())
         for inbox, top in self.tops.items():
             offs = [off for off, _, _ in self.stream.get(inbox, [])]
             if offs != list(range(1, top + 1)):
@@ -75,12 +104,13 @@ class Staleness:
                 key: {name: row.get(name) for name in _COMPARED} for key, row in browser.rows.items()
             }
             if shown_rows != expected:
-                wrong = [
+                wrong = sorted(
                     key
                     for key in expected.keys() | shown_rows.keys()
                     if expected.get(key) != shown_rows.get(key)
-                ]
-                found.append(f"{browser.name}: rows differ from the table's: {sorted(wrong)[:5]}")
+                )
+                found.append(f"{browser.name}: {len(wrong)} rows differ from the table's: {wrong[:5]}")
+                found.append(f"{shown_rows.get(wrong[0])} where {expected.get(wrong[0])} is right")
         return found
 
     def complaints_about_states(self, browser: Browser) -> list[str]:
@@ -98,17 +128,23 @@ async def look(connection: asyncpg.Connection) -> Staleness:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         tops = {row["inbox"]: row["off"] for row in await connection.fetch(_TOPS)}
         stream: dict[int, list[tuple[int, str, str]]] = {}
-        for row in await connection.fetch(_STREAM):
+        for row in await connection.fetch(_STREAM, _OF_STATUS):
             stream.setdefault(row["inbox"], []).append((row["off"], _EVENTS[row["op"]], str(row["key"])))
+        found = [_plain(row) for row in await connection.fetch(_ROWS)]
         rows = {
-            (row["inbox"], "in", row["id"]): {name: row[name] for name in _COMPARED}
-            for row in await connection.fetch(_ROWS)
+            (row["inbox"], row["direction"], row["id"]): {name: row[name] for name in _COMPARED}
+            for row in found
         }
         statuses = {
             row["wasender_session_id"]: row["status"]
             for row in await connection.fetch("SELECT wasender_session_id, status FROM whatsapp_sessions")
         }
-    return Staleness(tops, stream, rows, statuses)
+    return Staleness(tops, stream, rows, statuses, found)
+
+
+def _plain(row: asyncpg.Record) -> dict[str, Any]:
+    reactions = row["reactions"]
+    return {**row, "reactions": None if reactions is None else json.loads(reactions)}
 
 
 def _difference(shown: list[Any], true: list[Any]) -> str:

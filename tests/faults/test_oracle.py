@@ -12,7 +12,8 @@ POSITION = {"off": 0, "epoch": "one"}
 
 
 def row(number: int) -> dict[str, Any]:
-    return {"message_id": f"K{number}", "message_text": f"text {number}", "is_read": False}
+    empty = dict.fromkeys(("message_type", "chat", "reactions", "status"))
+    return {**empty, "message_id": f"K{number}", "message_text": f"text {number}", "is_read": False}
 
 
 def event(off: int, number: int | None = None) -> dict[str, Any]:

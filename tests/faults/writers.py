@@ -16,6 +16,9 @@ from tests.http.support import key_of, received, secret_of
 TRY_S = 4.0
 """How long a webhook waits for its answer before its sender tries again."""
 
+WRITE_S = 8.0
+"""How long an insert may take before its connection is taken for lost; longer than any lock here."""
+
 GONE = (
     asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError, OSError,
@@ -220,11 +223,13 @@ class ShopWriter:
     async def _insert(self, connection: asyncpg.Connection, keys: list[str], inbox: int) -> None:
         more = "x" * self._dice.choice((0, 0, 4000))  # what is long does not fit into anybody's buffers
         rows = [(key, "4915123456789", f"text of {key}{more}", inbox) for key in keys]
-        if self._is_odd and self._dice.random() < 0.2:
-            poison = self._dice.choice(POISON)
-            await connection.executemany(INSERT_ODD, [(*row, *poison) for row in rows])
-        else:
-            await connection.executemany(INSERT, rows)
+        # asyncpg waits for ever where the connection is lost while much is on its way.
+        async with asyncio.timeout(WRITE_S):
+            if self._is_odd and self._dice.random() < 0.2:
+                poison = self._dice.choice(POISON)
+                await connection.executemany(INSERT_ODD, [(*row, *poison) for row in rows])
+            else:
+                await connection.executemany(INSERT, rows)
 
     async def _change(self, sql: str, connection: asyncpg.Connection, own: list[str]) -> str:
         key = self._dice.choice(own)

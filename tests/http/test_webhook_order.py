@@ -288,3 +288,17 @@ async def test_a_call_that_was_answered_is_none(shop: Shop) -> None:
         await shop.take({"event": "call", "data": {"call": {"id": "C", "from": jid(NINA), "status": state}}})
 
     assert await shop.rows() == []
+
+
+async def test_browsers_are_told_of_a_message_before_they_are_told_of_its_content(shop: Shop) -> None:
+    """Also where one transaction writes both, and another message between them whose key sorts before it."""
+    other = element(key("A", NINA), {"conversation": "in between"})
+    hollow = {**element(key("P", NINA), None), "message": None}
+    async with shop.gateway.socket() as socket:
+        await socket.subscribe("inbox:12")
+        await shop.take(upsert(hollow, other, element(key("P", NINA), {"conversation": "here"})))
+        frames = [await socket.next("event") for _ in range(3)]
+
+    told = [(frame["event"], frame["data"]["message_text"]) for frame in frames]
+    assert told.index(("message.created", None)) < told.index(("message.updated", "here"))
+    assert ("message.created", "in between") in told
