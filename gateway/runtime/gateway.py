@@ -332,7 +332,7 @@ class Gateway:
         async def stop() -> None:
             # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
             cutting.callback(
-                asyncio.get_running_loop().call_later(CLOSE_S, self._repositories.pool.terminate).cancel
+                asyncio.get_running_loop().call_later(CLOSE_S, self._repositories.cut_off).cancel
             )
             try:
                 async with asyncio.timeout(CLOSE_S):

@@ -44,6 +44,9 @@ class Repositories:
     """Every table and the spool, opened, of one gateway."""
 
     pool: asyncpg.Pool
+    intake: asyncpg.Pool
+    """What webhooks are written through."""
+
     installation: str
     """Which database this is, wherever it stands."""
 
@@ -67,6 +70,11 @@ class Repositories:
     triggers: TriggerTable
     spool: DiskSpool
 
+    def cut_off(self) -> None:
+        """Breaks all connections of both pools: what waits for a silent Postgres ends with them."""
+        self.pool.terminate()
+        self.intake.terminate()
+
 
 async def open_repositories(
     settings: Settings, dsn: str, secret: str, gateway_id: str, stack: AsyncExitStack
@@ -85,6 +93,7 @@ async def open_repositories(
     installation = await _installation(pool)
     return Repositories(
         pool=pool,
+        intake=intake,
         installation=installation,
         people=PeopleTable(pool),
         credentials=CredentialTable(pool, vault),

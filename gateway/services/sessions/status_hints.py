@@ -79,7 +79,9 @@ class StatusHints:
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            # A task that a silent Postgres holds ends later; unlike `gather`, this wait can be cut off.
+            await asyncio.wait(tasks)
 
     def _forget(self, session_id: int, done: asyncio.Task[None]) -> None:
         if self._tasks.get(session_id) is done:
