@@ -188,9 +188,10 @@ def encode(event: Event) -> tuple[Frame]:
 
 
 class Nobody:
-    """States that know no session, and a truth without staleness."""
+    """States that know no session, a staleness that is none, connections without rates."""
 
     stale_since = None
+    rates = None
 
     def session(self, session_id: int) -> None:
         return None
