@@ -65,7 +65,8 @@ async def status(connection: asyncpg.Connection) -> Any:
 
 
 def told(word: str) -> StatusReported:
-    return StatusReported(word, NOW)
+    # Now, not when this module was imported: a status half a minute older than an answer of upstream's counts no more.
+    return StatusReported(word, datetime.now(UTC))
 
 
 # ------------------------------------------------------------------------------------------ statuses

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from gateway.domain.streams import Inbox
 from gateway.postgres.migrations.runner import migrate
 from tests.postgres.writers import INCOMING, insert_message, insert_session
 from tests.realtime.live import until
@@ -91,6 +92,10 @@ async def test_logs_with_odd_times_and_facts_are_all_listed_page_by_page(
 async def test_an_id_of_nineteen_digits_locks_nobody_out(live: Running, writer: asyncpg.Connection) -> None:
     async with live.socket() as socket:
         await insert_message(writer, LARGEST, message_text="first")
+        await until(
+            lambda: live.gateway._feed._hub.position(Inbox(LARGEST)) is not None,
+            "the gateway knows the inbox",
+        )
         all_of = await socket.subscribe("inbox:*", after={})
         tops = all_of["tops"]
         assert tops[str(LARGEST)]["off"] == 1
