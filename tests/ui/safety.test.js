@@ -1,17 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { dirname, join, normalize, relative } from "node:path";
-import { dirname, join, normalize, relative } from "node:path";
-import { dirname, join, normalize, relative } from "node:path";
-import { dirname, join, normalize, relative } from "node:path";
-import { dirname, join, normalize, relative } from "node:path";
-import { dirname, join, normalize, relative } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { fileURLToPath } from "node:url";
-import { fileURLToPath } from "node:url";
-import { fileURLToPath } from "node:url";
-import { fileURLToPath } from "node:url";
 import { fileURLToPath } from "node:url";
 
 const UI = new URL("../../gateway/ui/", import.meta.url);
