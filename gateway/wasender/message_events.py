@@ -122,7 +122,10 @@ def reaction(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     own = body.get("key")
     own_id = key_id(own)
     key, from_me = target, False
-    if isinstance(own, dict) and own_id is not None and own_id != target_id:
+    named = element.get("key")
+    named = named if isinstance(named, dict) else target
+    if isinstance(own, dict) and own_id is not None and present(own) != present(named):
+        # A sender chooses the id of its own message, so an equal id alone does not make two keys one.
         # The chat is the target's; who reacted only the reaction's own key knows.
         key = {**present(own), "remoteJid": own.get("remoteJid") or target.get("remoteJid")}
         from_me = is_from_me(own)
