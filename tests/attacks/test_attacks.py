@@ -15,8 +15,6 @@ from tests.attacks.victim import Victim, database, victim
 
 SECONDS = 2.0
 FILES = 1024
-SHARED = 4
-"""Other tests run on the same two cores: the full form asks for a quarter. Without the limits, pings took 4 to 9 s."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -55,7 +53,7 @@ async def test_one_stranger_stops_nobody(target: Victim, row: str) -> None:
 
     assert suffered.faults == []
     assert suffered.stale == 0
-    assert suffered.ping_p99_ms() <= 250 * SHARED
-    assert max(suffered.webhooks) < 2 * SHARED
+    assert suffered.ping_p99_ms() <= 250
+    assert max(suffered.webhooks) < 2
     assert suffered.grown_mib <= 64
     assert suffered.left_mib <= 48
