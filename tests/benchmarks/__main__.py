@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import fanout, growth, latency, machine, memory, starting, stored, table, webhooks
+from tests.benchmarks import fanout, growth, latency, machine, memory, mute, starting, stored, table, webhooks
 from tests.benchmarks.figures import QUICK, Run, Size
 from tests.benchmarks.gateways import ground
 from tests.processes.terminal import CHECKOUT
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "webhooks": webhooks.run_part,
     "latency": latency.run_part,
     "idle": memory.run_part,
+    "mute": mute.run_part,
     "stored": stored.run_part,
     "start": starting.run_part,
 }

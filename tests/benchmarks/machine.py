@@ -46,6 +46,16 @@ def resident_bytes(pid: int) -> int:
     return sum(int(psutil.Process(each).memory_info().rss) for each in _tree(pid))
 
 
+def kernel_bytes(port: int) -> int:
+    """Bytes written to this port's connections that their peers have not taken yet."""
+    found = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, _, queues, *_ = line.split()
+        if int(local.partition(":")[2], 16) == port:
+            found += int(queues.partition(":")[0], 16)
+    return found
+
+
 def _tree(pid: int) -> list[int]:
     found = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):

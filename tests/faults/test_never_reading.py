@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.benchmarks.machine import kernel_bytes
 from tests.faults.child import SECRET, Child
 from tests.faults.crowd import Client
 from tests.faults.server import Server
@@ -44,6 +45,8 @@ async def test_a_hundred_clients_that_read_nothing_are_bounded_and_lose_nothing(
             await asyncio.gather(*(client.come(b"") for client in mute))
             most = await storm(writer, child, range(WARM, WARM + BURSTS), lambda: reader.offs.get(12, 0))
 
+            kernel = kernel_bytes(child.address[1])
+            assert kernel < MUTE * 192 * KIB, f"{kernel // KIB // MUTE} KiB in the kernel for each"
             assert most - before < MUTE * 256 * KIB, f"{(most - before) // KIB // MUTE} KiB for each"
             assert reader.complaints == []
             assert [item.off for item in reader.shown[12]] == list(range(1, LAST + 1))
