@@ -16,6 +16,7 @@ from gateway.services.auth.claims import PERSON, own_ground, principal_of, time_
 from gateway.services.auth.revocations import Revocations
 from gateway.services.auth.token_reader import (
     ALGORITHM,
+    MAX_LIFE_S,
     PROVIDER_ALGORITHMS,
     ProviderKeys,
     TokenReader,
@@ -84,6 +85,9 @@ class SupabaseKeys:
             raise KeyRefused("InvalidJWTToken", error.message) from None
 
     def _read(self, token: str) -> Principal:
+        principal = self._reader.known.find(token)
+        if principal is not None:
+            return principal
         algorithm = header_of(token)["alg"]
         if algorithm in PROVIDER_ALGORITHMS:
             return self._reader.read(token)
@@ -92,9 +96,10 @@ class SupabaseKeys:
         except TokenRefused as refused:
             if refused.fault != "signature" or not self._project_secret:
                 raise
-            return self._read_projects(decode(token, [self._project_secret], ALGORITHM))
+            principal = self._read_projects(decode(token, [self._project_secret], ALGORITHM))
+            return self._reader.known.keep(token, principal, MAX_LIFE_S)
         _require(claims)
-        return self._reader.read_own(token)
+        return self._reader.read(token)
 
     def _read_projects(self, claims: dict[str, Any]) -> Principal:
         _require(claims)

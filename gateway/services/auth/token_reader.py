@@ -24,6 +24,7 @@ from gateway.services.auth.claims import (
     text_claim,
     time_claim,
 )
+from gateway.services.auth.known_tokens import KnownTokens
 
 ALGORITHM = "HS256"
 PROVIDER_ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -32,6 +33,9 @@ LEEWAY_S = 5.0
 """Clocks of two machines differ by so much without harm."""
 
 MAX_TOKEN = 32 * 1024
+PROVIDER_KNOWN_S = 60.0
+"""A key that the identity provider withdraws opens nothing after this, whoever came with it before."""
+
 Fault = Literal["malformed", "signature", "claims", "expired"]
 
 # Every claim is looked at here: PyJWT reads a claim of an odd kind in its own ways, some of which raise anything.
@@ -96,9 +100,12 @@ class TokenReader:
         self.secrets = [item for item in (rules.secret, rules.previous) if item]
         self._keys = keys or NoProvider()
         self._clock = clock
+        self.known = KnownTokens(clock)
 
     async def prepare(self, token: str) -> None:
         """Fetches the key that this token names, if it may exist and is not known. Raises nothing."""
+        if self.known.find(token) is not None:
+            return
         try:
             header = header_of(token)
         except TokenRefused:
@@ -107,12 +114,20 @@ class TokenReader:
             await self._keys.look(header.get("kid"), header["alg"])
 
     def read(self, token: str) -> Principal:
-        """Raises TokenRefused."""
+        """What the token says. One that was read before is not verified again. Raises TokenRefused.
+
+        Whether it has been revoked since is asked elsewhere, each time (`Revocations.current`).
+        """
+        principal = self.known.find(token)
+        if principal is not None:
+            return principal
         algorithm, kid = _signed_how(token)
         if algorithm == ALGORITHM:
-            return self.read_own(token)
+            principal = self.read_own(token)
+            return self.known.keep(token, principal, MAX_LIFE_S)
         keys = self._keys.find(kid, algorithm) if algorithm in PROVIDER_ALGORITHMS else ()
-        return self._principal_of_provider(decode(token, keys, algorithm))
+        principal = self._principal_of_provider(decode(token, keys, algorithm))
+        return self.known.keep(token, principal, PROVIDER_KNOWN_S)
 
     def read_own(self, token: str) -> Principal:
         """A token that is signed with our secret. Raises TokenRefused."""

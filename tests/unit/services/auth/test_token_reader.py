@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import Unauthenticated
+from gateway.services.auth.known_tokens import KnownTokens
 from gateway.services.auth.login import Login
 from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
 from gateway.services.auth.token_reader import TokenReader, TokenRefused, TokenRules
@@ -194,8 +195,12 @@ PRIVATE: dict[str, Any] = {"RS256": RSA, "ES256": EC, "EdDSA": ED}
 class Keys:
     """A provider with one key for each algorithm."""
 
+    withdrawn = False
+
     def find(self, kid: str | None, algorithm: str) -> Sequence[Any]:
-        return [PRIVATE[algorithm].public_key()] if kid in (None, algorithm) else []
+        if self.withdrawn or kid not in (None, algorithm):
+            return []
+        return [PRIVATE[algorithm].public_key()]
 
     async def look(self, kid: str | None, algorithm: str) -> None: ...
 
@@ -291,3 +296,67 @@ def test_issued_tokens_live_ninety_days_at_the_most() -> None:
     login = Login(SECRET, None, clock=time.time)  # type: ignore[arg-type]
     _, expires_at = login.issue(Principal("a", "a", Role.VIEWER, None), 400 * DAY_S)
     assert expires_at <= time.time() + 90 * DAY_S
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_token_that_was_read_before_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = reader()
+    given_token = token()
+    first = known.read(given_token)
+    monkeypatch.setattr(jwt, "decode", None)
+
+    assert known.read(given_token) is first
+
+
+def test_a_known_token_expires_in_its_second() -> None:
+    clock = Clock()
+    known = TokenReader(TokenRules(SECRET), clock=clock)
+    given_token = token(exp=NOW + 60)
+    known.read(given_token)
+
+    clock.now = NOW + 59.9
+    known.read(given_token)
+    clock.now = NOW + 60
+    with pytest.raises(TokenRefused, match="expired"):
+        known.read(given_token)
+
+
+def test_a_key_that_the_provider_withdraws_opens_nothing_after_a_minute() -> None:
+    clock = Clock()
+    keys = Keys()
+    known = TokenReader(TokenRules(SECRET), keys, clock=clock)
+    given_token = provided(exp=NOW + 3600, aud=None)
+    known.read(given_token)
+    keys.withdrawn = True
+
+    clock.now = NOW + 61
+    with pytest.raises(TokenRefused, match="not known"):
+        known.read(given_token)
+
+
+def test_a_token_that_differs_in_one_letter_is_another_one() -> None:
+    known = reader()
+    given_token = token()
+    known.read(given_token)
+    head, _, signature = given_token.rpartition(".")
+    forged = f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+
+    with pytest.raises(TokenRefused):
+        known.read(forged)
+
+
+def test_only_so_many_tokens_are_known_at_a_time() -> None:
+    known = KnownTokens(lambda: NOW, most=3)
+    tokens = [token(jti=f"j{number}") for number in range(5)]
+    for item in tokens:
+        known.keep(item, reader().read(item), 60)
+
+    assert [known.find(item) is not None for item in tokens] == [False, False, True, True, True]
