@@ -62,7 +62,7 @@ class InboxRoutes:
         page = await self._inbox.conversations(query)
         cursor = make_cursor(*page.next) if page.next else None
         data = {
-            "conversations": [asdict(item) for item in page.items],
+            "conversations": page.items,
             "next_cursor": cursor,
             "position": _positions(page),
         }
