@@ -37,6 +37,7 @@ from gateway.postgres.triggers import read_faults, read_subscribed
 from gateway.runtime import database as ground
 from gateway.runtime.data_dir import read_secret
 from gateway.services.auth.account_token import AccountToken
+from gateway.services.deadlines import Deadline
 from gateway.settings import Settings
 from gateway.wasender.calls import PATIENT
 from gateway.wasender.client import WasenderClient
@@ -155,7 +156,7 @@ class Checkup:
         where = address_of(dsn)
         started = time.monotonic()
         try:
-            async with asyncio.timeout(NOTIFICATION_S):
+            async with Deadline(connection, NOTIFICATION_S):
                 await connection.add_listener("gateway_doctor", lambda *_: heard.set())
                 await connection.execute("SELECT pg_notify('gateway_doctor', '')")
                 await heard.wait()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.postgres.connection.pool import COMMAND_TIMEOUT_S, mapped_errors
+from gateway.postgres.connection.pool import LOAN_S, mapped_errors
 from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
 
@@ -83,7 +83,7 @@ class RetentionTable:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         # No client waits for this, and a thousand rows on a busy disk take longer than a read may.
-        self._streams = StreamStore(Shared(pool, COMMAND_TIMEOUT_S))
+        self._streams = StreamStore(Shared(pool, LOAN_S))
 
     @property
     def kinds(self) -> Sequence[str]:

@@ -6,14 +6,17 @@ from contextlib import AsyncExitStack
 
 import asyncpg
 
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres, running_dsn
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.sessions.vault import Vault
 from gateway.runtime.data_dir import DEMO, data_dir
+from gateway.services.deadlines import within
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+CLOSE_POOL_S = 5.0
 
 LOOK_S = 1.0
 """Between two looks whether the embedded Postgres still runs."""
@@ -75,9 +78,8 @@ async def open_vault(pool: asyncpg.Pool, secret: str, previous: str | None = Non
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:
-    """Closes the pool; connections that are still busy after 5 s are dropped."""
+    """Closes the pool; connections that are still busy after CLOSE_POOL_S are dropped."""
     try:
-        async with asyncio.timeout(5.0):
-            await pool.close()
-    except TimeoutError:
+        await within(CLOSE_POOL_S, pool.close())
+    except StoreUnavailable:
         pool.terminate()

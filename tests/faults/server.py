@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
+import psutil
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrations.runner import migrate
@@ -73,6 +74,23 @@ class Server:
         finally:
             await self.rise()
 
+    @contextlib.contextmanager
+    def frozen(self, backend: int | None = None) -> Iterator[None]:
+        """All its processes stand still while the block runs (SIGSTOP), or only that backend: sockets stay open."""
+        postmaster = self._embedded.pid
+        assert postmaster is not None
+        # The parent first: it makes no more children then.
+        os.kill(postmaster if backend is None else backend, signal.SIGSTOP)
+        stopped = [backend] if backend is not None else [postmaster, *children_of(postmaster)]
+        try:
+            for pid in stopped[1:]:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in reversed(stopped):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     @contextlib.asynccontextmanager
     async def read_only(self) -> AsyncIterator[None]:
         """Every new transaction is read-only while the block runs, as on a standby after a failover."""
@@ -130,6 +148,11 @@ class Server:
     async def make_template(self) -> None:
         await self._say("CREATE DATABASE migrated")
         await migrate(self.dsn_of("migrated"), report=lambda _: None)
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of a process' children."""
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 async def _to_the_end(work: Callable[[], object]) -> None:

@@ -75,3 +75,48 @@ def listed(name: str) -> list[str]:
     """The lines of a list of exceptions, without comments."""
     lines = (EXCEPTIONS / f"{name}.txt").read_text("utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
+
+
+_LIMITS = {"timeout", "timeout_at", "wait_for"}
+
+
+def time_limits(path: Path) -> Iterator[str]:
+    """Functions in which asyncio limits the time of more than the wait for one event; as `path:qualified.name`."""
+    yield from _time_limits(ast.parse(path.read_text("utf-8")), f"{address(path)}:")
+
+
+def _time_limits(node: ast.AST, prefix: str) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _time_limits(child, f"{prefix}{'' if prefix.endswith(':') else '.'}{child.name}")
+            continue
+        if _is_limit(child) and not (isinstance(child, ast.AsyncWith) and _only_waits(child.body)):
+            yield prefix
+        yield from _time_limits(child, prefix)
+
+
+def _is_limit(node: ast.AST) -> bool:
+    calls: list[ast.expr] = []
+    if isinstance(node, ast.AsyncWith):
+        calls = [item.context_expr for item in node.items]
+    elif isinstance(node, ast.Await):
+        calls = [node.value]
+    return any(
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in _LIMITS
+        and ast.unparse(call.func.value) == "asyncio"
+        for call in calls
+    )
+
+
+def _only_waits(body: list[ast.stmt]) -> bool:
+    """Whether the block is the wait for an event, or for a lock's turn, and nothing else."""
+    awaited = [node.value for line in body for node in ast.walk(line) if isinstance(node, ast.Await)]
+    return all(
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"wait", "acquire"}
+        and not call.args
+        for call in awaited
+    )

@@ -24,6 +24,7 @@ from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres import listener_statements as sql
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.connection.watchdog import Watchdog
+from gateway.services.deadlines import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ ACCESS_CHANNEL = "whatsapp_gateway_access"
 PROBE_S = 5.0
 STATEMENT_S = 5.0
 """Deadline of any statement here; behind a blocked one no notification is heard."""
+
+FAREWELL_S = 1.0
+"""Deadline of leaving in good order."""
 
 HEARTBEAT_S = 3.0
 """Longest between two beats, however rare the probes are: peers count the seconds."""
@@ -167,7 +171,7 @@ class Listener:
         self._watchdog.guard(None)
         if connection is not None:
             try:
-                async with asyncio.timeout(1.0), self._one_at_a_time:
+                async with Deadline(connection, FAREWELL_S), self._one_at_a_time:
                     await connection.execute(sql.FORGET, self._gateway_id)
                     await connection.close()
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -180,7 +184,7 @@ class Listener:
         self._lost.clear()
         connection = await connect_direct(self._dsn, timezone=self._timezone, name=APPLICATION)
         try:
-            async with asyncio.timeout(STATEMENT_S):
+            async with Deadline(connection, STATEMENT_S):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
                 # dropped by the driver; that is why feed and states read once after `on_up`.
                 await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_notification))
@@ -269,7 +273,7 @@ class Listener:
             if connection is None:
                 raise StoreUnavailable("The listening connection is down.")
             try:
-                async with asyncio.timeout(STATEMENT_S):
+                async with Deadline(connection, STATEMENT_S):
                     return await connection.fetchval(statement, *arguments)
             except TimeoutError:
                 # The statement may still run there: this connection cannot be trusted any more.
@@ -293,15 +297,15 @@ class Listener:
             self.wake()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STATEMENT_S):
-                    await self.wait_until_up()
+                    await self._is_up.wait()
 
     async def release(self, session_id: int) -> None:
         """Gives the session's lease back; with the connection lost it is gone already."""
-        with mapped_errors():
-            try:
+        try:
+            with mapped_errors():
                 await self.statement(sql.RELEASE, sql.lease_of(session_id))
-            except (TimeoutError, StoreUnavailable):
-                pass  # the connection is gone, and the lock with it
+        except StoreUnavailable:
+            pass  # the connection is gone, and the lock with it
 
 
 def _now() -> float:

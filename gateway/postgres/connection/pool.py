@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -17,11 +18,15 @@ import orjson
 
 from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable, StoreUnprepared
 from gateway.postgres.connection import values
+from gateway.services.deadlines import CANCEL_S, Deadline
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
-COMMAND_TIMEOUT_S = 30.0
+"""Deadline of a new connection, with all that is said on it before it is used."""
+
+LOAN_S = 30.0
+"""How long a connection of a pool is lent for, if the borrower names no other time."""
 
 READ_S = 5.0
 """Deadline of the reads that browsers wait for: what has been pushed to them is as old as these are late."""
@@ -84,44 +89,103 @@ def address_of(dsn: str) -> str:
         return "the address"
 
 
-async def open_pool(dsn: str, *, timezone: str, max_size: int = 10, pooled: bool) -> asyncpg.Pool:
+class Pool(asyncpg.Pool):
+    """Lends its connections for a time: `async with pool.acquire(timeout=5)` has ended five seconds later.
+
+    So have `fetch` and its kin, which borrow one. The time includes the wait for a connection that is free, or new.
+    Raises TimeoutError; a connection that has not answered by then is broken, and another one takes its place.
+    """
+
+    loan_s = LOAN_S
+
+    def acquire(self, *, timeout: float | None = None) -> "_Loan":  # type: ignore[override]
+        """A connection, for `timeout` seconds in all; for `loan_s` without it."""
+        return _Loan(self, self.loan_s if timeout is None else timeout)
+
+    def borrow(self) -> Any:
+        """The driver's own way to a connection, without a deadline."""
+        return super().acquire()
+
+
+class _Loan:
+    """One use of a connection of the pool."""
+
+    __slots__ = ("_budget_s", "_connection", "_deadline", "_pool")
+
+    def __init__(self, pool: Pool, budget_s: float) -> None:
+        self._pool = pool
+        self._budget_s = budget_s
+        self._connection: Any = None
+        self._deadline: Deadline
+
+    async def __aenter__(self) -> Any:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._budget_s
+        # Nothing here outlives its cancellation: `prepare` breaks a connection that is cancelled in it.
+        async with asyncio.timeout_at(ends_at):
+            self._connection = await self._pool.borrow()
+        self._deadline = Deadline(self, ends_at - loop.time())
+        await self._deadline.__aenter__()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        left_s = self._deadline.left_s
+        try:
+            await self._deadline.__aexit__(kind, error, trace)
+        finally:
+            if isinstance(error, asyncio.CancelledError):
+                # The driver waits for the server's answer to that. One that does not come ends the connection, and
+                # must not end the cancellation.
+                with contextlib.suppress(Exception):
+                    await self._pool.release(self._connection, timeout=min(left_s, CANCEL_S))
+            else:
+                await self._pool.release(self._connection, timeout=left_s)
+
+    def terminate(self) -> None:
+        """Breaks the connection, if it has not broken by itself."""
+        with contextlib.suppress(asyncpg.InterfaceError):
+            self._connection.terminate()
+
+
+async def open_pool(
+    dsn: str, *, timezone: str, max_size: int = 10, pooled: bool, loan_s: float = LOAN_S
+) -> Pool:
     """A pool of which one connection is open already; the caller closes it.
 
     `timezone` is how naive timestamps of the shop are read and shown. Raises ConfigError when Postgres
     cannot be reached: one sentence with host, reason and what to do.
     """
+    pool = Pool(
+        clean_dsn(dsn),
+        min_size=1,
+        max_size=max_size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300.0,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
+        loop=None,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=loan_s,
+        server_settings=_settings(timezone, "whatsapp-gateway"),
+        init=prepare,
+        reset=_leave_as_it_is,
+        # Behind a transaction pooler the next statement may meet another server connection.
+        statement_cache_size=0 if pooled else 200,
+    )
+    pool.loan_s = loan_s
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S + 5):
-            return await asyncpg.create_pool(
-                clean_dsn(dsn),
-                min_size=1,
-                max_size=max_size,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
-                server_settings=_settings(timezone, "whatsapp-gateway"),
-                init=prepare,
-                reset=_leave_as_it_is,
-                # Behind a transaction pooler the next statement may meet another server connection.
-                statement_cache_size=0 if pooled else 200,
-            )
+            await pool
     except CONNECT_ERRORS as error:
         raise ConfigError(explain_connect(dsn, error)) from None
+    return pool
 
 
-@contextlib.asynccontextmanager
-async def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> AsyncIterator[Any]:
-    """A connection for a short read. Raises TimeoutError; the connection is cut off then, and when one is cancelled.
-
-    On a half-open socket a statement waits for its whole time-out, and asyncpg as long again for the answer to its
-    cancelling. There are as many such sockets as the pool has, and the events of all clients wait behind them.
-    """
-    async with pool.acquire(timeout=within_s) as connection:
-        try:
-            async with asyncio.timeout(within_s):
-                yield connection
-        except (TimeoutError, asyncio.CancelledError):
-            connection.terminate()
-            raise
+def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> Any:
+    """A connection for a short read. Raises TimeoutError; the connection is broken then, if it does not answer."""
+    return pool.acquire(timeout=within_s)
 
 
 async def connect_direct(
@@ -131,6 +195,8 @@ async def connect_direct(
 
     Raises whatever asyncpg raises (`CONNECT_ERRORS`): a listener tries again, a command explains and ends.
     """
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + CONNECT_TIMEOUT_S
     connection = await asyncpg.connect(
         clean_dsn(dsn),
         timeout=CONNECT_TIMEOUT_S,
@@ -138,11 +204,11 @@ async def connect_direct(
         server_settings=_settings(timezone, name),
     )
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # asyncpg's own limit covers only the login
+        async with Deadline(connection, ends_at - loop.time()):  # asyncpg's own limit covers only the login
             await prepare(connection)
-        # The server's side too: a gateway that vanished would keep its leases and hold back the notify queue. Asked
-        # for afterwards: proxies in front of Postgres refuse unknown settings at the start.
-        await connection.execute(_SERVER_KEEPALIVE_SQL, timeout=CONNECT_TIMEOUT_S)
+            # The server's side too: a gateway that vanished would keep its leases and hold back the notify queue.
+            # Asked for afterwards: proxies in front of Postgres refuse unknown settings at the start.
+            await connection.execute(_SERVER_KEEPALIVE_SQL)
     except BaseException:
         connection.terminate()
         raise
@@ -160,7 +226,15 @@ def _settings(timezone: str, name: str) -> dict[str, str]:
 
 
 async def prepare(connection: Any) -> None:
-    """Teaches a new connection our JSON, and its socket to notice a dead peer."""
+    """Teaches a new connection our JSON, and its socket to notice a dead peer. One that does not learn is broken."""
+    try:
+        await _teach(connection)
+    except BaseException:
+        connection.terminate()  # the pool would take its leave of it, and wait for an answer
+        raise
+
+
+async def _teach(connection: Any) -> None:
     keep_alive(connection)
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"

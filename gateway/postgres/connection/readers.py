@@ -1,7 +1,6 @@
 """Two ways to read: over the pool that all parts share, or over a connection that is the reader's alone.
 
-Both give a read its time, READ_S as a rule, and then cut its connection off: on a half-open socket a statement waits
-for its whole time-out, and asyncpg as long again for the answer to its cancelling.
+Both give a read its time, READ_S as a rule, and then break its connection if it has not answered.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ from typing import Protocol
 import asyncpg
 
 from gateway.postgres.connection.pool import CONNECT_TIMEOUT_S, READ_S, borrowed, connect_direct
+from gateway.services.deadlines import Deadline
 
 IDLE_S = 300.0
 """A reserved connection without use for so long is closed, as a pool's are: its database may want to sleep."""
@@ -49,7 +49,8 @@ async def connect_to_read(dsn: str, *, timezone: str = "UTC", name: str) -> asyn
     """A connection for statements that find their rows by key. Raises whatever asyncpg raises."""
     connection = await connect_direct(dsn, timezone=timezone, name=name)
     try:
-        await connection.execute(_PLAN_ONCE_SQL, timeout=CONNECT_TIMEOUT_S)
+        async with Deadline(connection, CONNECT_TIMEOUT_S):
+            await connection.execute(_PLAN_ONCE_SQL)
     except BaseException:
         connection.terminate()
         raise
@@ -73,7 +74,7 @@ class Reserved:
             if connection is None or connection.is_closed():
                 connection = self._connection = await self._connect()
             try:
-                async with asyncio.timeout(READ_S):
+                async with Deadline(connection, READ_S):
                     rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
             except (TimeoutError, asyncio.CancelledError, *_BROKEN):
                 connection.terminate()

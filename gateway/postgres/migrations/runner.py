@@ -24,6 +24,7 @@ from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, exp
 from gateway.postgres.migrations import adoption
 from gateway.postgres.migrations import repair as repairing
 from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
+from gateway.services.deadlines import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ OLDEST_SERVER = 150000
 _ADVISORY_KEY = 0x7761_6761_7465  # any number, but always the same
 _LOCK_TIMEOUT_MS = 1500
 _PATIENCE_S = 180.0
+LOOK_S = 30.0
+"""Deadline of each look at what the database is and has. What changes it takes as long as its tables are large."""
 _QUIET_S = 5.0
 """How long an index build may take before the operator is told what it waits for."""
 _UNLESS = re.compile(r"^-- unless: (.+)$", re.MULTILINE)
@@ -72,7 +75,8 @@ async def migrate(dsn: str, *, report: Report, folder: Path | None = None) -> li
     connection = await _connect(dsn)
     try:
         with mapped_errors():
-            await _check_server(connection)
+            async with Deadline(connection, LOOK_S):
+                await _check_server(connection)
             await _take_turn(connection, report)
             return await _Run(connection, report).apply(read_migrations(folder or sql_folder()))
     finally:
@@ -86,7 +90,9 @@ async def remove(dsn: str, *, report: Report) -> None:
         with mapped_errors():
             await _take_turn(connection, report)
             run = _Run(connection, report)
-            if await connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
+            async with Deadline(connection, LOOK_S):
+                is_there = await connection.fetchval("SELECT to_regclass('gateway.migrations') IS NOT NULL")
+            if not is_there:
                 report("There is nothing of the gateway in this database.")
                 return
             await run.open_books()
@@ -102,7 +108,8 @@ async def begin_anew(dsn: str, *, report: Report) -> None:
     connection = await _connect(dsn)
     try:
         with mapped_errors():
-            await connection.execute("SELECT gateway.renew_epochs_v1()")
+            async with Deadline(connection, LOOK_S):
+                await connection.execute("SELECT gateway.renew_epochs_v1()")
             report("All streams begin anew: every browser loads its inbox again.")
     finally:
         await connection.close(timeout=5)
@@ -135,7 +142,10 @@ async def _take_turn(connection: asyncpg.Connection, report: Report) -> None:
     # Never waits inside Postgres: a waiting statement holds a snapshot, and an index build of the one whose
     # turn it is waits for all snapshots. Neither would ever end.
     said = False
-    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_KEY):
+    while True:
+        async with Deadline(connection, LOOK_S):
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_KEY):
+                return
         if not said:
             report("Another gateway is migrating this database; waiting for it.")
             said = True
@@ -168,7 +178,8 @@ class _Run:
         self._report = report
 
     async def apply(self, migrations: list[Migration]) -> list[str]:
-        applied = await self._read_books()
+        async with Deadline(self._connection, LOOK_S):
+            applied = await self._read_books()
         self._check_books(applied, migrations)
         await self._repair([migration for migration in migrations if migration.name in applied])
         missing = [migration for migration in migrations if migration.name not in applied]
@@ -245,7 +256,8 @@ class _Run:
         await self._note(migration)
 
     async def _repair(self, applied: list[Migration]) -> None:
-        faults = await repairing.find_faults(self._connection)
+        async with Deadline(self._connection, LOOK_S):
+            faults = await repairing.find_faults(self._connection)
         if not faults:
             return
         with _explained("Repairing the gateway's triggers"):

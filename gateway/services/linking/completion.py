@@ -3,21 +3,18 @@
 The part whose write ended the attempt calls `follow`: a poller, or `confirm` at the gateway that got the webhook.
 """
 
-import asyncio
 import logging
 from typing import Any
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import End
 from gateway.domain.session import SessionId, SessionStatus
+from gateway.services.deadlines import upstream_late, within
 from gateway.services.linking.ports import (
     CALL_S,
     STORE_S,
     LinkingContext,
     OnConnected,
-    store_late,
-    upstream_late,
-    within,
 )
 
 logger = logging.getLogger(__name__)
@@ -59,13 +56,13 @@ class Completion:
         """
         store = self._context.store
         try:
-            attempt = await within(STORE_S, store.current(session_id), store_late)
+            attempt = await within(STORE_S, store.current(session_id))
             if attempt is None or not attempt.running or not await self._is_connected(session_id):
                 return False
             # The webhook may not say when that was, and then it has written no status.
             told = store.record_status(session_id, SessionStatus.CONNECTED, "webhook")
-            await within(STORE_S, told, store_late)
-            if not await within(STORE_S, store.end(session_id, None, "connected", None), store_late):
+            await within(STORE_S, told)
+            if not await within(STORE_S, store.end(session_id, None, "connected", None)):
                 return False
         except GatewayError as error:
             logger.warning("linking.confirm_failed session=%d error=%s", session_id, error)
@@ -76,7 +73,7 @@ class Completion:
     async def _was_scanned_unseen(self, session_id: int) -> bool:
         """Whether a code was shown and the phone was linked between two polls: the audit log tells of the scan, too."""
         try:
-            attempt = await within(STORE_S, self._context.store.current(session_id), store_late)
+            attempt = await within(STORE_S, self._context.store.current(session_id))
         except GatewayError:
             return False
         return attempt is not None and attempt.number > 0 and attempt.scanned_at is None
@@ -90,7 +87,6 @@ class Completion:
 
     async def _refresh(self, session_id: int) -> None:
         try:
-            async with asyncio.timeout(REFRESH_S):
-                await self._on_connected(session_id)
-        except (GatewayError, TimeoutError) as error:
+            await within(REFRESH_S, self._on_connected(session_id))
+        except GatewayError as error:
             logger.warning("linking.refresh_failed session=%d error=%r", session_id, error)

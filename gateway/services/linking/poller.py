@@ -17,7 +17,8 @@ from gateway.domain import linking
 from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamFailed
 from gateway.domain.linking import Answered, Attempt, End, Failed, Signal
 from gateway.domain.session import SessionId, SessionStatus
-from gateway.services.linking.ports import CALL_S, STORE_S, LinkingContext, store_late, upstream_late, within
+from gateway.services.deadlines import upstream_late, within
+from gateway.services.linking.ports import CALL_S, STORE_S, LinkingContext
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ class Poller:
                 await self._write(store.touch(self._id, self._token))
 
     async def _write(self, call: Awaitable[Attempt | None]) -> None:
-        row = await within(STORE_S, call, store_late)
+        row = await within(STORE_S, call)
         self._wrote_at = self._context.clock()
         await self._learn(row)
 
@@ -259,7 +260,7 @@ class Poller:
         record = self._context.store.record_status(
             self._id, status, "poll", self._token, as_of=self._asked_at
         )
-        heard = await within(STORE_S, record, store_late)
+        heard = await within(STORE_S, record)
         if heard is None:
             raise NotOurs
         if heard.is_old:
@@ -271,7 +272,7 @@ class Poller:
     async def _end(self, end: End) -> End | None:
         self.is_ending = True
         store = self._context.store
-        if await within(STORE_S, store.end(self._id, self._token, end.reason, end.error), store_late):
+        if await within(STORE_S, store.end(self._id, self._token, end.reason, end.error)):
             return end
         raise NotOurs
 

@@ -3,20 +3,17 @@
 The rooms satisfy the protocols by shape; `runtime.gateway` passes them in.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamTimeout
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.session import ConnectReply, Heard, SessionId, StatusSource, UpstreamSession
+from gateway.services.deadlines import within
 from gateway.services.sessions.audit_log import Log
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 CALL_S = 10.0
 """For one upstream call; less near the end of an attempt."""
@@ -116,26 +113,6 @@ class LinkingContext:
     async def note(self, session_id: int, event: str, sentence: str, **metadata: Any) -> None:
         """Writes to the audit log. A log that cannot be written stops no link."""
         try:
-            async with asyncio.timeout(STORE_S):
-                await self.log(session_id, event, sentence, metadata)
+            await within(STORE_S, self.log(session_id, event, sentence, metadata))
         except Exception as error:
             logger.warning("link.not_logged session=%d event=%s error=%r", session_id, event, error)
-
-
-async def within(seconds: float, call: Awaitable[T], late: Callable[[], GatewayError]) -> T:
-    """The call's result; raises what `late` makes if it takes longer."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await call
-    except TimeoutError:
-        raise late() from None
-
-
-def store_late() -> StoreUnavailable:
-    """The error of a question that Postgres did not answer within its budget."""
-    return StoreUnavailable("Postgres did not answer in time.")
-
-
-def upstream_late() -> UpstreamTimeout:
-    """The error of a call that WasenderAPI did not answer within its budget."""
-    return UpstreamTimeout("WasenderAPI did not answer in time.")

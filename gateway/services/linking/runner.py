@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End
+from gateway.services.deadlines import within
 from gateway.services.linking.poller import Poller
-from gateway.services.linking.ports import STORE_S, Leases, LinkingContext, store_late, within
+from gateway.services.linking.ports import STORE_S, Leases, LinkingContext
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class AttemptRunner:
             await asyncio.sleep(wait_s)
             # Noted before: if this runner is stopped while Postgres answers, the lease has to be given back, too.
             self.has_lease = True
-            self.has_lease = await within(STORE_S, self._leases.acquire(self._id), store_late)
+            self.has_lease = await within(STORE_S, self._leases.acquire(self._id))
             if self.has_lease:
                 return True
         return False
@@ -96,16 +97,16 @@ class AttemptRunner:
         if fresh is not None:
             # Another gateway's poller may have had it between `begin` and the lease: it would have left its
             # token. A cancelled attempt must not reach upstream at all.
-            row = await within(STORE_S, store.current(self._id), store_late)
+            row = await within(STORE_S, store.current(self._id))
             if row is not None and row.running and row.id == fresh.id and row.holder == self.token:
                 return row, True
-        return await within(STORE_S, store.take(self._id, self.token), store_late), False
+        return await within(STORE_S, store.take(self._id, self.token)), False
 
     async def _give_up(self) -> End | None:
         """A poller with a bug ends its attempt: it would crash again wherever it went on."""
         try:
             ended = self._context.store.end(self._id, self.token, "error", _FAULT)
-            return End("error", _FAULT) if await within(STORE_S, ended, store_late) else None
+            return End("error", _FAULT) if await within(STORE_S, ended) else None
         except Exception as failure:
             logger.warning("linking.give_up_failed session=%d error=%r", self._id, failure)
             return None
@@ -115,6 +116,6 @@ class AttemptRunner:
             return
         self.has_lease = False
         try:
-            await within(STORE_S, self._leases.release(self._id), store_late)
+            await within(STORE_S, self._leases.release(self._id))
         except Exception as error:  # mostly: the connection is gone, and the lease with it
             logger.warning("linking.release_failed session=%d error=%r", self._id, error)

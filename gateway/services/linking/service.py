@@ -18,6 +18,7 @@ from gateway.domain import linking
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End, Limits
 from gateway.domain.session import Actor, SessionStatus
+from gateway.services.deadlines import within
 from gateway.services.linking.completion import Completion
 from gateway.services.linking.ports import (
     STORE_S,
@@ -26,8 +27,6 @@ from gateway.services.linking.ports import (
     LinkingContext,
     OnConnected,
     Upstream,
-    store_late,
-    within,
 )
 from gateway.services.linking.runner import AttemptRunner
 from gateway.services.sessions.audit_log import Log
@@ -80,7 +79,7 @@ class Linking:
         """
         runner = self._new_runner(session_id)
         begun = self._store.begin(session_id, runner.token, actor.name)
-        attempt, is_new = await within(STORE_S, begun, store_late)
+        attempt, is_new = await within(STORE_S, begun)
         if is_new:
             self._start(session_id, runner, attempt)
             await self._context.note(
@@ -95,14 +94,14 @@ class Linking:
 
         When it returns, this process asks upstream nothing more about the attempt. Raises StoreUnavailable.
         """
-        attempt = await within(STORE_S, self._store.current(session_id), store_late)
+        attempt = await within(STORE_S, self._store.current(session_id))
         is_ended = False
         if attempt is not None and attempt.running:
             now, limits = self._context.clock(), self._context.limits
             for effect in linking.decide(attempt, linking.Cancelled(), now=now, limits=limits):
                 if isinstance(effect, End):
                     ended = self._store.end(session_id, None, effect.reason, effect.error)
-                    is_ended = await within(STORE_S, ended, store_late)
+                    is_ended = await within(STORE_S, ended)
         await self._stop([session_id])
         if is_ended:
             sentence = f"Linking was cancelled: {why.rstrip('.')}."
@@ -203,7 +202,7 @@ class Linking:
         """Starts pollers for attempts that may have none, and checks pollers whose attempt is not listed."""
         # Noted before reading: whatever begins during the read is not missing from it.
         followed = {session_id: runner for session_id, runner in self._runners.items() if runner.poller}
-        running = {row.session_id: row for row in await within(STORE_S, self._store.running(), store_late)}
+        running = {row.session_id: row for row in await within(STORE_S, self._store.running())}
         for session_id in running.keys() - self._runners.keys():
             self._start(session_id, self._new_runner(session_id), None)
         self._rung.update(id_ for id_, runner in followed.items() if not runner.holds(running.get(id_)))
@@ -213,7 +212,7 @@ class Linking:
         runner = self._runners.get(session_id)
         if runner is None or runner.poller is None:
             return
-        row = await within(STORE_S, self._store.current(session_id), store_late)
+        row = await within(STORE_S, self._store.current(session_id))
         if row is not None and runner.holds(row):
             runner.poller.tell(row)
         else:

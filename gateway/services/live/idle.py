@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.services.deadlines import within
 
 IDLE_S = 180.0
 """Seconds without any need after which the gateway lets the database sleep."""
@@ -73,12 +74,14 @@ class IdleMonitor:
             if not self._has_slept:
                 return
             try:
-                async with asyncio.timeout(WAKE_S):
-                    await self._ears.wait_until_up()
-                    await self._catch_up()
-            except (TimeoutError, StoreUnavailable):
+                await within(WAKE_S, self._come_back())
+            except StoreUnavailable:
                 self._on_lost()
             self._has_slept = False
+
+    async def _come_back(self) -> None:
+        await self._ears.wait_until_up()
+        await self._catch_up()
 
     async def run(self) -> None:
         """Puts the gateway to sleep whenever nothing has needed it for a while, until it is cancelled."""

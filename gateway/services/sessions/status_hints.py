@@ -15,6 +15,7 @@ from typing import Protocol
 
 from gateway.domain.errors import GatewayError, SessionNotFound
 from gateway.domain.session import Heard, SessionStatus, StatusSource, normalise_status
+from gateway.services.deadlines import upstream_late, within
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +123,10 @@ class StatusHints:
 
     async def _answer(self, session_id: int) -> str | None:
         try:
-            async with asyncio.timeout(ANSWER_S):
-                told = await self._ask(session_id)
+            told = await within(ANSWER_S, self._ask(session_id), upstream_late)
         except SessionNotFound:
             raise
-        except (GatewayError, TimeoutError) as error:
+        except GatewayError as error:
             logger.info("status_hints.unanswered session=%d error=%s", session_id, type(error).__name__)
             return None
         return None if told is None else normalise_status(told)
