@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, assert_never
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamInvalid
 from gateway.domain.session import SessionStatus
 
@@ -297,8 +298,8 @@ def _on_failure(failed: Failed, now: float, limits: Limits, roll: float) -> list
     if error.retry_after_s is not None and error.retry_after_s > 0:
         # Never earlier than asked for; a little later, so that not all pollers come back at once.
         return [WaitUntil(now + max(limits.poll_s, error.retry_after_s) * (1 + 0.2 * roll))]
-    longest = max(limits.poll_s, min(SLOWEST_S, limits.poll_s * 2 ** min(failed.failures, 10)))
-    return [WaitUntil(now + max(limits.poll_s, longest * (0.5 + 0.5 * roll)))]
+    pause_s = Backoff(2 * limits.poll_s, SLOWEST_S).pause_s(failed.failures, roll)
+    return [WaitUntil(now + max(limits.poll_s, pause_s))]
 
 
 def _is_final(failed: Failed) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from gateway.domain import send_pace
+from gateway.domain.backoff import Backoff
 from gateway.domain.send_pace import Pace
 from gateway.domain.sending import Accepted, Answer, NotSent, Refused, Send, SendStatus, Unclear
 
@@ -213,14 +214,14 @@ def _after_not_sent(queue: Queue, answer: NotSent, now: float, is_first_contact:
         case "unauthorized" if not queue.key_is_fresh:
             return replace(queue, key_is_fresh=True)  # the caller fetches the key; the next 401 pauses
         case "not_reached":
-            wait_s = min(NOT_CONNECTED_S, 2.0 ** min(queue.probes, 10))
+            wait_s = Backoff(1.0, NOT_CONNECTED_S).pause_s(queue.probes + 1)
             return replace(queue, paused_until=now + wait_s, reason=None, probes=queue.probes + 1)
         case "not_connected":
             since = queue.not_connected_since if queue.not_connected_since is not None else now
             until = now + NOT_CONNECTED_S
             return replace(queue, reason="not_connected", paused_until=until, not_connected_since=since)
         case "unauthorized" | "subscription" | "gone" | "restricted":
-            wait_s = min(SLOWEST_PROBE_S, PROBE_S * 2 ** min(queue.probes, 10))
+            wait_s = Backoff(PROBE_S, SLOWEST_PROBE_S).pause_s(queue.probes + 1)
             until = now + max(wait_s, answer.retry_after_s or 0.0)
             return replace(
                 queue, reason=answer.reason, paused_until=until, probes=queue.probes + 1, key_is_fresh=False
@@ -231,7 +232,7 @@ def _after_not_sent(queue: Queue, answer: NotSent, now: float, is_first_contact:
 
 def restricted(queue: Queue, now: float) -> Queue:
     """WhatsApp refuses new chats: first contacts wait, everything else goes on."""
-    wait_s = min(LONGEST_RESTRICTED_S, RESTRICTED_S * 2 ** min(queue.restrictions, 10))
+    wait_s = Backoff(RESTRICTED_S, LONGEST_RESTRICTED_S).pause_s(queue.restrictions + 1)
     since = queue.restricted_since if queue.restricted_since is not None else now
     return replace(
         queue, restricted_until=now + wait_s, restricted_since=since, restrictions=queue.restrictions + 1

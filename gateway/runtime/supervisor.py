@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
 from gateway.runtime import database as ground
@@ -31,6 +32,7 @@ SOCKET_FD = "WORKER_SOCKET_FD"
 """Environment variable that tells a child which open file is the bound socket."""
 
 STOP_S = 25.0
+BACKOFF = Backoff(first_s=0.5, most_s=10.0)
 HEALTHY_S = 10.0
 """A child that lived so long had started; its next start is not slowed down."""
 
@@ -99,7 +101,7 @@ async def _keep_running(
     environ: Mapping[str, str], socket_fd: int, shutdown: ShutdownSignals, refused: asyncio.Event
 ) -> None:
     stop = shutdown.stop
-    pause_s = 0.0
+    failures, pause_s = 0, 0.0
     was_healthy = False
     while not stop.is_set():
         await asyncio.sleep(pause_s)
@@ -126,7 +128,8 @@ async def _keep_running(
             refused.set()
             stop.set()
             return
-        pause_s = 0.5 if is_healthy else min(10.0, 2 * pause_s + 0.5)
+        failures = 1 if is_healthy else failures + 1
+        pause_s = BACKOFF.pause_s(failures)
         logger.error("worker.ended code=%d restart_in_s=%.1f", code, pause_s)
 
 

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import UpstreamError, UpstreamFailed, UpstreamRateLimited, UpstreamTimeout
 from gateway.wasender.http_transport import NOT_REACHED, Upload
 
@@ -20,7 +21,7 @@ UPLOAD = "upload_media"
 # Two sessions, two messages, a key that no caller was told, a link cut once more, a file that was read to its end.
 ONCE_ONLY = frozenset({"create_session", SEND, "regenerate_key", "restart_session", UPLOAD})
 _PASSING = frozenset({502, 503})
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
+_BACKOFF = Backoff(first_s=0.5, most_s=8.0, spread=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def repeat_after(
         return None
     if isinstance(error, UpstreamRateLimited):
         return 0.0  # the rate limiter keeps the pause, for this call and for those beside it
-    wait = max(wished, roll * min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(failures - 1, 10)))
+    wait = max(wished, _BACKOFF.pause_s(failures, roll))
     return wait if wait <= left_s else None
 
 

@@ -118,6 +118,20 @@ def test_no_time_limit_but_those_of_deadlines_stands_around_what_may_wait_for_po
     assert sorted(found) == listed("time_limits")
 
 
+def test_waits_that_double_are_reckoned_in_one_place() -> None:
+    """The client stands alone and has its own; the simulator plays those of others."""
+    doubled = [
+        f"{address(path)}:{node.lineno}"
+        for path in files("gateway", ".py")
+        if path.relative_to(CHECKOUT / "gateway").parts[0] not in {"client", "simulator"}
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+        if isinstance(node.left, ast.Constant) and not isinstance(node.right, ast.Constant)
+    ]
+
+    assert doubled == []
+
+
 @pytest.mark.parametrize("name", sorted(CEILINGS))
 def test_the_list_of_exceptions_only_shrinks(name: str) -> None:
     exceptions = listed(name)

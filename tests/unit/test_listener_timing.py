@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.postgres.connection import listener as listeners
-from gateway.postgres.connection.listener import Listener, back_off_s
+from gateway.postgres.connection.listener import BACKOFF, Listener
 from gateway.settings import Settings
 from tests.clock import now, virtual_time
 
@@ -154,8 +154,16 @@ def test_the_pauses_start_anew_once_a_connection_has_held(monkeypatch: pytest.Mo
 
 
 def test_a_back_off_is_at_least_half_of_its_longest() -> None:
-    assert [back_off_s(failures, 1.0) for failures in range(7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
-    assert [back_off_s(failures, 0.0) for failures in (0, 5, 10_000)] == [0.125, 2.5, 2.5]
+    assert [BACKOFF.pause_s(failures, 1.0) for failures in range(1, 8)] == [
+        0.25,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        5.0,
+        5.0,
+    ]
+    assert [BACKOFF.pause_s(failures, 0.0) for failures in (1, 6, 10_001)] == [0.125, 2.5, 2.5]
 
 
 def test_who_wakes_it_while_it_lets_go_waits_for_nothing_and_keeps_the_connection(

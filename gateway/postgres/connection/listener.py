@@ -20,6 +20,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres import listener_statements as sql
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
@@ -46,17 +47,10 @@ HEARTBEAT_S = 3.0
 FROZEN_AFTER_S = 8.0
 """A peer whose row is older than this, and whose backend is still there, is frozen: its backend is ended."""
 
-BACK_OFF_S = 0.25
-MAX_BACK_OFF_S = 5.0
-"""Before connecting anew, doubled each time it fails again."""
+BACKOFF = Backoff(first_s=0.25, most_s=5.0)
+"""Before connecting anew."""
 
 APPLICATION = "whatsapp-gateway-listener"
-
-
-def back_off_s(failures: int, roll: float) -> float:
-    """Seconds to wait after so many failures in a row; `roll` (0…1) spreads those who fail together."""
-    longest = min(MAX_BACK_OFF_S, BACK_OFF_S * 2.0 ** min(failures, 16))
-    return longest * (0.5 + 0.5 * roll)
 
 
 class Listener:
@@ -255,7 +249,7 @@ class Listener:
 
     async def _back_off(self) -> None:
         self._failures += 1
-        await asyncio.sleep(back_off_s(self._failures - 1, random.random()))
+        await asyncio.sleep(BACKOFF.pause_s(self._failures, random.random()))
 
     def _heard(self, then: Callable[[str], None]) -> Callable[..., None]:
         def callback(connection: Any, pid: int, channel: str, payload: object) -> None:

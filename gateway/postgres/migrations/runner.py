@@ -19,6 +19,7 @@ from pathlib import Path
 
 import asyncpg
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.migrations import adoption
@@ -36,6 +37,7 @@ OLDEST_SERVER = 150000
 _ADVISORY_KEY = 0x7761_6761_7465  # any number, but always the same
 _LOCK_TIMEOUT_MS = 1500
 _PATIENCE_S = 180.0
+_BACKOFF = Backoff(first_s=0.3, most_s=4.5, factor=1.6)
 LOOK_S = 30.0
 """Deadline of each look at what the database is and has. What changes it takes as long as its tables are large."""
 _QUIET_S = 5.0
@@ -229,7 +231,7 @@ class _Run:
     async def patiently(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Does `work` in a transaction; when a lock is not to be had soon, lets go of all and tries again."""
         deadline = time.monotonic() + _PATIENCE_S
-        pause_s = 0.2
+        failures = 0
         while True:
             try:
                 async with self._connection.transaction():
@@ -243,10 +245,10 @@ class _Run:
                         f"{name} could not lock a table within {_PATIENCE_S:.0f} s{blockers}: "
                         "end what holds it, and run `gateway migrate` again."
                     ) from None
-                if pause_s == 0.2:
+                failures += 1
+                if failures == 1:
                     self._report(f"{name}: a table is in use; trying again until it is free for a moment.")
-            await asyncio.sleep(pause_s * (0.5 + random.random()))
-            pause_s = min(pause_s * 1.6, 3.0)
+            await asyncio.sleep(_BACKOFF.pause_s(failures, random.random()))
 
     async def _apply(self, migration: Migration) -> None:
         before = await adoption.inventory(self._connection)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.contacts import ContactFact, LidResolved
 from gateway.domain.errors import GatewayError, SessionNotFound, StoreUnavailable, UpstreamRateLimited
 from gateway.domain.session import SessionSecrets
@@ -32,7 +33,7 @@ MOVE_PAUSE_S = 0.05
 """Between two steps: webhooks come first."""
 
 LOOKUPS_AT_ONCE = 20
-MOST_S = 60.0
+BACKOFF = Backoff(first_s=2.0, most_s=60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Contacts:
 
     async def _rest(self, failures: int) -> None:
         if failures:
-            await asyncio.sleep(min(MOST_S, 2.0**failures) * random.uniform(0.5, 1.0))
+            await asyncio.sleep(BACKOFF.pause_s(failures, random.random()))
         try:
             async with asyncio.timeout(self._tick_s):
                 await self._wake.wait()

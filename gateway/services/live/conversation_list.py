@@ -13,6 +13,7 @@ import logging
 import random
 from typing import Protocol
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ BUSY_S = 1.0
 
 MOST_S = 15.0
 """Longest between two tries when steps fail."""
+BACKOFF = Backoff(first_s=1.0, most_s=MOST_S)
 
 
 class Progress(enum.Enum):
@@ -72,7 +74,7 @@ class ConversationList:
                 logger.exception("conversation_list.step_failed")
             failures += 1
             self._wake.set()
-            await asyncio.sleep(min(MOST_S, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))
+            await asyncio.sleep(BACKOFF.pause_s(failures, random.random()))
 
     async def _catch_up(self) -> None:
         loop = asyncio.get_running_loop()

@@ -16,11 +16,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.notifications import inboxes_of
 from gateway.domain.streams import Event, Extent, Inbox, Position
 
 logger = logging.getLogger(__name__)
+
+BACKOFF = Backoff(first_s=0.4, most_s=5.0)
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 96 * 1024
@@ -160,7 +163,7 @@ class Feed:
                 failures = 0
             except StoreUnavailable as error:
                 failures += 1
-                delay = min(5.0, 0.2 * 2**failures) * random.uniform(0.5, 1.0)
+                delay = BACKOFF.pause_s(failures, random.random())
                 self.on_failure()
                 logger.warning("feed.read_failed error=%s retry_in_s=%.1f", error, delay)
                 self._wake.set()

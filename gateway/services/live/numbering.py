@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol
 
 from prometheus_client import Counter
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 10.0
+BACKOFF = Backoff(first_s=1.0, most_s=TICK_S)
 PREPARED_S = 0.5
 """Between two looks where the server allows prepared transactions: their commit notifies no gateway."""
 
@@ -76,7 +78,7 @@ class Numbering:
                 # The streams of other transactions go on: no row may end the gateway from here.
                 logger.exception("numbering.failed")
             failures += 1
-            pause_s = min(TICK_S, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+            pause_s = BACKOFF.pause_s(failures, random.random())
 
     async def number(self) -> float:
         """Numbers all that waits; returns the seconds until the next look. Raises GatewayError."""

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, StoreUnavailable
 from gateway.domain.linking import MAX_CODES, Attempt
 from gateway.domain.notifications import sessions_of
 from gateway.domain.session import Session, iso_utc, session_data
 
 logger = logging.getLogger(__name__)
+
+BACKOFF = Backoff(first_s=0.4, most_s=5.0)
 
 TICK_S = 10.0
 ENDED_SHOWN_S = 600.0
@@ -136,7 +139,7 @@ class SessionStates:
                 self._all_dirty = self._all_dirty or everything
                 self._dirty |= dirty
                 self._wake.set()
-                delay = min(5.0, 0.2 * 2**failures) * random.uniform(0.5, 1.0)
+                delay = BACKOFF.pause_s(failures, random.random())
                 self.on_failure()
                 logger.warning("session_states.read_failed error=%s retry_in_s=%.1f", error, delay)
                 await asyncio.sleep(delay)

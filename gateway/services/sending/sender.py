@@ -19,6 +19,7 @@ from typing import TypeVar
 from prometheus_client import Counter
 
 from gateway.domain import send_queue, sending
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable, UpstreamError
 from gateway.domain.send_queue import Begin, Expire, Queue, Wait
 from gateway.domain.sending import Answer, NotSent, Refused, Send, SendStatus
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 LONGEST_WAIT_S = 60.0
 """A slow tick beside the notifications, which may be lost."""
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
+BACKOFF = Backoff(first_s=0.5, most_s=8.0)
 """Between tries while Postgres is away."""
 
 ANSWERS = Counter(
@@ -208,7 +209,7 @@ class Sender:
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]], *, until_done: bool = False) -> T | None:
         """Asks Postgres until it answers. None when this sender is to end first, unless it must be done."""
-        wait_s = FIRST_BACKOFF_S
+        failures = 0
         while True:
             try:
                 return await ask()
@@ -216,5 +217,5 @@ class Sender:
                 if self._is_ending and not until_done:
                     return None
                 logger.info("sending.store_away session=%d error=%s", self._id, error.code)
-            await asyncio.sleep(wait_s)
-            wait_s = min(LONGEST_BACKOFF_S, wait_s * 2)
+            failures += 1
+            await asyncio.sleep(BACKOFF.pause_s(failures))

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import SessionNotFound
 from gateway.domain.session import (
     Actor,
@@ -22,6 +23,7 @@ from gateway.domain.session import (
 from gateway.services.sessions.audit_log import AuditNote
 
 ASK_AGAIN = 3
+OVERTAKEN = Backoff(first_s=0.02, most_s=10.0, factor=4.0, spread=0.0)
 """How often a session is asked for again because another writer stored something meanwhile."""
 
 
@@ -131,11 +133,11 @@ class SessionCache:
     async def keep(self, upstream: UpstreamSession, as_of: float) -> tuple[Session, str]:
         """Stores an answer to a question begun at `as_of`; asks again while others store in between."""
         session, word = await self._store.save_session(upstream, "api", as_of)
-        for tries in range(ASK_AGAIN):
+        for tries in range(1, ASK_AGAIN + 1):
             if word != "overtaken":
                 break
             # Grows, so that a clock which is a little behind Postgres' comes past what was stored.
-            await asyncio.sleep(0.02 * 4**tries)
+            await asyncio.sleep(OVERTAKEN.pause_s(tries))
             as_of = now()
             session, word = await self._store.save_session(
                 await self._upstream.get_session(int(upstream.id)), "api", as_of

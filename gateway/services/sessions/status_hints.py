@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, SessionNotFound
 from gateway.domain.session import Heard, SessionStatus, StatusSource, normalise_status
 from gateway.services.deadlines import upstream_late, within
@@ -59,7 +60,7 @@ class StatusHints:
         self._ask = ask
         self._on_status = on_status
         self._on_gone = on_gone
-        self._first_pause_s = first_pause_s
+        self._backoff = Backoff(first_pause_s, LONGEST_PAUSE_S)
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def drop(self, session_id: int) -> None:
@@ -89,8 +90,7 @@ class StatusHints:
             del self._tasks[session_id]
 
     async def _settle(self, session_id: int, status: str) -> None:
-        pause_s = self._first_pause_s
-        for _ in range(TRIES):
+        for failures in range(1, TRIES + 1):
             try:
                 if await self._is_settled(session_id, status):
                     return
@@ -99,8 +99,7 @@ class StatusHints:
                 return
             except GatewayError as error:
                 logger.warning("status_hints.not_settled session=%d error=%s", session_id, error)
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+            await asyncio.sleep(self._backoff.pause_s(failures, random.random()))
 
     async def _is_settled(self, session_id: int, status: str) -> bool:
         known = await self._store.status(session_id)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from prometheus_client import Counter
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, RowLocked, StoreUnavailable, TableLocked, Unavailable
 from gateway.domain.message import Reading
 from gateway.domain.ordering import ALL, MESSAGES, SESSION, Cause, held_keys, ordering_keys_of
@@ -35,7 +36,8 @@ AGAIN_S = 0.5
 """Between two tries of what is locked."""
 
 MAX_PAUSE_S = 2.0
-"""Between two tries while Postgres is away."""
+"""Between two tries while Postgres is away, at most."""
+BACKOFF = Backoff(first_s=0.2, most_s=MAX_PAUSE_S)
 
 OWN_LOCKS_S = 5.0
 """How long a locked row of a webhook that waited for Postgres holds its whole session, as before: it is likely one of
@@ -126,7 +128,7 @@ class Replay:
                 tries += 1
                 level = logging.WARNING if tries == 1 else logging.DEBUG
                 logger.log(level, "replay.waits waiting=%d error=%s", self._spool.count(), error)
-                await asyncio.sleep(min(MAX_PAUSE_S, 0.1 * 2**tries) * random.uniform(0.5, 1.0))
+                await asyncio.sleep(BACKOFF.pause_s(tries, random.random()))
             except Exception:
                 logger.exception("replay.failed")
                 await asyncio.sleep(MAX_PAUSE_S)

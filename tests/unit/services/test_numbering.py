@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
 from gateway.services.live import numbering
 from gateway.services.live.numbering import Numbered, Numbering
@@ -78,6 +79,7 @@ async def test_a_fault_ends_nothing() -> None:
 
 async def test_a_database_that_may_sleep_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numbering, "TICK_S", 0.001)
+    monkeypatch.setattr(numbering, "BACKOFF", Backoff(0.001, 0.001))
     awake = asyncio.Event()
     store = Store()
     job = Numbering(store, awake=awake)
