@@ -199,6 +199,8 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     address = None if written is None else str(written)
     data["id"] = str(data["id"])
     data["direction"] = "out" if outgoing else "in"
+    # Ids are unique within their table only.
+    data["ref"] = f"{data['direction']}:{data['id']}"
     # Another writer's placeholder below zero names no session either; its row is in inbox 0.
     data["session_id"] = max(0, data.get("wasender_session_id") or 0)
     chat = data.get("chat")

@@ -13,10 +13,12 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.message import chat_of, digits_of, mend_text
+from gateway.domain.refs import MessageRef, parse_ref
+from gateway.domain.streams import Position
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
-from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Page
+from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Place, ThreadQuery
 
 _CHAT = "/api/conversations/{chat:path}"
 """Another writer's chat may be called anything, with slashes too."""
@@ -52,7 +54,7 @@ class InboxRoutes:
         principal.require(Act.READ)
         after = parse_cursor(request.query_params.get("cursor"), datetime, int, str)
         query = ConversationQuery(
-            sessions=_sessions_of(request, principal),
+            sessions=sessions_of(request, principal),
             filter=cast(ConversationFilter, choice_of(request, "filter", get_args(ConversationFilter))),
             search=text_of(request, "search"),
             limit=limit_of(request),
@@ -64,7 +66,7 @@ class InboxRoutes:
         data = {
             "conversations": page.items,
             "next_cursor": cursor,
-            "position": _positions(page),
+            "position": positions_of(page.positions),
         }
         return success(data)
 
@@ -74,21 +76,23 @@ class InboxRoutes:
         page = await self._inbox.conversation(session_id, chat)
         if not page.items:
             raise NotFound("There are no messages of this chat.")
-        return success({**asdict(page.items[0]), "position": _positions(page)})
+        return success({**asdict(page.items[0]), "position": positions_of(page.positions)})
 
     async def _messages(self, request: Request, principal: Principal) -> Response:
         if _rest_of(request)[-1] != "messages":
             return await self._show(request, principal)  # a chat whose name ends like this address
         session_id, chat = await self._locate(request, principal, request.query_params.get("session"))
         principal.require(Act.READ, session_id)
-        before = parse_cursor(request.query_params.get("before"), datetime, datetime, str, str)
-        page = await self._inbox.messages(session_id, chat, limit_of(request), before)
-        cursor = make_cursor(*page.next) if page.next else None
+        page = await self._inbox.messages(_thread_query(request, session_id, chat))
+        before, after = (make_cursor(*place) if place else None for place in (page.before, page.after))
         data = {
             "messages": page.items,
-            "has_more": page.next is not None,
-            "before": cursor,
-            "position": _positions(page),
+            "has_more": before is not None,
+            "has_before": before is not None,
+            "has_after": after is not None,
+            "before": before,
+            "after": after,
+            "position": positions_of(page.positions),
         }
         return success(data)
 
@@ -98,7 +102,8 @@ class InboxRoutes:
         named = request.query_params.get("session") or fields.get("session") or fields.get("session_id")
         session_id, chat = await self._locate(request, principal, None if named is None else str(named))
         principal.require(Act.MARK_READ, session_id)
-        return success({"marked": await self._inbox.mark_read(session_id, chat)})
+        marked = await self._inbox.mark_read(session_id, chat, _up_to(fields.get("up_to")))
+        return success({"marked": marked})
 
     async def _locate(self, request: Request, principal: Principal, named: str | None) -> tuple[int, str]:
         """The session and the JID that a chat path means. Raises Invalid where several sessions have that chat."""
@@ -150,7 +155,8 @@ def _any_session_id(text: str) -> int:
     return parse_session_id(text)
 
 
-def _sessions_of(request: Request, principal: Principal) -> list[int] | None:
+def sessions_of(request: Request, principal: Principal) -> list[int] | None:
+    """The sessions that a list is about: the one that is named, else all of the caller's; None = every one."""
     named = request.query_params.get("session")
     if named:
         session_id = _any_session_id(named)
@@ -159,5 +165,48 @@ def _sessions_of(request: Request, principal: Principal) -> list[int] | None:
     return None if principal.sessions is None else sorted(principal.sessions)
 
 
-def _positions(page: Page) -> dict[str, dict[str, Any]]:
-    return {str(inbox): {"off": at.off, "epoch": at.epoch} for inbox, at in sorted(page.positions.items())}
+def _thread_query(request: Request, session_id: int, chat: str) -> ThreadQuery:
+    """Raises Invalid for two places at once, and for what is neither a cursor nor a reference."""
+    named = [name for name in ("before", "after", "around") if request.query_params.get(name)]
+    if len(named) > 1:
+        raise Invalid("Only one of `before`, `after` and `around` can be asked for.")
+    before, after = (_place_of(request.query_params.get(name)) for name in ("before", "after"))
+    around = text_of(request, "around")
+    return ThreadQuery(
+        session_id,
+        chat,
+        limit_of(request),
+        before=before,
+        after=after,
+        around=_refs_of(around) if around else (),
+    )
+
+
+def _refs_of(text: str) -> tuple[MessageRef, ...]:
+    """A bare id may be one of either table."""
+    ref = parse_ref(text)
+    return (MessageRef("in", text), MessageRef("out", text)) if ref is None else (ref,)
+
+
+def _place_of(text: str | None) -> Place | MessageRef | None:
+    ref = parse_ref(text or "")
+    if ref is None:
+        return cast(Place | None, parse_cursor(text, datetime, datetime, str, str))
+    if ref.id != mend_text(ref.id):
+        raise Invalid("A reference holds a character that no text may have.")
+    return ref
+
+
+def _up_to(value: object) -> Position | None:
+    """Raises Invalid for anything but a position."""
+    if value is None:
+        return None
+    off, epoch = (value.get("off"), value.get("epoch")) if isinstance(value, dict) else (None, None)
+    if type(off) is not int or not 0 <= off < 2**63 or not isinstance(epoch, str) or "\0" in epoch:
+        raise Invalid("`up_to` must be a position: `{off, epoch}`, as an event or a page gave it.")
+    return Position(off, epoch)
+
+
+def positions_of(positions: dict[int, Position]) -> dict[str, dict[str, Any]]:
+    """Positions by inbox, as clients subscribe with them."""
+    return {str(inbox): {"off": at.off, "epoch": at.epoch} for inbox, at in sorted(positions.items())}

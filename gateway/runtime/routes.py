@@ -23,6 +23,7 @@ from gateway.http.journal import JournalRoutes
 from gateway.http.limits import RequestLimits
 from gateway.http.pages import PageRoutes
 from gateway.http.people import PeopleRoutes
+from gateway.http.search import SearchRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.inbox.inbox import InboxTable
@@ -162,6 +163,11 @@ def _access_routes(gate: Gate, access: Access, about: dict[str, Any]) -> list[Ro
     return [*auth.routes(), *people.routes(), *account.routes()]
 
 
+def _inbox_routes(gate: Gate, services: Services) -> list[Route]:
+    """Conversations, and what is done with them."""
+    return [*InboxRoutes(gate, services.inbox).routes(), *SearchRoutes(gate, services.inbox).routes()]
+
+
 def build_app(
     settings: Settings,
     repositories: Repositories,
@@ -191,7 +197,7 @@ def build_app(
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
-            *InboxRoutes(gate, services.inbox).routes(),
+            *_inbox_routes(gate, services),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(UI, *descriptions()).routes(),
             *websockets.routes(),

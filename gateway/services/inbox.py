@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from gateway.domain.refs import MessageRef
 from gateway.domain.streams import Position
 
 ConversationFilter = Literal["all", "unread", "unreplied", "groups"]
@@ -21,6 +22,8 @@ class ConversationQuery:
     """Last row of the page before: time (as Postgres writes it), session, chat."""
     is_everything: bool = False
     """Also groups, channels, broadcasts and status posts."""
+    is_of_people: bool = False
+    """Search in names and numbers only, not in texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,59 @@ class Page:
     positions: dict[int, Position]
 
 
+Place = tuple[str, str, str, str]
+"""Where a message stands in its thread: time, time it was made, direction, id; times as Postgres writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadQuery:
+    """Which part of a thread is asked for; one of the three at most, the newest messages without any."""
+
+    session_id: int
+    chat: str
+    limit: int
+    before: Place | MessageRef | None = None
+    after: Place | MessageRef | None = None
+    around: tuple[MessageRef, ...] = ()
+    """The first of these that the thread has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPage:
+    """Messages of a thread, oldest first, and where the pages beside this one begin."""
+
+    items: list[dict[str, Any]]
+    before: Place | None
+    """None where there is nothing older."""
+    after: Place | None
+    """None where there is nothing newer."""
+    positions: dict[int, Position]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What is looked for in texts."""
+
+    text: str
+    sessions: list[int] | None
+    """None = every session, inbox 0 included."""
+    chat: str | None = None
+    """Only in this conversation."""
+    limit: int = 50
+    after: Place | None = None
+    """The last hit of the page before."""
+    with_groups: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """Messages whose text holds what was looked for, the newest first."""
+
+    items: list[dict[str, Any]]
+    next: Place | None
+    positions: dict[int, Position]
+
+
 class InboxStore(Protocol):
     """Conversations and threads in Postgres. Everything raises StoreUnavailable."""
 
@@ -57,13 +113,11 @@ class InboxStore(Protocol):
     async def conversation(self, session_id: int, chat: str) -> Page:
         """The one conversation, if it has messages."""
 
-    async def messages(
-        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
-    ) -> Page:
-        """Message data, oldest first.
+    async def messages(self, query: ThreadQuery) -> ThreadPage:
+        """A part of a thread. Raises NotFound where a reference names no message of it."""
 
-        `before` is (time, time it was made, direction, id) of the oldest one seen, times as Postgres writes them.
-        """
+    async def search(self, query: SearchQuery) -> SearchPage:
+        """Messages by their text."""
 
     async def conversation_of(self, address: str) -> str:
         """JID of the conversation that an address (a number's or a LID's JID) belongs to now."""
@@ -74,5 +128,8 @@ class InboxStore(Protocol):
     async def sessions_of_chat(self, chat: str, sessions: list[int] | None) -> list[int]:
         """In which of these sessions there are messages of this chat."""
 
-    async def mark_read(self, session_id: int, chat: str) -> int:
-        """Marks what has come from this chat as read; returns how many messages were not before."""
+    async def mark_read(self, session_id: int, chat: str, up_to: Position | None = None) -> int:
+        """Marks what has come from this chat as read, of what was told up to a position; how many were not before.
+
+        Raises Conflict where the position belongs to another history, or to one that is not kept any more.
+        """

@@ -94,6 +94,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/conversations"): Rule(V),
     ("GET", CHAT): Rule(V, "session", "?session=12"),
     ("GET", f"{CHAT}/messages"): Rule(V, "session", "?session=12"),
+    ("GET", "/api/search"): Rule(V, query="?q=x"),
     ("POST", f"{CHAT}/read"): Rule(A, "session", "?session=12"),
     ("GET", "/api/journal"): Rule(M),
     ("GET", "/api/journal/{entry}"): Rule(M),
@@ -107,6 +108,8 @@ MORE: list[tuple[str, str, Rule]] = [
     ("GET", f"{ONE}?refresh=1", Rule(V, "session")),
     ("GET", "/api/conversations?session=12", Rule(V, "session")),
     ("GET", "/api/conversations?session=0", Rule(V, "everything")),
+    ("GET", "/api/search?q=x&session=12", Rule(V, "session")),
+    ("GET", "/api/search?q=x&session=0", Rule(V, "everything")),
     ("GET", "/api/journal?session=12", Rule(M, "session")),
 ]
 NOT_SERVED = ("/rest/v1", "/realtime/v1/api/", "/ws", "/realtime/v1/websocket")

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.domain.refs import MessageRef
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct, open_pool
 from gateway.postgres.inbox import conversation_list as projection_module
@@ -17,7 +18,7 @@ from gateway.postgres.inbox import page as page_module
 from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.migrations.runner import migrate
-from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery
+from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery, Place, ThreadQuery
 from gateway.services.live.conversation_list import Progress
 from tests.postgres.chance_writer import ChanceWriter
 from tests.postgres.conversation_oracle import Oracle
@@ -67,14 +68,32 @@ class Bench:
 
     async def thread(self, session_id: int, chat: str, limit: int) -> list[tuple[str, str]]:
         found: list[dict[str, Any]] = []
-        before: tuple[str, str, str, str] | None = None
+        before: Place | None = None
         while True:
-            page = await self.inbox.messages(session_id, chat, limit, before)
+            page = await self.inbox.messages(ThreadQuery(session_id, chat, limit, before=before))
             found = page.items + found
-            if page.next is None:
-                return [(item["direction"], str(item["id"])) for item in found]
-            place, made, direction, number = map(str, page.next)
-            before = (place, made, direction, number)
+            before = page.before
+            if before is None:
+                return _named(found)
+
+    async def forwards(self, session_id: int, chat: str, limit: int) -> list[tuple[str, str]]:
+        """The same thread, read from its beginning."""
+        found: list[dict[str, Any]] = []
+        after: Place | None = ("-infinity", "-infinity", "in", "")
+        while after is not None:
+            page = await self.inbox.messages(ThreadQuery(session_id, chat, limit, after=after))
+            found += page.items
+            after = page.after
+        return _named(found)
+
+    async def around(self, session_id: int, chat: str, limit: int, thread: list[tuple[str, str]]) -> None:
+        """Around each message stand those before and after it, and what is said to be beside them is there."""
+        for place, (direction, number) in list(enumerate(thread))[-6:]:
+            ref = MessageRef("in" if direction == "in" else "out", number)
+            page = await self.inbox.messages(ThreadQuery(session_id, chat, limit, around=(ref,)))
+            first, end = max(0, place - limit // 2), place + limit - limit // 2
+            assert _named(page.items) == thread[first:end]
+            assert (page.before is None, page.after is None) == (first == 0, end >= len(thread))
 
     async def compare(self, chance: random.Random) -> None:
         """Everything that can be asked says what the oracle says."""
@@ -89,6 +108,8 @@ class Bench:
         for item in (await self.inbox.conversations(ConversationQuery(None, limit=200))).items[:4]:
             thread = await self.thread(item.session_id, item.chat, chance.choice((2, 200)))
             assert thread == await self.oracle.messages(item.session_id, item.chat)
+            assert thread == await self.forwards(item.session_id, item.chat, chance.choice((2, 200)))
+            await self.around(item.session_id, item.chat, chance.choice((1, 2, 5)), thread)
             last = item.last_message
             assert last is not None
             assert (last["direction"], str(last["id"])) == thread[-1]
@@ -97,6 +118,10 @@ class Bench:
             assert found == {
                 number for number in await self.oracle.sessions_of_chat(item.chat) if number >= 0
             }
+
+
+def _named(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(item["direction"], str(item["id"])) for item in found]
 
 
 @asynccontextmanager
@@ -234,6 +259,8 @@ async def test_a_thread_loses_nothing_where_clocks_are_put_forward(shop_database
         for limit in (1, 2, 3):
             thread = await bench.thread(0, "49777@s.whatsapp.net", limit)
             assert thread == await bench.oracle.messages(0, "49777@s.whatsapp.net")
+            assert thread == await bench.forwards(0, "49777@s.whatsapp.net", limit)
+            await bench.around(0, "49777@s.whatsapp.net", limit, thread)
 
 
 async def test_one_gateway_follows_at_a_time_and_the_other_goes_on_when_it_ends(

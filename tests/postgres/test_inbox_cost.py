@@ -8,11 +8,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.domain.refs import MessageRef
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.inbox.page import PROBED_CHATS, PROBED_MESSAGES
-from gateway.services.inbox import ConversationQuery
+from gateway.services.inbox import ConversationQuery, ThreadQuery
 from gateway.services.live.conversation_list import Progress
 from tests.postgres.writers import insert_message
 
@@ -126,15 +127,28 @@ async def test_following_an_event_reads_a_few_rows_of_its_chat(
 
 async def test_a_page_of_a_thread_reads_about_what_it_shows(counted: Counted) -> None:
     before = await counted.rows_read()
-    page = await counted.inbox.messages(7, BUSY, 50, None)
+    page = await counted.inbox.messages(ThreadQuery(7, BUSY, 50))
     first = await counted.rows_read() - before
     oldest = page.items[0]
-    page = await counted.inbox.messages(7, BUSY, 50, _before(oldest))
+    page = await counted.inbox.messages(ThreadQuery(7, BUSY, 50, before=_before(oldest)))
 
     assert len(page.items) == 50
     # Of both tables: which rows a page needs is asked before they are fetched.
     assert first <= 4 * 51 + 10
     assert await counted.rows_read() - before <= 2 * (4 * 51 + 10)
+
+
+async def test_a_thread_is_opened_around_a_message_and_read_on_at_the_same_price(counted: Counted) -> None:
+    page = await counted.inbox.messages(ThreadQuery(7, BUSY, 200))
+    ref = MessageRef(page.items[0]["direction"], str(page.items[0]["id"]))
+    before = await counted.rows_read()
+    page = await counted.inbox.messages(ThreadQuery(7, BUSY, 50, around=(ref,)))
+    around = await counted.rows_read() - before
+    page = await counted.inbox.messages(ThreadQuery(7, BUSY, 50, after=page.after))
+
+    assert len(page.items) == 50
+    assert around <= 6 * 51 + 10
+    assert await counted.rows_read() - before <= 2 * (6 * 51 + 10)
 
 
 async def test_a_chat_is_found_and_marked_read_without_going_through_it(counted: Counted) -> None:

@@ -31,6 +31,7 @@ class MessageData(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str = Field(description="Unique per direction.", examples=["512"])
+    ref: str = Field(description="Names the message in either direction.", examples=["in:512"])
     direction: Direction
     session_id: SessionIdField = Field(description="0 when the row names no session.")
     chat: Jid | None
@@ -116,8 +117,11 @@ class ConversationPage(BaseModel):
 
 class ThreadPage(BaseModel):
     messages: list[ThreadMessage] = Field(description="Oldest first.")
-    has_more: bool = Field(description="There are older ones.", examples=[False])
+    has_more: bool = Field(description="The same as `has_before`.", examples=[False])
+    has_before: bool = Field(description="There are older ones.", examples=[False])
+    has_after: bool = Field(description="There are newer ones.", examples=[False])
     before: Cursor | None = Field(description="For the page of older messages.", examples=[None])
+    after: Cursor | None = Field(description="For the page of newer messages.", examples=[None])
     position: Positions
 
 
@@ -138,7 +142,17 @@ class ThreadQuery(Body):
     session: SessionIdField | None = Field(
         None, description="May be left out while only one session has this chat."
     )
-    before: str = Field("", description="`before` of the page that was read last.")
+    before: str = Field(
+        "",
+        description="What is older: than the page that gave this as `before`, or than the message of this `ref`.",
+    )
+    after: str = Field(
+        "",
+        description="What is newer: than the page that gave this as `after`, or than the message of this `ref`.",
+    )
+    around: str = Field(
+        "", description="The message of this `ref` and what stands beside it.", examples=["in:512"]
+    )
     limit: Limit = DEFAULT_LIMIT
 
 
@@ -149,10 +163,45 @@ class ChatQuery(Body):
 
 
 class ReadFields(Body):
-    """Instead of the query."""
+    """`session` may stand here instead of in the query."""
 
     session: SessionIdField | None = None
     session_id: SessionIdField | None = None
+    up_to: PositionData | None = Field(
+        None, description="Only what was told up to this position; everything without it."
+    )
+
+
+class SearchHit(MessageData):
+    """A message whose text holds what was looked for. Its `id` is its `ref`."""
+
+    name: str | None = Field(description="Of the conversation.", examples=["Ben"])
+    at: Time
+    position: PositionData | None = Field(description="Where its inbox stood when it was read.")
+
+
+class SearchData(BaseModel):
+    conversations: list[ConversationData] = Field(
+        description="Found by name or number; on the first page of a search without `chat`."
+    )
+    messages: list[SearchHit] = Field(description="Found by text, newest first.")
+    next_cursor: Cursor | None = Field(description="For further messages; null on the last page.")
+    position: Positions
+
+
+class SearchReply(Success[SearchData]):
+    pass
+
+
+class SearchQuery(Body):
+    q: str = Field(
+        min_length=1, description="Part of a name, a text, or a number in any formatting.", examples=["ben"]
+    )
+    session: SessionIdField | None = Field(None, description="Only this session.")
+    chat: str = Field("", description="Only this conversation.")
+    limit: Limit = DEFAULT_LIMIT
+    cursor: str = Field("", description="`next_cursor` of the page before.")
+    groups: Asked | None = Field(None, description="Also messages of groups.")
 
 
 class ConversationListReply(Success[ConversationPage]):

@@ -195,14 +195,21 @@ _INBOX = [
     Operation(
         "GET", f"{CHAT}/messages", "Inbox", "list_messages", "Messages of one chat",
         (Reply(inbox.ThreadReply, text="Incoming and outgoing in one order."),),
-        "viewer", query=inbox.ThreadQuery, errors=("not_found", "invalid", *STORE),
+        "viewer", "The newest ones, or those before, after or around a message.",
+        query=inbox.ThreadQuery, errors=("not_found", "invalid", *STORE),
     ),
     Operation(
         "POST", f"{CHAT}/read", "Inbox", "mark_conversation_read", "Mark a chat as read",
         (Reply(inbox.MarkedReply, text="How many messages were unread."),),
-        "agent", "Other browsers are told. The customer sees no blue ticks.",
+        "agent", "Other browsers are told, one event for each message. The customer sees no blue ticks.",
         query=inbox.ChatQuery, body=inbox.ReadFields, is_body_needed=False,
-        errors=(*BODY, "not_found", *STORE),
+        errors=(*BODY, "not_found", "conflict", *STORE),
+    ),
+    Operation(
+        "GET", "/api/search", "Inbox", "search", "Search conversations and messages",
+        (Reply(inbox.SearchReply, text="Conversations by name and number, messages by text."),),
+        "viewer", "`GET …/messages?around=` with the `ref` of a hit opens the thread around it.",
+        query=inbox.SearchQuery, errors=("invalid", *STORE),
     ),
 ]  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 import asyncpg
 
+from gateway.domain.errors import Conflict
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, chat_of, message_data, phone_of
 from gateway.domain.session import iso_utc
 from gateway.domain.streams import Position
@@ -14,9 +15,19 @@ from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.inbox import conversation_statements, thread_statements
 from gateway.postgres.inbox.conversation_list import columns_of, touched_keys
 from gateway.postgres.inbox.customers import Customers
+from gateway.postgres.inbox.names import Names
 from gateway.postgres.inbox.page import Overlay, Search, found_among, page_statement, probe_statement
+from gateway.postgres.inbox.thread import find_messages, place_of, read_part
 from gateway.postgres.search import like, number_part
-from gateway.services.inbox import Conversation, ConversationQuery, Page
+from gateway.services.inbox import (
+    Conversation,
+    ConversationQuery,
+    Page,
+    SearchPage,
+    SearchQuery,
+    ThreadPage,
+    ThreadQuery,
+)
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -25,8 +36,10 @@ EVENTS_PER_INBOX = 2000
 EVENTS_PER_PAGE = 5000
 """How many events past the list a reader follows by itself; an inbox further behind is read from its messages."""
 
-_GAP = timedelta(hours=3)
-"""More than any zone puts its clocks forward."""
+READ_PER_STEP = 1000
+"""Messages that one transaction marks as read: of more than 5,000 a stream tells nothing but a new epoch."""
+
+_MARK_READ = "SELECT gateway.mark_read_v1($1, $2, $3, $4, $5)"
 
 # Where the inboxes stand, and how far the list of conversations has followed them; NULL where it is of no use.
 _STANDING = """
@@ -61,7 +74,7 @@ class InboxTable:
                 page = rows[: query.limit]
                 keys = [row["session"] for row in page], [row["chat"] for row in page]
                 last = await connection.fetch(thread_statements.LAST, *keys)
-                names = await _Names.of(connection, customers, *keys)
+                names = await Names.of(connection, customers, *keys)
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in page]
         last_row = page[-1] if len(rows) > query.limit else None
@@ -76,45 +89,48 @@ class InboxTable:
                 standing = await connection.fetch(_STANDING, [session_id])
                 rows = await connection.fetch(conversation_statements.MADE_OF_MESSAGES, *keys)
                 last = await connection.fetch(thread_statements.LAST, *keys)
-                names = await _Names.of(connection, await Customers.of(connection), *keys)
+                names = await Names.of(connection, await Customers.of(connection), *keys)
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in rows if row["last_at"] is not None]
         return Page(items, None, _positions(standing))
 
-    async def messages(
-        self, session_id: int, chat: str, limit: int, before: tuple[str, str, str, str] | None
-    ) -> Page:
-        """One page of a thread, oldest first.
-
-        `before` is time, time of arrival, direction and id, the times as Postgres writes them. Raises StoreUnavailable.
-        """
-        moment, arrived, direction, number = before or (None, None, None, None)
+    async def messages(self, query: ThreadQuery) -> ThreadPage:
+        """A part of a thread, oldest first. Raises NotFound, StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
-                standing = await connection.fetch(_STANDING, [session_id])
-                rows = await connection.fetch(
-                    thread_statements.MESSAGES,
-                    session_id,
-                    chat,
-                    moment,
-                    direction,
-                    number,
-                    limit + 1,
-                    _gap_around(moment, self._zone),
-                    arrived,
-                )
-                page = rows[:limit]
+                standing = await connection.fetch(_STANDING, [query.session_id])
+                part = await read_part(connection, query, self._zone)
                 data = [
                     {**self._data(row), "at": iso_utc(row["at"]), "arrived_at": iso_utc(row["made"])}
-                    for row in reversed(page)
+                    for row in part.rows
                 ]
-                if chat.endswith("@g.us"):
-                    await self._name_senders(connection, session_id, data)
-        oldest = page[-1] if len(rows) > limit else None
-        following = None
-        if oldest is not None:
-            following = (oldest["place"], oldest["made_place"], oldest["direction"], oldest["id"])
-        return Page(data, following, _positions(standing))
+                if query.chat.endswith("@g.us"):
+                    await self._name_senders(connection, query.session_id, data)
+        return ThreadPage(data, part.before, part.after, _positions(standing))
+
+    async def search(self, query: SearchQuery) -> SearchPage:
+        """Messages whose text holds what is looked for, the newest first. Raises StoreUnavailable."""
+        with mapped_errors():
+            async with self._pool.acquire() as connection, _snapshot(connection):
+                rows = await find_messages(connection, query)
+                page = rows[: query.limit]
+                inboxes = sorted({max(0, row["session"]) for row in page})
+                positions = _positions(await connection.fetch(_STANDING, inboxes))
+                keys = [row["session"] for row in page], [row["chat"] for row in page]
+                names = await Names.of(connection, await Customers.of(connection), *keys)
+        hits = [
+            {
+                **self._data(row),
+                # A hit has one id, whichever table it is in.
+                "id": f"{row['direction']}:{row['id']}",
+                "chat": row["chat"],
+                "name": names.of_chat(row["session"], row["chat"], row["push_name"]),
+                "at": iso_utc(row["at"]),
+                "position": positions.get(max(0, row["session"])),
+            }
+            for row in page
+        ]
+        return SearchPage(hits, place_of(page[-1]) if len(rows) > query.limit else None, positions)
 
     async def _name_senders(
         self, connection: Connection, session_id: int, page: list[dict[str, Any]]
@@ -122,7 +138,7 @@ class InboxTable:
         """Writes `sender_name` into the messages of a group."""
         senders = sorted({message["from_phone"] for message in page if message.get("from_phone")})
         addresses = [chat_of(None, sender) or sender for sender in senders]
-        names = await _Names.of(
+        names = await Names.of(
             connection, await Customers.of(connection), [session_id] * len(addresses), addresses
         )
         for message in page:
@@ -150,11 +166,20 @@ class InboxTable:
         found = sorted(row["session"] for row in rows)
         return [item for item in found if sessions is None or item in sessions]
 
-    async def mark_read(self, session_id: int, chat: str) -> int:
-        """Marks the chat's messages as read; how many were not. Raises StoreUnavailable."""
-        with mapped_errors():
-            done = await self._pool.execute(thread_statements.MARK_READ, session_id, chat)
-        return int(done.rpartition(" ")[2])
+    async def mark_read(self, session_id: int, chat: str, up_to: Position | None = None) -> int:
+        """Marks the chat's messages as read; how many were not. Raises Conflict, StoreUnavailable."""
+        off, epoch = (None, None) if up_to is None else (up_to.off, up_to.epoch)
+        total = 0
+        while True:
+            with mapped_errors():
+                marked: int | None = await self._pool.fetchval(
+                    _MARK_READ, session_id, chat, off, epoch, READ_PER_STEP
+                )
+            if marked is None:
+                raise Conflict("`up_to` is of a history that is over. Load the conversation again.")
+            total += marked
+            if marked < READ_PER_STEP:
+                return total
 
     async def _overlay(
         self, connection: Connection, standing: list[asyncpg.Record], is_every: bool
@@ -192,7 +217,7 @@ class InboxTable:
         return message_data(table, row["record"], self._zone)
 
     def _conversation(
-        self, row: asyncpg.Record, newest: dict[tuple[int, str], dict[str, Any]], names: "_Names"
+        self, row: asyncpg.Record, newest: dict[tuple[int, str], dict[str, Any]], names: Names
     ) -> Conversation:
         phone = phone_of(row["chat"])
         return Conversation(
@@ -205,45 +230,6 @@ class InboxTable:
             last_at=iso_utc(row["last_at"]) or "",
             last_message=newest.get((row["session"], row["chat"])),
         )
-
-
-class _Names:
-    """Names of people and groups: the shop's own, else the phone's, else the one a person chose."""
-
-    def __init__(self, customers: dict[str, str], contacts: list[asyncpg.Record]) -> None:
-        self._customers = customers
-        self._contacts = {(row["session"], row["address"]): row for row in contacts}
-
-    @classmethod
-    async def of(
-        cls, connection: Connection, customers: Customers, sessions: list[int], chats: list[str]
-    ) -> "_Names":
-        phones = [phone for chat in chats if (phone := phone_of(chat))]
-        return cls(
-            await customers.names_of(connection, phones),
-            await connection.fetch(thread_statements.NAMES, sessions, chats),
-        )
-
-    def of_chat(self, session_id: int, chat: str, push_name: str | None) -> str | None:
-        told = self._contacts.get((session_id, chat))
-        return (
-            self._customers.get(phone_of(chat) or "")
-            or (told["name"] if told else None)
-            or push_name
-            or (told["push_name"] if told else None)
-        )
-
-
-def _gap_around(moment: str | None, zone: tzinfo) -> timedelta:
-    """How far naive times may be out of order around this moment: not at all, unless clocks change."""
-    if moment is None:
-        return timedelta(0)
-    try:
-        at = datetime.fromisoformat(moment)
-        before, after = ((at + shift).astimezone(zone).utcoffset() for shift in (-_GAP, _GAP))
-    except (ValueError, OverflowError):  # the ends of time
-        return timedelta(0)
-    return timedelta(0) if before == after else _GAP
 
 
 def _positions(standing: list[asyncpg.Record]) -> dict[int, Position]:
@@ -265,7 +251,7 @@ async def _rows(
     connection: Connection, query: ConversationQuery, overlay: Overlay, search: Search | None
 ) -> list[asyncpg.Record]:
     """The conversations of a page, and one more if there is one."""
-    if search is not None and not overlay.unlisted_sessions:
+    if search is not None and search.is_in_texts and not overlay.unlisted_sessions:
         text, arguments = probe_statement(query, overlay, search)
         found = found_among(await connection.fetch(text, *arguments), query.limit + 1)
         if found is not None:
@@ -281,7 +267,7 @@ async def _search(connection: Connection, query: ConversationQuery, customers: C
     pattern = like(query.search)
     told = await connection.fetch(thread_statements.CHATS_NAMED, pattern, query.sessions)
     chats = [*await customers.chats_named(connection, pattern), *(row["chat"] for row in told)]
-    return Search(pattern, number_part(query.search), chats)
+    return Search(pattern, number_part(query.search), chats, is_in_texts=not query.is_of_people)
 
 
 def _snapshot(connection: Connection) -> asyncpg.transaction.Transaction:

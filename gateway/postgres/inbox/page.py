@@ -76,6 +76,8 @@ class Search:
     """What a phone number holds; '' for none."""
     chats: list[str]
     """Chats of the shop's customers of that name."""
+    is_in_texts: bool = True
+    """False: names and numbers only."""
 
 
 def page_statement(
@@ -115,7 +117,7 @@ class _Page:
         self._arguments: list[Any] = [overlay.sessions, overlay.chats] if overlay.chats else []
         self._limit = self._bind(query.limit + 1, "bigint")
         self._conditions = " AND ".join(self._wanted(search))
-        self._found = self._found_chats(search) if search else ""
+        self._found = self._found_chats(search) if search and search.is_in_texts else ""
 
     def statement(self) -> tuple[str, list[Any]]:
         sources = [self._kept()]
@@ -164,6 +166,8 @@ class _Page:
 
     def _matches(self, search: Search) -> str:
         ways = ["(session, chat) IN (SELECT session, chat FROM found WHERE chat IS NOT NULL)"]
+        if not search.is_in_texts:
+            ways = [f"push_name ILIKE '%' || {self._bind(search.pattern, 'text')} || '%'"]
         return f"({' OR '.join([*ways, *self._known_matches(search)])})"
 
     def _known_matches(self, search: Search) -> list[str]:

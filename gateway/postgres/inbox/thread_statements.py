@@ -155,11 +155,3 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS message
 """
-
-MARK_READ = """
-UPDATE public.whatsapp_incoming_messages m
-SET is_read = true
-WHERE coalesce(m.wasender_session_id, 0) = $1
-  AND gateway.chat_of(m.chat, m.from_phone) = $2
-  AND NOT coalesce(m.is_read, false)
-"""
