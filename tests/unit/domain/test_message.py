@@ -171,6 +171,7 @@ def test_a_foreign_row_is_shown_with_what_it_lacks_and_without_raw_data() -> Non
         "message_id": "x",
         "from_phone": "+49 151",
         "direction": "in",
+        "ref": "in:7",
         "session_id": 0,
         "chat": "49151@s.whatsapp.net",
         "phone": "49151",
