@@ -8,7 +8,12 @@ import pytest
 
 from tests import bytecode, leftovers
 
-pytest_plugins = ["tests.costs", "tests.postgres_fixtures", "tests.gateway_fixtures", "tests.simulator.fixtures"]
+pytest_plugins = [
+    "tests.costs",
+    "tests.postgres_fixtures",
+    "tests.launcher.fixtures",
+    "tests.simulator.fixtures",
+]
 
 # How long an example takes says something about the machine, and nothing about what is tested.
 hypothesis.settings.register_profile(

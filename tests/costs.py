@@ -19,7 +19,9 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--costs", metavar="FILE", help="write what each file of tests costs, one JSON line each")
+    parser.addoption(
+        "--costs", metavar="FILE", help="write what each file of tests costs, one JSON line each"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import os
 import resource
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +16,11 @@ import psutil
 from gateway.domain.access import Role
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.attacks.claims import SECRET, mint
+from tests.launcher.settings import environment_of
+from tests.launcher.terminal import Terminal
 from tests.postgres_fixtures import FAST, make_folder
 
 HERE = Path(__file__).parents[2]
-START_S = 60.0
-STOP_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,50 +64,23 @@ async def victim(
     with tempfile.TemporaryDirectory(prefix="gateway-attacks-") as folder:
         log = Path(folder) / "log"
         env = {
-            **os.environ,
             **(more or {}),
+            **environment_of(
+                {"database_url": dsn, "data_dir": folder, "secret": SECRET, "simulator": True, "port": 0}
+            ),
             "PYTHONPATH": str(checkout),
-            "DATABASE_URL": dsn,
-            "GATEWAY_SECRET": SECRET,
-            "GATEWAY_DATA_DIR": folder,
-            "GATEWAY_SIMULATOR": "1",
         }
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway", "serve", "--port", "0",
-                cwd=checkout, env=env, stdout=output, stderr=output,
-                preexec_fn=lambda: _limit(files),
-            )  # fmt: skip
-        try:
-            port = await _port_of(process, log)
+        # The limits are the gateway's own: they are what it is attacked with.
+        terminal = Terminal(Path(folder), limits={})
+        async with terminal.start("serve", env=env, before=lambda: _limit(files), log=log) as command:
+            port = int((await command.line(r"runs at http://127\.0\.0\.1:(\d+)"))[1])
             session_id, secret = await _make_session(port)
-            yield Victim(port, process.pid, session_id, secret, dsn, log)
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            yield Victim(port, command.pid, session_id, secret, dsn, log)
 
 
 def _limit(files: int | None) -> None:
     if files is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
-
-async def _port_of(process: asyncio.subprocess.Process, log: Path) -> int:
-    said = "runs at http://127.0.0.1:"
-    async with asyncio.timeout(START_S):
-        while True:
-            text = await asyncio.to_thread(log.read_text, errors="replace")
-            if said in text:
-                return int(text.partition(said)[2].split()[0].rstrip("/.,"))
-            if process.returncode is not None:
-                raise RuntimeError(f"the gateway did not start:\n{text[-2000:]}")
-            await asyncio.sleep(0.05)
 
 
 async def _make_session(port: int) -> tuple[int, str]:

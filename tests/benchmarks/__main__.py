@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.benchmarks import fanout, growth, latency, machine, memory, mute, starting, stored, table, webhooks
 from tests.benchmarks.figures import QUICK, Run, Size
 from tests.benchmarks.gateways import ground
-from tests.processes.terminal import CHECKOUT
+from tests.launcher.terminal import CHECKOUT
 
 PARTS: dict[str, Callable[[Run], None]] = {
     "fanout": fanout.run_part,

@@ -18,9 +18,8 @@ from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.migrations.runner import migrate
 from tests.benchmarks.crowd import Crowd, Manners
 from tests.benchmarks.served import Served
+from tests.launcher.settings import NOWHERE, SECRET, WIDE_ENV, environment_of
 from tests.postgres_fixtures import FAST, make_folder
-from tests.processes.remote import SECRET
-from tests.wide import WIDE_ENV
 
 _SUBSCRIBE = '{"type":"subscribe","ref":"1","topic":"TOPIC"}'
 BEARER = jwt.encode(
@@ -90,12 +89,7 @@ class Ground:
         env = {
             **WIDE_ENV,
             **(more or {}),
-            "DATABASE_URL": dsn,
-            "GATEWAY_SECRET": SECRET,
-            "GATEWAY_DATA_DIR": str(self.data_dir),
-            # Nobody answers there: what the sessions' table says stays.
-            "WASENDER_BASE_URL": "http://127.0.0.1:9",
-            "WASENDER_TOKEN": "none",
+            **environment_of({"database_url": dsn, "data_dir": self.data_dir, "secret": SECRET, **NOWHERE}),
         }
         with Served([sys.executable, "-m", module, "serve", "--port", "0"], env) as process:
             yield process, int(process.wait_for(r"runs at \S+:(\d+)")[1])

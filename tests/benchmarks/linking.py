@@ -26,11 +26,11 @@ from gateway.domain.linking import Limits
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.benchmarks.linking_upstream import made_at
 from tests.benchmarks.machine import cores, cpu_s
+from tests.launcher.running import Remote, Socket, reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import CHECKOUT, Terminal
 from tests.postgres_fixtures import FAST, clone, make_folder, run_blocking
 from tests.postgres_fixtures import _make_templates as make_templates
-from tests.processes.remote import SECRET, Remote, reach
-from tests.processes.terminal import CHECKOUT, Terminal
-from tests.running import Socket
 
 WATCHED = 50
 CODE_LIFE_S = 10.0

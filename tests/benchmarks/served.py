@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.benchmarks import machine
-from tests.processes.terminal import CHECKOUT
+from tests.launcher.terminal import CHECKOUT
 
 START_S = 30.0
 STOP_S = 25.0

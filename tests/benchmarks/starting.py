@@ -10,12 +10,13 @@ import urllib.request
 from tests.benchmarks.figures import Run
 from tests.benchmarks.machine import median
 from tests.benchmarks.served import Served
+from tests.launcher.settings import NOWHERE, environment_of
 
 PART = "start"
 
 
 def _start_s(folder: str) -> float:
-    env = {"WASENDER_BASE_URL": "http://127.0.0.1:9", "WASENDER_TOKEN": "none", "GATEWAY_DATA_DIR": folder}
+    env = environment_of({**NOWHERE, "data_dir": folder})
     began = time.monotonic()
     with Served([sys.executable, "-m", "gateway", "serve", "--embedded", "--port", "0"], env) as process:
         port = int(process.wait_for(r"runs at \S+:(\d+)")[1])

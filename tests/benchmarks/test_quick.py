@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks import table
 from tests.benchmarks.figures import Row
-from tests.processes.terminal import CHECKOUT
+from tests.launcher.terminal import CHECKOUT
 
 
 def test_a_quick_run_leaves_a_table_and_a_file(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.launcher.terminal import Terminal
 from tests.processes.conftest import folder_for_data
-from tests.processes.terminal import Terminal
 
 CHROMIUM = shutil.which("chromium")
 

@@ -9,8 +9,8 @@ from typing import Any
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser.conftest import CHROMIUM, QUIET
+from tests.launcher.terminal import Terminal
 from tests.processes.conftest import folder_for_data
-from tests.processes.terminal import Terminal
 
 CUSTOMERS = [
     ("4915123456789", "Ann Berg", "Is the shop open on Sunday?"),

@@ -13,8 +13,9 @@ from gateway.postgres.connection.pool import connect_direct
 from gateway.runtime.listen_socket import address_of, bind
 from tests.browser.elsewhere import site
 from tests.clients.examples import example
+from tests.launcher.running import running
+from tests.launcher.settings import SECRET, settings_for
 from tests.postgres.writers import insert_message
-from tests.running import SECRET, running, settings_for
 
 PATIENCE_MS = 30_000
 

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from gateway.embedded_postgres.server import DATABASE, ROLE
 from tests.browser.codes import read_code
-from tests.processes.terminal import Terminal
+from tests.launcher.terminal import Terminal
 
 
 async def control(page: Page, method: str, path: str, body: Any = None) -> Any:

@@ -3,7 +3,7 @@
 from playwright.async_api import Page, expect
 
 from gateway.http.api.operations import OPERATIONS, TAGS
-from tests.running import Running
+from tests.launcher.running import Running
 
 
 async def test_docs_shows_every_operation_with_its_replies_and_errors(page: Page, gateway: Running) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.processes.remote import SECRET
-from tests.processes.terminal import Terminal
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 
 PASSWORD = "correct horse"
 

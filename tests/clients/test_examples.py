@@ -19,8 +19,8 @@ from gateway.realtime.native.frames import SERVER_FRAMES
 from tests.clients.conftest import HERE, require_node_modules
 from tests.clients.examples import example, examples
 from tests.http.conftest import no_upkeep  # noqa: F401  the session stands in the table alone
+from tests.launcher.running import DEADLINE_S, Running, Socket
 from tests.postgres.writers import insert_message
-from tests.running import DEADLINE_S, Running, Socket
 
 SITE = "https://gateway.example.com"
 INCOMING = "whatsapp_incoming_messages"

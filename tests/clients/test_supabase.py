@@ -18,8 +18,8 @@ from tests.clients.supabase_pages import (
 )
 from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
 from tests.http.support import Shop, deleted, edited, opened, received, secret_of
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
-from tests.running import Running
 
 
 @pytest_asyncio.fixture

@@ -14,9 +14,10 @@ from gateway.settings import Settings
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, everything, supabase_page
 from tests.faults.server import Server, own_server
 from tests.http.conftest import no_upkeep  # noqa: F401  no upstream is needed here
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import until
-from tests.running import running, settings_for
 
 
 @pytest.fixture(params=CLIENTS, ids=IDS)

@@ -12,9 +12,10 @@ from gateway.postgres.connection.pool import connect_direct
 from gateway.realtime.supabase import endpoint
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, SupabasePage, everything, supabase_page
 from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.test_supabase_tokens import PROJECT_SECRET, minted
-from tests.running import Running, running, settings_for
 
 READS_ALL = {"gateway_sessions": "*"}
 """Without it a token of the project reads nothing."""

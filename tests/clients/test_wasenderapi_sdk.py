@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from gateway.domain.access import Role
 from tests.clients.conftest import Sdk, SdkError, wasenderapi_sdk
+from tests.launcher.running import Running, Socket
 from tests.pictures import decode_svg_data_url
-from tests.running import Running, Socket
 
 # Node takes the first for `import "wasenderapi"`; the second is the one that bundlers take.
 BUILDS = ["wasenderapi", "wasenderapi/dist/index.js"]

@@ -15,7 +15,7 @@ from gateway.realtime.transport.guard import Guard
 from gateway.realtime.transport.socket_transport import EXTENSION, SocketTransport
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import Server, server_for
-from tests.wide import WIDE
+from tests.launcher.settings import WIDE
 
 OURS = "gateway"
 OURS_BY_SEND = "gateway, ASGI's send"

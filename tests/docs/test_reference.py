@@ -22,7 +22,7 @@ from gateway.realtime import close_codes
 from gateway.realtime.native.frames import CLIENT_FRAMES, SERVER_FRAMES
 from gateway.settings import Settings
 from tests.docs.pages import DOCS, ROOT, names, table
-from tests.running import Running
+from tests.launcher.running import Running
 
 
 def assert_same(documented: Iterable[str], real: Iterable[str], page: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres.connection.pool import connect_direct
-from tests.faults.child import NOWHERE
 from tests.faults.server import Server, own_server
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import NOWHERE, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def server() -> Iterator[Server]:
 @pytest_asyncio.fixture
 async def live(way: str, database: str, tmp_path: Path) -> AsyncIterator[Running]:
     """A gateway in this process, on a fresh database; each test runs both ways."""
-    async with running(settings_for(database, tmp_path, **{**NOWHERE, "simulator": False})) as started:
+    async with running(settings_for(database, tmp_path, **NOWHERE)) as started:
         yield started
 
 

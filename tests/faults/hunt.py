@@ -24,14 +24,15 @@ import asyncpg
 
 from tests.faults import oracle, troubles
 from tests.faults.browser import Browser
-from tests.faults.child import PLAIN_ASGI, READY_FRAMES, SECRET
 from tests.faults.ledger import Ledger
 from tests.faults.library import LibraryBrowser
 from tests.faults.server import Server, own_server
 from tests.faults.stories import Stories, Teller
 from tests.faults.town import Town, town
 from tests.faults.writers import ODD_COLUMNS, Sender, ShopWriter, add_session, send_webhooks
-from tests.processes.remote import mint
+from tests.launcher.child import PLAIN_ASGI, READY_FRAMES
+from tests.launcher.running import mint
+from tests.launcher.settings import SECRET
 
 INBOXES = range(1, 4)
 TELLERS = 8

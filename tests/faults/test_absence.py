@@ -5,9 +5,9 @@ import asyncpg
 
 from gateway.domain.session import SessionId
 from tests.faults.writers import Sender, add_session, message, status_report
+from tests.launcher.running import Running, Socket
 from tests.postgres.writers import insert_message
 from tests.realtime.live import offs_of, until
-from tests.running import Running, Socket
 
 
 async def all_of(browser: Socket, off: int) -> None:

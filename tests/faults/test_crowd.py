@@ -7,14 +7,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.faults.child import SECRET
 from tests.faults.crowd import Client
 from tests.faults.proxy import Proxy
 from tests.faults.server import Server
 from tests.faults.town import town
 from tests.faults.writers import add_session
+from tests.launcher.running import mint
+from tests.launcher.settings import SECRET
 from tests.postgres.writers import insert_message
-from tests.processes.remote import mint
 
 CLIENTS = 2000
 BACK_WITHIN_S = 15.0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.faults.child import client_of
 from tests.faults.server import Server
 from tests.faults.town import following, town
 from tests.faults.writers import add_session
+from tests.launcher.child import client_of
 from tests.postgres.writers import insert_many, insert_message
 from tests.realtime.live import until
 

@@ -10,9 +10,9 @@ from tests.faults import oracle
 from tests.faults.browser import Browser
 from tests.faults.ledger import Ledger
 from tests.faults.writers import Sender, ShopWriter, add_session, message
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import offs_of, until
-from tests.running import Running
 
 INBOXES = range(1, 4)
 

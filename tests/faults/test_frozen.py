@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 
 from gateway.postgres.connection.listener import APPLICATION
-from tests.faults.child import PLAIN_ASGI, READY_FRAMES
 from tests.faults.server import Server
 from tests.faults.town import Town, following, town
 from tests.faults.writers import add_session
+from tests.launcher.child import PLAIN_ASGI, READY_FRAMES
 from tests.postgres.ears import comes_true
 from tests.postgres.writers import insert_message
 from tests.realtime.live import until

@@ -6,13 +6,13 @@ from pathlib import Path
 import asyncpg
 
 from gateway.postgres.connection.listener import APPLICATION
-from tests.faults.child import NOWHERE
 from tests.faults.proxy import Proxy, ignore
 from tests.faults.server import Server
+from tests.launcher.running import running
+from tests.launcher.settings import NOWHERE, settings_for
 from tests.postgres.ears import comes_true
 from tests.postgres.writers import insert_message
 from tests.realtime.live import until
-from tests.running import running, settings_for
 
 LISTEN = b"LISTEN whatsapp_incoming_messages"
 

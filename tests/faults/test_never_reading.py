@@ -7,12 +7,13 @@ from pathlib import Path
 import asyncpg
 
 from tests.benchmarks.machine import kernel_bytes
-from tests.faults.child import SECRET, Child
 from tests.faults.crowd import Client
 from tests.faults.server import Server
 from tests.faults.town import following, town
 from tests.faults.writers import add_session
-from tests.processes.remote import mint
+from tests.launcher.child import Child
+from tests.launcher.running import mint
+from tests.launcher.settings import SECRET
 from tests.realtime.live import until
 
 MUTE = 100

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.child import Child, Refusal
 from tests.faults.proxy import Proxy
 from tests.faults.server import Server
+from tests.launcher.child import Child, Refusal
 
 
 class Silence:

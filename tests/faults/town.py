@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.browser import Browser
-from tests.faults.child import READY_FRAMES, SECRET, Child
 from tests.faults.proxy import Proxy
 from tests.faults.server import Server
-from tests.processes.remote import mint
+from tests.launcher.child import READY_FRAMES, Child
+from tests.launcher.running import mint
+from tests.launcher.settings import SECRET
 from tests.realtime.live import until
 
 APPLICATIONS = ("whatsapp-gateway", "whatsapp-gateway-feed", "whatsapp-gateway-listener")

@@ -12,7 +12,8 @@ from gateway.runtime import gateway as app
 from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.client import WasenderClient
 from tests.http.support import Shop, opened
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 
 
 @pytest.fixture(autouse=True)

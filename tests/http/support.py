@@ -11,7 +11,7 @@ import aiohttp
 import asyncpg
 
 from gateway.postgres.connection.pool import connect_direct
-from tests.running import Running
+from tests.launcher.running import Running
 from tests.unit.wasender import payload_parts as parts
 
 HOOK = "/api/whatsapp/webhook"

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop, key_of, received
-from tests.running import DEADLINE_S, Running
+from tests.launcher.running import DEADLINE_S, Running
 
 OPEN = {
     # Webhooks bring a secret of their own, health is for machines, the rest is how one logs in, and the page's files.

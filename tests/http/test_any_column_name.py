@@ -13,10 +13,11 @@ from gateway.postgres.migrations.runner import migrate
 from gateway.runtime.gateway import Gateway
 from gateway.services.live.conversation_list import Progress
 from tests.http.support import HOOK, INCOMING, OUTGOING, SESSIONS, Shop, moved, opened, received, sent
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.column_names import chunks, names, quoted
 from tests.postgres_fixtures import clone
 from tests.realtime.live import until
-from tests.running import Running, running, settings_for
 from tests.unit.wasender import payload_parts as parts
 
 TABLES = ("whatsapp_sessions", "whatsapp_session_logs", INCOMING, OUTGOING, "customers", "integrations")

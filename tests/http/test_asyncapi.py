@@ -2,7 +2,7 @@
 
 from starlette.routing import WebSocketRoute
 
-from tests.running import Running
+from tests.launcher.running import Running
 
 
 async def test_every_websocket_is_a_channel(gateway: Running) -> None:

@@ -5,7 +5,7 @@ import io
 from datetime import datetime
 
 from gateway.domain.access import Role
-from tests.running import Running
+from tests.launcher.running import Running
 
 NAME = "=HYPERLINK(1)"
 

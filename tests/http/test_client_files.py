@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 
 SHOP = "https://shop.example"
 MODULES = [

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.running import DEADLINE_S, Running
+from tests.launcher.running import DEADLINE_S, Running
 
 SOCKETS = ["/ws", "/realtime/v1/websocket"]
 HANDSHAKE = {

@@ -10,7 +10,8 @@ import pytest
 from multidict import CIMultiDict
 
 from tests.http.support import HOOK, Shop, opened, received, secret_of
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 
 PATHS = ["/", "/login", "/docs", "/openapi.json", "/ui/app.js", "/ui/none.js", "/none", "/api/me", "/api/none",
          "/healthz", "/readyz", "/metrics", "/favicon.ico", "/rest/v1/x", "/simulator"]  # fmt: skip

@@ -12,8 +12,9 @@ import pytest_asyncio
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.realtime.phoenix import ALL_INCOMING, phoenix
-from tests.running import Running, running, settings_for
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.domain.access import Role
 from tests.http.support import SESSIONS, Shop
-from tests.running import DEADLINE_S, running, settings_for
+from tests.launcher.running import DEADLINE_S, running
+from tests.launcher.settings import settings_for
 
 
 async def cookie_of(shop: Shop) -> str:

@@ -14,7 +14,7 @@ from gateway.http.api.openapi import MEANINGS, document
 from gateway.http.api.operations import OPERATIONS, Operation
 from gateway.http.errors import STATUSES
 from tests.http.support import Shop
-from tests.running import Running
+from tests.launcher.running import Running
 
 NOT_THE_API = {
     "/": "the page",

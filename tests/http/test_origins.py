@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.realtime.phoenix import phoenix
 from tests.realtime.test_admission import knocking
-from tests.running import Running, running, settings_for
 
 NAMED = "capacitor://localhost,ionic://shop,file://,https://shop.example"
 SENT = ["capacitor://localhost", "ionic://shop", "file://", "null", "https://shop.example"]

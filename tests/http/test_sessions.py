@@ -6,7 +6,8 @@ import pytest
 
 from gateway.services.sessions.service import WEBHOOK_EVENTS
 from tests.http.support import HOOK, SESSIONS, Shop, received
-from tests.running import running, settings_for
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 
 
 async def upstream(shop: Shop, session_id: int) -> dict[str, Any]:

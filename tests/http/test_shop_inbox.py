@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.http.support import HOOK, Shop, opened, received
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 from tests.postgres_fixtures import clone
-from tests.running import running, settings_for
 from tests.unit.wasender import payload_parts as parts
 
 SECRET = "shop-secret-101"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.http.support import SESSIONS, Shop
-from tests.running import running, settings_for
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 
 
 async def fault(shop: Shop, **switch: Any) -> None:

@@ -17,8 +17,9 @@ from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrations.runner import migrate
 from gateway.services.webhooks.ingest import PATIENCE_S
 from tests.http.support import INCOMING, Shop, eventually, key_of, received, secret_of
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 from tests.postgres_fixtures import FAST, make_folder
-from tests.running import running, settings_for
 
 LONGEST_S = PATIENCE_S + 8
 """No answer may take so long, even on a machine that does much else."""

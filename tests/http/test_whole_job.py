@@ -12,8 +12,9 @@ from gateway.postgres.sessions.stored_secrets import StoredSecrets
 from gateway.postgres.sessions.vault import Vault
 from tests.http.support import SESSIONS, Shop, eventually, opened
 from tests.http.test_secrets_stay_in import logged, places_of
+from tests.launcher.running import running
+from tests.launcher.settings import SECRET, settings_for
 from tests.realtime.phoenix import ALL_INCOMING, phoenix
-from tests.running import SECRET, running, settings_for
 
 PASSWORD = "a password that nobody else has"
 PROJECT = "secret-of-the-supabase-project-of-the-shop"

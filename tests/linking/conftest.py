@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.launcher.running import Reached, Running, Socket, running
+from tests.launcher.settings import SECRET, settings_for
 from tests.linking.upstream import LINK_EVENTS, PATIENCE_S, Upstream, upstream_with
-from tests.processes.remote import SECRET
-from tests.running import Running, Socket, running, settings_for
 
 POLL_S = 0.1
 SELDOM_S = 60.0
@@ -156,7 +156,7 @@ async def rows(database: str) -> AsyncIterator[Rows]:
         await connection.close()
 
 
-async def new_session(gateway: Running, *, webhooks_to: Running | None = None) -> int:
+async def new_session(gateway: Reached, *, webhooks_to: Reached | None = None) -> int:
     """A session that has never been linked. Without `webhooks_to` only polls find anything out."""
     wish: dict[str, Any] = {"name": "Shop", "phone_number": "+4915112345678"}
     wish |= {"account_protection": False, "log_messages": True}
@@ -174,17 +174,17 @@ def path_of(session_id: int, verb: str = "") -> str:
     return f"/api/whatsapp-sessions/{session_id}" + (f"/{verb}" if verb else "")
 
 
-async def connect(gateway: Running, session_id: int) -> dict[str, Any]:
+async def connect(gateway: Reached, session_id: int) -> dict[str, Any]:
     data: dict[str, Any] = await gateway.data("POST", path_of(session_id, "connect"))
     return data
 
 
-async def status_of(gateway: Running, session_id: int) -> str:
+async def status_of(gateway: Reached, session_id: int) -> str:
     return str((await gateway.data("GET", path_of(session_id)))["status"])
 
 
 @contextlib.asynccontextmanager
-async def watching(gateway: Running, session_id: int) -> AsyncIterator[Socket]:
+async def watching(gateway: Reached, session_id: int) -> AsyncIterator[Socket]:
     """A browser with the session's modal open."""
     async with gateway.socket() as socket:
         await socket.subscribe(f"session:{session_id}")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.launcher.running import Running, Socket
 from tests.linking.conftest import (
     Rows,
     code_on,
@@ -15,7 +16,6 @@ from tests.linking.conftest import (
     watching,
 )
 from tests.linking.upstream import BEFORE_THE_CALL_ENDS_S, Upstream
-from tests.running import Running, Socket
 
 HERE_OR_THERE = pytest.mark.parametrize("at_holder", [True, False], ids=["here", "elsewhere"])
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.launcher.running import Running
 from tests.linking.conftest import (
     Rows,
     Serve,
@@ -17,7 +18,6 @@ from tests.linking.conftest import (
 )
 from tests.linking.upstream import BEFORE_THE_CALL_ENDS_S, Upstream
 from tests.pictures import decode_svg_data_url
-from tests.running import Running
 
 
 async def test_many_connects_at_one_gateway_ask_upstream_once(

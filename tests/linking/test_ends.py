@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.launcher.running import DEADLINE_S, Running
 from tests.linking.conftest import (
     SELDOM_S,
     Rows,
@@ -17,7 +18,6 @@ from tests.linking.conftest import (
     watching,
 )
 from tests.linking.upstream import Upstream
-from tests.running import DEADLINE_S, Running
 
 
 @pytest.mark.parametrize("by_webhook", [True, False], ids=["by webhook", "by poll"])

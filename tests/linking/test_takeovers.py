@@ -10,6 +10,9 @@ from typing import TypeAlias
 
 import pytest
 
+from tests.launcher.running import Reached, Remote, Running, reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Command, Terminal
 from tests.linking.conftest import (
     SELDOM_S,
     Rows,
@@ -21,9 +24,6 @@ from tests.linking.conftest import (
     watching,
 )
 from tests.linking.upstream import Upstream
-from tests.processes.remote import SECRET, Remote, reach
-from tests.processes.terminal import Command, Terminal
-from tests.running import Running
 
 TAKEN_OVER_WITHIN_S = 30.0
 """A dead gateway's attempt is looked for every 3 s; the rest is for a busy machine."""
@@ -55,7 +55,7 @@ def spawn(database: str, tmp_path: Path, upstream: Upstream) -> Spawn:
     return start
 
 
-async def goes_on(gateway: Running, number: int, upstream: Upstream) -> float:
+async def goes_on(gateway: Reached, number: int, upstream: Upstream) -> float:
     """Seconds until the next code upstream is shown here; then the phone scans it and is linked."""
     async with watching(gateway, number) as socket:
         began = time.monotonic()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.launcher.running import Running, Socket
 from tests.linking.conftest import (
     SELDOM_S,
     Rows,
@@ -15,7 +16,6 @@ from tests.linking.conftest import (
     watching,
 )
 from tests.linking.upstream import Upstream
-from tests.running import Running, Socket
 
 
 async def test_a_code_by_webhook_at_the_gateway_without_the_poller_is_shown_on_both(

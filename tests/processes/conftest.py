@@ -17,9 +17,9 @@ import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests import leftovers
+from tests.launcher.terminal import PATIENCE_S, Terminal
 from tests.postgres_fixtures import run_blocking
 from tests.processes.postgres_processes import end_orphans
-from tests.processes.terminal import PATIENCE_S, Terminal
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.postgres.connection.pool import connect_direct
 from tests.http.support import HOOK, key_of, received, secret_of
-from tests.processes.remote import SECRET, Remote, reach
-from tests.processes.terminal import Command, Terminal
+from tests.launcher.running import Remote, Socket, reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Command, Terminal
 from tests.processes.test_workers import both_up
-from tests.running import Socket
 
 
 @dataclass

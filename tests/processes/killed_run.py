@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 from tests.processes.postgres_processes import servers_of
-from tests.processes.terminal import Terminal
 from tests.processes.test_workers import both_up, children_of
-from tests.running import SECRET
 
 
 async def test_that_never_ends(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from tests.processes.terminal import Terminal
+from tests.launcher.terminal import Terminal
 
 IGNORABLE = [signal.SIGINT, signal.SIGHUP]
 

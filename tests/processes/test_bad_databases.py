@@ -12,10 +12,11 @@ import asyncpg
 import pytest
 
 from gateway.postgres.migrations.files import sql_folder
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import CHECKOUT, Terminal
 from tests.processes.conftest import PASSWORD, Role
 from tests.processes.deaf_proxy import forwarding
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import CHECKOUT, Terminal
 
 COMMANDS = [["serve", "--port", "0"], ["migrate"], ["sync"], ["integrations", "set", "wasender"]]
 

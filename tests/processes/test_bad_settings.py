@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import Terminal
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 
 # Refused before the database is asked: nothing listens there.
 NOWHERE = {"DATABASE_URL": "postgresql://gateway:pass@127.0.0.1:1/shop", "GATEWAY_SECRET": SECRET}

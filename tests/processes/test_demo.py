@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.launcher.running import Remote, reach
+from tests.launcher.terminal import PATIENCE_S, Command, Terminal, until
 from tests.processes.postgres_processes import servers_of
-from tests.processes.remote import Remote, reach
-from tests.processes.terminal import PATIENCE_S, Command, Terminal, until
 
 SOON_S = 30.0
 """Longest that a person waits for Ctrl-C."""

@@ -3,9 +3,10 @@
 import asyncpg
 import pytest
 
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Ended, Terminal
 from tests.processes.conftest import Role
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import Ended, Terminal
 from tests.processes.upstream import Upstream, simulated
 
 WISH = {"name": "Shop", "phone_number": "+15550001111", "account_protection": True, "log_messages": True}

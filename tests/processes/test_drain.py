@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from tests.launcher.terminal import Terminal
 from tests.processes.draining import Draining, served, sockets_of, told_and_closed
-from tests.processes.terminal import Terminal
 from tests.realtime.live import sluggish
 
 MANY = 300

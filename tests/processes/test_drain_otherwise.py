@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import signal
 
+from tests.launcher.terminal import Terminal
 from tests.processes.draining import served, sockets_of, told_and_closed
-from tests.processes.terminal import Terminal
 from tests.realtime.live import sluggish
 
 

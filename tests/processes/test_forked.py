@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.processes.remote import SECRET
-from tests.processes.terminal import Terminal, until
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal, until
 
 NOWHERE = {"DATABASE_URL": "postgresql://gateway:pass@127.0.0.1:1/shop", "GATEWAY_SECRET": SECRET}
 

@@ -4,7 +4,7 @@ import asyncpg
 import orjson
 
 from tests.http.support import INCOMING, received
-from tests.processes.terminal import Terminal
+from tests.launcher.terminal import Terminal
 
 
 async def test_failures_are_listed_shown_and_processed_again(terminal: Terminal, database: str) -> None:

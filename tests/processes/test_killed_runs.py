@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests import leftovers
-from tests.child_signals import signals_of_a_terminal
-from tests.processes.terminal import CHECKOUT, PATIENCE_S, Terminal, until
+from tests.launcher.child_signals import signals_of_a_terminal
+from tests.launcher.terminal import CHECKOUT, PATIENCE_S, Terminal, until
 
 KILLED_RUN = CHECKOUT / "tests" / "processes" / "killed_run.py"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.remote import SECRET
-from tests.processes.terminal import PATIENCE_S
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import PATIENCE_S
 
 # Says on a line of its own which packages there are when the command has ended.
 _RUN = """

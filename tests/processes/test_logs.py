@@ -9,10 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.processes.remote import SECRET, Remote, reach
-from tests.processes.terminal import Terminal
+from tests.launcher.running import Remote, Socket, reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 from tests.processes.upstream import Upstream, simulated
-from tests.running import Socket
 
 STRANGER = "ticket-of-a-stranger-in-a-query"
 

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 import gateway
+from tests.launcher.terminal import Ended, Terminal
 from tests.processes.postgres_processes import servers_of
-from tests.processes.terminal import Ended, Terminal
 
 
 async def test_the_version_is_the_packages(terminal: Terminal) -> None:

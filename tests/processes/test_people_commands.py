@@ -9,8 +9,9 @@ import asyncpg
 import jwt
 import pytest
 
-from tests.processes.remote import SECRET, Remote, reach
-from tests.processes.terminal import Terminal
+from tests.launcher.running import Remote, reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 
 PASSWORD = "correct horse"
 

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 
-from tests.processes.terminal import PATIENCE_S
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
+from tests.launcher.terminal import PATIENCE_S
 
 FILES = Path(__file__).parents[2] / "docs" / "proxy"
 MIB = 1024 * 1024

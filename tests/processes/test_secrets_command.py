@@ -2,8 +2,9 @@
 
 import asyncpg
 
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import Terminal
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 from tests.processes.upstream import simulated
 
 WISH = {"name": "Shop", "phone_number": "+15550001111", "account_protection": True, "log_messages": True}

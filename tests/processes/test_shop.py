@@ -9,10 +9,11 @@ import asyncpg
 import pytest_asyncio
 
 from gateway.simulator.state import SimulatedSession, World, save
+from tests.launcher.running import Remote, reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Command, Terminal
 from tests.pictures import decode_svg_data_url
 from tests.processes.conftest import Role
-from tests.processes.remote import SECRET, Remote, reach
-from tests.processes.terminal import Command, Terminal
 from tests.processes.upstream import Upstream, simulated
 
 NEW = {"name": "Laden Nord", "phone_number": "+4915100000009"}

@@ -7,8 +7,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import Terminal
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Terminal
 
 
 async def token(terminal: Terminal, *arguments: str) -> str:

@@ -8,9 +8,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import PATIENCE_S, Ended, Terminal, until
 from tests.processes.postgres_processes import servers_of
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import PATIENCE_S, Ended, Terminal, until
 from tests.processes.upstream import simulated
 
 

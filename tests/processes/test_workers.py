@@ -7,9 +7,10 @@ from pathlib import Path
 import aiohttp
 
 from gateway.domain.access import Role
+from tests.launcher.running import reach
+from tests.launcher.settings import SECRET
+from tests.launcher.terminal import Command, Terminal, until
 from tests.processes.postgres_processes import servers_of
-from tests.processes.remote import SECRET, reach
-from tests.processes.terminal import Command, Terminal, until
 
 
 def children_of(pid: int) -> list[int]:

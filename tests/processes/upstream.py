@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.processes.terminal import Command, Terminal
+from tests.launcher.terminal import Command, Terminal
 
 
 class Upstream:

@@ -1,7 +1,6 @@
 """Gateways for sockets: with our server class, and as plain ASGI."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,29 +8,19 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-import tests.running
 from gateway.postgres.connection.pool import connect_direct
-from gateway.runtime import listen_socket as ports
 from gateway.services.sessions.monitor import Monitor
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 
-
-@pytest.fixture
-def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel keeps little of what a client does not read: accepted sockets take this over."""
-
-    def bind(host: str, port: int) -> socket.socket:
-        listening = ports.bind(host, port)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        return listening
-
-    monkeypatch.setattr(tests.running, "bind", bind)
+SMALL_BUFFER = 8192
+"""Bytes that the kernel keeps of what a client does not read: little, so that slow readers are soon noticed."""
 
 
 @pytest_asyncio.fixture
-async def live(way: str, small_buffers: None, database: str, tmp_path: Path) -> AsyncIterator[Running]:
+async def live(way: str, database: str, tmp_path: Path) -> AsyncIterator[Running]:
     """A gateway on a fresh database; each test runs both ways."""
-    async with running(settings_for(database, tmp_path)) as started:
+    async with running(settings_for(database, tmp_path), send_buffer=SMALL_BUFFER) as started:
         yield started
 
 

@@ -18,7 +18,7 @@ from gateway.realtime.connections import Connections
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
 from tests.frames import check_frame
-from tests.running import DEADLINE_S, Running, Socket
+from tests.launcher.running import DEADLINE_S, Reached, Running, Socket
 
 
 async def until(is_so: Callable[[], bool], what: str) -> None:
@@ -152,7 +152,7 @@ class Sluggish:
 
 @contextlib.asynccontextmanager
 async def sluggish(
-    gateway: Running, token: str | None = None, *, expect_welcome: bool = True
+    gateway: Reached, token: str | None = None, *, expect_welcome: bool = True
 ) -> AsyncIterator[Sluggish]:
     """An admitted client that from now on reads only when told to."""
     address = urlsplit(gateway.url)

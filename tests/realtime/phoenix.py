@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.running import DEADLINE_S, Running
+from tests.launcher.running import DEADLINE_S, Running
 
 PATH = "/realtime/v1/websocket"
 INCOMING = "whatsapp_incoming_messages"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.running import Running, Socket
+from tests.launcher.running import Running, Socket
 
 
 async def made(gateway: Running, name: str = "Shop") -> int:

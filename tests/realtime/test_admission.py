@@ -15,8 +15,9 @@ from gateway.domain.errors import RateLimited
 from gateway.realtime.native import authentication as admission
 from gateway.realtime.transport.socket_transport import AsgiTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
+from tests.launcher.running import Running, Socket, running
+from tests.launcher.settings import settings_for
 from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until
-from tests.running import Running, Socket, running, settings_for
 
 
 @contextlib.asynccontextmanager

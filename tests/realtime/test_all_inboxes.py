@@ -7,9 +7,9 @@ import pytest
 
 from gateway.domain.access import Role
 from gateway.domain.streams import Extent
+from tests.launcher.running import Running, Socket
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import events_of, heard, pong, realtime_of
-from tests.running import Running, Socket
 
 
 def moves(socket: Socket) -> dict[str, list[int]]:

@@ -17,6 +17,8 @@ from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrations.runner import migrate
 from gateway.services.live.conversation_list import Progress
+from tests.launcher.running import DEADLINE_S, Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres_fixtures import clone
 from tests.realtime.any_value import (
     KEYS,
@@ -34,7 +36,6 @@ from tests.realtime.any_value import (
     writes,
 )
 from tests.realtime.phoenix import phoenix
-from tests.running import DEADLINE_S, Running, running, settings_for
 
 OLD_ROWS = 5
 EXAMPLES = int(os.environ.get("ANY_VALUE_EXAMPLES", "4"))

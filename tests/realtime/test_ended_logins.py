@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.access import Principal, Role
+from tests.launcher.running import Running, Socket, running
+from tests.launcher.settings import settings_for
 from tests.realtime.phoenix import ALL_INCOMING, phoenix
-from tests.running import Running, Socket, running, settings_for
 
 WITHIN_S = 2.0
 PASSWORD = "correct horse"

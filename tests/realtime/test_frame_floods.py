@@ -11,8 +11,9 @@ from websockets.asyncio.client import connect as connect_socket
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 from tests.realtime.live import until
-from tests.running import running, settings_for
 
 PING = json.dumps({"type": "ping"})
 SMALL = {"frames_per_s": 5, "first_frames": 20, "burst_frames": 5, "flood_s": 0.5}

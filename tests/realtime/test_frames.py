@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running, Socket
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import close_code, connection_of, events_of, pong, sluggish, until
-from tests.running import Running, Socket
 
 KIB = 1024
 

@@ -10,9 +10,9 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.connection.listener import APPLICATION
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, pong
-from tests.running import Running
 
 
 async def end_the_listener(writer: asyncpg.Connection) -> None:

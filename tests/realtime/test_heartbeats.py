@@ -5,9 +5,9 @@ import asyncio
 import asyncpg
 
 from gateway.realtime import close_codes
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import close_code, connection_of, pong, roster_of, sluggish, until
-from tests.running import Running
 
 
 async def test_a_heartbeat_comes_to_everybody_within_the_promised_seconds(live: Running) -> None:

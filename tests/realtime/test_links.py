@@ -3,9 +3,9 @@
 import asyncpg
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running
 from tests.realtime.live import pong, until
 from tests.realtime.states import linking, made, seen_by_a_late_joiner, states_of
-from tests.running import Running
 
 
 async def test_the_code_comes_by_push_and_a_late_joiner_has_it_at_once(live: Running) -> None:

@@ -8,9 +8,9 @@ import orjson
 from gateway.domain.access import Role
 from gateway.realtime.native.connection import MAX_TOPS
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
+from tests.launcher.running import Running, Socket
 from tests.postgres.writers import insert_message
 from tests.realtime.live import connection_of, realtime_of, sluggish, until
-from tests.running import Running, Socket
 
 MANY = 5000
 KIB = 1024

@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 
 from gateway.postgres.streams import StreamStore
+from tests.launcher.running import Running, Socket, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import heard, offs_of, until
-from tests.running import Running, Socket, running, settings_for
 
 MANY = 200
 FEW_QUERIES = 20

@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from gateway.domain.access import Role
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 
 SESSIONS = "/api/whatsapp-sessions"
 

@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import heard
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, phoenix
-from tests.running import Running
 
 MOVE = f"UPDATE {INCOMING} SET wasender_session_id = $2 WHERE id = $1"
 

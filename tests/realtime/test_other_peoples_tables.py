@@ -4,9 +4,9 @@ import asyncpg
 
 from gateway.domain.streams import Inbox
 from gateway.postgres.migrations.runner import migrate
+from tests.launcher.running import Running
 from tests.postgres.writers import INCOMING, insert_message, insert_session
 from tests.realtime.live import until
-from tests.running import Running
 
 LARGEST = 2**63 - 1
 

@@ -29,8 +29,9 @@ from gateway.client.client import socket_url
 from gateway.client.login import Login
 from gateway.domain.access import Role
 from gateway.runtime.listen_socket import address_of, bind
+from tests.launcher.running import DEADLINE_S, Running, running
+from tests.launcher.settings import SECRET, settings_for
 from tests.postgres.writers import insert_many, insert_message, insert_session
-from tests.running import DEADLINE_S, SECRET, Running, running, settings_for
 
 T = TypeVar("T")
 

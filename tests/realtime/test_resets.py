@@ -9,9 +9,9 @@ import pytest
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
+from tests.launcher.running import Running, Socket
 from tests.postgres.writers import INCOMING, insert_many, insert_message
 from tests.realtime.live import heard, offs_of
-from tests.running import Running, Socket
 
 
 def resets_of(socket: Socket) -> list[tuple[str, str, int]]:

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from gateway.realtime.transport.framing import Frame
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.wire import Op, Received, Wire, fragments, frame, wire
-from tests.running import Running
 
 KIB = 1024
 LIMIT = 256 * KIB

@@ -6,9 +6,9 @@ import json
 import asyncpg
 import pytest
 
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.wire import Op, Received, close_frame, fragments, frame, wire
-from tests.running import Running
 
 GOOD_TEXTS = [
     "κόσμε", "Hello-µ@ßöäüàá-UTF-8!!", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\ufffe",

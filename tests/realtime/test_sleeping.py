@@ -20,11 +20,12 @@ from gateway.services.live import session_states as states
 from gateway.services.sessions import monitor as upkeep
 from gateway.services.sessions.monitor import Monitor
 from tests.http.support import HOOK, key_of, received, secret_of
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.ears import comes_true
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, until
 from tests.realtime.states import made
-from tests.running import Running, running, settings_for
 
 run_upkeep = Monitor.run
 

@@ -7,9 +7,9 @@ import pytest
 
 from gateway.domain.streams import Standing
 from gateway.realtime.transport import socket_transport as outlets
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import connection_of, offs_of, realtime_of, roster_of, sluggish, until
-from tests.running import Running
 
 KIB = 1024
 TEXT = "x" * 8 * KIB

@@ -2,8 +2,8 @@
 
 import asyncpg
 
+from tests.launcher.running import Running
 from tests.pictures import decode_svg_data_url
-from tests.running import Running
 
 
 async def test_a_phone_is_linked_and_a_customers_message_arrives_by_push(

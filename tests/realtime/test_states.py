@@ -5,10 +5,10 @@ import time
 import asyncpg
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_session
 from tests.realtime.live import pong, until
 from tests.realtime.states import made, seen_by_a_late_joiner, states_of
-from tests.running import Running
 
 
 async def test_a_subscription_starts_with_the_value_of_now(live: Running) -> None:

@@ -10,8 +10,8 @@ import pytest
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.socket_transport import AsgiTransport, SocketTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
+from tests.launcher.running import Running
 from tests.realtime.live import connection_of, heard, offs_of, sluggish
-from tests.running import Running
 
 KIB = 1024
 BOUND = 256 * KIB

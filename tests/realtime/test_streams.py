@@ -3,9 +3,9 @@
 import asyncpg
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running
 from tests.postgres.writers import INCOMING, insert_message, insert_session
 from tests.realtime.live import events_of, heard, offs_of, pong
-from tests.running import Running
 
 
 async def test_a_new_subscription_gets_what_comes_and_not_what_was(

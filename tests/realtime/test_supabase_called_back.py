@@ -11,11 +11,12 @@ import pytest_asyncio
 from gateway.domain.access import Role
 from gateway.realtime.supabase import endpoint
 from gateway.realtime.supabase.connection import SupabaseConnection
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import roster_of, until
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, SESSIONS, Phoenix, phoenix
 from tests.realtime.test_supabase_tokens import PROJECT_SECRET, TOPIC, minted, renew
-from tests.running import Running, running, settings_for
 
 VERSIONS = ["1.0.0", "2.0.0"]
 

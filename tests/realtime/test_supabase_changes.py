@@ -9,10 +9,10 @@ import pytest
 
 from gateway.domain.access import Role
 from gateway.domain.streams import SESSIONS_INBOX
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import heard
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, OUTGOING, SESSIONS, phoenix
-from tests.running import Running
 
 SECRET_COLUMNS = {"raw_data", "session_data", "api_key", "webhook_secret"}
 

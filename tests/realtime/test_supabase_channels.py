@@ -6,10 +6,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import roster_of, until
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, OUTGOING, Phoenix, Said, phoenix
-from tests.running import Running
 
 VERSIONS = ["1.0.0", "2.0.0"]
 TOPIC = "realtime:shop"

@@ -5,10 +5,10 @@ import pytest
 
 from gateway.domain.streams import Standing
 from gateway.realtime.supabase.connection import SupabaseConnection
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_many, insert_message
 from tests.realtime.live import heard, roster_of, until
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, Phoenix, phoenix
-from tests.running import Running
 
 KIB = 1024
 TEXT = "x" * 8 * KIB

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.launcher.running import Running
 from tests.realtime.phoenix import ALL_INCOMING, Phoenix, phoenix
-from tests.running import Running
 
 VERSIONS = ["1.0.0", "2.0.0"]
 

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import heard
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, OUTGOING, SESSIONS, phoenix
-from tests.running import Running
 
 TABLES = (INCOMING, OUTGOING, SESSIONS)
 EVERYTHING = [{"event": "*", "schema": "public", "table": table} for table in TABLES]

@@ -12,10 +12,11 @@ import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
 from gateway.domain.access import Role
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import roster_of
 from tests.realtime.phoenix import ALL_INCOMING, PATH, Phoenix, phoenix
-from tests.running import Running, running, settings_for
 
 PROJECT_SECRET = "secret-of-the-supabase-project-of-the-shop"
 SHOP = "https://shop.example"

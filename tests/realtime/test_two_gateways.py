@@ -6,18 +6,16 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.launcher.running import Running, running
+from tests.launcher.settings import NOWHERE, settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import heard, offs_of
-from tests.running import Running, running, settings_for
 
 
 @contextlib.asynccontextmanager
 async def second(database: str, folder: Path) -> AsyncIterator[Running]:
     """Another gateway; its upstream is nowhere, so it can only live on what the database says."""
-    settings = settings_for(
-        database, folder, simulator=False, wasender_token="none", wasender_base_url="http://127.0.0.1:9"
-    )
-    async with running(settings) as started:
+    async with running(settings_for(database, folder, **NOWHERE)) as started:
         yield started
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from urllib.parse import urlsplit
 
-from tests.running import DEADLINE_S, Running
+from tests.launcher.running import DEADLINE_S, Running
 
 
 class Op(IntEnum):

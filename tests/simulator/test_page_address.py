@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.running import Running
+from tests.launcher.running import Running
 from tests.simulator.support import Served
 
 ADDRESSES = ["/simulator", "/simulator/", "/simulator?session=7&q=a%2Fb", "/simulator/?session=7&q=a%2Fb"]

@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.faults.child import Child, serving_child
 from tests.faults.server import Server, own_server
 from tests.faults.writers import Sender, add_session, message
 from tests.http.support import INCOMING, eventually
+from tests.launcher.child import Child, serving_child
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,11 @@ class ForkedProcess:
     """As much of asyncio's process as `Command` uses."""
 
     def __init__(
-        self, pid: int, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader, end: asyncio.StreamReader
+        self,
+        pid: int,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader | None,
+        end: asyncio.StreamReader,
     ):
         self.pid = pid
         self.stdout = stdout
@@ -61,22 +66,42 @@ class ForkedProcess:
         return await asyncio.shield(self._ended)
 
 
-async def start(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: str) -> ForkedProcess:
-    """`python -m gateway` with these arguments, in that folder, with exactly this environment."""
-    request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
-    assert len(request) < _MAX_REQUEST_BYTES
-    pipes = [os.pipe() for _ in range(4)]
-    (stdin_theirs, stdin_ours), *out = pipes
-    theirs = [stdin_theirs, *(write for _, write in out)]
+async def start(
+    module: str, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: str, log: Path | None
+) -> ForkedProcess:
+    """`python -m module` with these arguments, in that folder, with exactly this environment.
+
+    With `log`, its stderr is added to that file, and is no stream of the process.
+    """
+    request = json.dumps({"module": module, "arguments": list(arguments), "cwd": str(cwd), "env": dict(env)})
+    assert len(request.encode()) < _MAX_REQUEST_BYTES
+    (stdin_theirs, stdin_ours), (stdout, stdout_theirs), (end, end_theirs) = (os.pipe() for _ in range(3))
+    if log is None:
+        stderr, stderr_theirs = os.pipe()
+    else:
+        stderr, stderr_theirs = None, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    theirs = [stdin_theirs, stdout_theirs, stderr_theirs, end_theirs]
     try:
-        pid = await asyncio.to_thread(_server().ask, request, theirs)
+        pid = await _ask(request.encode(), theirs)
     finally:
         for number in theirs:
             os.close(number)
     with io.FileIO(stdin_ours, "w") as writer, contextlib.suppress(BrokenPipeError):
         writer.write(stdin.encode())
-    stdout, stderr, end = [await _reader(read) for read, _ in out]
-    return ForkedProcess(pid, stdout, stderr, end)
+    errors = None if stderr is None else await _reader(stderr)
+    return ForkedProcess(pid, await _reader(stdout), errors, await _reader(end))
+
+
+async def _ask(request: bytes, files: Sequence[int]) -> int:
+    """The process id of a new child. The files may be closed as soon as this has ended, in whatever way."""
+    asking = asyncio.ensure_future(asyncio.to_thread(lambda: _server().ask(request, files)))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        await asyncio.wait([asking])  # the thread cannot be interrupted
+        if asking.exception() is None:
+            os.kill(asking.result(), signal.SIGKILL)  # nobody would ever end it
+        raise
 
 
 async def _reader(number: int) -> asyncio.StreamReader:
@@ -94,7 +119,7 @@ class _Server:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _MAX_REQUEST_BYTES)
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.forked", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.launcher.forked", str(theirs.fileno())],
             cwd=CHECKOUT,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
@@ -105,13 +130,15 @@ class _Server:
             pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
+        self._turn = threading.Lock()
         atexit.register(self._socket.close)
         process.returncode = 0  # It ends after us, so it is not ours to wait for.
         theirs.close()
 
     def ask(self, request: bytes, files: Sequence[int]) -> int:
-        socket.send_fds(self._socket, [request], list(files))
-        reply = self._socket.recv(64)
+        with self._turn:  # two that ask at once must not read each other's answer
+            socket.send_fds(self._socket, [request], list(files))
+            reply = self._socket.recv(64)
         assert reply, "the fork server has ended"
         return int(reply)
 
@@ -124,8 +151,8 @@ def _server() -> _Server:
 # ------------------------------------------------------------------------------------- the fork server
 
 
-def _serve(ours: socket.socket) -> list[str]:
-    """Forks children until the tests have ended. Returns in a child only: its arguments."""
+def _serve(ours: socket.socket) -> tuple[str, list[str]]:
+    """Forks children until the tests have ended. Returns in a child only: its module and its arguments."""
     ends: dict[int, int] = {}
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake)
@@ -147,10 +174,11 @@ def _serve(ours: socket.socket) -> list[str]:
                 signal.set_wakeup_fd(-1)
                 selector.close()
                 ours.close()
-                arguments = _become(json.loads(request), files[:3])
+                wish = json.loads(request)
+                _become(wish, files[:3])
                 for number in (woken, wake, *files, *ends.values()):
                     os.close(number)
-                return arguments
+                return wish["module"], wish["arguments"]
             ends[pid] = files[3]
             for number in files[:3]:
                 os.close(number)
@@ -167,7 +195,7 @@ def _report(ends: dict[int, int]) -> None:
         os.close(end)
 
 
-def _become(request: dict[str, Any], files: Sequence[int]) -> list[str]:
+def _become(request: dict[str, Any], files: Sequence[int]) -> None:
     """What a shell and the start of the interpreter do."""
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
@@ -183,7 +211,6 @@ def _become(request: dict[str, Any], files: Sequence[int]) -> list[str]:
     )
     sys.stdout = _unbuffered(1, "surrogateescape")
     sys.stderr = _unbuffered(2, "backslashreplace")
-    return [str(argument) for argument in request["arguments"]]
 
 
 def _unbuffered(number: int, errors: str) -> io.TextIOWrapper:
@@ -195,8 +222,8 @@ def _main() -> None:
     for name in _PRELOADED:
         importlib.import_module(name)
     gc.freeze()
-    sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+    module, sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

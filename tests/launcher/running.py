@@ -1,13 +1,19 @@
-"""A gateway as it is in life, for tests: real Postgres, real sockets through a real uvicorn, the simulator."""
+"""A gateway in this process, and what a test does with a gateway wherever it runs.
+
+It is as in life: real Postgres, real sockets through a real uvicorn, the simulator over HTTP.
+"""
 
 import asyncio
 import contextlib
 import json
+import socket
+import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 from multidict import CIMultiDictProxy
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
@@ -19,24 +25,21 @@ from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
-from tests.wide import WIDE
+from tests.launcher.settings import SECRET
 
 DEADLINE_S = 30.0
-SECRET = "test-secret-of-at-least-32-characters!"
 
 
-class Running:
-    """A gateway under test, with an admin's HTTP client."""
+class Reached(ABC):
+    """A gateway at an address, with an admin's HTTP client."""
 
-    def __init__(self, gateway: Gateway, http: aiohttp.ClientSession) -> None:
-        self.gateway = gateway
-        self.url = gateway.url
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
         self._http = http
 
+    @abstractmethod
     def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
-        named = None if sessions is None else frozenset(sessions)
-        principal = Principal(sub="tester", name="Tester", role=role, sessions=named)
-        return self.gateway.login.issue(principal, life_s)[0]
+        """A login."""
 
     async def call(
         self, method: str, path: str, body: Any = None, *, token: str | None = None, **more: Any
@@ -115,21 +118,56 @@ class Socket:
         return await self.next("subscribed", lambda frame: frame["ref"] == topic)
 
 
-def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
-    """Settings that read nothing of the machine's environment beyond what is given."""
-    values: dict[str, Any] = {
-        "simulator": True,
-        "secret": SECRET,
-        "port": 0,
-        **WIDE,
-        **more,
+class Running(Reached):
+    """A gateway in this process. `gateway` is its inside."""
+
+    def __init__(self, gateway: Gateway, http: aiohttp.ClientSession) -> None:
+        super().__init__(gateway.url, http)
+        self.gateway = gateway
+
+    def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
+        named = None if sessions is None else frozenset(sessions)
+        principal = Principal(sub="tester", name="Tester", role=role, sessions=named)
+        return self.gateway.login.issue(principal, life_s)[0]
+
+
+class Remote(Reached):
+    """A gateway in a process of its own, as an HTTP and WebSocket client sees it."""
+
+    def __init__(self, url: str, secret: str, http: aiohttp.ClientSession) -> None:
+        super().__init__(url, http)
+        self._secret = secret
+
+    def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
+        return mint(self._secret, role, sessions, life_s)
+
+
+def mint(
+    secret: str = SECRET, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600
+) -> str:
+    """A login, as the shop's backend makes one."""
+    claims = {
+        "sub": "tester",
+        "name": "Tester",
+        "role": role.word,
+        "sessions": "*" if sessions is None else sorted(sessions),
+        "exp": int(time.time() + life_s),
     }
-    return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, **values)  # type: ignore[call-arg]
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def open_port(settings: Settings, send_buffer: int | None = None) -> socket.socket:
+    """The port of the settings. `send_buffer`: how much the kernel keeps of what a client does not read."""
+    sock = bind(settings.host, settings.port)
+    if send_buffer is not None:  # accepted sockets take it over
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    return sock
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    sock = bind(settings.host, settings.port)
+async def running(settings: Settings, *, send_buffer: int | None = None) -> AsyncIterator[Running]:
+    """A gateway in this process, which is gone with the block."""
+    sock = open_port(settings, send_buffer)
     async with (
         aiohttp.ClientSession() as http,
         Gateway(settings, address_of(sock)) as gateway,
@@ -139,3 +177,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             yield Running(gateway, http)
         finally:
             await gateway.drain()
+
+
+@contextlib.asynccontextmanager
+async def reach(url: str, secret: str = SECRET) -> AsyncIterator[Remote]:
+    """A gateway that somebody else has started."""
+    # Fault handling is not looked at here: an answer that takes long is an error.
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as http:
+        yield Remote(url, secret, http)

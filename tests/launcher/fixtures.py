@@ -7,7 +7,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.runtime import server as serving
-from tests.running import Running, running, settings_for
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 
 
 @pytest_asyncio.fixture

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import bytecode, leftovers
-from tests.child_signals import signals_of_a_terminal
-from tests.processes import forked
-from tests.wide import WIDE_ENV
+from tests.launcher import forked
+from tests.launcher.child_signals import signals_of_a_terminal
+from tests.launcher.settings import WIDE_ENV
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -50,19 +50,23 @@ class Command:
     def __init__(self, process: asyncio.subprocess.Process | forked.ForkedProcess) -> None:
         self._process = process
         self._news = asyncio.Condition()
-        self._open = 2
         self.out: list[str] = []
         self.err: list[str] = []
-        assert process.stdout is not None
-        assert process.stderr is not None
+        streams = [(process.stdout, self.out, "stdout"), (process.stderr, self.err, "stderr")]
         self._readers = [
-            asyncio.create_task(self._read(process.stdout, self.out), name="stdout"),
-            asyncio.create_task(self._read(process.stderr, self.err), name="stderr"),
+            asyncio.create_task(self._read(stream, lines), name=name)
+            for stream, lines, name in streams
+            if stream is not None
         ]
+        self._open = len(self._readers)
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._process.returncode is None
 
     @property
     def said(self) -> str:
@@ -82,19 +86,25 @@ class Command:
 
     async def line(self, pattern: str) -> re.Match[str]:
         """The first line of either channel in which the pattern is found. Fails if it ends without one."""
+        hit = await self.line_or_end(pattern)
+        assert hit is not None, f"ended without saying {pattern!r}:\n{self.said}"
+        return hit
+
+    async def line_or_end(self, pattern: str) -> re.Match[str] | None:
+        """The same; None if it ends without one."""
 
         def found() -> re.Match[str] | None:
             return next((hit for line in [*self.out, *self.err] if (hit := re.search(pattern, line))), None)
 
         async with asyncio.timeout(PATIENCE_S), self._news:
             await self._news.wait_for(lambda: found() is not None or self._open == 0)
-            hit = found()
-        assert hit is not None, f"ended without saying {pattern!r}:\n{self.said}"
-        return hit
+            return found()
 
     def send(self, number: signal.Signals) -> None:
         # Not the process object's own method: it looks whether the process has ended, and if so takes the exit
         # code away from the event loop, which then reports 255.
+        if not self.runs:
+            return  # the number may be another process' by now
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -123,9 +133,12 @@ class Command:
 
 
 class Terminal:
-    """A folder and an environment; nothing of the machine's own settings is in it but PATH."""
+    """A folder and an environment; nothing of the machine's own settings is in it but PATH.
 
-    def __init__(self, folder: Path) -> None:
+    `limits` are variables: by default limits that no test meets by accident.
+    """
+
+    def __init__(self, folder: Path, *, limits: Mapping[str, str] = WIDE_ENV) -> None:
         self.folder = folder
         leftovers.watch(folder, remove=False)
         self.env = {
@@ -136,7 +149,7 @@ class Terminal:
             "PYTHONPATH": str(CHECKOUT),
             # Makes a command say everything at once, as it does to a real terminal.
             "PYTHONUNBUFFERED": "1",
-            **WIDE_ENV,
+            **limits,
             **bytecode.KEPT,
             **leftovers.mark(),
         }
@@ -149,43 +162,61 @@ class Terminal:
         stdin: str = "",
         before: Callable[[], object] | None = None,
         is_forked: bool = True,
+        log: Path | None = None,
     ) -> AsyncIterator[Command]:
-        """A running command, ended at the latest with the block. `before` runs in it before Python does.
-
-        It is forked from a process that has loaded the gateway, unless the interpreter itself has to be told something.
-        """
-        whole = {**self.env, **(env or {})}
-        process: asyncio.subprocess.Process | forked.ForkedProcess
-        if not is_forked or before is not None or any(name.startswith("PYTHON") for name in env or {}):
-            process = await self._interpreter(arguments, whole, stdin, before)
-        else:
-            process = await forked.start([str(part) for part in arguments], self.folder, whole, stdin)
-        command = Command(process)
+        """A running command as `launch` starts it, ended at the latest with the block."""
+        command = await self.launch(
+            *arguments, env=env, stdin=stdin, before=before, is_forked=is_forked, log=log
+        )
         try:
             yield command
         finally:
             await command.stop()
 
+    async def launch(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        before: Callable[[], object] | None = None,
+        is_forked: bool = True,
+        log: Path | None = None,
+        module: str = "gateway",
+    ) -> Command:
+        """A running command, which the caller ends. `before` runs in it before Python does.
+
+        It is forked from a process that has loaded the gateway, unless the interpreter itself has to be told something.
+        With `log`, what it says on stderr is added to that file instead of being kept.
+        """
+        whole = {**self.env, **(env or {})}
+        words = [str(part) for part in arguments]
+        process: asyncio.subprocess.Process | forked.ForkedProcess
+        if not is_forked or before is not None or any(name.startswith("PYTHON") for name in env or {}):
+            process = await self._interpreter(["-m", module, *words], whole, stdin, before, log)
+        else:
+            process = await forked.start(module, words, self.folder, whole, stdin, log)
+        return Command(process)
+
     async def _interpreter(
         self,
-        arguments: Sequence[str | Path],
+        arguments: Sequence[str],
         env: Mapping[str, str],
         stdin: str,
         before: Callable[[], object] | None,
+        log: Path | None,
     ) -> asyncio.subprocess.Process:
         """A Python of its own, for what has to be so before the gateway is loaded."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            *map(str, arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=self.folder,
-            env=env,
-            preexec_fn=signals_of_a_terminal(before),
-        )
+        with contextlib.ExitStack() as stack:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stack.enter_context(log.open("ab")) if log else asyncio.subprocess.PIPE,
+                cwd=self.folder,
+                env=env,
+                preexec_fn=signals_of_a_terminal(before),
+            )
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(stdin.encode())

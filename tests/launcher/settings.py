@@ -1,0 +1,41 @@
+"""What gateways of tests are started with, as settings and as an environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.settings import Settings
+
+SECRET = "a-secret-for-tests-of-at-least-32-characters"
+
+WIDE = dict.fromkeys(
+    (
+        "requests_per_s", "sockets", "tickets_per_min", "searches_at_once", "upstream_at_once", "upstream_per_min",
+        "address_connections", "address_strangers",
+    ),
+    100_000,
+)  # fmt: skip
+"""Limits for tests that are a whole office: many people by one name, from one address, faster than people are."""
+
+NOWHERE = {"simulator": False, "wasender_base_url": "http://127.0.0.1:9/api", "wasender_token": "none"}
+"""An upstream that is never there, for tests that need none: what the sessions' table says stays."""
+
+
+def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
+    """Settings that read nothing of the machine's environment beyond what is given; the simulator is upstream."""
+    values: dict[str, Any] = {"simulator": True, "secret": SECRET, "port": 0, **WIDE, **more}
+    return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, **values)  # type: ignore[call-arg]
+
+
+def environment_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The same values for a gateway in a process of its own: variables by the names of the settings."""
+    return {
+        str(Settings.model_fields[name].validation_alias): _word(value) for name, value in settings.items()
+    }
+
+
+def _word(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+WIDE_ENV = environment_of(WIDE)

@@ -1,0 +1,57 @@
+"""The program of `child.Child`: `serve` with settings from the environment, and with what no setting says.
+
+What a child is tuned by stands in one variable as JSON: constants of modules, the way in which frames leave, the size
+of its sockets' send buffers. It says where it runs, or why it cannot, as the command `serve` does.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import uvloop
+
+from gateway.cli.console import start_logging
+from gateway.domain.errors import GatewayError
+from gateway.runtime import server
+from gateway.runtime.gateway import Gateway
+from gateway.settings import Settings
+from tests.launcher.running import open_port
+
+TUNING = "TUNING_OF_A_CHILD"
+READY_FRAMES, PLAIN_ASGI = "ready frames", "plain ASGI"
+
+
+def set_constants(constants: Mapping[str, Any]) -> None:
+    """Sets what each path names: a module's constant, or something within what a module has."""
+    for path, value in constants.items():
+        names = path.split(".")
+        place: Any = None
+        for number, name in enumerate(names[:-1], start=1):
+            place = getattr(place, name, None) or importlib.import_module(".".join(names[:number]))
+        assert hasattr(place, names[-1]), f"there is no {path} any more"
+        setattr(place, names[-1], value)
+
+
+async def _announce(gateway: Gateway) -> None:
+    print(f"The gateway runs at {gateway.url}", flush=True)  # noqa: T201  what it is waited for
+
+
+def _main() -> None:
+    tuning = json.loads(os.environ.pop(TUNING))
+    start_logging("info")
+    if tuning["way"] == PLAIN_ASGI:
+        setattr(server, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
+    set_constants(tuning["constants"])
+    try:
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        uvloop.run(server.run(settings, _announce, open_port(settings, tuning["send_buffer"])))
+    except GatewayError as error:
+        print(f"Error: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    _main()
