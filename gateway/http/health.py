@@ -2,8 +2,8 @@
 
 import hmac
 import ipaddress
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.requests import Request
@@ -16,17 +16,73 @@ from gateway.http.responses import json_reply
 from gateway.services.addresses import VISITOR, says_forwarded
 from gateway.services.auth.origins import is_loopback_host
 
+_AWAY = "Postgres does not take anything at the moment."
+
+
+class Draining(Protocol):
+    """The sockets of this process."""
+
+    is_draining: bool
+    """Whether they are being sent away: the gateway is about to stop."""
+
+
+class Hearing(Protocol):
+    """Whether the gateway hears Postgres."""
+
+    def is_stale(self) -> bool:
+        """Whether it may have missed something."""
+
+
+class Committing(Protocol):
+    """What writes webhooks."""
+
+    is_away: bool
+    """Whether the last attempt to commit anything failed for no fault of the data."""
+
+
+class SpoolView(Protocol):
+    """Where webhooks wait for Postgres."""
+
+    def count(self) -> int:
+        """How many wait."""
+
+    def complaint(self) -> str | None:
+        """Why it would take nothing; None while it does."""
+
+
+class TriggersView(Protocol):
+    """Whether the triggers that tell of changes are as they were made."""
+
+    complaint: str | None
+    """Why changes are not told to browsers; None while they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Can webhooks be made safe now, by commit or by spool?"""
+
+    connections: Draining
+    staleness: Hearing
+    ingest: Committing
+    spool: SpoolView
+    triggers: TriggersView
+
+    def judge(self) -> tuple[bool, dict[str, Any]]:
+        """Whether to send webhooks here, and what to say about it."""
+        return judge_readiness(
+            is_draining=self.connections.is_draining,
+            can_commit=not self.staleness.is_stale() and not self.ingest.is_away,
+            spooled=self.spool.count(),
+            complaint=self.spool.complaint(),
+            untold=self.triggers.complaint,
+        )
+
 
 class HealthRoutes:
     """Serves what a load balancer and Prometheus ask."""
 
-    def __init__(
-        self, readiness: Callable[[], tuple[bool, dict[str, Any]]], metrics_token: str | None = None
-    ) -> None:
-        """`readiness()`: whether webhooks can be made safe now, and what to say about it.
-
-        `metrics_token` opens /metrics from elsewhere than this machine.
-        """
+    def __init__(self, readiness: Readiness, metrics_token: str | None = None) -> None:
+        """`metrics_token` opens /metrics from elsewhere than this machine."""
         self._readiness = readiness
         self._metrics_token = metrics_token
 
@@ -46,7 +102,7 @@ class HealthRoutes:
         return json_reply(said)
 
     async def _ready(self, request: Request) -> Response:
-        is_ready, body = self._readiness()
+        is_ready, body = self._readiness.judge()
         return json_reply(body, 200 if is_ready else 503)
 
     async def _metrics(self, request: Request) -> Response:
@@ -61,6 +117,34 @@ class HealthRoutes:
         if not self._metrics_token or scheme.lower() != "bearer":
             return False
         return hmac.compare_digest(token.strip().encode(), self._metrics_token.encode())
+
+
+def judge_readiness(
+    *, is_draining: bool, can_commit: bool, spooled: int, complaint: str | None, untold: str | None = None
+) -> tuple[bool, dict[str, Any]]:
+    """Whether to send webhooks here, and what to say.
+
+    `complaint` is why the spool would take nothing, `untold` why changes of the tables are not told to browsers.
+    """
+    if is_draining:
+        return False, {"status": "draining"}
+    if not can_commit and complaint:
+        return False, {"status": "unavailable", "why": f"{_AWAY} {complaint}", "spooled": spooled}
+    if not can_commit:
+        return True, {
+            "status": "degraded",
+            "why": f"{_AWAY} Webhooks are kept on the gateway's disk until it does.",
+            "spooled": spooled,
+        }
+    if complaint:
+        why = f"{complaint} While that is so, an outage of Postgres would send webhooks back."
+        return True, {"status": "degraded", "why": why, "spooled": spooled}
+    if spooled:
+        why = "Webhooks that were kept on the gateway's disk are on their way to Postgres."
+        return True, {"status": "degraded", "why": why, "spooled": spooled}
+    if untold:
+        return True, {"status": "degraded", "why": untold}
+    return True, {"status": "ready"}
 
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")

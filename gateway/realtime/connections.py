@@ -100,8 +100,18 @@ class Seat:
 class Connections:
     """Keeps every open socket of the process, serves it and beats its heart."""
 
-    def __init__(self, max_connections: int, rates: Rates, wake: Callable[[], Awaitable[None]]) -> None:
-        """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment."""
+    def __init__(
+        self,
+        max_connections: int,
+        rates: Rates,
+        *,
+        wake: Callable[[], Awaitable[None]],
+        current: Callable[[Principal], Principal],
+    ) -> None:
+        """`wake` returns once the gateway hears Postgres, which it may have let sleep, or cannot for the moment.
+
+        `current` gives a principal the rights it has now, or raises Unauthenticated: its login has been ended.
+        """
         self._wake = wake
         self.rates = rates
         self.open: set[Member] = set()
@@ -109,7 +119,12 @@ class Connections:
         self._heartbeats: list[set[Member]] = [set() for _ in range(close_codes.HEARTBEAT_S)]
         self._second = 0
         self.is_draining = False
-        self._current: Callable[[Principal], Principal] = lambda principal: principal
+        self._current = current
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any socket is open."""
+        return bool(self.open)
 
     @property
     def is_full(self) -> bool:
@@ -170,11 +185,10 @@ class Connections:
             if member.transport.hears_pongs and member.transport.heard_at < silent_since:
                 member.close(close_codes.UNHEARD, "nothing heard for 90 seconds")
 
-    def recheck(self, current: Callable[[Principal], Principal]) -> None:
+    def recheck(self) -> None:
         """Logins were ended, or may do other things now: every socket looks at its own, at once and at its start."""
-        self._current = current
         for member in tuple(self.open):
-            member.look_at_login(current)
+            member.look_at_login(self._current)
 
     async def drain(self, hasten: asyncio.Event) -> None:
         """Lets no socket in any more, and returns when all have gone: told when to come back, closed one by one."""

@@ -1,13 +1,15 @@
 """Who may come in, put together: tokens, logins, people, what was revoked, and the names we answer to."""
 
 import logging
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
 from urllib.parse import urlsplit
+
+import asyncpg
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import ConfigError
+from gateway.postgres.auth.secret_check import compare_secret
+from gateway.postgres.connection.listener import Listener
 from gateway.runtime.data_dir import MIN_SECRET_BYTES
 from gateway.runtime.jwks import Jwks
 from gateway.runtime.repositories import Repositories
@@ -22,16 +24,10 @@ from gateway.services.auth.revocations import Revocations
 from gateway.services.auth.supabase_keys import SupabaseKeys
 from gateway.services.auth.throttle import LoginThrottle
 from gateway.services.auth.token_reader import TokenRules
+from gateway.services.signals import Signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-
-class Work(Protocol):
-    """Something that runs as long as the gateway does."""
-
-    async def run(self) -> None:
-        """Goes on until it is cancelled."""
 
 
 class Access:
@@ -43,37 +39,61 @@ class Access:
         secret: str,
         repositories: Repositories,
         jwks: Jwks | None,
-        *,
-        is_cut_off: Callable[[], bool],
+        listener: Listener,
+        signals: Signals,
     ) -> None:
-        """`is_cut_off` says whether a notification of a change may go unheard."""
-        self._jwks = jwks
+        self.jwks = jwks
         rules = token_rules(settings, secret)
         people, passwords = repositories.people, Passwords()
-        self.log = AccessLog(people)
-        self.revocations = Revocations(people, is_cut_off=is_cut_off)
+        self.access_log = AccessLog(people)
+        self.revocations = Revocations(
+            people, is_cut_off=listener.is_cut_off, on_change=signals.access_changed
+        )
         self.login = Login(
             secret, repositories.credentials, rules=rules, keys=jwks, revocations=self.revocations
         )
         self.keys = SupabaseKeys(
             secret, settings.supabase_jwt_secret, rules=rules, keys=jwks, revocations=self.revocations
         )
-        self.logins = Logins(self.login, people, people, passwords, LoginThrottle(), self.log)
-        self.people = People(people, passwords, self.log)
+        self.logins = Logins(self.login, people, people, passwords, LoginThrottle(), self.access_log)
+        self.people = People(people, passwords, self.access_log)
         self.cookie = LoginCookie(repositories.installation, settings.public_url)
         self.hosts = Hosts(settings.host, settings.public_url, settings.allowed_origins)
         self.origins = Origins(settings.allowed_origins, settings.public_url, self.hosts)
         self.is_https = self.cookie.is_secure("http")
         self.prefix = urlsplit(settings.public_url or "").path.rstrip("/")
 
-    def works(self) -> dict[str, Work]:
-        """What runs as long as the gateway does, by name."""
-        works: dict[str, Work] = {"access": self.revocations, "access log": self.log, "logins": self.logins}
-        return works if self._jwks is None else {**works, "jwks": self._jwks}
-
     def current(self, principal: Principal) -> Principal:
         """The principal with the rights it has now. Raises Unauthenticated if its login has been ended."""
         return self.revocations.current(principal)
+
+
+async def open_access(
+    settings: Settings,
+    secret: str,
+    repositories: Repositories,
+    listener: Listener,
+    signals: Signals,
+    stack: AsyncExitStack,
+) -> Access:
+    """What lets people in. Raises ConfigError where the settings of an identity provider are not safe."""
+    jwks = await open_jwks(settings, stack)
+    return Access(settings, secret, repositories, jwks, listener, signals)
+
+
+async def check_secret(settings: Settings, secret: str, gateway_id: str, pool: asyncpg.Pool) -> None:
+    """Says so if this gateway's secret is not the one of the others."""
+    match await compare_secret(pool, secret, settings.secret_previous, gateway_id):
+        case "differs":
+            logger.error(
+                "secret.differs This gateway's GATEWAY_SECRET is not the one of the gateways that run on this "
+                "database: neither takes the other's logins. Give all of them the same."
+            )
+        case "replaced":
+            logger.warning(
+                "secret.replaced GATEWAY_SECRET is another than last time: everybody has to log in again. If that "
+                "was not meant, start with the old one, or give it as GATEWAY_SECRET_PREVIOUS."
+            )
 
 
 def token_rules(settings: Settings, secret: str) -> TokenRules:

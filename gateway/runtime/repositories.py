@@ -12,6 +12,7 @@ from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_err
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.inbox.conversation_list import ConversationListTable
+from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -25,6 +26,7 @@ from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.data_dir import data_dir
 from gateway.runtime.database import close_pool, is_pooled, open_vault
+from gateway.services.signals import Signals
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
 from gateway.wasender.unseal import unseal
@@ -61,6 +63,7 @@ class Repositories:
 
     webhooks: WebhookTable
     journal: JournalTable
+    inbox: InboxTable
     conversation_list: ConversationListTable
     monitor: MonitorTable
     contacts: ContactTable
@@ -77,7 +80,7 @@ class Repositories:
 
 
 async def open_repositories(
-    settings: Settings, dsn: str, secret: str, gateway_id: str, stack: AsyncExitStack
+    settings: Settings, dsn: str, secret: str, gateway_id: str, signals: Signals, stack: AsyncExitStack
 ) -> Repositories:
     """The database is brought up to date already. Raises ConfigError; everything is closed with the stack."""
     zone, pooled = settings.timezone, is_pooled(settings, dsn)
@@ -87,7 +90,7 @@ async def open_repositories(
     stack.push_async_callback(close_pool, intake)
     vault = await open_vault(pool, secret, settings.secret_previous)
     clock = DatabaseClock()
-    sessions, streams = SessionTable(pool, vault, clock), StreamStore(Shared(pool))
+    sessions = SessionTable(pool, vault, clock, on_keys=signals.keys_written)
     live = live_reader(pool, settings.listen_url or dsn, zone, stack)
     webhooks = WebhookTable(intake, gateway_id, clock, unseal)
     installation = await _installation(pool)
@@ -100,10 +103,11 @@ async def open_repositories(
         sessions=sessions,
         attempts=AttemptTable(pool, clock),
         audit_log=AuditLogTable(pool),
-        streams=streams,
+        streams=StreamStore(Shared(pool)),
         live_streams=StreamStore(live),
         webhooks=webhooks,
         journal=JournalTable(pool, webhooks),
+        inbox=InboxTable(pool, settings.zone, on_behind=signals.list_behind),
         conversation_list=ConversationListTable(pool),
         monitor=MonitorTable(pool, sessions),
         contacts=ContactTable(pool, sessions),

@@ -16,7 +16,7 @@ from gateway.realtime.transport.guard import Guard
 from gateway.realtime.transport.http_protocol import GatewayHttpProtocol, ServerConfig
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.data_dir import note_address
-from gateway.runtime.gateway import Gateway
+from gateway.runtime.gateway import Gateway, open_gateway
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
 from gateway.services.open_files import raise_open_files
@@ -121,15 +121,15 @@ async def run(
         loop.add_signal_handler(number, on_signal)
     sock = sock or bind(settings.host, settings.port)
     try:
-        async with Gateway(settings, address_of(sock)) as gateway:
+        async with open_gateway(settings, address_of(sock)) as gateway:
             is_up = True
-            async with serving(gateway.asgi, sock, guard=gateway.guard) as server:
+            async with serving(gateway.app, sock, guard=gateway.limiters.guard) as server:
                 # What the start has made stays: no need to look at it in every collection.
                 gc.freeze()
                 gc.set_threshold(GC_AFTER)
                 if settings.simulator:
                     # At another port than last time: its webhooks come along before they are needed.
-                    await gateway.monitor.follow_public_url()
+                    await gateway.services.monitor.follow_public_url()
                 note_address(settings, gateway.url)
                 warn_of_unnamed_proxy(settings)
                 await on_ready(gateway)

@@ -10,24 +10,22 @@ from gateway.services.auth.account_token import AccountToken, TokenStore
 from gateway.settings import Settings
 from gateway.simulator.app import Simulator
 from gateway.simulator.page import PageMount
+from gateway.wasender.calls import BACKGROUND, PATIENT
 from gateway.wasender.client import WasenderClient
 
 
-class UpstreamAccess:
+class Upstream:
     """Which WasenderAPI it is, and under what address that one reaches us."""
 
-    def __init__(self, settings: Settings, url: str, simulator: Simulator | None) -> None:
-        """`url` is our own address on this machine; the simulator needs no other."""
+    def __init__(self, client: WasenderClient, public_url: str | None, simulator: Simulator | None) -> None:
+        self.public_url = public_url
         self.simulator = simulator
-        self.public_url = settings.public_url or (url if simulator else None)
-        self._base_url = f"{url}/simulator/api" if simulator else settings.wasender_base_url
-        self._fixed_token = simulator.account_token if simulator else settings.wasender_token
+        self.client = client
+        self.patient = client.with_retry_policy(PATIENT)
+        """For a person who waits for the answer, and would rather hear of a fault than of nothing."""
 
-    async def open_client(self, tokens: TokenStore, stack: AsyncExitStack) -> WasenderClient:
-        """The client, with the account token of the settings or else of `tokens`; closed with the stack."""
-        return await stack.enter_async_context(
-            WasenderClient(self._base_url, AccountToken(self._fixed_token, tokens))
-        )
+        self.background = client.with_retry_policy(BACKGROUND)
+        """For what no person waits for."""
 
     def routes(self) -> list[BaseRoute]:
         """The simulator's own, if it runs in this process."""
@@ -45,11 +43,25 @@ class UpstreamAccess:
             self.simulator.release()
 
 
-async def open_upstream(settings: Settings, url: str, stack: AsyncExitStack) -> UpstreamAccess:
-    """Raises ConfigError where the simulator may not run. It ends with the stack."""
+async def open_upstream(settings: Settings, url: str, tokens: TokenStore, stack: AsyncExitStack) -> Upstream:
+    """`url` is our own address on this machine; the simulator needs no other, and `tokens` keeps an account token.
+
+    Raises ConfigError where the simulator may not run. Everything ends with the stack.
+    """
+    simulator = await _open_simulator(settings, stack)
+    if simulator is None:
+        base_url, token, public_url = settings.wasender_base_url, settings.wasender_token, settings.public_url
+    else:
+        base_url, token = f"{url}/simulator/api", simulator.account_token
+        public_url = settings.public_url or url
+    client = await stack.enter_async_context(WasenderClient(base_url, AccountToken(token, tokens)))
+    return Upstream(client, public_url, simulator)
+
+
+async def _open_simulator(settings: Settings, stack: AsyncExitStack) -> Simulator | None:
     if not settings.simulator:
-        return UpstreamAccess(settings, url, None)
+        return None
     if not settings.is_loopback:
         raise ConfigError("The simulator runs on loopback only. Leave GATEWAY_HOST at 127.0.0.1.")
     simulator = Simulator(data_dir(settings) / "simulator.json")
-    return UpstreamAccess(settings, url, await stack.enter_async_context(simulator.running()))
+    return await stack.enter_async_context(simulator.running())

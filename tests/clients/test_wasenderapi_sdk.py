@@ -51,7 +51,7 @@ async def scan(gateway: Running, session_id: int) -> None:
 
 
 async def upstream_session(gateway: Running, session_id: int) -> tuple[int, Any]:
-    simulator = gateway.gateway._upstream_access.simulator
+    simulator = gateway.gateway.upstream.simulator
     assert simulator is not None
     path = f"/simulator/api/whatsapp-sessions/{session_id}"
     return await gateway.call("GET", path, token=simulator.account_token)
@@ -98,7 +98,7 @@ async def test_the_sdk_links_a_phone_by_the_code_it_gets_and_lets_it_go(gateway:
 
 
 async def upstream_code(gateway: Running, session_id: int) -> str:
-    simulator = gateway.gateway._upstream_access.simulator
+    simulator = gateway.gateway.upstream.simulator
     assert simulator is not None
     path = f"/simulator/api/whatsapp-sessions/{session_id}/qrcode"
     return str((await gateway.data("GET", path, token=simulator.account_token))["qrCode"])

@@ -71,7 +71,7 @@ def routes_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterable[tuple[s
 async def test_every_route_has_its_row(gateway: Running) -> None:
     rows = table("rest.md", "## Routes")
     listed = [f"{method} {path}" for row in rows for method in row[0].split(", ") for path in names([row], 1)]
-    real = {f"{method} {path}" for method, path in routes_of(gateway.gateway.asgi.routes)}
+    real = {f"{method} {path}" for method, path in routes_of(gateway.gateway.app.routes)}
     assert_same(listed, real, "rest.md")
 
 

@@ -21,7 +21,7 @@ async def test_fifty_messages_and_five_statuses_during_an_absence(
 ) -> None:
     """Messages come as events, each one; of a status only the newest is worth anything."""
     await add_session(writer, 12)
-    await until(lambda: live.gateway._states.session(SessionId(12)) is not None, "the session is known")
+    await until(lambda: live.gateway.live.states.session(SessionId(12)) is not None, "the session is known")
     sender = Sender(lambda: live.url, http, 12)
     async with live.socket() as browser:
         position = await browser.subscribe("inbox:12")

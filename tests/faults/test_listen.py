@@ -48,7 +48,7 @@ async def test_a_row_between_listen_and_callback_is_shown(server: Server, tmp_pa
         settings = settings_for(server.through(wire.port, name), tmp_path, **{**NOWHERE, "simulator": False})
         writer = await asyncpg.connect(server.dsn_of(name))
         async with running(settings) as live, live.socket() as browser:
-            live.gateway._feed._tick_s = 3600
+            live.gateway.live.feed._tick_s = 3600
             await browser.subscribe("inbox:12")
             await insert_message(writer, 12)  # from here on the long tick counts
             await browser.event("message.created")

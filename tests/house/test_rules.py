@@ -24,7 +24,7 @@ MAX_FUNCTION_LINES = 40
 WITHOUT_POSTGRES = {"client", "simulator", "spool", "wasender"}
 """Rooms in which nothing asks Postgres."""
 
-CEILINGS = {"long_files": 1, "long_functions": 4, "time_limits": 7, "undocumented": 1}
+CEILINGS = {"long_files": 1, "long_functions": 3, "time_limits": 7, "undocumented": 1}
 """How many lines each list of exceptions may have. Lower a number when its list has become shorter; never raise one."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gateway.runtime import gateway as app
+from gateway.runtime import upstream
 from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.client import WasenderClient
 from tests.http.support import Shop, opened
@@ -38,13 +38,13 @@ async def shop(empty_shop: Shop) -> Shop:
     """A gateway with the sessions 12 and 13, which the simulator does not know."""
     for number in (12, 13):
         await empty_shop.add_session(number)
-        await empty_shop.gateway.gateway._states.see(number)  # their bells are no news to any test
+        await empty_shop.gateway.gateway.live.states.see(number)  # their bells are no news to any test
     return empty_shop
 
 
 @pytest_asyncio.fixture
 async def hasty_shop(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     """A gateway that waits for upstream no longer than a test can."""
-    monkeypatch.setattr(app, "WasenderClient", functools.partial(WasenderClient, timeout_s=1.0))
+    monkeypatch.setattr(upstream, "WasenderClient", functools.partial(WasenderClient, timeout_s=1.0))
     async with running(settings_for(database, tmp_path)) as gateway, opened(gateway, database) as shop:
         yield shop

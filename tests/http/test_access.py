@@ -36,7 +36,7 @@ SAYS_ONLY_WHERE_IT_IS_NOT = ("/rest/v1", "/realtime/v1/", "/ws")
 def http_routes(gateway: Running) -> list[tuple[str, str]]:
     """Method and path of every route of the gateway. A kind of route that this does not know fails the test."""
     found = []
-    for route in gateway.gateway.asgi.routes:
+    for route in gateway.gateway.app.routes:
         if isinstance(route, WebSocketRoute):
             continue
         if isinstance(route, Mount):
@@ -80,7 +80,7 @@ async def test_a_stranger_at_the_page_is_sent_to_the_login(shop: Shop) -> None:
 
 
 async def test_every_socket_route_refuses_who_does_not_say_who_he_is(shop: Shop) -> None:
-    sockets: list[BaseRoute] = [r for r in shop.gateway.gateway.asgi.routes if isinstance(r, WebSocketRoute)]
+    sockets: list[BaseRoute] = [r for r in shop.gateway.gateway.app.routes if isinstance(r, WebSocketRoute)]
     assert [route.path for route in sockets if isinstance(route, WebSocketRoute)][:1] == ["/ws"]
     async with shop.http.ws_connect(
         shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}

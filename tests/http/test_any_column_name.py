@@ -123,7 +123,7 @@ async def use_everything(shop: Shop) -> None:
     await gateway.data("GET", "/api/journal")
     await gateway.data("DELETE", f"{SESSIONS}/{number}")
     inner: Gateway = gateway.gateway
-    repositories = inner._repositories
+    repositories = inner.repositories
     for kind in repositories.retention.kinds:
         await repositories.retention.prune(kind, 10)
     while await repositories.conversation_list.step() is Progress.MORE:

@@ -39,7 +39,7 @@ async def test_every_answer_keeps_foreign_scripts_out(shop: Shop, monkeypatch: p
     async def broken(*_: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(shop.gateway.gateway._access.logins, "mine", broken)
+    monkeypatch.setattr(shop.gateway.gateway.access.logins, "mine", broken)
     headers_of_admin = {"Authorization": f"Bearer {shop.gateway.token()}"}
     status, headers = await answer(shop, "GET", "/api/account/logins", headers=headers_of_admin)
     assert status == 500

@@ -82,7 +82,7 @@ async def test_a_token_for_somebody_else_opens_nothing(provided: Running, claims
 
 async def test_a_providers_token_is_revoked_by_its_sub(provided: Running) -> None:
     token = minted(gateway_role="viewer", gateway_sessions="*", iat=int(time.time()) - 1)
-    table = provided.gateway._repositories.people
+    table = provided.gateway.repositories.people
     await table.revoke(sub="u-1")
-    await provided.gateway._access.revocations.open()
+    await provided.gateway.access.revocations.open()
     assert (await provided.call("GET", "/api/me", token=token))[0] == 401

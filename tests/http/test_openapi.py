@@ -96,7 +96,7 @@ def examples_of(value: Any, where: str = "") -> list[tuple[str, Any, Any]]:
 
 
 async def test_the_document_names_exactly_the_routes_that_are_served(gateway: Running) -> None:
-    routes = gateway.gateway.asgi.routes
+    routes = gateway.gateway.app.routes
     status, spec = await gateway.call("GET", "/openapi.json", token="")
 
     assert status == 200

@@ -21,7 +21,7 @@ FOREIGN = [
 
 def cookie_name(gateway: Running) -> str:
     """The cookie's name for a browser that comes by http."""
-    return gateway.gateway._access.cookie.name("http")
+    return gateway.gateway.access.cookie.name("http")
 
 
 async def native(gateway: Running, origin: str) -> int | None:

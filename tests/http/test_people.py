@@ -124,7 +124,7 @@ async def test_neither_password_nor_token_nor_ticket_is_logged_or_kept(
     await post_login(shop, {"name": "Ann", "password": "wrong horse"})
     await post_login(shop, {"name": "in the wrong field", "password": "x"})
     _, made = await as_browser(shop, headers, "POST", "/api/tickets", {"for": "embed"})
-    await shop.gateway.gateway._access.log.write()
+    await shop.gateway.gateway.access.access_log.write()
     secrets = [
         PASSWORD,
         "wrong horse",
@@ -147,7 +147,7 @@ async def test_the_access_log_tells_who_came_in_who_did_not_and_who_changed_that
     await as_browser(shop, headers, "POST", "/api/tickets", {"for": "ws"})
     await as_browser(shop, headers, "POST", "/logout")
     await shop.gateway.data("PUT", f"{PEOPLE}/{person['id']}", {"role": "viewer"})
-    await shop.gateway.gateway._access.log.write()
+    await shop.gateway.gateway.access.access_log.write()
 
     rows = await shop.db.fetch("SELECT event, sub, actor, address FROM gateway.access_log ORDER BY id")
     assert [row["event"] for row in rows] == [
@@ -160,7 +160,7 @@ async def test_the_access_log_tells_who_came_in_who_did_not_and_who_changed_that
 
 async def test_a_login_with_a_password_that_is_changed_meanwhile_never_begins(shop: Shop) -> None:
     person = await add(shop)
-    passwords = shop.gateway.gateway._access.logins._passwords
+    passwords = shop.gateway.gateway.access.logins._passwords
     matches = passwords.matches
 
     async def slow_matches(stored: str | None, password: str) -> bool:
@@ -248,7 +248,7 @@ async def test_a_person_who_is_promoted_meanwhile_is_not_changed_by_a_limited_ad
 ) -> None:
     person = await add(shop, sessions=[12])
     limited, path = shop.gateway.token(Role.ADMIN, {12}), f"{PEOPLE}/{person['id']}"
-    people = shop.gateway.gateway._access.people
+    people = shop.gateway.gateway.access.people
     managed = people._managed
 
     async def managed_a_while_ago(*args: Any) -> Any:
@@ -342,7 +342,7 @@ async def test_a_password_is_changed_by_who_knows_the_old_one(shop: Shop) -> Non
 
 async def test_a_token_that_only_names_a_person_changes_no_password(shop: Shop) -> None:
     person = await add(shop)
-    login: Login = shop.gateway.gateway.login
+    login: Login = shop.gateway.gateway.access.login
     principal = login.verify(shop.gateway.token(Role.AGENT))
     forged = login.issue(type(principal)(person["sub"], "Ann", Role.AGENT, None), 600)[0]
     body = {"current_password": PASSWORD, "new_password": "another horse"}
@@ -392,7 +392,7 @@ async def test_a_ticket_counts_as_anothers_only_where_it_may_be_for_another(
     viewer, agent = shop.gateway.token(Role.VIEWER), shop.gateway.token(Role.AGENT)
     counted: list[bool] = []
     monkeypatch.setattr(
-        shop.gateway.gateway._rates, "ticket", lambda *args, for_other: counted.append(for_other)
+        shop.gateway.gateway.limiters.rates, "ticket", lambda *args, for_other: counted.append(for_other)
     )
     for token, sub, status in (
         (agent, None, 200),

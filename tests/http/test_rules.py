@@ -132,7 +132,7 @@ CLOSED = [call for call in CALLS if call[2].scope != "open"]
 
 async def test_every_route_has_a_rule_and_every_rule_a_route(shop: Shop) -> None:
     found = set()
-    for route in shop.gateway.gateway.asgi.routes:
+    for route in shop.gateway.gateway.app.routes:
         if isinstance(route, WebSocketRoute):
             assert route.path in ("/ws", "/realtime/v1/websocket"), f"a socket without a rule: {route.path}"
         elif isinstance(route, Mount):
@@ -162,7 +162,7 @@ class Caller:
 
 def bearer(shop: Shop, role: Role = Role.ADMIN, sessions: frozenset[int] | None = None, **more: Any) -> str:
     principal = Principal("tester", "Tester", role, sessions)
-    return shop.gateway.gateway.login.issue(principal, more.pop("life_s", 600), **more)[0]
+    return shop.gateway.gateway.access.login.issue(principal, more.pop("life_s", 600), **more)[0]
 
 
 def with_token(shop: Shop, token: str) -> Caller:
@@ -212,7 +212,7 @@ async def test_a_login_that_is_none_or_over_opens_nothing(shop: Shop) -> None:
     await shop.gateway.data("DELETE", f"/api/people/{people['Deleted']}")
     await shop.gateway.data("PUT", f"/api/people/{people['Fresh']}", {"password": "another horse"})
     assert await me.status(("POST", "/logout", Rule(V))) == 200
-    table = shop.gateway.gateway._repositories.people
+    table = shop.gateway.gateway.repositories.people
     await table.revoke(jti=jti)
     callers = {
         "nobody": Caller(shop, {}),
@@ -294,7 +294,7 @@ async def test_a_login_that_is_none_or_over_opens_no_socket(shop: Shop) -> None:
     cookie = await cookie_of(shop, "admin", "*", "Ann")
     person = (await shop.gateway.data("GET", "/api/people"))[0]["id"]
     await shop.gateway.data("PUT", f"/api/people/{person}", {"disabled": True})
-    await shop.gateway.gateway._repositories.people.revoke(jti="one")
+    await shop.gateway.gateway.repositories.people.revoke(jti="one")
     own = {"Cookie": cookie, "Origin": shop.gateway.url}
     async with asyncio.timeout(2):
         for caller in (Caller(shop, own), with_token(shop, revoked)):

@@ -12,7 +12,7 @@ from tests.launcher.settings import settings_for
 
 async def upstream(shop: Shop, session_id: int) -> dict[str, Any]:
     """The session as the simulator has it, asked with the account token, past the gateway's own routes."""
-    token = shop.gateway.gateway._upstream_access.simulator.account_token  # type: ignore[union-attr]
+    token = shop.gateway.gateway.upstream.simulator.account_token  # type: ignore[union-attr]
     path = f"/simulator/api/whatsapp-sessions/{session_id}"
     found: dict[str, Any] = await shop.gateway.data("GET", path, token=token)
     return found
@@ -20,7 +20,7 @@ async def upstream(shop: Shop, session_id: int) -> dict[str, Any]:
 
 async def forget_upstream(shop: Shop, session_id: int) -> None:
     """Somebody deletes the session in WasenderAPI's own dashboard."""
-    token = shop.gateway.gateway._upstream_access.simulator.account_token  # type: ignore[union-attr]
+    token = shop.gateway.gateway.upstream.simulator.account_token  # type: ignore[union-attr]
     status, _ = await shop.gateway.call(
         "DELETE", f"/simulator/api/whatsapp-sessions/{session_id}", token=token
     )

@@ -87,7 +87,7 @@ async def test_a_422_brings_upstreams_words_for_each_field(empty_shop: Shop) -> 
 
 async def test_a_fault_that_repeats_our_token_does_not_bring_it_to_the_browser(empty_shop: Shop) -> None:
     session_id = await empty_shop.create()
-    token = empty_shop.gateway.gateway._upstream_access.simulator.account_token  # type: ignore[union-attr]
+    token = empty_shop.gateway.gateway.upstream.simulator.account_token  # type: ignore[union-attr]
     await fault(
         empty_shop, method="PUT", status=400, body={"success": False, "message": f"bad token {token}"}
     )

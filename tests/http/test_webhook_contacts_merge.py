@@ -56,7 +56,7 @@ async def test_96_people_known_by_lid_only_stay_96_when_85_numbers_become_known(
         elif person % 3 == 1:  # the address book
             await shop.take(contact(jid(phone), lid=lid, name=f"Person {person}"))
         else:  # upstream is asked
-            await shop.gateway.gateway._repositories.contacts.tell(12, [_pair(lid, phone)])
+            await shop.gateway.gateway.repositories.contacts.tell(12, [_pair(lid, phone)])
 
     chats = [jid(phone) for phone in phones[:KNOWN_LATER]] + lids[KNOWN_LATER:]
     await eventually(lambda: _all_in(shop, set(chats)), what="96 conversations")
@@ -81,7 +81,7 @@ def _pair(lid: str, phone: str) -> Any:
 async def test_a_number_that_upstream_knows_is_asked_for_once(empty_shop: Shop) -> None:
     shop = empty_shop
     session_id = await shop.create()
-    people = shop.gateway.gateway._contacts
+    people = shop.gateway.gateway.services.contacts
     people._lookup_pause_s = 0.0
     asked: list[str] = []
 
@@ -158,7 +158,7 @@ async def test_spellings_that_another_writer_left_apart_come_together(shop: Shop
         )
     await eventually(lambda: _has_listed(shop, 2), what="the list")
 
-    store = shop.gateway.gateway._repositories.contacts
+    store = shop.gateway.gateway.repositories.contacts
     await store.find_moves()
     while await store.move_some(1000):
         pass

@@ -288,12 +288,12 @@ async def test_a_secret_that_was_replaced_opens_the_door_no_more(shop: Shop) -> 
 
 
 async def changed(shop: Shop) -> set[int]:
-    return shop.gateway.gateway._authenticator._dirty
+    return shop.gateway.gateway.services.authenticator._dirty
 
 
 async def test_webhooks_are_written_however_many_connections_others_have(shop: Shop) -> None:
     await shop.take(received())
-    pool = shop.gateway.gateway._repositories.pool
+    pool = shop.gateway.gateway.repositories.pool
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(pool.get_max_size()):
             await stack.enter_async_context(pool.acquire())

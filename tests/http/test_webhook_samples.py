@@ -88,7 +88,7 @@ def as_session_12(body: Any) -> Any:
 
 async def clear(shop: Shop) -> None:
     # A sample before this one may have made the gateway ask upstream: its answer would be newer than this sample.
-    await shop.gateway.gateway._status_hints.close()
+    await shop.gateway.gateway.services.status_hints.close()
     for table in (
         INCOMING,
         OUTGOING,

@@ -47,7 +47,7 @@ async def shop(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Shop]:
         shop = Shop(gateway, connection, http)
         await shop.add_session(12)
         await shop.add_session(13)
-        gateway.gateway._authenticator.forget(
+        gateway.gateway.services.authenticator.forget(
             None
         )  # both are known before Postgres goes, whoever's bell came first
         await shop.take(received(key_id="before"))
@@ -186,7 +186,7 @@ async def test_without_a_known_secret_a_webhook_is_sent_back_while_postgres_is_a
 async def test_a_full_spool_sends_webhooks_back_and_the_balancer_away(
     shop: Shop, server: EmbeddedPostgres
 ) -> None:
-    shop.gateway.gateway._spool._max_count = 2
+    shop.gateway.gateway.repositories.spool._max_count = 2
     await server.stop()
     await take_in_time(shop, "K1")
     await take_in_time(shop, "K2")

@@ -130,11 +130,11 @@ async def test_no_secret_of_a_whole_job_is_found_anywhere(
             await job.call("POST", "/api/account/password", {}, token=token)
             await job.call("POST", "/logout", token="", headers=cookie)
             frames = json.dumps([socket.frames, [said.payload for said in client.said]])
-        await gateway.gateway._access.log.write()
+        await gateway.gateway.access.access_log.write()
         await eventually(
             lambda: shop.db.fetchval("SELECT count(*) FROM gateway.access_log WHERE event = 'logout'")
         )
-        upstream = gateway.gateway._upstream_access.simulator
+        upstream = gateway.gateway.upstream.simulator
         assert upstream is not None
         job.secrets |= {
             "password": PASSWORD, "account token": upstream.account_token, "secret": SECRET, "project": PROJECT,

@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect as connect_socket
 
 from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
-from gateway.runtime.gateway import Gateway
+from gateway.runtime.gateway import Gateway, open_gateway
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving
 from gateway.settings import Settings
@@ -128,7 +128,7 @@ class Running(Reached):
     def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
         named = None if sessions is None else frozenset(sessions)
         principal = Principal(sub="tester", name="Tester", role=role, sessions=named)
-        return self.gateway.login.issue(principal, life_s)[0]
+        return self.gateway.access.login.issue(principal, life_s)[0]
 
 
 class Remote(Reached):
@@ -170,8 +170,8 @@ async def running(settings: Settings, *, send_buffer: int | None = None) -> Asyn
     sock = open_port(settings, send_buffer)
     async with (
         aiohttp.ClientSession() as http,
-        Gateway(settings, address_of(sock)) as gateway,
-        serving(gateway.asgi, sock, guard=gateway.guard),
+        open_gateway(settings, address_of(sock)) as gateway,
+        serving(gateway.app, sock, guard=gateway.limiters.guard),
     ):
         try:
             yield Running(gateway, http)

@@ -8,8 +8,9 @@ from typing import Any
 
 import asyncpg
 
-from gateway.postgres.connection.listener import Listener
+from gateway.postgres.connection.listener import Listener, ListenerSettings
 from gateway.postgres.connection.watchdog import Watchdog
+from gateway.services.signals import Signals
 
 
 class IdleListener:
@@ -20,16 +21,20 @@ class IdleListener:
         self.log: list[str] = []
         self._moved = asyncio.Event()
         self.listener = Listener(
-            dsn,
-            gateway_id=self.id,
-            timezone="UTC",
-            probe_s=probe_s,
-            on_message_notification=lambda payload: self._note(f"message {payload}"),
-            on_session_notification=lambda payload: self._note(f"session {payload}"),
-            on_up=lambda: self._note("up"),
-            on_down=lambda: self._note("down"),
-            watchdog=watchdog,
+            dsn, self._signals(), ListenerSettings(self.id, "UTC", probe_s), watchdog=watchdog
         )
+
+    def _signals(self) -> Signals:
+        signals = Signals()
+        signals.inboxes_moved.connect(lambda payload: self._note_payload(f"message {payload}"))
+        signals.sessions_moved.connect(lambda payload: self._note_payload(f"session {payload}"))
+        signals.listening.connect(lambda: self._note("up"))
+        signals.cut_off.connect(lambda: self._note("down"))
+        return signals
+
+    def _note_payload(self, what: str) -> None:
+        if not what.endswith(" *"):  # what a new connection says of all channels is `up` here
+            self._note(what)
 
     def _note(self, what: str) -> None:
         self.log.append(what)

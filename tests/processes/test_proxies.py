@@ -244,7 +244,7 @@ async def test_clients_behind_a_proxy_are_told_apart_by_their_own_addresses(
     proxied: Proxied, http: aiohttp.ClientSession
 ) -> None:
     seen: list[tuple[str, str]] = []
-    app = proxied.gateway.gateway.asgi
+    app = proxied.gateway.gateway.app
     inner = app.router.default
 
     async def remembering(scope: Any, receive: Any, send: Any) -> None:

@@ -60,11 +60,11 @@ def offs_of(frames: list[dict[str, Any]]) -> list[int]:
 
 
 def realtime_of(gateway: Running) -> Realtime:
-    return gateway.gateway._websockets.ours
+    return gateway.gateway.websockets.native
 
 
 def roster_of(gateway: Running) -> Connections:
-    return gateway.gateway._connections
+    return gateway.gateway.websockets.connections
 
 
 async def heard(gateway: Running, inbox: int, off: int) -> None:

@@ -51,7 +51,7 @@ async def test_a_bearer_token_is_welcomed(live: Running) -> None:
 
 def cookie_of(live: Running, token: str | None = None) -> str:
     """The page's cookie, as a login sets it."""
-    return f"{live.gateway._access.cookie.name('http')}={token or live.token()}"
+    return f"{live.gateway.access.cookie.name('http')}={token or live.token()}"
 
 
 async def test_the_page_gets_in_with_its_cookie(live: Running) -> None:

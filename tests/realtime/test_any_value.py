@@ -82,7 +82,7 @@ async def check_lists(gateway: Running) -> None:
 
 async def check_conversation_list(gateway: Running) -> None:
     """The list that is kept ready reaches the streams' tops."""
-    table = gateway.gateway._repositories.conversation_list
+    table = gateway.gateway.repositories.conversation_list
     async with asyncio.timeout(DEADLINE_S):
         while await table.step() is not Progress.DONE:
             pass

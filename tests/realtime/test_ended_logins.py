@@ -123,7 +123,7 @@ async def end_that_one(gateway: Running, person: int, cookie: str, db: asyncpg.C
 
 
 async def revoke_by_sub(gateway: Running, person: int, cookie: str, db: asyncpg.Connection) -> None:
-    await gateway.gateway._repositories.people.revoke(sub=f"user:{person}")
+    await gateway.gateway.repositories.people.revoke(sub=f"user:{person}")
 
 
 async def by_sql(gateway: Running, person: int, cookie: str, db: asyncpg.Connection) -> None:
@@ -154,7 +154,7 @@ async def test_what_ends_a_login_ends_its_sockets_everywhere(
 
 
 def token(gateway: Running, sub: str = "ann", jti: str | None = None) -> str:
-    return gateway.gateway.login.issue(Principal(sub, sub, Role.AGENT, None), 600, jti=jti)[0]
+    return gateway.gateway.access.login.issue(Principal(sub, sub, Role.AGENT, None), 600, jti=jti)[0]
 
 
 @pytest.mark.parametrize("by", ["sub", "jti", "sql"])
@@ -169,7 +169,7 @@ async def test_a_revoked_token_ends_its_sockets_and_channels_everywhere(
     ):
         await client.join("shop", ALL_INCOMING)
         await client.system()
-        table = two[0].gateway._repositories.people
+        table = two[0].gateway.repositories.people
         if by == "sql":
             await db.execute("INSERT INTO gateway.revoked (sub) VALUES ('ann')")
         else:
@@ -206,7 +206,7 @@ async def test_a_ticket_made_for_another_ends_with_the_revocation_of_that_person
     async with aiohttp.ClientSession() as http:
         socket = await http.ws_connect(f"{two[1].url}/ws?ticket={made['ticket']}")
         assert (await socket.receive_json(timeout=10))["type"] == "welcome"
-        await two[0].gateway._repositories.people.revoke(sub="shop-17")
+        await two[0].gateway.repositories.people.revoke(sub="shop-17")
         assert await closed_with(socket) == 4501
     status, _ = await two[1].call("POST", "/api/tickets/redeem", {"ticket": unused["ticket"]}, token="")
     assert status == 401
@@ -215,7 +215,7 @@ async def test_a_ticket_made_for_another_ends_with_the_revocation_of_that_person
 
 async def test_a_supabase_socket_without_channels_ends_with_its_key(two: list[Running]) -> None:
     async with phoenix(two[1], token(two[0])) as client:
-        await two[0].gateway._repositories.people.revoke(sub="ann")
+        await two[0].gateway.repositories.people.revoke(sub="ann")
         async with asyncio.timeout(WITHIN_S):
             await client.raw.wait_closed()
         assert client.raw.close_code == 4501
@@ -223,12 +223,12 @@ async def test_a_supabase_socket_without_channels_ends_with_its_key(two: list[Ru
 
 async def ended_while_feed_is_seen(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on ann is revoked while a join or a renewal waits for Postgres."""
-    feed = gateway.gateway._feed
+    feed = gateway.gateway.live.feed
     see = feed.see
 
     async def slow_see(*args: Any) -> Any:
-        await gateway.gateway._repositories.people.revoke(sub="ann")
-        await gateway.gateway._access.revocations._read()
+        await gateway.gateway.repositories.people.revoke(sub="ann")
+        await gateway.gateway.access.revocations._read()
         return await see(*args)
 
     monkeypatch.setattr(feed, "see", slow_see)
@@ -298,7 +298,7 @@ async def test_a_gateway_that_missed_the_notification_reads_the_tables_before_it
     async with running(settings_for(database, tmp_path, probe_s=0)) as gateway:
         cookie_token = token(gateway)
         assert (await gateway.call("GET", "/api/me", token=cookie_token))[0] == 200
-        await gateway.gateway._listener.sleep()
+        await gateway.gateway.live.listener.sleep()
         await db.execute("INSERT INTO gateway.revoked (sub) VALUES ('ann')")
         async with asyncio.timeout(WITHIN_S):
             while (await gateway.call("GET", "/api/me", token=cookie_token))[0] != 401:  # noqa: ASYNC110

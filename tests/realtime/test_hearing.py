@@ -56,7 +56,7 @@ async def test_whoever_comes_when_all_is_well_hears_nothing_of_staleness(live: R
 async def test_a_bell_that_never_rang_is_made_up_for_by_the_tick(
     live: Running, writer: asyncpg.Connection
 ) -> None:
-    live.gateway._feed._tick_s = 0.1
+    live.gateway.live.feed._tick_s = 0.1
     async with live.socket() as socket:
         await socket.subscribe("inbox:12")
         await insert_message(writer, 12)  # after this one the short tick counts
@@ -85,12 +85,12 @@ async def test_bells_that_make_no_sense_do_no_harm(live: Running, writer: asyncp
             await socket.state("session.created")
 
 
-@pytest.mark.parametrize("reader", ["_feed._streams", "_states._store"])
+@pytest.mark.parametrize("reader", ["live.feed._streams", "live.states._store"])
 async def test_tables_that_cannot_be_read_are_told_though_bells_are_heard(
     live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, reader: str
 ) -> None:
-    pump, store = (attrgetter(path)(live.gateway) for path in (reader.split(".")[0], reader))
-    method = "extents" if pump is live.gateway._feed else "read_states"
+    pump, store = (attrgetter(path)(live.gateway) for path in (reader.rpartition(".")[0], reader))
+    method = "extents" if pump is live.gateway.live.feed else "read_states"
     async with live.socket() as socket:
         await socket.subscribe("inbox:12")
         await socket.subscribe("sessions")
@@ -116,7 +116,7 @@ async def test_tables_that_cannot_be_read_are_told_though_bells_are_heard(
 async def test_events_do_not_wait_until_others_give_a_connection_back(
     live: Running, writer: asyncpg.Connection
 ) -> None:
-    pool = live.gateway._repositories.pool
+    pool = live.gateway.repositories.pool
     async with live.socket() as socket, contextlib.AsyncExitStack() as stack:
         await socket.subscribe("inbox:12")
         for _ in range(pool.get_max_size()):

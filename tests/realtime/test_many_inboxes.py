@@ -25,7 +25,7 @@ async def make_inboxes(gateway: Running, writer: asyncpg.Connection, count: int 
         FIRST,
         count,
     )
-    await gateway.gateway._feed.catch_up()
+    await gateway.gateway.live.feed.catch_up()
 
 
 async def whole(socket: Socket) -> list[dict[str, Any]]:

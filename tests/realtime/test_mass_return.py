@@ -70,7 +70,7 @@ async def test_whoever_was_cut_off_is_served_from_memory(
 
 
 async def bottom(gateway: Running) -> dict[str, Any]:
-    position = gateway.gateway._websockets.ours._hub.position(0)
+    position = gateway.gateway.websockets.native._hub.position(0)
     assert position is not None
     return {"off": position.off, "epoch": position.epoch}
 
@@ -88,7 +88,7 @@ async def test_after_a_restart_they_share_what_has_to_be_read(
         await insert_message(writer, 12, message_text="x" * 16384)
     async with running(settings_for(database, tmp_path)) as gateway, many(gateway) as sockets:
         await heard(gateway, 12, 10)
-        await until(lambda: gateway.gateway._listener.is_up, "it listens")
+        await until(lambda: gateway.gateway.live.listener.is_up, "it listens")
         del asked[:]
         await come_back(
             sockets, topic, start if topic == "inbox:12" else {"12": start, "0": await bottom(gateway)}, 10

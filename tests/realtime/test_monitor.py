@@ -40,7 +40,7 @@ async def test_a_ghost_is_found_by_a_probe_and_browsers_hear_of_it(gateway: Runn
         await gateway.data("POST", f"/_simulator/sessions/{number}/unlink", token="")
         assert (await gateway.data("GET", f"/api/whatsapp-sessions/{number}/status"))["status"] == "connected"
 
-        await gateway.gateway.monitor.probe(number)
+        await gateway.gateway.services.monitor.probe(number)
         state = await socket.state("session.status")
 
     assert state["data"]["status"] == "logged_out"
@@ -50,7 +50,7 @@ async def test_a_ghost_is_found_by_a_probe_and_browsers_hear_of_it(gateway: Runn
 
 async def test_only_sessions_without_a_sign_of_life_are_probed(gateway: Running, database: str) -> None:
     number = await linked(gateway)
-    store = gateway.gateway._repositories.monitor
+    store = gateway.gateway.repositories.monitor
     connection = await asyncpg.connect(database)
     try:
         await connection.execute("UPDATE gateway.session_state SET webhook_seen_at = now(), probed_at = NULL")
@@ -71,11 +71,11 @@ async def test_a_webhook_taken_by_another_program_is_shown_and_repaired_by_one_c
     async with gateway.socket() as socket:
         await socket.subscribe(f"session:{number}")
         await gateway.data("PUT", path, {"webhook_url": "https://other.example/hook"})
-        await gateway.gateway.monitor.round()
+        await gateway.gateway.services.monitor.round()
         await socket.next("state", lambda frame: (frame["data"] or {}).get("webhook_state") == "elsewhere")
 
         await gateway.data("POST", f"{path}/repair-webhook")
-        await gateway.gateway.monitor.round()
+        await gateway.gateway.services.monitor.round()
         await socket.next("state", lambda frame: (frame["data"] or {}).get("webhook_state") == "ok")
 
     status, _ = await gateway.call("POST", f"{path}/repair-webhook", token=gateway.token(Role.AGENT))
@@ -117,7 +117,7 @@ async def test_webhooks_move_with_the_public_url_and_others_are_left_alone(
 ) -> None:
     old, new = "https://old.example", "https://new.example"
     async with running(settings_for(database, tmp_path, public_url=old)) as first:
-        await first.gateway.monitor.round()
+        await first.gateway.services.monitor.round()
         session = await first.data(
             "POST", "/api/whatsapp-sessions", {"name": "Shop", "phone_number": "+15550001111"}
         )
@@ -125,7 +125,7 @@ async def test_webhooks_move_with_the_public_url_and_others_are_left_alone(
         if not moved:
             await first.data("PUT", path, {"webhook_url": "https://other.example/hook"})
     async with running(settings_for(database, tmp_path, public_url=new)) as second:
-        await second.gateway.monitor.round()
+        await second.gateway.services.monitor.round()
         url = (await second.data("GET", path))["webhook_url"]
 
     assert url == (f"{new}/api/whatsapp/webhook" if moved else "https://other.example/hook")
@@ -136,7 +136,7 @@ async def test_a_webhook_that_could_not_be_moved_is_moved_by_a_later_round(
 ) -> None:
     old, new, newest = ("https://old.example", "https://new.example", "https://newest.example")
     async with running(settings_for(database, tmp_path, public_url=old)) as first:
-        await first.gateway.monitor.round()
+        await first.gateway.services.monitor.round()
         numbers = [
             (await first.data("POST", SESSIONS, {"name": "Shop", "phone_number": "+15550001111"}))["id"]
             for _ in range(2)
@@ -144,14 +144,14 @@ async def test_a_webhook_that_could_not_be_moved_is_moved_by_a_later_round(
     async with running(settings_for(database, tmp_path, public_url=new)) as second:
         refused = {"path": f"/whatsapp-sessions/{numbers[1]}", "method": "PUT", "status": 500, "times": None}
         await second.data("POST", "/_simulator/faults", refused, token="")
-        await second.gateway.monitor.round()
+        await second.gateway.services.monitor.round()
         assert await urls_of(second, numbers) == [new, old]
         await second.data("DELETE", "/_simulator/faults", token="")
         await second.data("POST", "/_simulator/faults", refused, token="")
     # It moves once more before it was done: nobody is left behind under either of the former addresses.
     async with running(settings_for(database, tmp_path, public_url=newest)) as third:
         await third.data("DELETE", "/_simulator/faults", token="")
-        await third.gateway.monitor.round()
+        await third.gateway.services.monitor.round()
         assert await urls_of(third, numbers) == [newest, newest]
 
 
@@ -165,19 +165,19 @@ async def test_a_round_after_a_failed_move_tries_again_and_then_leaves_it_at_tha
 ) -> None:
     old, new = "https://old.example", "https://new.example"
     async with running(settings_for(database, tmp_path, public_url=old)) as first:
-        await first.gateway.monitor.round()
+        await first.gateway.services.monitor.round()
         wish = {"name": "Shop", "phone_number": "+15550001111"}
         number = (await first.data("POST", SESSIONS, wish))["id"]
     async with running(settings_for(database, tmp_path, public_url=new)) as second:
         refused = {"path": f"/whatsapp-sessions/{number}", "method": "PUT", "status": 500, "times": None}
         await second.data("POST", "/_simulator/faults", refused, token="")
-        await second.gateway.monitor.round()
+        await second.gateway.services.monitor.round()
         assert await urls_of(second, [number]) == [old]
         await second.data("DELETE", "/_simulator/faults", token="")
-        await second.gateway.monitor.round()
+        await second.gateway.services.monitor.round()
         assert await urls_of(second, [number]) == [new]
 
         # Done: an address that somebody sets on purpose afterwards is his.
         await second.data("PUT", f"{SESSIONS}/{number}", {"webhook_url": f"{old}/api/whatsapp/webhook"})
-        await second.gateway.monitor.round()
+        await second.gateway.services.monitor.round()
         assert await urls_of(second, [number]) == [old]

@@ -93,7 +93,7 @@ async def test_an_id_of_nineteen_digits_locks_nobody_out(live: Running, writer: 
     async with live.socket() as socket:
         await insert_message(writer, LARGEST, message_text="first")
         await until(
-            lambda: live.gateway._feed._hub.position(Inbox(LARGEST)) is not None,
+            lambda: live.gateway.live.feed._hub.position(Inbox(LARGEST)) is not None,
             "the gateway knows the inbox",
         )
         all_of = await socket.subscribe("inbox:*", after={})
@@ -107,14 +107,14 @@ async def test_an_id_of_nineteen_digits_locks_nobody_out(live: Running, writer: 
         await socket.subscribe(f"inbox:{LARGEST}")
     listed = await live.data("GET", f"/api/conversations?session={LARGEST}")
     assert str(LARGEST) in listed["position"]
-    assert await live.gateway._listener.acquire(LARGEST)
-    await live.gateway._listener.release(LARGEST)
+    assert await live.gateway.live.listener.acquire(LARGEST)
+    await live.gateway.live.listener.release(LARGEST)
 
 
 async def test_triggers_that_are_off_are_said_and_repaired(
     live: Running, writer: asyncpg.Connection, database: str
 ) -> None:
-    check = live.gateway._trigger_check
+    check = live.gateway.live.triggers
     check._check_s = 0.05
 
     async def readiness() -> dict[str, str]:
@@ -146,6 +146,6 @@ async def test_a_mark_of_another_history_is_seen_while_the_gateway_runs(
         await insert_message(writer, 12)
         await socket.subscribe("inbox:12")
         await writer.execute("UPDATE gateway.settings SET value = value WHERE key = 'history'")
-        live.gateway._feed.notify("*")
+        live.gateway.live.feed.notify("*")
         assert (await socket.next("reset"))["reason"] == "epoch_changed"
         await until(lambda: live.gateway.stale_since is None, "all is well")

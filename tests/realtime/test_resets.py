@@ -131,7 +131,7 @@ async def test_a_client_that_comes_back_before_the_bell_is_told_with_the_bell(
     position = await position_of(live, 12)
     everywhere = {"12": position, "0": await position_of(live, 0)}
     async with live.socket() as socket:
-        async with live.gateway._feed._reading:  # nothing is read before this block ends
+        async with live.gateway.live.feed._reading:  # nothing is read before this block ends
             await writer.execute(WIPE)
             await socket.subscribe(topic, after=position if topic == "inbox:12" else everywhere)
         reset = await socket.next("reset", lambda frame: frame["topic"] == "inbox:12")

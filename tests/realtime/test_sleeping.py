@@ -51,8 +51,10 @@ async def drowsy(
 ) -> AsyncIterator[Running]:
     """A gateway that falls asleep at once, and whose clocks all go fast."""
     monkeypatch.setattr(Monitor, "run", run_upkeep)
-    monkeypatch.setattr(slumber, "IDLE_S", 0.2)
-    monkeypatch.setattr(feed.Feed.__init__, "__kwdefaults__", {"tick_s": 0.02, "awake": None})
+    monkeypatch.setattr(slumber.IdleMonitor.__init__, "__kwdefaults__", {"idle_s": 0.2})
+    monkeypatch.setattr(
+        feed.Feed.__init__, "__kwdefaults__", {**(feed.Feed.__init__.__kwdefaults__ or {}), "tick_s": 0.02}
+    )
     monkeypatch.setattr(states, "TICK_S", 0.02)
     monkeypatch.setattr(linking, "LOOK_S", 0.02)
     monkeypatch.setattr(upkeep, "ROUND_S", 0.02)
@@ -64,7 +66,7 @@ async def drowsy(
 
 async def asleep(gateway: Running, connection: asyncpg.Connection) -> None:
     """Returns once the gateway has let go of its listening connection."""
-    awake = gateway.gateway._idle._awake
+    awake = gateway.gateway.live.awake
     await until(lambda: not awake.is_set(), "it sleeps")
     sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()"
 
@@ -117,7 +119,7 @@ async def test_somebody_who_is_there_keeps_it_awake_and_hears_bells(
             await asyncio.sleep(0.1)  # longer, together, than anybody may be missing
             await insert_message(writer, 12)
             assert (await socket.event("message.created"))["off"] == off
-        assert drowsy.gateway._listener.is_up
+        assert drowsy.gateway.live.listener.is_up
 
 
 async def test_a_webhook_wakes_it(drowsy: Running, writer: asyncpg.Connection) -> None:
@@ -127,7 +129,7 @@ async def test_a_webhook_wakes_it(drowsy: Running, writer: asyncpg.Connection) -
     status, _ = await drowsy.call("POST", HOOK, body, headers={"X-Webhook-Signature": secret_of(12)})
 
     assert status == 200
-    await until(lambda: drowsy.gateway._listener.is_up, "it listens again")
+    await until(lambda: drowsy.gateway.live.listener.is_up, "it listens again")
 
 
 async def test_linking_wakes_it_and_keeps_it_awake(drowsy: Running, writer: asyncpg.Connection) -> None:
@@ -140,7 +142,7 @@ async def test_linking_wakes_it_and_keeps_it_awake(drowsy: Running, writer: asyn
         return bool(await writer.fetchval(sql, number))
 
     await comes_true(has_a_code)
-    assert drowsy.gateway._linking.is_busy
+    assert drowsy.gateway.services.linking.is_busy
     async with drowsy.socket() as socket:
         shown = await socket.subscribe(f"session:{number}")
         assert "session.qr" in [value["event"] for value in shown["state"]]
@@ -150,7 +152,7 @@ async def test_when_postgres_does_not_come_up_the_one_who_comes_is_told(
     drowsy: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await asleep(drowsy, writer)
-    monkeypatch.setattr(slumber, "WAKE_S", 0.2)
+    monkeypatch.setattr(slumber.Waker.__init__, "__kwdefaults__", {"wake_s": 0.2})
 
     async def refuse(*_: Any, **__: Any) -> Any:
         raise ConnectionRefusedError

@@ -97,7 +97,7 @@ async def test_of_states_only_the_newest_waits_for_a_slow_reader(
     await writer.execute(
         "INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number) VALUES (12, 'first', '+49')"
     )
-    await until(lambda: live.gateway._states.session(12) is not None, "the gateway knows the session")
+    await until(lambda: live.gateway.live.states.session(12) is not None, "the gateway knows the session")
     async with sluggish(live) as slow, live.socket() as quick:
         await slow.subscribe("sessions")
         await quick.subscribe("sessions")

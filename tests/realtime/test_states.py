@@ -118,10 +118,10 @@ async def test_having_been_checked_is_no_news(live: Running, writer: asyncpg.Con
     await insert_session(writer, 12, status="connected")
     async with live.socket() as socket:
         await socket.subscribe("sessions")
-        await until(lambda: live.gateway._states.session(12) is not None, "the session is known")
+        await until(lambda: live.gateway.live.states.session(12) is not None, "the session is known")
         await pong(socket)
         before = len(states_of(socket.frames))
-        sessions = live.gateway.sessions
+        sessions = live.gateway.services.sessions
         await sessions._store.record_status(12, "connected", "probe", time.time())
         await writer.execute("UPDATE whatsapp_sessions SET status = 'CONNECTED', updated_at = now()")
         await writer.execute("UPDATE whatsapp_sessions SET api_key = 'another', webhook_secret = 'another'")
@@ -167,7 +167,7 @@ async def test_more_sessions_than_one_frame_holds_still_come(
         "INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number, webhook_url) "
         "SELECT i, 'S' || i, '+49', repeat('u', 1000) FROM generate_series(1, 400) AS i"
     )
-    await until(lambda: len(live.gateway._states.values()) == 400, "all are known")
+    await until(lambda: len(live.gateway.live.states.values()) == 400, "all are known")
     async with live.socket(max_size=256 * 1024) as socket:
         values = (await socket.subscribe("sessions"))["state"]
         await pong(socket)

@@ -231,10 +231,10 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
         await client.join("two", {"event": "*", "schema": "public"})
 
     await until(lambda: not roster_of(live).open, "the socket has ended")
-    hub = live.gateway._websockets.supabase._hub
+    hub = live.gateway.websockets.supabase._hub
     assert not hub._wild
     assert not any(stream.cursors for stream in hub._streams.values())
-    assert not live.gateway._websockets.supabase._open
+    assert not live.gateway.websockets.supabase._open
 
 
 async def test_frames_that_are_too_long_end_the_socket_as_they_do_elsewhere(live: Running) -> None:

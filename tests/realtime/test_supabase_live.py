@@ -39,7 +39,9 @@ async def test_what_was_committed_before_the_join_is_not_told(
     await insert_message(writer, 12)
     await heard(live, 12, 1)
     await insert_message(writer, 12, message_text="before")
-    await until(lambda: 12 in live.gateway._feed._unread or has_read(live, 12, 2), "the bell has been heard")
+    await until(
+        lambda: 12 in live.gateway.live.feed._unread or has_read(live, 12, 2), "the bell has been heard"
+    )
     async with phoenix(live) as client:
         await client.join("shop", ALL_INCOMING)
         await insert_message(writer, 12, message_text="after")
@@ -48,7 +50,7 @@ async def test_what_was_committed_before_the_join_is_not_told(
 
 
 def has_read(gateway: Running, inbox: int, off: int) -> bool:
-    position = gateway.gateway._websockets.supabase._hub.position(inbox)
+    position = gateway.gateway.websockets.supabase._hub.position(inbox)
     return position is not None and position.off >= off
 
 
@@ -58,13 +60,13 @@ async def test_a_join_while_postgres_cannot_be_heard_is_refused_until_it_can(
     gateway = live.gateway
     async with phoenix(live) as client:
         # Or it would be found out at once that nothing is wrong.
-        monkeypatch.setattr(gateway._staleness, "_is_hearing", lambda: False)
-        gateway._connection_lost()
+        monkeypatch.setattr(gateway.live.staleness, "_is_cut_off", lambda: True)
+        gateway.signals.cut_off()
         reply = await client.join("shop", ALL_INCOMING)
         assert reply["status"] == "error"
         assert reply["response"]["reason"].startswith("DatabaseUnavailable")
-        monkeypatch.setattr(gateway._staleness, "_is_hearing", lambda: True)
-        gateway._connected_again()
+        monkeypatch.setattr(gateway.live.staleness, "_is_cut_off", lambda: False)
+        gateway.signals.hear_again()
         await until(lambda: gateway.stale_since is None, "it is fresh again")
 
         assert (await client.join("shop", ALL_INCOMING))["status"] == "ok"
@@ -78,11 +80,11 @@ async def test_joined_channels_are_told_when_postgres_cannot_be_heard_and_stay_j
         await client.join("quiet")
         await client.join("shop", ALL_INCOMING)
         await client.system()
-        gateway._connection_lost()
-        gateway._connection_lost()  # once more: it is said once
+        gateway.signals.cut_off()
+        gateway.signals.cut_off()  # once more: it is said once
         stale = await client.system()
         await insert_message(writer, 12)
-        gateway._connected_again()
+        gateway.signals.hear_again()
         fresh = await client.system()
         while not any(said.event == "postgres_changes" for said in client.said):
             await client.receive()
@@ -97,9 +99,9 @@ async def test_whoever_joins_again_because_it_was_told_of_a_fault_is_not_closed(
     # Python's client joins again after any `system` error, and takes any `phx_close` for the end.
     async with phoenix(live, vsn="1.0.0") as client:
         await client.join("shop", ALL_INCOMING)
-        live.gateway._connection_lost()
+        live.gateway.signals.cut_off()
         await client.next("system", lambda said: said.payload["status"] == "error")
-        live.gateway._connected_again()
+        live.gateway.signals.hear_again()
         await client.next("system", lambda said: said.payload["status"] == "ok")
 
         assert (await client.join("shop", ALL_INCOMING))["status"] == "ok"
@@ -182,6 +184,6 @@ async def test_a_frame_is_made_once_for_everybody_who_asked_for_the_same(
         await insert_message(writer, 12)
         for client in (one, two, old):
             await client.change()
-        encoders = set(live.gateway._websockets.supabase._hub._streams[12].cursors)
+        encoders = set(live.gateway.websockets.supabase._hub._streams[12].cursors)
 
         assert len(encoders) == 2

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.postgres.connection import listener as listeners
-from gateway.postgres.connection.listener import BACKOFF, Listener
+from gateway.postgres.connection.listener import BACKOFF, Listener, ListenerSettings
+from gateway.services.signals import Signals
 from gateway.settings import Settings
 from tests.clock import now, virtual_time
 
@@ -74,11 +75,9 @@ async def listening(
     """A listener that is up, and the moments at which it went down."""
     patch.setattr(listeners, "connect_direct", wire.connect)
     downs: list[float] = []
-    listener = Listener(
-        "dsn", gateway_id="g", timezone="UTC", probe_s=probe_s,
-        on_message_notification=lambda _: None, on_session_notification=lambda _: None,
-        on_up=lambda: None, on_down=lambda: downs.append(now()),
-    )  # fmt: skip
+    signals = Signals()
+    signals.cut_off.connect(lambda: downs.append(now()))
+    listener = Listener("dsn", signals, ListenerSettings("g", "UTC", probe_s))
     await listener.open()
     running = asyncio.create_task(listener.run(), name="listener")
     try:

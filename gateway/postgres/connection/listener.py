@@ -2,8 +2,8 @@
 
 It runs on the direct host, never through a pool. It is treated as fragile: one statement at a time, each with a
 deadline; a NOTIFY to ourselves every few seconds as a probe, because a half-open socket looks fine for minutes;
-`terminate` when in doubt, then back-off with jitter and connect → LISTEN → `on_up`, so that all read once. A cut that
-no packet announces is noticed within HEARTBEAT_S + STATEMENT_S. A lease is an advisory lock of this connection: a
+`terminate` when in doubt, then back-off with jitter and connect → LISTEN → every part reads once. A cut that no packet
+announces is noticed within HEARTBEAT_S + STATEMENT_S. A lease is an advisory lock of this connection: a
 gateway that lost this connection has lost its leases, too.
 
 Lifecycle: `open` connects and hears its own notification once (raises ConfigError if it does not come back); `run`
@@ -16,16 +16,19 @@ import logging
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.domain.notifications import UNNUMBERED
 from gateway.postgres import listener_statements as sql
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.deadlines import Deadline
+from gateway.services.signals import Signals
 
 logger = logging.getLogger(__name__)
 
@@ -53,45 +56,38 @@ BACKOFF = Backoff(first_s=0.25, most_s=5.0)
 APPLICATION = "whatsapp-gateway-listener"
 
 
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """Whose connection it is, and how it is kept."""
+
+    gateway_id: str
+    timezone: str
+    probe_s: float
+    """Between two probes; 0 where the database may sleep."""
+
+
 class Listener:
     """Hears notifications and holds leases on one connection, and makes a new one whenever it is lost."""
 
     def __init__(
-        self,
-        dsn: str,
-        *,
-        gateway_id: str,
-        timezone: str,
-        probe_s: float,
-        on_message_notification: Callable[[str], None],
-        on_session_notification: Callable[[str], None],
-        on_key_notification: Callable[[str], None] = lambda payload: None,
-        on_access_notification: Callable[[str], None] = lambda payload: None,
-        on_up: Callable[[], None],
-        on_down: Callable[[], None],
-        awake: asyncio.Event | None = None,
-        watchdog: Watchdog | None = None,
+        self, dsn: str, signals: Signals, settings: ListenerSettings, watchdog: Watchdog | None = None
     ) -> None:
         self._dsn = dsn
-        self._gateway_id = gateway_id
-        self._timezone = timezone
+        self._signals = signals
+        self._gateway_id = settings.gateway_id
+        self._timezone = settings.timezone
         # 0 lets the database sleep while it is not needed; while it is, the connection is probed as with 5.
-        self._probe_s = probe_s or PROBE_S
-        self._on_message_notification = on_message_notification
-        self._on_session_notification = on_session_notification
-        self._on_key_notification = on_key_notification
-        self._on_access_notification = on_access_notification
-        self._on_up = on_up
-        self._on_down = on_down
-        self._probe_channel = f"gateway_probe_{gateway_id.replace('-', '')}"
+        self._probe_s = settings.probe_s or PROBE_S
+        self._probe_channel = f"gateway_probe_{self._gateway_id.replace('-', '')}"
         self._echo = asyncio.Event()
         self._lost = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._watchdog = watchdog or Watchdog()
         self._connection: asyncpg.Connection | None = None
         self._failures = 0
-        self._awake = awake or asyncio.Event()
-        self._awake.set()
+        self.awake = asyncio.Event()
+        """Cleared while the database may sleep: then nothing here asks it by itself."""
+        self.awake.set()
         self._is_up = asyncio.Event()
         self.heard_at = 0.0
 
@@ -123,22 +119,26 @@ class Listener:
                     self._up()
                 await self._watch()
             except (GatewayError, *CONNECT_ERRORS) as error:
-                if self._awake.is_set():
+                if self.awake.is_set():
                     logger.warning("listener.lost error=%s", type(error).__name__)
             self._down()
-            if self._awake.is_set():
+            if self.awake.is_set():
                 await self._back_off()
-            await self._awake.wait()
+            await self.awake.wait()
 
     @property
     def is_up(self) -> bool:
         """Whether the connection is open and has answered its last probe."""
         return self._is_up.is_set()
 
+    def is_cut_off(self) -> bool:
+        """Whether notifications may be lost now."""
+        return not self.is_up
+
     async def sleep(self) -> None:
         """Lets go of the connection, and of every lease, until `wake`. Idempotent."""
-        if self._awake.is_set():
-            self._awake.clear()
+        if self.awake.is_set():
+            self.awake.clear()
             self._is_up.clear()
             logger.info("listener.asleep")
             # Before anything is waited for: a client may wake the listener meanwhile, and the next connection is not
@@ -148,7 +148,7 @@ class Listener:
 
     def wake(self) -> None:
         """Connects again if it sleeps. Never waits."""
-        self._awake.set()
+        self.awake.set()
 
     async def wait_until_up(self) -> None:
         """Returns once the connection is open and listens."""
@@ -180,11 +180,11 @@ class Listener:
         try:
             async with Deadline(connection, STATEMENT_S):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
-                # dropped by the driver; that is why feed and states read once after `on_up`.
-                await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._on_message_notification))
-                await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._on_session_notification))
-                await connection.add_listener(KEYS_CHANNEL, self._heard(self._on_key_notification))
-                await connection.add_listener(ACCESS_CHANNEL, self._heard(self._on_access_notification))
+                # dropped by the driver; that is why everything is read once in `_up`.
+                await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._messages_notified))
+                await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._signals.sessions_moved))
+                await connection.add_listener(KEYS_CHANNEL, self._heard(self._signals.keys_moved))
+                await connection.add_listener(ACCESS_CHANNEL, self._heard(self._signals.access_moved))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
@@ -235,7 +235,7 @@ class Listener:
     def _up(self) -> None:
         self._is_up.set()
         logger.info("listener.up")
-        self._on_up()
+        self._signals.hear_again()
 
     def _down(self) -> None:
         connection, self._connection = self._connection, None
@@ -244,12 +244,18 @@ class Listener:
             connection.terminate()
         if self.is_up:
             self._is_up.clear()
-            if self._awake.is_set():  # a listener that sleeps was not cut off
-                self._on_down()
+            if self.awake.is_set():  # a listener that sleeps was not cut off
+                self._signals.cut_off()
 
     async def _back_off(self) -> None:
         self._failures += 1
         await asyncio.sleep(BACKOFF.pause_s(self._failures, random.random()))
+
+    def _messages_notified(self, payload: str) -> None:
+        if payload == UNNUMBERED:
+            self._signals.left_unnumbered(payload)
+        else:
+            self._signals.inboxes_moved(payload)
 
     def _heard(self, then: Callable[[str], None]) -> Callable[..., None]:
         def callback(connection: Any, pid: int, channel: str, payload: object) -> None:
@@ -287,7 +293,7 @@ class Listener:
                 return False
 
     async def _wake_up(self) -> None:
-        if not self._awake.is_set():
+        if not self.awake.is_set():
             self.wake()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STATEMENT_S):

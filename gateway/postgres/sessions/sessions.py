@@ -83,12 +83,17 @@ ON CONFLICT (wasender_session_id) DO UPDATE SET saved_at = clock_timestamp()
 class SessionTable:
     """Stores sessions and their secrets, newest word first. Everything raises StoreUnavailable."""
 
-    def __init__(self, pool: Pool, vault: Vault, clock: DatabaseClock | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        vault: Vault,
+        clock: DatabaseClock | None = None,
+        on_keys: Callable[[Sequence[int]], None] = lambda session_ids: None,
+    ) -> None:
+        """`on_keys` is called with sessions whose keys this gateway has changed, once that is committed."""
         self._pool = pool
         self._clock = clock or DatabaseClock()
-        self.on_keys: Callable[[Sequence[int]], None] = lambda session_ids: None
-        """Called with sessions whose keys this gateway has changed, once that is committed: sooner than the
-        notification."""
+        self._on_keys = on_keys
         self._vault = vault
 
     # ------------------------------------------------------------------------------------------ reading
@@ -171,7 +176,7 @@ class SessionTable:
                     SELECT_SESSION + "WHERE s.wasender_session_id = $1::bigint", upstream.id
                 )
         if word not in ("unchanged", "overtaken"):
-            self.on_keys([int(upstream.id)])
+            self._on_keys([int(upstream.id)])
         assert row is not None
         return session_of(row), word
 
@@ -297,7 +302,7 @@ class SessionTable:
                     self._vault.seal(api_key),
                 )
                 await connection.execute(_SAVED, session_id)
-        self.on_keys([session_id])
+        self._on_keys([session_id])
         return True
 
     async def delete_session(self, session_id: int, actor: Actor) -> None:
@@ -325,4 +330,4 @@ class SessionTable:
                     f"{actor.name} deleted the session {row['name']}.",
                     metadata,
                 )
-        self.on_keys([session_id])
+        self._on_keys([session_id])

@@ -32,8 +32,13 @@ _LIVE = Standing.LIVE
 class Hub:
     """Hands events and states to the subscribers of this process."""
 
-    def __init__(self, encode: Encoder) -> None:
-        """`encode` is our own dialect's; its frames are kept ready in the tail."""
+    def __init__(
+        self, encode: Encoder, on_followed: Callable[[int | None], None] = lambda inbox: None
+    ) -> None:
+        """Frames of `encode` are kept ready in the tail: the encoder that most connections share.
+
+        `on_followed` is called with an inbox that gets a follower, and with None when a connection follows all inboxes.
+        """
         self._encode = encode
         self._streams: dict[int, Stream] = {}
         self._wild: set[StreamSubscriber] = set()
@@ -41,9 +46,7 @@ class Hub:
         self._tails = Tails(encode)
         self._coalescer = WriteCoalescer(self._fall_back)
         self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all)
-        self.on_followed: Callable[[int | None], None] = lambda inbox: None
-        """Called with an inbox that gets a follower, and with None when a connection follows all inboxes."""
-
+        self._on_followed = on_followed
         self.connections: set[StateSubscriber] = set()
 
     # ------------------------------------------------------------------------------------------ streams
@@ -173,7 +176,7 @@ class Hub:
         if cursor is None:
             cursor = Cursor(connection, inbox, start, encode or self._encode)
             self._streams[inbox].add(cursor)
-            self.on_followed(inbox)
+            self._on_followed(inbox)
         elif cursor.topics == {topic} or (start.epoch == cursor.epoch and start.off < cursor.since):
             cursor.start_from(start)
         cursor.topics.add(topic)
@@ -220,7 +223,7 @@ class Hub:
     def watch_all(self, connection: StreamSubscriber) -> None:
         """`inbox:*`: also inboxes that appear later."""
         self._wild.add(connection)
-        self.on_followed(None)
+        self._on_followed(None)
 
     def unwatch_all(self, connection: StreamSubscriber) -> None:
         """No longer tells the connection of inboxes that come into being."""

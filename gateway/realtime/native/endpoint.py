@@ -18,8 +18,8 @@ from gateway.domain.streams import (
     is_within,
 )
 from gateway.realtime import close_codes
-from gateway.realtime.connections import Connections, Seat, transport_of
-from gateway.realtime.hub.hub import Hub
+from gateway.realtime.connections import Seat, transport_of
+from gateway.realtime.context import EndpointContext
 from gateway.realtime.native import protocol
 from gateway.realtime.native.authentication import SocketAuthentication, SocketRefused, refuse
 from gateway.realtime.native.connection import Connection
@@ -27,8 +27,6 @@ from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
 from gateway.services.auth.login_cookie import LoginCookie
-from gateway.services.auth.origins import Origins
-from gateway.services.live.feed import Feed, StalenessView, StreamReader
 from gateway.services.live.session_states import SessionStates
 
 logger = logging.getLogger(__name__)
@@ -42,27 +40,22 @@ class Realtime:
 
     def __init__(
         self,
+        context: EndpointContext,
         *,
-        hub: Hub,
-        feed: Feed,
         states: SessionStates,
-        streams: StreamReader,
         login: Login,
-        origins: Origins,
         cookie: LoginCookie,
-        staleness: StalenessView,
-        connections: Connections,
         max_topics: int,
     ) -> None:
-        self._max_topics = max_topics
-        self._hub = hub
-        self._feed = feed
+        self._hub = context.hub
+        self._feed = context.feed
+        self._streams = context.streams
+        self._staleness = context.staleness
+        self._connections = context.connections
         self._states = states
-        self._streams = streams
         self._login = login
-        self._authentication = SocketAuthentication(login, origins, cookie, connections.rates)
-        self._staleness = staleness
-        self._connections = connections
+        self._max_topics = max_topics
+        self._authentication = SocketAuthentication(login, context.origins, cookie, context.connections.rates)
         self._strange_inboxes: set[Inbox] = set()
 
     # ------------------------------------------------------------------------------------------ one socket

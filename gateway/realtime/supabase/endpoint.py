@@ -13,9 +13,9 @@ from gateway.domain.access import Principal
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.limits import Limits
 from gateway.realtime import close_codes
-from gateway.realtime.connections import Connections, Seat, transport_of
+from gateway.realtime.connections import Seat, transport_of
+from gateway.realtime.context import EndpointContext
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
-from gateway.realtime.hub.hub import Hub
 from gateway.realtime.supabase.bindings import Wish, read_wish
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel
@@ -46,9 +46,7 @@ from gateway.realtime.supabase.joins import (
 from gateway.realtime.supabase.tables import Table, Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import SocketTransport
-from gateway.services.auth.origins import Origins
 from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
-from gateway.services.live.feed import Feed, StalenessView, StreamReader
 
 logger = logging.getLogger(__name__)
 
@@ -76,27 +74,17 @@ class SupabaseRealtime:
     """Everything a socket of this dialect needs."""
 
     def __init__(
-        self,
-        *,
-        hub: Hub,
-        feed: Feed,
-        streams: StreamReader,
-        keys: SupabaseKeys,
-        origins: Origins,
-        tables: Tables,
-        staleness: StalenessView,
-        connections: Connections,
-        limits: Limits,
+        self, context: EndpointContext, *, keys: SupabaseKeys, tables: Tables, limits: Limits
     ) -> None:
-        self._limits = limits
-        self._hub = hub
-        self._feed = feed
-        self._streams = streams
+        self._hub = context.hub
+        self._feed = context.feed
+        self._streams = context.streams
+        self._staleness = context.staleness
+        self._connections = context.connections
+        self._origins = context.origins
         self._keys = keys
-        self._origins = origins
         self._tables = tables
-        self._staleness = staleness
-        self._connections = connections
+        self._limits = limits
         self._encoders = Encoders()
         self._open: set[SupabaseConnection] = set()
         self._scheduler = FanoutScheduler()
@@ -300,8 +288,8 @@ class SupabaseRealtime:
                 if any(read_wish(wish.reply, tables).refusal is None for wish in refused):
                     connection.call_back(channel, TABLE_CAME)
 
-    def tell_stale(self) -> None:
-        """Tells all clients that they may miss changes."""
+    def tell_stale(self, since: str) -> None:
+        """Tells all clients that they may miss changes; this dialect has no word for since when."""
         self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_stale))
 
     def tell_fresh(self) -> None:

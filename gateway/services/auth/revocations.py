@@ -68,7 +68,7 @@ class Revocations:
         """`is_cut_off` says whether a notification may go unheard; `on_change` is called when the copy is another."""
         self._store = store
         self._is_cut_off = is_cut_off
-        self.on_change = on_change
+        self._on_change = on_change
         self._clock = clock
         self._state: AccessState | None = None
         self._read_at = float("-inf")
@@ -115,7 +115,7 @@ class Revocations:
             is_new = state != self._state
             self._state = state
         if is_new:
-            self.on_change()
+            self._on_change()
 
     # ------------------------------------------------------------------------------------------ questions
 

@@ -116,7 +116,7 @@ class Contacts:
         self._awake = awake
         self._wake = asyncio.Event()
 
-    def notify(self) -> None:
+    def notify(self, payload: str = "*") -> None:
         """Messages were written. Never waits."""
         self._wake.set()
 

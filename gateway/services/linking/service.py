@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from gateway.domain import linking
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End, Limits
+from gateway.domain.message import SessionChange, StatusReported
 from gateway.domain.session import Actor, SessionStatus
 from gateway.services.deadlines import within
 from gateway.services.linking.completion import Completion
@@ -86,7 +87,7 @@ class Linking:
                 session_id, "link_started", "Linking was started.", actor=actor.name, attempt_id=attempt.id
             )
         elif session_id not in self._runners:
-            self.wake(())  # its gateway may have died a moment ago
+            self.wake()  # its gateway may have died a moment ago
         return attempt
 
     async def cancel(self, session_id: int, actor: Actor, why: str) -> bool:
@@ -115,7 +116,7 @@ class Linking:
 
     # -------------------------------------------------------------------------------------- told by others
 
-    def wake(self, session_ids: Iterable[int]) -> None:
+    def wake(self, session_ids: Iterable[int] = ()) -> None:
         """Something happened to these sessions (a notification, a webhook): their pollers here ask at once.
 
         Without any: notifications may have been missed, so attempts without a poller are looked for at once.
@@ -139,6 +140,11 @@ class Linking:
         else:
             self.wake([session_id])
 
+    def on_report(self, session_id: int, change: SessionChange) -> None:
+        """A webhook's change of a session has been committed. Returns at once."""
+        if isinstance(change, StatusReported):
+            self.on_status(session_id, change.status)
+
     def on_status(self, session_id: int, status: str) -> None:
         """A webhook brought a status. Returns at once; `connected` is checked in the background."""
         self.wake([session_id])
@@ -151,7 +157,7 @@ class Linking:
         for runner in self._runners.values():
             runner.has_lease = False
             runner.interrupt()
-        self.wake(())
+        self.wake()
 
     # -------------------------------------------------------------------------------------- running
 

@@ -53,7 +53,7 @@ class ConversationList:
         self._wake = asyncio.Event()
         self._wake.set()
 
-    def notify(self) -> None:
+    def notify(self, payload: str = "*") -> None:
         """Something has been written, or was found missing. Never waits."""
         self._wake.set()
 

@@ -100,15 +100,16 @@ class Feed:
         streams: Streams,
         hub: EventPublisher,
         *,
+        on_failure: Callable[[], None] = lambda: None,
         tick_s: float = TICK_S,
         awake: asyncio.Event | None = None,
     ) -> None:
+        """`on_failure` is told of every read that failed: what it was for may be missing."""
         self._streams = streams
         self._hub = hub
         self._tick_s = tick_s
         self._awake = awake
-        self.on_failure: Callable[[], None] = lambda: None
-        """Told of every read that failed: what it was for may be missing."""
+        self._on_failure = on_failure
         self._dirty: set[int] = set()
         self._unread: set[int] = set()
         """Inboxes that have moved and that no connection follows here: read when one does, or after UNREAD_S."""
@@ -164,7 +165,7 @@ class Feed:
             except StoreUnavailable as error:
                 failures += 1
                 delay = BACKOFF.pause_s(failures, random.random())
-                self.on_failure()
+                self._on_failure()
                 logger.warning("feed.read_failed error=%s retry_in_s=%.1f", error, delay)
                 self._wake.set()
                 await asyncio.sleep(delay)

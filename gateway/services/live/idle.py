@@ -4,11 +4,11 @@ While it sleeps nothing here asks Postgres by itself: the listening connection i
 monitor and retention ask nothing by themselves. The first socket, webhook or attempt to link wakes it. A socket is
 let in when everything written meanwhile has been read.
 
-Lifecycle: `run` lives as long as the gateway; without it nothing ever sleeps.
+Lifecycle: `IdleMonitor.run` lives as long as the gateway; without it nothing ever sleeps.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.domain.errors import StoreUnavailable
@@ -35,35 +35,40 @@ class IdleListener(Protocol):
         """Returns once the connection is open and listens."""
 
 
-class IdleMonitor:
-    """Lets Postgres sleep while no client and no attempt needs it, and wakes the gateway for the next one.
+class User(Protocol):
+    """What may need Postgres without asking for it at this moment."""
 
-    `is_needed` says whether a client or an attempt needs Postgres at this moment; `catch_up` returns when
-    everything written so far has been read; `on_lost` marks the gateway stale, as after any loss of the listening
-    connection."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether it needs Postgres now."""
+
+
+class Waker:
+    """Wakes the gateway for the next that needs Postgres, and lets it wait until the gateway hears again."""
 
     def __init__(
         self,
-        ears: IdleListener,
-        awake: asyncio.Event,
+        listener: IdleListener,
         *,
-        is_needed: Callable[[], bool],
         catch_up: Callable[[], Awaitable[None]],
         on_lost: Callable[[], None],
+        wake_s: float = WAKE_S,
     ) -> None:
-        self._ears = ears
-        self._awake = awake
-        self._is_needed = is_needed
+        """`catch_up` returns when everything written so far has been read; `on_lost` marks the gateway stale, as after
+        any loss of the listening connection."""
+        self._listener = listener
         self._catch_up = catch_up
         self._on_lost = on_lost
-        self._needed_at = 0.0
+        self._wake_s = wake_s
         self._has_slept = False
         self._waking = asyncio.Lock()
+        self.needed_at = 0.0
+        """When Postgres was needed last, by the loop's clock."""
 
     def touch(self) -> None:
         """Something needs Postgres now. Never waits."""
-        self._needed_at = asyncio.get_running_loop().time()
-        self._ears.wake()
+        self.needed_at = asyncio.get_running_loop().time()
+        self._listener.wake()
 
     async def wait_until_awake(self) -> None:
         """Returns once the gateway hears Postgres again after a sleep, or it is clear that it cannot."""
@@ -74,23 +79,40 @@ class IdleMonitor:
             if not self._has_slept:
                 return
             try:
-                await within(WAKE_S, self._come_back())
+                await within(self._wake_s, self._come_back())
             except StoreUnavailable:
                 self._on_lost()
             self._has_slept = False
 
     async def _come_back(self) -> None:
-        await self._ears.wait_until_up()
+        await self._listener.wait_until_up()
         await self._catch_up()
+
+    async def sleep(self) -> None:
+        """Lets the database sleep until the next that needs it."""
+        self._has_slept = True
+        await self._listener.sleep()
+
+
+class IdleMonitor:
+    """Lets Postgres sleep while none of its users needs it."""
+
+    def __init__(
+        self, waker: Waker, awake: asyncio.Event, users: Sequence[User], *, idle_s: float = IDLE_S
+    ) -> None:
+        """`awake` is set while the database is not let sleep."""
+        self._waker = waker
+        self._awake = awake
+        self._users = users
+        self._idle_s = idle_s
 
     async def run(self) -> None:
         """Puts the gateway to sleep whenever nothing has needed it for a while, until it is cancelled."""
         loop = asyncio.get_running_loop()
-        self._needed_at = loop.time()
+        self._waker.needed_at = loop.time()
         while True:
-            await asyncio.sleep(min(CHECK_S, IDLE_S))
-            if self._is_needed():
-                self._needed_at = loop.time()
-            elif self._awake.is_set() and loop.time() - self._needed_at >= IDLE_S:
-                self._has_slept = True
-                await self._ears.sleep()
+            await asyncio.sleep(min(CHECK_S, self._idle_s))
+            if any(user.is_busy for user in self._users):
+                self._waker.needed_at = loop.time()
+            elif self._awake.is_set() and loop.time() - self._waker.needed_at >= self._idle_s:
+                await self._waker.sleep()

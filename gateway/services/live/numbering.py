@@ -54,7 +54,7 @@ class Numbering:
         self._wake = asyncio.Event()
         self._wake.set()
 
-    def notify(self) -> None:
+    def notify(self, payload: str = "*") -> None:
         """A transaction has left changes to number. Never waits."""
         self._wake.set()
 

@@ -84,15 +84,19 @@ class SessionStates:
         store: StateStore,
         publisher: StatePublisher,
         picture: Callable[[str], str],
-        on_change: Callable[[Sequence[StateRow]], None] = lambda rows: None,
+        *,
+        on_change: Callable[[int, Attempt | None, str | None], None] = lambda number, attempt, status: None,
+        on_failure: Callable[[], None] = lambda: None,
         awake: asyncio.Event | None = None,
     ) -> None:
+        """`picture` draws a code. `on_change` is told the newest attempt and status of each session that has changed,
+        `on_failure` of every read that failed: what it was for may be missing.
+        """
         self._store = store
         self._publisher = publisher
         self._picture = picture
         self._on_change = on_change
-        self.on_failure: Callable[[], None] = lambda: None
-        """Told of every read that failed: what it was for may be missing."""
+        self._on_failure = on_failure
         self._awake = awake
         self._rows: dict[int, StateRow] = {}
         self._pictures: dict[int, tuple[str, str | None]] = {}
@@ -140,7 +144,7 @@ class SessionStates:
                 self._dirty |= dirty
                 self._wake.set()
                 delay = BACKOFF.pause_s(failures, random.random())
-                self.on_failure()
+                self._on_failure()
                 logger.warning("session_states.read_failed error=%s retry_in_s=%.1f", error, delay)
                 await asyncio.sleep(delay)
 
@@ -209,8 +213,8 @@ class SessionStates:
             if before is None or row.version > before.version:
                 changed.append(row)
                 self._publish(before, row)
-        if changed:
-            self._on_change(changed)
+        for row in changed:
+            self._on_change(row.session_id, row.attempt, row.session.status if row.session else None)
 
     def _publish(self, before: StateRow | None, row: StateRow) -> None:
         event = _session_event(before.session if before else None, row.session)

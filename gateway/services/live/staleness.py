@@ -9,8 +9,9 @@ Lifecycle: `run` lives as long as the gateway, and looks for the way back.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.session import iso_utc
@@ -21,19 +22,26 @@ LOOK_AGAIN_S = 0.3
 """Between two looks while it is not certain."""
 
 
+class Source(Protocol):
+    """What is read after notifications, and may have missed some."""
+
+    async def catch_up(self) -> None:
+        """Returns when everything written so far has been published. Raises StoreUnavailable."""
+
+
 class Staleness:
-    """`catch_up` returns when everything written so far has been published, or raises StoreUnavailable."""
+    """Tells clients since when they may miss something, and when they have everything again."""
 
     def __init__(
         self,
-        catch_up: Callable[[], Awaitable[None]],
+        sources: Sequence[Source],
         *,
-        is_hearing: Callable[[], bool],
+        is_cut_off: Callable[[], bool],
         tell_stale: Callable[[str], None],
         tell_fresh: Callable[[], None],
     ) -> None:
-        self._catch_up = catch_up
-        self._is_hearing = is_hearing
+        self._sources = sources
+        self._is_cut_off = is_cut_off
         self._tell_stale = tell_stale
         self._tell_fresh = tell_fresh
         self._since: datetime | None = None
@@ -44,6 +52,15 @@ class Staleness:
     def stale_since(self) -> str | None:
         """Since when we may have missed something; None while we have everything."""
         return iso_utc(self._since)
+
+    def is_stale(self) -> bool:
+        """Whether we may have missed something."""
+        return self._since is not None
+
+    async def catch_up(self) -> None:
+        """Returns when every source has published what was written so far. Raises StoreUnavailable."""
+        for source in self._sources:
+            await source.catch_up()
 
     def mark_stale(self) -> None:
         """Something could not be heard or read: clients are told, unless they know already. Never waits."""
@@ -67,10 +84,10 @@ class Staleness:
         """One look; `fresh` promises that nothing is missing: first what came meanwhile, then the word."""
         known = self._marks
         try:
-            if self._is_hearing():
-                await self._catch_up()
+            if not self._is_cut_off():
+                await self.catch_up()
                 # What was lost during the look may be behind where it looked.
-                if self._is_hearing() and self._marks == known:
+                if not self._is_cut_off() and self._marks == known:
                     self._since = None
                     logger.info("staleness.fresh")
                     self._tell_fresh()

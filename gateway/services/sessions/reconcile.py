@@ -39,11 +39,18 @@ class SessionLister(SessionSource, Protocol):
 class Reconciler:
     """Makes the stored sessions equal to upstream's."""
 
-    def __init__(self, upstream: SessionLister, store: SessionStore, *, log: Log) -> None:
-        """`upstream` is the client for what no person waits for."""
+    def __init__(
+        self,
+        upstream: SessionLister,
+        store: SessionStore,
+        *,
+        background: SessionLister | None = None,
+        log: Log,
+    ) -> None:
+        """`background` is upstream, too, asked more patiently: for what no person waits for."""
         self._upstream = upstream
+        self._background = background or upstream
         self._store = store
-        self._cache = SessionCache(upstream, store)
         self._log = log
 
     async def sync(
@@ -53,11 +60,13 @@ class Reconciler:
         # First what we have: a session made while the list is read must not look as if it were gone.
         known = await self._store.known_ids()
         as_of = now()
-        listed = await self._upstream.list_sessions()
+        upstream = self._background if actor is SYSTEM else self._upstream
+        cache = SessionCache(upstream, self._store)
+        listed = await upstream.list_sessions()
         report = SyncReport(total=len(listed))
         for done, summary in enumerate(listed, start=1):
             try:
-                word = await self._sync_one(summary, as_of)
+                word = await self._sync_one(cache, summary, as_of)
                 setattr(report, word, getattr(report, word) + 1)
                 if word != "unchanged":
                     message = f"Sync: the session was {word} from WasenderAPI."
@@ -71,16 +80,16 @@ class Reconciler:
             logger.warning("sessions.sync_stopped reason=upstream_lists_nothing known=%d", len(known))
             return report
         for session_id in sorted(known - {int(item.id) for item in listed}):
-            if await self._cache.mark_gone(session_id, as_of):
+            if await cache.mark_gone(session_id, as_of):
                 report.gone += 1
         return report
 
-    async def _sync_one(self, summary: UpstreamSession, as_of: float) -> str:
+    async def _sync_one(self, cache: SessionCache, summary: UpstreamSession, as_of: float) -> str:
         # The list has no secrets; they are fetched once per session.
         secrets = await self._store.secrets(int(summary.id))
         if secrets is None or not secrets.api_key or not secrets.webhook_secret:
-            _, word = await self._cache.fetch(int(summary.id))
+            _, word = await cache.fetch(int(summary.id))
         else:
-            _, word = await self._cache.keep(summary, as_of)
+            _, word = await cache.keep(summary, as_of)
         # Overtaken again and again: the writer that stores it so often knows it better than this list.
         return "unchanged" if word == "overtaken" else word

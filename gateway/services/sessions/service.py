@@ -4,14 +4,11 @@ Every change is made upstream first and stored here afterwards; when the second 
 it good. A session that upstream no longer has becomes `gone` and keeps its messages.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.errors import (
     Conflict,
-    GatewayError,
     NotFound,
     SessionNotFound,
     UpstreamError,
@@ -28,8 +25,6 @@ from gateway.domain.session import (
 from gateway.domain.webhook_health import WEBHOOK_PATH
 from gateway.services.sessions.audit_log import AuditNote, Log
 from gateway.services.sessions.cache import SessionCache, SessionPage, SessionQuery, SessionStore, now
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -72,9 +67,6 @@ class Upstream(Protocol):
     async def regenerate_key(self, session_id: int) -> str:
         """Makes a new API key, and returns it. The old one is void."""
 
-    async def get_user(self, api_key: str) -> dict[str, Any]:
-        """The WhatsApp user that the session of this key is linked to."""
-
 
 class Linker(Protocol):
     """Starts and ends attempts to link a phone."""
@@ -86,6 +78,13 @@ class Linker(Protocol):
         """Ends the running attempt with this sentence; whether there was one. Raises StoreUnavailable."""
 
 
+class FieldCheck(Protocol):
+    """Checks the settings of a session."""
+
+    def __call__(self, fields: dict[str, Any], *, partial: bool) -> dict[str, Any]:
+        """The fields as upstream takes them, for a new session or (`partial`) an update. Raises Invalid."""
+
+
 class Sessions:
     """Everything that a person does to a session. Raises UpstreamError and StoreUnavailable throughout."""
 
@@ -93,21 +92,19 @@ class Sessions:
         self,
         upstream: Upstream,
         store: SessionStore,
+        linker: Linker,
         *,
         log: Log,
         public_url: str | None,
-        validate: Callable[[dict[str, Any], bool], dict[str, Any]],
+        validate: FieldCheck,
     ) -> None:
-        """`validate(fields, is_update)` returns the fields upstream takes, or raises Invalid."""
         self._upstream = upstream
         self._log = log
         self._store = store
         self._cache = SessionCache(upstream, store)
         self._public_url = public_url
         self._validate = validate
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._refreshing: set[int] = set()
-        self.linker: Linker | None = None
+        self._linker = linker
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -138,7 +135,7 @@ class Sessions:
 
     async def create(self, fields: dict[str, Any], actor: Actor) -> Session:
         """Makes a session upstream and stores it. The webhook is this gateway's, unless the fields name one."""
-        wanted = self._validate(fields, False)
+        wanted = self._validate(fields, partial=False)
         if self._public_url and "webhook_url" not in wanted:
             wanted |= {
                 "webhook_url": self._public_url + WEBHOOK_PATH,
@@ -159,7 +156,7 @@ class Sessions:
         self, session_id: int, fields: dict[str, Any], actor: Actor
     ) -> tuple[Session, str | None]:
         """Changes a session upstream and stores the result, with upstream's warning if it gave one."""
-        wanted, as_of = self._validate(fields, True), now()
+        wanted, as_of = self._validate(fields, partial=True), now()
         upstream, warning = await self._or_gone(session_id, self._upstream.update_session(session_id, wanted))
         session, _ = await self._cache.keep(upstream, as_of)
         changed = {**actor.described(), "fields": sorted(wanted)}
@@ -168,8 +165,7 @@ class Sessions:
 
     async def delete(self, session_id: int, actor: Actor) -> None:
         """Upstream first. One that is gone there, or here, counts as done: the caller may not have heard our answer."""
-        if self.linker:
-            await self.linker.cancel(session_id, actor, "the session was deleted")
+        await self._linker.cancel(session_id, actor, "the session was deleted")
         try:
             await self._upstream.delete_session(session_id)
         except SessionNotFound:
@@ -180,8 +176,7 @@ class Sessions:
     async def disconnect(self, session_id: int, actor: Actor) -> str:
         """Ends a running attempt and the link, in any state."""
         await self._require_known(session_id)
-        if self.linker:
-            await self.linker.cancel(session_id, actor, "the session was disconnected")
+        await self._linker.cancel(session_id, actor, "the session was disconnected")
         as_of = now()
         status = normalise_status(
             await self._or_gone(session_id, self._upstream.disconnect_session(session_id))
@@ -208,8 +203,7 @@ class Sessions:
                     raise
                 # Our status was a ghost's.
         await self.disconnect(session_id, actor)
-        assert self.linker is not None
-        await self.linker.connect(session_id, actor)
+        await self._linker.connect(session_id, actor)
         return str(SessionStatus.CONNECTING)
 
     async def regenerate_key(self, session_id: int, actor: Actor) -> None:
@@ -249,37 +243,6 @@ class Sessions:
         await self._cache.fetch(session_id)
         return await self._store.secrets(session_id)
 
-    def reported(self, session_id: int, status: str) -> None:
-        """A webhook said so (it is stored already). A new link brings a new key."""
-        if status == SessionStatus.CONNECTED:
-            self._start(self.refresh_connected(session_id), f"connected-{session_id}")
-
-    async def refresh_connected(self, session_id: int) -> None:
-        """After a link: the session's key, and whose phone it is. Single-flight; faults are logged."""
-        if session_id in self._refreshing:
-            return
-        self._refreshing.add(session_id)
-        try:
-            as_of = now()
-            upstream = await self._upstream.get_session(session_id)
-            user = await self._upstream.get_user(upstream.api_key) if upstream.api_key else None
-            if upstream.api_key:
-                await self._store.record_key(session_id, upstream.api_key, as_of)
-            await self._store.record_connected(session_id, user)
-        except GatewayError as error:
-            logger.warning("sessions.refresh_failed session=%d error=%s", session_id, error)
-        finally:
-            self._refreshing.discard(session_id)
-
-    async def close(self) -> None:
-        """Ends what still runs in the background."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            # A task that a silent Postgres holds ends later; unlike `gather`, this wait can be cut off.
-            await asyncio.wait(tasks)
-
     # ------------------------------------------------------------------------------------------ inside
 
     async def _or_gone(self, session_id: int, call: Awaitable[T]) -> T:
@@ -296,8 +259,3 @@ class Sessions:
         if session is None:
             raise NotFound(f"There is no session {session_id}.")
         return session
-
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, SessionNotFound
+from gateway.domain.message import SessionChange, StatusReported
 from gateway.domain.session import Heard, SessionStatus, StatusSource, normalise_status
 from gateway.services.deadlines import upstream_late, within
 
@@ -62,6 +63,17 @@ class StatusHints:
         self._on_gone = on_gone
         self._backoff = Backoff(first_pause_s, LONGEST_PAUSE_S)
         self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def on_report(self, session_id: int, change: SessionChange) -> None:
+        """A webhook's change of a session has been committed. Returns at once."""
+        # A new code notifies, and one that is known is no reason to ask upstream.
+        if not isinstance(change, StatusReported):
+            return
+        if change.has_time:
+            self.drop(session_id)
+            self._on_status(session_id, change.status)
+        else:
+            self.ask(session_id, change.status)
 
     def drop(self, session_id: int) -> None:
         """Something surer is known: what waits for an answer counts no more."""

@@ -15,12 +15,14 @@ import orjson
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Extent, Inbox, Position
+from gateway.realtime.context import EndpointContext
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.transport.framing import Burst, Frame, frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.feed import Feed
+from gateway.services.signals import Signal
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)
 MOST_BYTES = 256 * 1024
@@ -201,14 +203,20 @@ class Core:
     def __init__(self) -> None:
         self.streams = Streams()
         self.streams.write(0, 0)
-        self.hub = Hub(encode)
+        followed: Signal[[int | None]] = Signal()
+        self.hub = Hub(encode, on_followed=followed)
         self.feed = Feed(self.streams, self.hub)
-        self.hub.on_followed = self.feed.attend
+        followed.connect(self.feed.attend)
         nobody = cast(Any, Nobody())
-        self._endpoint = Realtime(
-            hub=self.hub, feed=self.feed, states=nobody, streams=self.streams, login=nobody, origins=nobody,
-            cookie=nobody, staleness=nobody, connections=nobody, max_topics=2000,
-        )  # fmt: skip
+        context = EndpointContext(
+            hub=self.hub,
+            feed=self.feed,
+            streams=self.streams,
+            staleness=nobody,
+            connections=nobody,
+            origins=nobody,
+        )
+        self._endpoint = Realtime(context, states=nobody, login=nobody, cookie=nobody, max_topics=2000)
         self.connection, self.pipe = self._connect()
 
     def _connect(self) -> tuple[Connection, Pipe]:

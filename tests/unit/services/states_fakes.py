@@ -100,8 +100,8 @@ class House:
         self.changed: list[int] = []
         self.states = SessionStates(self.store, self.transport, self.draw, on_change=self._on_change)
 
-    def _on_change(self, rows: Sequence[StateRow]) -> None:
-        self.changed += [row.session_id for row in rows]
+    def _on_change(self, session_id: int, attempt: Attempt | None, status: str | None) -> None:
+        self.changed.append(session_id)
 
     def draw(self, code: str) -> str:
         self.drawn.append(code)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.live.idle import CHECK_S, IDLE_S, WAKE_S, IdleMonitor
+from gateway.services.live.idle import CHECK_S, IDLE_S, WAKE_S, IdleMonitor, Waker
 from tests.clock import virtual_time
 
 
@@ -37,24 +37,22 @@ class House:
 
     def __init__(self) -> None:
         self.ears = IdleListener()
-        self.is_needed = False
+        self.catch_up = self._read
         self.log: list[str] = []
-        self.slumber = IdleMonitor(
-            self.ears,
-            self.ears.awake,
-            is_needed=lambda: self.is_needed,
-            catch_up=self._catch_up,
-            on_lost=lambda: self.log.append("deaf"),
+        self.is_busy = False
+        self.waker = Waker(
+            self.ears, catch_up=lambda: self.catch_up(), on_lost=lambda: self.log.append("deaf")
         )
+        self.monitor = IdleMonitor(self.waker, self.ears.awake, [self])
 
-    async def _catch_up(self) -> None:
+    async def _read(self) -> None:
         assert self.ears.up.is_set(), "looked before it could hear"
         self.log.append("look")
 
 
 @contextlib.asynccontextmanager
 async def running(house: House) -> AsyncIterator[None]:
-    task = asyncio.create_task(house.slumber.run(), name="slumber")
+    task = asyncio.create_task(house.monitor.run(), name="idle monitor")
     try:
         yield
     finally:
@@ -66,11 +64,11 @@ async def running(house: House) -> AsyncIterator[None]:
 @virtual_time
 async def test_it_sleeps_once_nobody_has_been_there_for_a_while() -> None:
     house = House()
-    house.is_needed = True
+    house.is_busy = True
     async with running(house):
         await asyncio.sleep(3 * IDLE_S)
         assert house.ears.sleeps == 0
-        house.is_needed = False
+        house.is_busy = False
         await asyncio.sleep(IDLE_S - 2 * CHECK_S)
         assert house.ears.sleeps == 0
         await asyncio.sleep(4 * CHECK_S)
@@ -85,10 +83,10 @@ async def test_a_webhook_now_and_then_keeps_it_awake_and_one_wakes_it() -> None:
     async with running(house):
         for _ in range(10):
             await asyncio.sleep(IDLE_S / 2)
-            house.slumber.touch()
+            house.waker.touch()
         assert house.ears.sleeps == 0
         await asyncio.sleep(2 * IDLE_S)
-        house.slumber.touch()
+        house.waker.touch()
         assert house.ears.awake.is_set()
 
 
@@ -97,10 +95,10 @@ async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() 
     house = House()
     async with running(house):
         await asyncio.sleep(2 * IDLE_S)
-        await asyncio.gather(*(house.slumber.wait_until_awake() for _ in range(5)))
+        await asyncio.gather(*(house.waker.wait_until_awake() for _ in range(5)))
         assert house.log == ["look"]
         assert house.ears.up.is_set()
-        await house.slumber.wait_until_awake()
+        await house.waker.wait_until_awake()
         assert house.log == ["look"]
 
 
@@ -108,7 +106,7 @@ async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() 
 async def test_whoever_comes_while_nothing_sleeps_does_not_wait() -> None:
     house = House()
     house.ears.up.clear()  # cut off: then everybody has been told, and the truth is in other hands
-    await house.slumber.wait_until_awake()
+    await house.waker.wait_until_awake()
 
     assert house.log == []
 
@@ -120,7 +118,7 @@ async def test_if_it_does_not_come_up_everybody_is_told_and_nobody_waits_for_eve
         await asyncio.sleep(2 * IDLE_S)
         house.ears.is_away = True
         async with asyncio.timeout(WAKE_S + 1):
-            await house.slumber.wait_until_awake()
+            await house.waker.wait_until_awake()
         assert house.log == ["deaf"]
 
 
@@ -131,9 +129,9 @@ async def test_if_it_cannot_be_read_after_all_everybody_is_told() -> None:
     async def look() -> None:
         raise StoreUnavailable("gone again")
 
-    house.slumber._catch_up = look
+    house.catch_up = look
     async with running(house):
         await asyncio.sleep(2 * IDLE_S)
-        await house.slumber.wait_until_awake()
+        await house.waker.wait_until_awake()
 
     assert house.log == ["deaf"]

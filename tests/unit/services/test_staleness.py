@@ -19,8 +19,8 @@ class House:
         self.told: list[str] = []
         self.during_look: Callable[[], None] = lambda: None
         self.truth = Staleness(
-            self.catch_up,
-            is_hearing=lambda: self.hears,
+            [self],
+            is_cut_off=lambda: not self.hears,
             tell_stale=lambda since: self.told.append("stale"),
             tell_fresh=lambda: self.told.append("fresh"),
         )

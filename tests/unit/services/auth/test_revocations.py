@@ -101,9 +101,9 @@ async def test_a_notification_is_read_and_told_and_one_that_fails_is_read_again(
 ) -> None:
     monkeypatch.setattr("gateway.services.auth.revocations.AGAIN_S", 0.0)
     store, told = Store(), asyncio.Event()
-    revocations = Revocations(store)
+    revocations = Revocations(store, on_change=told.set)
     await revocations.open()
-    revocations.on_change = told.set
+    told.clear()
     running = asyncio.create_task(revocations.run())
     store.state, store.is_away = AccessState(jtis=frozenset({"j1"})), True
     revocations.notify()

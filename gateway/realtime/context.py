@@ -1,0 +1,23 @@
+"""What the endpoints of both dialects stand on."""
+
+from dataclasses import dataclass
+
+from gateway.realtime.connections import Connections
+from gateway.realtime.hub.hub import Hub
+from gateway.services.auth.origins import Origins
+from gateway.services.live.feed import Feed, StalenessView, StreamReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointContext:
+    """One hub, one feed and one set of connections for every socket of the process."""
+
+    hub: Hub
+    feed: Feed
+    streams: StreamReader
+    """For pages of catching up, shared by those who ask for the same."""
+
+    staleness: StalenessView
+    connections: Connections
+    origins: Origins
+    """Pages that may connect."""

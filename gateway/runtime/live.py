@@ -1,0 +1,58 @@
+"""What brings committed changes to browsers, and says when it cannot."""
+
+from contextlib import AsyncExitStack
+
+from gateway.postgres.connection.listener import Listener, ListenerSettings
+from gateway.realtime.hub.hub import Hub
+from gateway.realtime.native import protocol
+from gateway.runtime.repositories import Repositories
+from gateway.services.live.conversation_list import ConversationList
+from gateway.services.live.feed import Feed
+from gateway.services.live.idle import Waker
+from gateway.services.live.numbering import Numbering
+from gateway.services.live.session_states import SessionStates
+from gateway.services.live.staleness import Staleness
+from gateway.services.live.trigger_check import TriggerCheck
+from gateway.services.signals import Signals
+from gateway.settings import Settings
+from gateway.wasender import qr
+
+
+class Live:
+    """From the listening connection to the hub."""
+
+    def __init__(
+        self, settings: Settings, dsn: str, gateway_id: str, repositories: Repositories, signals: Signals
+    ) -> None:
+        """`dsn` is the address for the listening connection."""
+        self.listener = Listener(
+            dsn, signals, ListenerSettings(gateway_id, settings.timezone, settings.probe_s)
+        )
+        self.awake = awake = self.listener.awake
+        self.hub = Hub(protocol.event_encoder(settings.zone), on_followed=signals.inbox_followed)
+        self.feed = Feed(repositories.live_streams, self.hub, on_failure=signals.read_failed, awake=awake)
+        self.states = SessionStates(
+            repositories.sessions,
+            self.hub,
+            qr.svg_data_url,
+            on_change=signals.session_changed,
+            on_failure=signals.read_failed,
+            awake=awake,
+        )
+        self.staleness = Staleness(
+            (self.feed, self.states),
+            is_cut_off=self.listener.is_cut_off,
+            tell_stale=signals.stale,
+            tell_fresh=signals.fresh,
+        )
+        self.waker = Waker(self.listener, catch_up=self.staleness.catch_up, on_lost=signals.cut_off)
+        self.numbering = Numbering(repositories.unnumbered, awake=awake)
+        self.triggers = TriggerCheck(repositories.triggers, awake=awake)
+        self.conversation_list = ConversationList(repositories.conversation_list)
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Listens, and learns where everything stands. Raises ConfigError, StoreUnavailable."""
+        stack.push_async_callback(self.listener.close)
+        await self.listener.open()
+        await self.feed.open()
+        await self.states.open()

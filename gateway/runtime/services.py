@@ -1,0 +1,107 @@
+"""The services: what is done with webhooks, sessions and everything that is kept."""
+
+from gateway.domain.linking import Limits
+from gateway.runtime.live import Live
+from gateway.runtime.repositories import Repositories
+from gateway.runtime.upstream import Upstream
+from gateway.services.contacts.service import Contacts
+from gateway.services.linking.service import Linking
+from gateway.services.retention import Retention
+from gateway.services.sessions.audit_log import AuditLog
+from gateway.services.sessions.linked import LinkedPhones
+from gateway.services.sessions.monitor import Monitor
+from gateway.services.sessions.reconcile import Reconciler
+from gateway.services.sessions.service import Sessions
+from gateway.services.sessions.status_hints import StatusHints
+from gateway.services.signals import Signals
+from gateway.services.webhooks.authenticator import WebhookAuthenticator
+from gateway.services.webhooks.early import EarlyChanges
+from gateway.services.webhooks.ingest import Ingest
+from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.replay import Replay
+from gateway.settings import Settings
+from gateway.wasender import payloads, webhook
+
+
+class Services:
+    """One attribute for each service. One that has `run` is run as long as the gateway (`tasks.py`)."""
+
+    ASK_UPSTREAM = ("monitor", "contacts")
+    """Those that ask WasenderAPI of their own accord. They end first: the simulator may stand behind our own server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        repositories: Repositories,
+        upstream: Upstream,
+        live: Live,
+        signals: Signals,
+    ) -> None:
+        self._make_sessions(settings, repositories, upstream, live)
+        self._make_webhooks(repositories, live, signals)
+        self._make_others(repositories, upstream, live)
+
+    def _make_sessions(
+        self, settings: Settings, repositories: Repositories, upstream: Upstream, live: Live
+    ) -> None:
+        """Sessions, how they are linked, and what looks after them."""
+        tables, leases, awake = repositories, live.listener, live.awake
+        log, address = tables.audit_log.log, upstream.public_url
+        patient, background = upstream.patient, upstream.background
+        limits = Limits(settings.link_poll_s, settings.link_idle_s, settings.link_max_s)
+        self.linked_phones = LinkedPhones(patient, tables.sessions)
+        self.linking = Linking(
+            tables.attempts, upstream.client, leases, log=log, limits=limits, awake=awake,
+            on_connected=self.linked_phones.refresh,
+        )  # fmt: skip
+        self.sessions = Sessions(
+            patient,
+            tables.sessions,
+            self.linking,
+            log=log,
+            public_url=address,
+            validate=payloads.session_fields,
+        )
+        self.reconciler = Reconciler(patient, tables.sessions, background=background, log=log)
+        self.audit_log = AuditLog(tables.audit_log, patient, self.sessions.mark_gone)
+        self.monitor = Monitor(
+            tables.monitor,
+            self.sessions,
+            self.reconciler,
+            background,
+            leases,
+            public_url=address,
+            awake=awake,
+        )
+        self.status_hints = StatusHints(
+            tables.sessions,
+            self.monitor.ask_status,
+            on_status=self.linked_phones.reported,
+            on_gone=self.sessions.mark_gone,
+        )
+
+    def _make_webhooks(self, tables: Repositories, live: Live, signals: Signals) -> None:
+        """From a webhook to its rows."""
+        self.authenticator = WebhookAuthenticator(
+            tables.sessions, self.sessions, is_stale=live.staleness.is_stale
+        )
+        self.ingest = Ingest(tables.webhooks, signals.session_reported, tables.spool)
+        self.replay = Replay(tables.spool, tables.webhooks, self.ingest, webhook.read)
+        self.journal = Journal(tables.journal, webhook.read, tables.audit_log.log, self.ingest.tell)
+        self.early_changes = EarlyChanges(tables.webhooks, awake=live.awake)
+
+    def _make_others(self, tables: Repositories, upstream: Upstream, live: Live) -> None:
+        """A new service is one line here, or beside those of its topic above."""
+        self.contacts = Contacts(tables.contacts, upstream.background, awake=live.awake)
+        self.retention = Retention(tables.retention, live.listener, awake=live.awake)
+
+    async def open(self) -> None:
+        """Learns what must be known before the first webhook comes."""
+        await self.authenticator.open()
+
+    async def close(self) -> None:
+        """Ends what is under way, in this order: webhooks are written first."""
+        await self.ingest.close()
+        await self.linking.close()
+        await self.status_hints.close()
+        await self.linked_phones.close()

@@ -1,0 +1,59 @@
+"""The tasks of a running gateway: one for each part that has `run`."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, ExitStack
+from typing import Protocol, runtime_checkable
+
+from gateway.runtime.repositories import Repositories
+from gateway.runtime.services import Services
+
+logger = logging.getLogger(__name__)
+
+CLOSE_S = 8.0
+
+
+@runtime_checkable
+class Work(Protocol):
+    """A job that runs as long as the gateway does."""
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled."""
+
+
+def works_of(floors: Iterable[object]) -> dict[str, Work]:
+    """Every part of these floors that has `run`, by its name there."""
+    found: dict[str, Work] = {}
+    for floor in floors:
+        for name, part in vars(floor).items():
+            if isinstance(part, Work):
+                assert name not in found, f"two parts are called {name}"
+                found[name] = part
+    return found
+
+
+async def start_tasks(
+    floors: Iterable[object], services: Services, repositories: Repositories, stack: AsyncExitStack
+) -> dict[str, asyncio.Task[None]]:
+    """Starts the tasks; they end with the stack, after the services have been closed.
+
+    One that dies ends the gateway: a restart is better than missing changes.
+    """
+    cutting = stack.enter_context(ExitStack())
+    group = await stack.enter_async_context(asyncio.TaskGroup())
+    tasks = {name: group.create_task(work.run(), name=name) for name, work in works_of(floors).items()}
+
+    async def stop() -> None:
+        # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
+        cutting.callback(asyncio.get_running_loop().call_later(CLOSE_S, repositories.cut_off).cancel)
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await services.close()
+        except TimeoutError:
+            logger.warning("gateway.closed_late")  # a task has died: what waits for it cannot finish
+        for task in tasks.values():
+            task.cancel()
+
+    stack.push_async_callback(stop)
+    return tasks

@@ -1,0 +1,64 @@
+"""Both dialects over one hub and one set of connections."""
+
+from starlette.routing import BaseRoute, WebSocketRoute
+
+from gateway.realtime.connections import Connections
+from gateway.realtime.context import EndpointContext
+from gateway.realtime.hub.catch_up_reads import SharedReads
+from gateway.realtime.native.endpoint import Realtime
+from gateway.realtime.supabase.endpoint import SupabaseRealtime
+from gateway.realtime.supabase.tables import Tables
+from gateway.runtime.access import Access
+from gateway.runtime.live import Live
+from gateway.runtime.repositories import Repositories
+from gateway.runtime.services import Services
+from gateway.services.live.idle import IdleMonitor
+from gateway.services.rates import Rates
+from gateway.settings import Settings
+
+
+class WebSockets:
+    """The open sockets of this process, and the endpoints that let them in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        repositories: Repositories,
+        live: Live,
+        access: Access,
+        services: Services,
+        rates: Rates,
+    ) -> None:
+        self.connections = Connections(
+            settings.max_connections, rates, wake=live.waker.wait_until_awake, current=access.current
+        )
+        self.idle_monitor = (
+            IdleMonitor(live.waker, live.awake, (self.connections, services.linking))
+            if not settings.probe_s
+            else None
+        )
+        context = EndpointContext(
+            hub=live.hub,
+            feed=live.feed,
+            streams=SharedReads(repositories.streams),
+            staleness=live.staleness,
+            connections=self.connections,
+            origins=access.origins,
+        )
+        self.native = Realtime(
+            context,
+            states=live.states,
+            login=access.login,
+            cookie=access.cookie,
+            max_topics=settings.subscriptions,
+        )
+        self.supabase = SupabaseRealtime(
+            context, keys=access.keys, tables=Tables(repositories.columns), limits=settings.limits
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of both dialects."""
+        return [
+            WebSocketRoute("/ws", self.native.serve),
+            WebSocketRoute("/realtime/v1/websocket", self.supabase.serve),
+        ]

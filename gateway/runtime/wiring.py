@@ -1,0 +1,29 @@
+"""Who hears what: each signal, and the parts above the one that raises it."""
+
+from gateway.runtime.access import Access
+from gateway.runtime.live import Live
+from gateway.runtime.services import Services
+from gateway.runtime.websockets import WebSockets
+from gateway.services.signals import Signals
+
+
+def connect(signals: Signals, live: Live, access: Access, services: Services, websockets: WebSockets) -> None:
+    """Connects every signal. What one line names is called in that order."""
+    signals.left_unnumbered.connect(live.numbering.notify)
+    signals.inboxes_moved.connect(live.feed.notify, live.conversation_list.notify, services.contacts.notify)
+    signals.sessions_moved.connect(live.states.notify)
+    signals.keys_moved.connect(services.authenticator.notify)
+    signals.keys_written.connect(services.authenticator.forget)
+    signals.access_moved.connect(access.revocations.notify)
+    signals.access_changed.connect(websockets.connections.recheck)
+
+    signals.listening.connect(services.linking.wake)
+    signals.cut_off.connect(services.linking.on_leases_lost, live.staleness.mark_stale)
+    signals.read_failed.connect(live.staleness.mark_stale)
+    signals.stale.connect(websockets.native.tell_stale, websockets.supabase.tell_stale)
+    signals.fresh.connect(websockets.native.tell_fresh, websockets.supabase.tell_fresh)
+
+    signals.inbox_followed.connect(live.feed.attend)
+    signals.list_behind.connect(live.conversation_list.notify)
+    signals.session_changed.connect(services.linking.show)
+    signals.session_reported.connect(services.linking.on_report, services.status_hints.on_report)
