@@ -35,7 +35,7 @@ from gateway.postgres.unnumbered import UnnumberedTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.runtime.database import close_pool
 from gateway.services.deadlines import within
-from gateway.services.inbox import ConversationQuery
+from gateway.services.inbox import ConversationQuery, ThreadQuery
 from tests.faults.server import Server
 from tests.postgres.delivery_parts import delivery, received
 from tests.postgres.ears import IdleListener
@@ -102,7 +102,7 @@ QUESTIONS: dict[str, Callable[[House], Awaitable[object]]] = {
     "a write in a transaction": lambda house: house.write_in_a_transaction(),
     "a status": lambda house: house.sessions.record_status(7, "connected", "poll", time.time()),
     "a page of the inbox": pages,
-    "a thread": lambda house: house.inbox.messages(7, "49151@s.whatsapp.net", 50, None),
+    "a thread": lambda house: house.inbox.messages(ThreadQuery(7, "49151@s.whatsapp.net", 50)),
     "a batch of webhooks at once": lambda house: house.webhooks.write([delivery(received(), session_id=7)]),
     "a batch of webhooks in steps": lambda house: house.webhooks.write([delivery(session_id=7)]),
     "the journal": lambda house: house.webhooks.journal_failure(delivery(session_id=7), "why"),
