@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gateway.runtime.gateway import open_gateway
 from gateway.services.signals import Signals
-from tests.running import Running, settings_for
+from tests.launcher.running import Running
+from tests.launcher.settings import settings_for
 
 WORKS = {
     "access_log", "contacts", "conversation_list", "connections", "early_changes", "feed", "ingest", "linking",
