@@ -1,11 +1,13 @@
 """Who follows an inbox, how far each has come, and what is on its way to them."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.domain.streams import Inbox, Place, Position, Standing
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder
 from gateway.realtime.transport.framing import Burst, Frame
+from gateway.services.live.session_states import StateValue
 
 
 class StreamSubscriber(Protocol):
@@ -37,8 +39,12 @@ class StateSubscriber(StreamSubscriber, Protocol):
         """Whether the subscriber may see codes that link a phone."""
 
 
+StateEncoder = Callable[[str, StateValue], Frame]
+"""What a dialect sends for a new value of a state topic. One object for all of its connections."""
+
+
 class Cursor:
-    """How far one connection has come in one inbox. An inbox covered by two topics of ours has one cursor."""
+    """How far one connection has come in one inbox. An inbox that two topics cover may have one cursor."""
 
     __slots__ = ("connection", "encode", "epoch", "inbox", "off", "send", "since", "standing", "topics")
 

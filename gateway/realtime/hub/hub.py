@@ -4,25 +4,24 @@ The hub never waits. Events reach it in the order of their inbox from the feed; 
 that is LIVE and leaves the others to their connection's catch-up, which reads the same events from the tail or
 the stream. A cursor turns LIVE only in a step without `await`, so nothing falls between the two ways.
 
-Dialects differ in one thing only: what they make of an event. Each cursor has an encoder; cursors that share one
-get the same frames, made once. An encoder may make no frame of an event (a filter leaves it out): the cursor goes
-on all the same.
+The hub knows no dialect: what is made of an event or a state, a dialect says with the encoder that it hands in.
+Subscribers that share one get the same frames, made once. An encoder may make no frame of an event (a filter leaves it
+out): the cursor goes on all the same.
 
 Many subscribers are written to in slices. An inbox may move again meanwhile: a connection that has not been reached
 yet gets the older and the newer events in one write.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from functools import partial
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
-from gateway.realtime.hub.cursors import Cursor, StateSubscriber, Stream, StreamSubscriber
+from gateway.realtime.hub.cursors import Cursor, StateEncoder, StateSubscriber, Stream, StreamSubscriber
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each, steps
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import WriteCoalescer
-from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.services.live.session_states import StateValue
 
@@ -35,14 +34,14 @@ class Hub:
     def __init__(
         self, encode: Encoder, on_followed: Callable[[int | None], None] = lambda inbox: None
     ) -> None:
-        """Frames of `encode` are kept ready in the tail: the encoder that most connections share.
+        """`encode` is the encoder of cursors that bring none: its frames are kept ready in the tail.
 
         `on_followed` is called with an inbox that gets a follower, and with None when a connection follows all inboxes.
         """
         self._encode = encode
         self._streams: dict[int, Stream] = {}
         self._wild: set[StreamSubscriber] = set()
-        self._states: dict[str, set[StateSubscriber]] = {}
+        self._states: dict[str, dict[StateEncoder, set[StateSubscriber]]] = {}
         self._tails = Tails(encode)
         self._coalescer = WriteCoalescer(self._fall_back)
         self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all)
@@ -171,7 +170,7 @@ class Hub:
 
         `cursor` is the one this connection has on the inbox already. It is moved only if this topic alone asked
         for it, or if it has not been sent what comes right after `start`: covered twice is sent once. `encode` is
-        the encoder of a new one; our own dialect's if there is none.
+        the encoder of a new one; the hub's if there is none.
         """
         if cursor is None:
             cursor = Cursor(connection, inbox, start, encode or self._encode)
@@ -231,17 +230,19 @@ class Hub:
 
     # ------------------------------------------------------------------------------------------ states
 
-    def watch_state(self, connection: StateSubscriber, topic: str) -> None:
-        """Sends the topic's new values to the connection from now on."""
-        self._states.setdefault(topic, set()).add(connection)
+    def watch_state(self, connection: StateSubscriber, topic: str, encode: StateEncoder) -> None:
+        """Sends the topic's new values to the connection from now on, as `encode` puts them."""
+        self._states.setdefault(topic, {}).setdefault(encode, set()).add(connection)
 
     def unwatch_state(self, connection: StateSubscriber, topic: str) -> None:
         """No longer sends the topic's values to the connection."""
-        watchers = self._states.get(topic)
-        if watchers:
+        by_encoder = self._states.get(topic, {})
+        for encode, watchers in tuple(by_encoder.items()):
             watchers.discard(connection)
             if not watchers:
-                del self._states[topic]
+                del by_encoder[encode]
+        if not by_encoder:
+            self._states.pop(topic, None)
 
     def is_watched(self, topic: str) -> bool:
         """Whether a connection watches the topic."""
@@ -253,15 +254,20 @@ class Hub:
         if value.part == "session":
             topics.append("sessions")
         for topic in topics:
-            watchers = self._states.get(topic)
-            if not watchers:
-                continue
-            send = partial(self._send_state, topic, value, protocol.state_frame(topic, value))
-            self._scheduler.start(each(tuple(watchers), send))
+            for encode, watchers in tuple(self._states.get(topic, {}).items()):
+                send = partial(self._send_state, topic, value, watchers, encode(topic, value))
+                self._scheduler.start(each(tuple(watchers), send))
 
-    def _send_state(self, topic: str, value: StateValue, ready: Frame, connection: StateSubscriber) -> None:
+    def _send_state(
+        self,
+        topic: str,
+        value: StateValue,
+        watchers: Set[StateSubscriber],
+        ready: Frame,
+        connection: StateSubscriber,
+    ) -> None:
         # It may have left since; who has come since has got the newest value with its answer.
-        if connection not in self._states.get(topic, ()) or not connection.covers(value.session_id):
+        if connection not in watchers or not connection.covers(value.session_id):
             return
         if value.part != "link" or connection.sees_link():
             self._coalescer.flush(connection)

@@ -1,7 +1,7 @@
 """The newest published events of every inbox, in memory: they serve a cursor that catches up.
 
-Frames in our own dialect are kept ready. The event itself is kept beside them only while another dialect follows its
-inbox in another dialect, and then those frames are made when they are asked for.
+Frames of one encoder, the hub's own, are kept ready. The event itself is kept beside them only while a cursor with
+another encoder follows its inbox, and then those frames are made when they are asked for.
 """
 
 from collections import deque
@@ -49,7 +49,7 @@ class Tails:
     """All tails, within one budget."""
 
     def __init__(self, own: Encoder) -> None:
-        """`own` is the encoder of our own dialect."""
+        """`own` is the encoder whose frames are kept ready."""
         self._own = own
         self._tails: dict[int, Tail] = {}
         self._bytes = 0
@@ -57,7 +57,7 @@ class Tails:
     def keep(
         self, inbox: int, events: Sequence[Event], own: list[Frames] | None, *, with_events: bool
     ) -> None:
-        """Adds what has just been published; `own` are its frames in our own dialect, if they were needed."""
+        """Adds what has just been published; `own` are its frames of the own encoder, if they were needed."""
         tail = self._tails.setdefault(inbox, Tail())
         if tail.kept and events[0].off != tail.kept[-1].off + 1:
             self.drop(inbox)
@@ -104,7 +104,7 @@ class Tails:
                 frames = kept.frames
             elif kept.event is not None:
                 frames = encode(kept.event)
-            else:  # published before a client spoke this dialect here
+            else:  # published before a cursor with this encoder followed here
                 break
             size += sum(map(len, frames))
             if page and size > max_bytes:

@@ -124,7 +124,7 @@ class Connection(Follower):
     def watch(self, ref: str | None, name: str, session_id: int | None, values: Sequence[Frame]) -> None:
         """Subscribes to a state topic (of one session, or of all) and sends its value."""
         self._states[name] = session_id
-        self._hub.watch_state(self, name)
+        self._hub.watch_state(self, name, protocol.state_frame)
         self._drop_pending(name)  # older than `values`
         fits: list[Frame] = []
         size = 0

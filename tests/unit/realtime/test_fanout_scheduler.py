@@ -11,6 +11,7 @@ from gateway.domain.streams import Extent, Inbox, Place, Position, Standing
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, FanoutScheduler
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.services.live.session_states import StateValue
 from tests.unit.realtime.connection_fakes import BOX, encode, events
@@ -216,7 +217,7 @@ async def test_a_word_to_all_comes_after_what_was_published_before_it(hub: Hub) 
 async def test_values_of_a_state_keep_their_order_and_spare_who_has_left(hub: Hub) -> None:
     clients = [Client(hub) for _ in range(MANY)]
     for client in clients:
-        hub.watch_state(client, "sessions")
+        hub.watch_state(client, "sessions", protocol.state_frame)
     for version in (1, 2):
         hub.publish_state(StateValue(12, "session", version, "session.status", "", {}))
     gone = next(client for client in clients if not client.words)
@@ -225,6 +226,32 @@ async def test_values_of_a_state_keep_their_order_and_spare_who_has_left(hub: Hu
 
     assert not gone.words
     assert all(client.words == ["sessions@1", "sessions@2"] for client in clients if client is not gone)
+
+
+async def test_a_state_is_put_once_for_all_who_brought_the_same_encoder(hub: Hub) -> None:
+    made: list[str] = []
+
+    def encoder(name: str) -> Callable[[str, StateValue], Frame]:
+        def encode_state(topic: str, value: StateValue) -> Frame:
+            made.append(name)
+            return Frame(orjson.dumps({"version": f"{name} {value.version}"}))
+
+        return encode_state
+
+    one, other = encoder("one"), encoder("other")
+    clients = [Client(hub) for _ in range(3)]
+    for client, encode_state in zip(clients, (one, one, other), strict=True):
+        hub.watch_state(client, "sessions", encode_state)
+    hub.publish_state(StateValue(12, "session", 1, "session.status", "", {}))
+    await turns()
+    hub.unwatch_state(clients[2], "sessions")
+    hub.publish_state(StateValue(12, "session", 2, "session.status", "", {}))
+    await turns()
+
+    assert made == ["one", "other", "one"]
+    assert [client.words for client in clients] == [
+        ["sessions@one 1", "sessions@one 2"], ["sessions@one 1", "sessions@one 2"], ["sessions@other 1"],
+    ]  # fmt: skip
 
 
 async def test_a_walk_that_breaks_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
