@@ -77,6 +77,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "at": _AT,
         "data": {
             "id": "512",
+            "ref": "in:512",
             "direction": "in",
             "session_id": 12,
             "chat": "15550002222@s.whatsapp.net",
