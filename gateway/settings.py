@@ -144,6 +144,17 @@ class Settings(LimitSettings):
     wasender_token: str | None = Field(None, validation_alias="WASENDER_TOKEN", repr=False)
     """Account token; without it, the one in the table `integrations`."""
 
+    media_url: str | None = Field(None, validation_alias="GATEWAY_MEDIA_URL")
+    """Where files of messages are kept: file:///folder or s3://bucket/prefix; without it, in the data folder."""
+
+    media_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*.whatsapp.net",), validation_alias="GATEWAY_MEDIA_HOSTS"
+    )
+    """Hosts that files are fetched from, by https; `*.` stands for all names below."""
+
+    media_days: float = Field(0.0, ge=0, le=36_500, validation_alias="GATEWAY_MEDIA_DAYS")
+    """How long files are kept; 0 for ever."""
+
     embedded: bool = Field(False, validation_alias="GATEWAY_EMBEDDED")
     """Run a private Postgres instead of using DATABASE_URL."""
 
@@ -177,7 +188,7 @@ class Settings(LimitSettings):
             )
         return value.strip()
 
-    @field_validator("allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", "media_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -208,6 +219,26 @@ class Settings(LimitSettings):
                 "must be addresses or networks like 10.0.0.1 or 10.0.0.0/8, separated by commas"
             ) from None
         return value
+
+    @field_validator("media_hosts")
+    @classmethod
+    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", name.lower()) for name in value):
+            raise ValueError(
+                "must be names of hosts like *.whatsapp.net, separated by commas, without https://"
+            )
+        return tuple(name.lower() for name in value)
+
+    @field_validator("media_url")
+    @classmethod
+    def _store_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.strip())
+        is_folder = parts.scheme == "file" and parts.netloc in ("", "localhost") and len(parts.path) > 1
+        if not is_folder and not (parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc):
+            raise ValueError("must be an address like file:///var/media or s3://bucket/prefix")
+        return value.strip()
 
     @field_validator("public_url")
     @classmethod

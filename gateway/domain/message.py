@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from gateway.domain.contacts import ContactFact
+    from gateway.domain.media import MediaFacts
 
 MessageType = Literal[
     "text",
@@ -186,6 +187,8 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     `record` is the row as JSON; the same function serves REST and WebSocket, so both always agree.
     """
     data = {key: value for key, value in record.items() if key != "raw_data"}
+    if "gateway_media" in data:  # the column's name where the shop has one called `media`
+        data["media"] = data.pop("gateway_media")
     # No column has an empty name: there the store lists what it could not read.
     untold: list[str] = list(data.pop("", None) or ())
     for key in _TIMES & data.keys():
@@ -253,6 +256,7 @@ class MessageReceived:
     raw: dict[str, Any] = field(default_factory=dict)
     is_placeholder: bool = False
     """It came without its content, which may follow under the same key."""
+    media: "MediaFacts | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +274,7 @@ class MessageSent:
     lid: str | None = None
     """LID of the recipient, where WhatsApp named one beside the number."""
     is_placeholder: bool = False
+    media: "MediaFacts | None" = None
 
 
 @dataclass(frozen=True, slots=True)

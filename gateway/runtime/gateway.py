@@ -20,6 +20,7 @@ from gateway.runtime.data_dir import read_secret
 from gateway.runtime.database import open_database
 from gateway.runtime.limiters import Limiters
 from gateway.runtime.live import Live
+from gateway.runtime.media import Media, open_media
 from gateway.runtime.repositories import Repositories, open_repositories
 from gateway.runtime.routes import build_app
 from gateway.runtime.services import Services
@@ -51,6 +52,7 @@ class Gateway:
     upstream: Upstream
     live: Live
     access: Access
+    media: Media
     services: Services
     websockets: WebSockets
     app: Starlette
@@ -104,17 +106,20 @@ async def _build(settings: Settings, url: str, stack: AsyncExitStack) -> Gateway
 
     live = Live(settings, direct, gateway_id, repositories, signals)
     access = await open_access(settings, secret, repositories, live.listener, signals, stack)
+    media = await open_media(settings, repositories, upstream, live, gateway_id, secret, stack)
     services = Services(settings, repositories, upstream, live, signals)
     websockets = WebSockets(settings, repositories, live, access, services, limiters.rates)
-    app = build_app(settings, repositories, upstream, live, access, services, websockets, limiters.requests)
+    app = build_app(
+        settings, repositories, upstream, live, access, media, services, websockets, limiters.requests
+    )
 
-    connect(signals, live, access, services, websockets)
+    connect(signals, live, access, media, services, websockets)
     await live.open(stack)
     await services.open()
     await access.revocations.open()
-    tasks = await start_tasks((live, access, services, websockets), services, repositories, stack)
+    tasks = await start_tasks((live, access, media, services, websockets), services, repositories, stack)
     return Gateway(
         settings=settings, url=url, database_url=database_url, signals=signals, limiters=limiters,
-        repositories=repositories, upstream=upstream, live=live, access=access, services=services,
+        repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,
         websockets=websockets, app=app, tasks=tasks,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from gateway.http.webhooks import WebhookRoutes
 from gateway.realtime.native import asyncapi
 from gateway.runtime.access import Access
 from gateway.runtime.live import Live
+from gateway.runtime.media import Media
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
 from gateway.runtime.upstream import Upstream
@@ -84,6 +85,7 @@ def build_app(
     upstream: Upstream,
     live: Live,
     access: Access,
+    media: Media,
     services: Services,
     websockets: WebSockets,
     limits: RequestLimits,
@@ -106,6 +108,7 @@ def build_app(
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
             *_inbox_routes(gate, repositories),
+            *media.routes(gate, access),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(UI, *descriptions()).routes(),
             *websockets.routes(),

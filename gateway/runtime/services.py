@@ -26,7 +26,7 @@ from gateway.wasender import payloads, webhook
 class Services:
     """One attribute for each service. One that has `run` is run as long as the gateway (`tasks.py`)."""
 
-    ASK_UPSTREAM = ("monitor", "contacts")
+    ASK_UPSTREAM = ("monitor", "contacts", "media_fetcher")
     """Those that ask WasenderAPI of their own accord. They end first: the simulator may stand behind our own server."""
 
     def __init__(

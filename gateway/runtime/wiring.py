@@ -2,15 +2,19 @@
 
 from gateway.runtime.access import Access
 from gateway.runtime.live import Live
+from gateway.runtime.media import Media
 from gateway.runtime.services import Services
 from gateway.runtime.websockets import WebSockets
 from gateway.services.signals import Signals
 
 
-def connect(signals: Signals, live: Live, access: Access, services: Services, websockets: WebSockets) -> None:
+def connect(
+    signals: Signals, live: Live, access: Access, media: Media, services: Services, websockets: WebSockets
+) -> None:
     """Connects every signal. What one line names is called in that order."""
     signals.left_unnumbered.connect(live.numbering.notify)
     signals.inboxes_moved.connect(live.feed.notify, live.conversation_list.notify, services.contacts.notify)
+    signals.inboxes_moved.connect(media.media_fetcher.notify)
     signals.sessions_moved.connect(live.states.notify)
     signals.keys_moved.connect(services.authenticator.notify)
     signals.keys_written.connect(services.authenticator.forget)

@@ -13,8 +13,10 @@ The names are those of WAProto, which WasenderAPI passes through. It documents f
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gateway.domain.media import MediaFacts
 from gateway.domain.message import MessageType
 from gateway.wasender.kinds import KINDS, MENTIONS, PLACEHOLDERS, SILENT, WITH_FILE, Kind
+from gateway.wasender.media_facts import facts_of
 from gateway.wasender.texts import business, calls, commerce
 from gateway.wasender.texts.lines import joined, words_in
 from gateway.wasender.values import enum_word, is_said, present, text_at
@@ -61,6 +63,7 @@ class Content:
     without its content; `content_in` then gives it the type `unknown`, and `text` holds what is known nevertheless.
     `media` is the part that has the file's address, key and hashes (that of a template's head too); `file_name` is a
     document's. An edit carries no file, so what `content_of` says of placeholders means nothing there.
+    `media_part` is WAProto's name of the part `media`.
     """
 
     kind: str
@@ -71,6 +74,14 @@ class Content:
     is_placeholder: bool = False
     media: dict[str, Any] | None = None
     file_name: str | None = None
+    media_part: str = ""
+
+    @property
+    def file(self) -> MediaFacts | None:
+        """What it says of its file; None where it has none, or does not say where it lies."""
+        if self.media is None or self.media_url is None or not self.media_part:
+            return None
+        return facts_of(self.media_part, self.media, self.media_url)
 
     @property
     def full_text(self) -> str | None:
@@ -190,6 +201,7 @@ def _content(name: str, kind: Kind, message: dict[str, Any], unified: str | None
         is_placeholder=_is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message)),
         media=media,
         file_name=text_at(media, "fileName", "title") if file_kind == "documentMessage" else None,
+        media_part=file_kind if media is not None else "",
     )
 
 

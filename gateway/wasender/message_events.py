@@ -272,6 +272,7 @@ def _message_of(
             raw,
             who.lid if who.lid != who.address else None,
             content.is_placeholder,
+            content.file,
         )
     return MessageReceived(
         key_id=own_id,
@@ -285,6 +286,7 @@ def _message_of(
         sender_lid=who.lid,
         raw=raw,
         is_placeholder=content.is_placeholder,
+        media=content.file,
     )
 
 

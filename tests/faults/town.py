@@ -70,6 +70,7 @@ async def town(
     async with contextlib.AsyncExitStack() as stack:
         name = await stack.enter_async_context(server.database())
         houses = []
+        settings.setdefault("media_url", (folder / f"media-{name}").absolute().as_uri())  # theirs together
         for number, way in enumerate(ways):
             to_postgres = await stack.enter_async_context(Proxy(lambda: server.socket, dice).running())
             child = Child(

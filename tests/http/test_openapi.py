@@ -147,4 +147,9 @@ async def test_every_other_operation_refuses_nobody_and_the_role_below_and_takes
 
 def path_of(operation: Operation, session_id: int) -> str:
     path = operation.path.replace("{id}", str(session_id)).replace("{chat}", CHAT)
-    return path.replace("{entry}", "4711").replace("{person}", "4711").replace("{login}", "4711")
+    return (
+        path.replace("{entry}", "4711")
+        .replace("{person}", "4711")
+        .replace("{login}", "4711")
+        .replace("{media}", "4711")
+    )

@@ -1,10 +1,14 @@
 """What gateways of tests are started with, as settings and as an environment."""
 
+import functools
+import hashlib
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.settings import Settings
+from tests import leftovers
 
 SECRET = "a-secret-for-tests-of-at-least-32-characters"
 
@@ -21,9 +25,28 @@ NOWHERE = {"simulator": False, "wasender_base_url": "http://127.0.0.1:9/api", "w
 """An upstream that is never there, for tests that need none: what the sessions' table says stays."""
 
 
+@functools.cache
+def _media_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="gateway-media-"))
+    leftovers.watch(folder, remove=True)
+    return folder
+
+
+def media_url_for(dsn: str) -> str:
+    """A media store for this database, gone after the run: its gateways share it, whatever their data folders are."""
+    return (_media_folder() / hashlib.sha256(dsn.encode()).hexdigest()[:16]).as_uri()
+
+
 def settings_for(dsn: str, data_dir: Path, **more: Any) -> Settings:
     """Settings that read nothing of the machine's environment beyond what is given; the simulator is upstream."""
-    values: dict[str, Any] = {"simulator": True, "secret": SECRET, "port": 0, **WIDE, **more}
+    values: dict[str, Any] = {
+        "simulator": True,
+        "secret": SECRET,
+        "port": 0,
+        "media_url": media_url_for(dsn),
+        **WIDE,
+        **more,
+    }
     return Settings(_env_file=None, database_url=dsn, data_dir=data_dir, **values)  # type: ignore[call-arg]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.message import Direction
+from gateway.http.api.media_schemas import MediaData
 from gateway.http.api.schemas import Asked, Body, Cursor, Limit, SessionIdField, Success, Time
 from gateway.http.responses import DEFAULT_LIMIT
 from gateway.services.inbox import ConversationFilter
@@ -44,6 +45,7 @@ class MessageData(BaseModel):
         examples=["text"],
     )
     media_url: str | None = Field(None, examples=[None])
+    media: MediaData | None = Field(None, description="Null for none.", examples=[None])
     created_at: Time | None = None
     edited_at: Time | None = Field(None, examples=[None])
     edited_on_phone: bool | None = Field(

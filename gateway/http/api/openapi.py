@@ -77,6 +77,11 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "schema": {"type": "string", "pattern": "^[^/]+$"},
         "example": "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11",
     },
+    "media": {
+        "description": "Id of the file, from its message.",
+        "schema": {"type": "string", "pattern": "^[^/]+$"},
+        "example": "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11",
+    },
     "chat": {
         "description": "Digits of a phone number, or a JID.",
         "schema": {"type": "string", "pattern": "^[^/]*[0-9@][^/]*$"},

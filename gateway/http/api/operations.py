@@ -13,10 +13,13 @@ from gateway.domain.access import RoleName
 from gateway.http.api import account_schemas as account
 from gateway.http.api import inbox_schemas as inbox
 from gateway.http.api import journal_schemas as journal
+from gateway.http.api import media_schemas as media
 from gateway.http.api import schemas
 from gateway.http.api import session_schemas as sessions
 
-Tag = Literal["Sessions", "Linking", "Inbox", "Logins and tickets", "People", "Webhooks", "Journal", "Health"]
+Tag = Literal[
+    "Sessions", "Linking", "Inbox", "Files", "Logins and tickets", "People", "Webhooks", "Journal", "Health"
+]
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -25,6 +28,8 @@ TAGS: dict[Tag, str] = {
     "what stands here is for clients that cannot listen.",
     "Inbox": "Conversations and messages. A `position` in a reply is where to subscribe from over `/ws`, topic "
     "`inbox:<id>`, so that nothing is missed and nothing comes twice.",
+    "Files": "The files of messages. A message is told at once, with its file `pending`; a `message.updated` says when "
+    "it is stored, or lost and why.",
     "Logins and tickets": "A browser logs in with a one-time link and gets a cookie. A ticket is one-time, lives "
     "30 seconds, and stands for a login where no header can be sent.",
     "People": "Who logs in on the page by name and password. An admin manages people of his own sessions and roles; "
@@ -213,6 +218,27 @@ _INBOX = [
     ),
 ]  # fmt: skip
 
+_FILES = [
+    Operation(
+        "GET", "/api/media/{media}", "Files", "get_media", "The file of a message",
+        (
+            Reply(media="application/octet-stream", text="The file."),
+            Reply(media="application/octet-stream", status=206, text="A part of it."),
+            Reply(media="text/plain", status=304, text="The client has it."),
+            Reply(media="text/plain", status=416, text="It has no such part."),
+        ),
+        "viewer", "What a browser shows safely has its own type; everything else is saved under its name. 409 while it "
+        "is being fetched; 404 with the reason when it is lost.",
+        query=media.MediaQuery, headers=media.MediaHeaders, errors=("not_found", "conflict", "invalid", *STORE),
+    ),
+    Operation(
+        "POST", "/api/media/links", "Files", "make_media_links", "Addresses of files for pages without a cookie",
+        (Reply(media.LinksReply, text="A path for each file, good for ten minutes."),),
+        "viewer", "Each opens one file, and ends with the login that asked.",
+        body=media.MediaIds, errors=(*BODY, "not_found", *STORE),
+    ),
+]  # fmt: skip
+
 _LOGINS = [
     Operation(
         "GET", "/api/me", "Logins and tickets", "get_me", "Who is logged in",
@@ -356,6 +382,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_SESSIONS,
     *_LINKING,
     *_INBOX,
+    *_FILES,
     *_LOGINS,
     *_PEOPLE,
     *_WEBHOOKS,

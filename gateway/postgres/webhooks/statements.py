@@ -1,12 +1,12 @@
 """What webhooks do to the shop's tables, as SQL: one statement per kind of change."""
 
-RECEIVE = f"SELECT * FROM gateway.receive_v2({', '.join(f'${n}' for n in range(1, 16))})"
+RECEIVE = f"SELECT * FROM gateway.receive_v3({', '.join(f'${n}' for n in range(1, 17))})"
 
 RECEIVE_AND_JOURNAL = (
-    f"SELECT * FROM gateway.receive_and_journal_v2({', '.join(f'${n}' for n in range(1, 23))})"
+    f"SELECT * FROM gateway.receive_and_journal_v3({', '.join(f'${n}' for n in range(1, 24))})"
 )
 
-SEND = f"SELECT * FROM gateway.send_v1({', '.join(f'${n}' for n in range(1, 15))})"
+SEND = f"SELECT * FROM gateway.send_v2({', '.join(f'${n}' for n in range(1, 16))})"
 
 AMEND = "SELECT gateway.amend_v1($1, $2, $3, $4, $5)"
 

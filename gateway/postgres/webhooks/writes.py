@@ -3,6 +3,7 @@
 Rows are written in the order of their keys, so that two gateways never wait for each other crosswise.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from gateway.domain.linking import CODE_LIFE_S
+from gateway.domain.media import MediaFacts, told_of
 from gateway.domain.message import (
     CallAnswered,
     CallEnded,
@@ -424,7 +426,7 @@ def is_all_messages(batch: Sequence[InboundWebhook]) -> bool:
 def received_columns(
     found: Sequence[tuple[int, int, MessageReceived]], turns: dict[int, int] | None = None
 ) -> list[list[Any]]:
-    """What `gateway.receive_v2` takes, behind its lock timeout. `turns` is the order of arrival in a mixed batch."""
+    """What `gateway.receive_v3` takes, behind its lock timeout. `turns` is the order of arrival in a mixed batch."""
     messages = [message for _, _, message in found]
     return [
         [number for number, _, _ in found],
@@ -441,11 +443,12 @@ def received_columns(
         [item.raw for item in messages],
         [item.is_placeholder for item in messages],
         list(range(len(messages))) if turns is None else [turns[id(item)] for item in messages],
+        [_media_data(item.media) for item in messages],
     ]
 
 
 def sent_columns(found: Sequence[tuple[int, int, MessageSent]], turns: dict[int, int]) -> list[list[Any]]:
-    """What `gateway.send_v1` takes, behind its lock timeout."""
+    """What `gateway.send_v2` takes, behind its lock timeout."""
     messages = [message for _, _, message in found]
     return [
         [number for number, _, _ in found],
@@ -461,7 +464,12 @@ def sent_columns(found: Sequence[tuple[int, int, MessageSent]], turns: dict[int,
         [item.raw for item in messages],
         [item.is_placeholder for item in messages],
         [turns[id(item)] for item in messages],
+        [_media_data(item.media) for item in messages],
     ]
+
+
+def _media_data(facts: MediaFacts | None) -> dict[str, Any] | None:
+    return None if facts is None else told_of(facts, str(uuid.uuid4()))
 
 
 def outcome_of_nothing(reading: Reading) -> Outcome:

@@ -1,0 +1,64 @@
+"""The models of files: what a message says of its file, `/api/media`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from gateway.http.api.schemas import Body, Success, Time
+
+MediaId = "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11"
+
+
+class MediaData(BaseModel):
+    """The file of a message."""
+
+    id: str = Field(description="For `GET /api/media/{media}`.", examples=[MediaId])
+    state: Literal["pending", "stored", "lost"] = Field(
+        description="pending: it is being fetched. lost: it cannot be had any more.", examples=["stored"]
+    )
+    reason: str | None = Field(None, description="Why it is lost, in words.", examples=[None])
+    kind: Literal["image", "video", "audio", "document", "sticker"] = Field(examples=["image"])
+    mime: str | None = Field(description="As the sender names it.", examples=["image/jpeg"])
+    name: str | None = Field(description="Of a document.", examples=[None])
+    bytes: int | None = Field(description="As the sender says, until it is stored.", examples=[48211])
+    width: int | None = Field(None, examples=[1600])
+    height: int | None = Field(None, examples=[1200])
+    seconds: int | None = Field(None, examples=[None])
+    pages: int | None = Field(None, examples=[None])
+    waveform: list[int] | None = Field(
+        None, description="Of a voice note: how loud it is over its length, 0 to 100.", examples=[None]
+    )
+    preview: str | None = Field(
+        None,
+        description="The sender's own small picture, at most 2 KiB.",
+        examples=["data:image/jpeg;base64,…"],
+    )
+
+
+class MediaQuery(Body):
+    size: Literal["", "thumb"] = Field(
+        "", description="`thumb`: a JPEG of at most 320 pixels; of images only."
+    )
+    download: str = Field("", description="`1`: to be saved, not shown.")
+    link: str = Field("", description="From `POST /api/media/links`, instead of a login.")
+
+
+class MediaHeaders(Body):
+    Range: str = Field("", description="One range of bytes.", examples=["bytes=0-1023"])
+
+
+class MediaIds(Body):
+    ids: list[str] = Field(min_length=1, max_length=200, examples=[[MediaId]])
+
+
+class LinksData(BaseModel):
+    links: dict[str, str] = Field(
+        description="A path for each id, with what opens it.",
+        examples=[{MediaId: f"/api/media/{MediaId}?link=…"}],
+    )
+    expires_at: Time
+    life_s: float = Field(examples=[600])
+
+
+class LinksReply(Success[LinksData]):
+    pass

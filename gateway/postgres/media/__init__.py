@@ -1,0 +1,1 @@
+"""Files of messages in Postgres: their states, and the work left to do."""

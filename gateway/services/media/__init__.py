@@ -1,0 +1,1 @@
+"""Files of messages: fetched, kept, given out, taken in."""

@@ -1,0 +1,61 @@
+"""Small pictures of images, made outside the loop. A picture that would fill the memory is refused."""
+
+import io
+import math
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+SIDE = 320
+"""Longest side of a small picture."""
+
+MOST_PIXELS = 50_000_000
+"""What a phone's camera makes at most. A file of 10 kB can hold a hundred times as many."""
+
+_TOO_MANY = "The picture has too many pixels to be made small."
+_QUALITY = 80
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+
+
+class NoPicture(Exception):
+    """The file is no picture, is broken, or is too large to be opened; the text says which, as a sentence."""
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Width and height, as the file's head says; None for what is no picture."""
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            return picture.size
+    except Exception:  # whatever a stranger's file makes a decoder raise
+        return None
+
+
+def small_picture(path: Path) -> bytes:
+    """A JPEG of at most SIDE pixels, upright. Raises NoPicture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as picture:
+                if math.prod(picture.size) > MOST_PIXELS:
+                    raise NoPicture(_TOO_MANY)
+                picture.draft("RGB", (SIDE * 2, SIDE * 2))
+                return _encoded(ImageOps.exif_transpose(picture))
+    except NoPicture:
+        raise
+    except Image.DecompressionBombError:
+        raise NoPicture(_TOO_MANY) from None
+    except Exception as error:
+        raise NoPicture(f"The picture cannot be opened ({type(error).__name__}).") from None
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    picture.thumbnail((SIDE, SIDE))
+    if picture.mode not in ("RGB", "L"):
+        held = picture.convert("RGBA")
+        flat = Image.new("RGB", held.size, "white")
+        flat.paste(held, mask=held.getchannel("A"))
+        picture = flat
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return out.getvalue()
