@@ -39,6 +39,8 @@ class Heard:
     is_changed: bool
     is_old: bool
     """Something newer was known, so nothing was written."""
+    row_version: int | None = None
+    """Which version of the session's row came of it; None where nothing was changed."""
 
 
 class SessionStatus(StrEnum):

@@ -76,8 +76,8 @@ class Signals:
     list_behind: Signal[[]] = field(default_factory=Signal)
     """A reader has found the list of conversations behind the streams."""
 
-    session_changed: Signal[[int, Attempt | None, str | None]] = field(default_factory=Signal)
-    """The newest attempt and status of a session whose state has changed."""
+    session_changed: Signal[[int, Attempt | None, str | None, int | None]] = field(default_factory=Signal)
+    """The newest attempt of a session whose state has changed, and status and version of its row."""
 
     session_reported: Signal[[int, SessionChange]] = field(default_factory=Signal)
     """A webhook's change of a session has been committed."""

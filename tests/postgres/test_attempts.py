@@ -11,6 +11,8 @@ import pytest_asyncio
 
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.sessions.link_attempts import AttemptTable
+from gateway.postgres.sessions.sessions import SessionTable
+from gateway.postgres.sessions.vault import Vault
 from tests.postgres.writers import SESSIONS_CHANNEL, Bells, insert_session, version_of
 
 
@@ -191,3 +193,30 @@ async def test_the_same_status_again_rings_nothing_in_whatever_casing(
         "SELECT source FROM gateway.session_state WHERE wasender_session_id = 7"
     )
     assert source == "webhook"
+
+
+async def test_a_write_knows_the_version_of_the_row_it_made_and_another_writer_makes_another(
+    table: AttemptTable, database: str
+) -> None:
+    """Two gateways: what a notification shows is one's own echo exactly when the version is one's own."""
+    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+    try:
+        there = SessionTable(pool, Vault("s" * 32, is_sealing=False))
+
+        async def shown() -> int | None:
+            (row,) = await there.read_states([7])
+            return row.row_version
+
+        mine = await table.record_status(7, "connecting", "poll")
+        assert mine is not None
+        assert mine.row_version == await shown()
+        again = await table.record_status(7, "connecting", "poll")
+        assert again is not None
+        assert again.row_version is None
+        assert await shown() == mine.row_version
+        await there.record_status(7, "logged_out", "webhook", time.time() + 1)
+        await there.record_status(7, "connecting", "webhook", time.time() + 2)
+
+        assert await shown() != mine.row_version
+    finally:
+        await pool.close()

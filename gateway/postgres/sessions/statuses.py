@@ -68,7 +68,7 @@ WITH said AS MATERIALIZED (
 ), changed AS (
     UPDATE public.whatsapp_sessions s SET status = changing.status
     FROM changing WHERE s.id = changing.id
-    RETURNING changing.session
+    RETURNING changing.session, s.xmin::text::bigint AS row_version
 ), told AS (
     INSERT INTO public.whatsapp_session_logs (session_id, event_type, message, metadata, created_at, written_by)
     SELECT id, event, sentence,
@@ -107,7 +107,7 @@ WITH said AS MATERIALIZED (
              OR st.is_doubtful
              OR EXISTS (SELECT FROM changed WHERE changed.session = excluded.wasender_session_id)))
 )
-SELECT said.session, changed.session IS NOT NULL AS is_changed,
+SELECT said.session, changed.session IS NOT NULL AS is_changed, changed.row_version,
        coalesce(st.checked_at > said.as_of, false) OR coalesce(st.said_at > said.own, false) AS is_old
 FROM said
 LEFT JOIN changed ON changed.session = said.session
@@ -153,7 +153,7 @@ async def write_statuses(
 
 
 def _heard(rows: list[asyncpg.Record]) -> dict[int, Heard]:
-    return {row["session"]: Heard(row["is_changed"], row["is_old"]) for row in rows}
+    return {row["session"]: Heard(row["is_changed"], row["is_old"], row["row_version"]) for row in rows}
 
 
 def same_statuses(status: str) -> list[str]:

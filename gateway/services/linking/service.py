@@ -13,15 +13,17 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from gateway.domain import linking
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, End, Limits
 from gateway.domain.message import SessionChange, StatusReported
-from gateway.domain.session import Actor, SessionStatus
-from gateway.services.deadlines import within
-from gateway.services.linking.completion import Completion
+from gateway.domain.session import Actor, SessionId, SessionStatus
+from gateway.services.deadlines import upstream_late, within
+from gateway.services.linking.attempt_runner import AttemptRunner
 from gateway.services.linking.ports import (
+    CALL_S,
     STORE_S,
     AttemptStore,
     Leases,
@@ -29,7 +31,6 @@ from gateway.services.linking.ports import (
     OnConnected,
     Upstream,
 )
-from gateway.services.linking.runner import AttemptRunner
 from gateway.services.sessions.audit_log import Log
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 LOOK_S = 3.0
 """Between two looks for attempts without a poller."""
 CLOSE_S = 5.0
+REFRESH_S = 30.0
+"""For reading key, user and the rest after a link."""
 
 
 class Linking:
@@ -62,6 +65,9 @@ class Linking:
         self._leases = leases
         self._runners: dict[int, AttemptRunner] = {}
         self._rung: set[int] = set()
+        """Sessions of which a webhook has told: their pollers ask at once."""
+        self._doubtful: set[int] = set()
+        """Sessions whose poller may follow an attempt that is not its own any more: their rows are read."""
         self._stir = asyncio.Event()
         self._look_at = 0.0
         self._is_closing = False
@@ -127,8 +133,10 @@ class Linking:
             self._look_at = 0.0
         self._stir.set()
 
-    def show(self, session_id: int, row: Attempt | None, status: str | None) -> None:
-        """A session has changed; this is its newest attempt, and its status: its poller here looks at once.
+    def show(
+        self, session_id: int, row: Attempt | None, status: str | None, version: int | None = None
+    ) -> None:
+        """A session has changed; this is its newest attempt, and status and version of its row: its poller looks.
 
         A poller's own row is taken as it is. One that is not may be older than the poller, so it is read again.
         """
@@ -136,9 +144,10 @@ class Linking:
         if runner is None:
             return
         if row is not None and runner.poller is not None and runner.holds(row):
-            runner.poller.tell(row, status)
+            runner.poller.tell(row, status, version)
         else:
-            self.wake([session_id])
+            self._doubtful.add(session_id)
+            self._stir.set()
 
     def on_report(self, session_id: int, change: SessionChange) -> None:
         """A webhook's change of a session has been committed. Returns at once."""
@@ -191,8 +200,9 @@ class Linking:
                 if self._awake is None or self._awake.is_set():
                     await self._check()
             rung, self._rung = self._rung, set()
-            for session_id in rung & self._runners.keys():
-                await self._judge(session_id)
+            doubtful, self._doubtful = self._doubtful, set()
+            for session_id in (rung | doubtful) & self._runners.keys():
+                await self._judge(session_id, is_rung=session_id in rung)
         except GatewayError as error:  # the next look sees whatever was missed
             logger.warning("linking.store_unavailable error=%s", error)
         except Exception:
@@ -211,18 +221,20 @@ class Linking:
         running = {row.session_id: row for row in await within(STORE_S, self._store.running())}
         for session_id in running.keys() - self._runners.keys():
             self._start(session_id, self._new_runner(session_id), None)
-        self._rung.update(id_ for id_, runner in followed.items() if not runner.holds(running.get(id_)))
+        self._doubtful.update(id_ for id_, runner in followed.items() if not runner.holds(running.get(id_)))
 
-    async def _judge(self, session_id: int) -> None:
+    async def _judge(self, session_id: int, *, is_rung: bool) -> None:
         """Shows a poller its row; stops it, even in the middle of a call, if the row is not its own."""
         runner = self._runners.get(session_id)
         if runner is None or runner.poller is None:
             return
         row = await within(STORE_S, self._store.current(session_id))
-        if row is not None and runner.holds(row):
-            runner.poller.tell(row)
-        else:
+        if row is None or not runner.holds(row):
             runner.interrupt()
+        elif is_rung:
+            runner.poller.nudge(row)
+        else:
+            runner.poller.tell(row)
 
     # -------------------------------------------------------------------------------------- pollers
 
@@ -278,6 +290,75 @@ class Linking:
         task = self._tasks.create_task(_guarded(job, name), name=name)
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
+
+
+class Completion:
+    """What follows the end of an attempt, once in the cluster: called by the part whose write ended the attempt."""
+
+    def __init__(self, context: LinkingContext, on_connected: OnConnected) -> None:
+        self._context = context
+        self._on_connected = on_connected
+
+    async def follow(self, session_id: int, end: End) -> None:
+        """Writes the end into the audit log, and after `connected` asks for the session's new facts."""
+        logger.info("linking.ended session=%d reason=%s", session_id, end.reason)
+        note = self._context.note
+        match end.reason:
+            case "connected":
+                if await self._was_scanned_unseen(session_id):
+                    await note(session_id, "scanned", "A phone has scanned the code.")
+                await note(session_id, "connected", "The phone is linked.")
+                await self._refresh(session_id)
+            case "timeout":
+                await note(session_id, "link_timeout", "No phone was linked in time.")
+            case "error":
+                error: dict[str, Any] = end.error or {}
+                await note(session_id, "error", f"Linking ended: {error.get('message')}", error=error)
+            case "cancelled":
+                pass  # who cancelled it has said so
+
+    async def confirm(self, session_id: int) -> bool:
+        """A webhook said `connected`: ends the running attempt, unless upstream says otherwise when asked.
+
+        A webhook that comes late may be about an earlier link. If upstream cannot be asked, its word stands:
+        a linked phone must not end in a time-out. True if this call ended the attempt.
+        """
+        store = self._context.store
+        try:
+            attempt = await within(STORE_S, store.current(session_id))
+            if attempt is None or not attempt.running or not await self._is_connected(session_id):
+                return False
+            # The webhook may not say when that was, and then it has written no status.
+            told = store.record_status(session_id, SessionStatus.CONNECTED, "webhook")
+            await within(STORE_S, told)
+            if not await within(STORE_S, store.end(session_id, None, "connected", None)):
+                return False
+        except GatewayError as error:
+            logger.warning("linking.confirm_failed session=%d error=%s", session_id, error)
+            return False
+        await self.follow(session_id, End("connected"))
+        return True
+
+    async def _was_scanned_unseen(self, session_id: int) -> bool:
+        """Whether a code was shown and the phone was linked between two polls: the audit log tells of the scan, too."""
+        try:
+            attempt = await within(STORE_S, self._context.store.current(session_id))
+        except GatewayError:
+            return False
+        return attempt is not None and attempt.number > 0 and attempt.scanned_at is None
+
+    async def _is_connected(self, session_id: int) -> bool:
+        call = self._context.upstream.get_session(SessionId(session_id))
+        try:
+            return (await within(CALL_S, call, upstream_late)).status == SessionStatus.CONNECTED
+        except GatewayError as error:
+            return error.retryable
+
+    async def _refresh(self, session_id: int) -> None:
+        try:
+            await within(REFRESH_S, self._on_connected(session_id))
+        except GatewayError as error:
+            logger.warning("linking.refresh_failed session=%d error=%r", session_id, error)
 
 
 async def _guarded(job: Coroutine[None, None, None], name: str) -> None:

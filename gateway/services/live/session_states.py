@@ -43,6 +43,11 @@ class StateRow:
     """None once the session has been deleted."""
     attempt: Attempt | None
     """The newest attempt, running or ended."""
+    row_version: int | None = None
+    """Version of the session's own row: another one for each write of it, whoever writes."""
+
+
+OnChange = Callable[[int, Attempt | None, str | None, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,12 @@ class SessionStates:
         publisher: StatePublisher,
         picture: Callable[[str], str],
         *,
-        on_change: Callable[[int, Attempt | None, str | None], None] = lambda number, attempt, status: None,
+        on_change: OnChange = lambda number, attempt, status, row_version: None,
         on_failure: Callable[[], None] = lambda: None,
         awake: asyncio.Event | None = None,
     ) -> None:
-        """`picture` draws a code. `on_change` is told the newest attempt and status of each session that has changed,
-        `on_failure` of every read that failed: what it was for may be missing.
+        """`picture` draws a code. `on_change` is told the newest attempt of each session that has changed, and status
+        and version of its row; `on_failure` of every read that failed: what it was for may be missing.
         """
         self._store = store
         self._publisher = publisher
@@ -214,7 +219,8 @@ class SessionStates:
                 changed.append(row)
                 self._publish(before, row)
         for row in changed:
-            self._on_change(row.session_id, row.attempt, row.session.status if row.session else None)
+            status = row.session.status if row.session else None
+            self._on_change(row.session_id, row.attempt, status, row.row_version)
 
     def _publish(self, before: StateRow | None, row: StateRow) -> None:
         event = _session_event(before.session if before else None, row.session)

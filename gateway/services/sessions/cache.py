@@ -23,8 +23,8 @@ from gateway.domain.session import (
 from gateway.services.sessions.audit_log import AuditNote
 
 ASK_AGAIN = 3
-OVERTAKEN = Backoff(first_s=0.02, most_s=10.0, factor=4.0, spread=0.0)
 """How often a session is asked for again because another writer stored something meanwhile."""
+OVERTAKEN = Backoff(first_s=0.02, most_s=10.0, factor=4.0, spread=0.0)
 
 
 @dataclass(frozen=True, slots=True)

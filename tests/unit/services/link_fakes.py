@@ -172,7 +172,7 @@ class World:
         def bell(ids: Iterable[int]) -> None:
             """As states do it: they read what a bell names, and pass it on."""
             for id_ in ids:
-                linking.show(id_, self.store.newest(id_), self.store.status(id_))
+                linking.show(id_, self.store.newest(id_), self.store.status(id_), self.store.row_version(id_))
 
         self.store.bells.append(bell)
         gateway = Gateway(self, name, linking, asyncio.create_task(linking.run(), name=f"gateway {name}"))

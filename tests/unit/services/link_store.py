@@ -21,6 +21,8 @@ class MemoryStore:
         self.bells: list[Callable[[Iterable[int]], None]] = []
         self.calls: Counter[str] = Counter()
         self.faults: dict[str, GatewayError] = {}
+        self.bell_s = 0.001
+        """How long after a change its bell rings."""
         self.answer_s = 0.0
         """How long after its bell the answer to `end` arrives."""
         self._seq: dict[int, int] = defaultdict(int)
@@ -39,9 +41,13 @@ class MemoryStore:
         known = self.statuses[session_id]
         return known[-1][0] if known else None
 
+    def row_version(self, session_id: int) -> int:
+        """Another one for each status, whoever wrote it."""
+        return len(self.statuses[session_id])
+
     def _ring(self, session_id: int) -> None:
         for bell in self.bells:
-            asyncio.get_running_loop().call_later(0.001, bell, [session_id])
+            asyncio.get_running_loop().call_later(self.bell_s, bell, [session_id])
 
     def _fenced(self, session_id: int, holder: str | None) -> Attempt | None:
         row = self.newest(session_id)
@@ -114,7 +120,7 @@ class MemoryStore:
         if is_news:
             known.append((status, source))
             self._ring(session_id)
-        return Heard(is_changed=is_news, is_old=False)
+        return Heard(is_news, False, self.row_version(session_id) if is_news else None)
 
     async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
         await self._call("mark_scanned")

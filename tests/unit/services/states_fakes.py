@@ -100,7 +100,9 @@ class House:
         self.changed: list[int] = []
         self.states = SessionStates(self.store, self.transport, self.draw, on_change=self._on_change)
 
-    def _on_change(self, session_id: int, attempt: Attempt | None, status: str | None) -> None:
+    def _on_change(
+        self, session_id: int, attempt: Attempt | None, status: str | None, row_version: int | None
+    ) -> None:
         self.changed.append(session_id)
 
     def draw(self, code: str) -> str:

@@ -1,6 +1,7 @@
 """What pollers make of the rows that bells bring, on a clock that jumps."""
 
 import asyncio
+import itertools
 from collections import Counter
 
 import pytest
@@ -84,6 +85,35 @@ async def test_a_status_that_somebody_else_wrote_is_corrected_by_the_next_answer
         await w.store.record_status(12, "logged_out", "webhook")
         gateway.linking.wake([12])
         await w.until(lambda: w.store.status(12) == "need_scan", within_s=0.5)
+
+
+@virtual_time
+async def test_a_status_that_another_gateway_wrote_in_the_same_second_is_no_echo() -> None:
+    """It is there and gone again before it is read: only the version of the row tells that it was."""
+    w = world(codes(A))
+    async with w.gateway("a") as a, w.gateway("b"):
+        await a.connect()
+        await w.until(lambda: w.store.status(12) == "need_scan")
+        await asyncio.sleep(0.3)
+        w.store.bell_s = 0.02
+        asked = w.upstream.count("status")
+        await w.store.record_status(12, "logged_out", "webhook")
+        await w.store.record_status(12, "need_scan", "webhook")
+
+        await w.until(lambda: w.upstream.count("status") > asked, within_s=0.1)
+
+
+@virtual_time
+async def test_an_echo_that_comes_late_is_an_echo() -> None:
+    w = world(codes(A))
+    w.store.bell_s = 1.9
+    async with w.gateway("a") as a, w.gateway("b"):
+        await a.connect()
+        await w.until(lambda: w.store.status(12) == "need_scan" and w.attempt().code == A)
+        await asyncio.sleep(6)
+        asked = w.upstream.times("status")
+
+    assert min(later - sooner for sooner, later in itertools.pairwise(asked)) > 1.5, "only by its own clock"
 
 
 @virtual_time

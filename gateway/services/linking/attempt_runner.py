@@ -1,40 +1,143 @@
-"""One poller: follows one linking attempt until it has ended, or until another gateway holds it.
+"""One session's attempt in this process: a runner gets the lease for it, and a poller follows the attempt to its end.
 
-It owns no decision: it asks upstream, hands what came to `domain.linking`, and carries out what that says.
-Every write names the poller's token, so that a poller which was frozen and woke up too late changes nothing.
+The poller owns no decision: it asks upstream, hands what came to `domain.linking`, and carries out what that says.
+Every write names the runner's token, so that a poller which was frozen and woke up too late changes nothing.
 
-Lifecycle: an `AttemptRunner` makes it and runs `follow`; `tell` and cancelling the task are the only ways in.
-Cancelling is safe at any point: the attempt's row says where to go on.
+Lifecycle: `Linking` runs `AttemptRunner.run` in a task and stops it with `interrupt`; the lease is always given back.
+`tell`, `nudge` and cancelling the task are the only ways in. Cancelling is safe at any point: the attempt's row says
+where to go on.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from uuid import uuid4
 
 from gateway.domain import linking
 from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamFailed
 from gateway.domain.linking import Answered, Attempt, End, Failed, Signal
 from gateway.domain.session import SessionId, SessionStatus
 from gateway.services.deadlines import upstream_late, within
-from gateway.services.linking.ports import CALL_S, STORE_S, LinkingContext
+from gateway.services.linking.ports import CALL_S, STORE_S, Leases, LinkingContext
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LEASE_TRIES_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""A new attempt may have to wait until the poller of the one before it, on another gateway, has let go."""
+_FAULT = {"code": "internal", "message": "Linking stopped because of a fault here.", "action": "retry"}
 LAST_LOOK_S = 2.0
 """For the look at upstream when the time is up: a scan in the last second counts."""
 STORE_RETRY_S = 1.0
 STATUS_FRESH_S = 60.0
 """An unchanged status is written at most this often."""
-ECHO_S = 1.0
-"""A notification this soon after a write of ours, with nothing new in the row, is that write's own."""
 MIN_GAP_S = 0.25
 """Between two polls, however often the poller is woken."""
 _REFUSED = (400, 409)
 """HTTP statuses of "not in the session's present state"."""
+
+
+class AttemptRunner:
+    """Follows one session's attempt in this process, from the lease to the end."""
+
+    def __init__(self, session_id: int, context: LinkingContext, leases: Leases) -> None:
+        self.token = str(uuid4())
+        """Fences the writes of this runner's poller. Each runner has its own, also within one process."""
+        self.task: asyncio.Task[None] | None = None
+        self.poller: Poller | None = None
+        self.has_lease = False
+        """Or may have it: it was asked for, and the answer was not no."""
+        self._id = session_id
+        self._context = context
+        self._leases = leases
+        self._is_leaving = False
+
+    def holds(self, row: Attempt | None) -> bool:
+        """Whether this is the running row that the poller here follows."""
+        return (
+            row is not None
+            and row.running
+            and row.holder == self.token
+            and self.poller is not None
+            and row.id == self.poller.attempt.id
+        )
+
+    def interrupt(self) -> None:
+        """Stops following, unless it is leaving or writing the end down already."""
+        # A poller that writes the end goes by itself, and must not lose what follows the end. One that is
+        # going already must not be disturbed while it gives its lease back.
+        if self.task is None or self._is_leaving or (self.poller is not None and self.poller.is_ending):
+            return
+        self.task.cancel()
+
+    async def run(self, fresh: Attempt | None, former: "AttemptRunner | None") -> End | None:
+        """The end of the attempt if this runner wrote it; None if the attempt goes on, or another wrote its end.
+
+        `fresh` is the attempt if it was begun for this runner. Never raises, except when it is cancelled.
+        """
+        try:
+            if former is not None and former.task is not None:
+                await asyncio.wait([former.task])  # it may still hold the lease, and Postgres counts them
+            if not await self._acquire(LEASE_TRIES_S if fresh else LEASE_TRIES_S[:1]):
+                return None
+            attempt, is_new = await self._take(fresh)
+            if attempt is None:
+                return None
+            self.poller = Poller(attempt, self.token, self._context, is_new=is_new)
+            logger.info("linking.poller_started session=%d attempt=%d", self._id, attempt.id)
+            return await self.poller.follow()
+        except GatewayError as error:
+            logger.warning("linking.poller_stopped session=%d error=%s", self._id, error)
+            return None
+        except Exception:
+            self._is_leaving = True
+            logger.exception("linking.poller_crashed session=%d", self._id)
+            return await self._give_up()
+        finally:
+            self._is_leaving = True
+            await self._release()
+
+    async def _acquire(self, tries_s: Sequence[float]) -> bool:
+        for wait_s in tries_s:
+            await asyncio.sleep(wait_s)
+            # Noted before: if this runner is stopped while Postgres answers, the lease has to be given back, too.
+            self.has_lease = True
+            self.has_lease = await within(STORE_S, self._leases.acquire(self._id))
+            if self.has_lease:
+                return True
+        return False
+
+    async def _take(self, fresh: Attempt | None) -> tuple[Attempt | None, bool]:
+        """The attempt, held by this runner, if it runs; and whether upstream has not been asked yet."""
+        store = self._context.store
+        if fresh is not None:
+            # Another gateway's poller may have had it between `begin` and the lease: it would have left its
+            # token. A cancelled attempt must not reach upstream at all.
+            row = await within(STORE_S, store.current(self._id))
+            if row is not None and row.running and row.id == fresh.id and row.holder == self.token:
+                return row, True
+        return await within(STORE_S, store.take(self._id, self.token)), False
+
+    async def _give_up(self) -> End | None:
+        """A poller with a bug ends its attempt: it would crash again wherever it went on."""
+        try:
+            ended = self._context.store.end(self._id, self.token, "error", _FAULT)
+            return End("error", _FAULT) if await within(STORE_S, ended) else None
+        except Exception as failure:
+            logger.warning("linking.give_up_failed session=%d error=%r", self._id, failure)
+            return None
+
+    async def _release(self) -> None:
+        if not self.has_lease:
+            return
+        self.has_lease = False
+        try:
+            await within(STORE_S, self._leases.release(self._id))
+        except Exception as error:  # mostly: the connection is gone, and the lease with it
+            logger.warning("linking.release_failed session=%d error=%r", self._id, error)
 
 
 class NotOurs(Exception):
@@ -62,28 +165,41 @@ class Poller:
         """Status in upstream's answer before the present one."""
         self._written: str | None = None
         """Status that this poller wrote last."""
-        self._told: str | None = None
-        """Status in the session's row at the last notification."""
         self._written_at = float("-inf")
-        """When the status was written; `_wrote_at`: when anything was."""
-        self._wrote_at = (
-            context.clock()
-        )  # the attempt was begun or taken a moment ago, and that notifies, too
+        self._own_versions: set[int] = set()
+        """Versions of the session's row that this poller wrote: notifications of them are its own echo."""
+        self._told_version: int | None = None
+        """Version of the session's row at the last notification of a write that was not this poller's."""
         self._asked_at = float("-inf")
         # Attempts taken over together (a gateway died) would otherwise all ask at once.
         self._ask_at = context.clock() + (0.0 if is_new else context.limits.poll_s * context.roll())
         self._news: Attempt | None = None
+        self._is_due_now = False
+        """Somebody else has written the session's row, or a webhook has come: upstream is asked at once."""
         self._rung = asyncio.Event()
 
-    def tell(self, row: Attempt, status: str | None = None) -> None:
+    def tell(self, row: Attempt, status: str | None = None, version: int | None = None) -> None:
         """Takes the attempt's row after a notification: running, and held by this poller.
 
-        `status` is what the session's row says; None if it was not read.
+        `status` and `version` are those of the session's row; None if it was not read.
         """
-        self._told = status or self._told
+        if version is not None and version not in self._own_versions:
+            has_known = self._told_version is not None or bool(self._own_versions)
+            is_another = has_known and version != self._told_version
+            self._told_version = version
+            if self._written not in (None, status):
+                self._written_at = float("-inf")  # the next answer writes this poller's status again
+                is_another = True
+            # The first one may be from before this poller: alone it says nothing.
+            self._is_due_now = self._is_due_now or is_another
         if self._news is None or row.moved_at >= self._news.moved_at:  # rows come by two ways
             self._news = row
         self._rung.set()
+
+    def nudge(self, row: Attempt) -> None:
+        """As `tell`, and upstream is asked at once: a webhook has said that something happened."""
+        self._is_due_now = True
+        self.tell(row)
 
     async def follow(self) -> End | None:
         """The end of the attempt if this poller wrote it; None if another wrote it, or holds the attempt now."""
@@ -119,14 +235,11 @@ class Poller:
             await self._on_notification()
 
     async def _on_notification(self) -> None:
+        is_due, self._is_due_now = self._is_due_now, False
         has_news = await self._adopt_report()
-        if self._told != self._written:  # a webhook may have written another status meanwhile
-            self._written_at = float("-inf")
-            has_news = has_news or self._written is not None
-        is_echo = not has_news and self._context.clock() - self._wrote_at < ECHO_S
-        if is_echo or self._failures:  # after a failure the pause it set counts
-            return
-        self._ask_at = min(self._ask_at, max(self._context.clock(), self._asked_at + MIN_GAP_S))
+        # One that brings nothing new is the echo of a write of ours. After a failure the pause it set counts.
+        if (is_due or has_news) and not self._failures:
+            self._ask_at = min(self._ask_at, max(self._context.clock(), self._asked_at + MIN_GAP_S))
 
     async def _adopt_report(self) -> bool:
         """Whether the row that a notification brought holds something that this poller did not write."""
@@ -248,14 +361,11 @@ class Poller:
                 await self._write(store.touch(self._id, self._token))
 
     async def _write(self, call: Awaitable[Attempt | None]) -> None:
-        row = await within(STORE_S, call)
-        self._wrote_at = self._context.clock()
-        await self._learn(row)
+        await self._learn(await within(STORE_S, call))
 
     async def _record_status(self, status: str) -> None:
         now = self._context.clock()
-        is_new = status != self._written
-        if not is_new and now - self._written_at < STATUS_FRESH_S:
+        if status == self._written and now - self._written_at < STATUS_FRESH_S:
             return
         record = self._context.store.record_status(
             self._id, status, "poll", self._token, as_of=self._asked_at
@@ -266,8 +376,8 @@ class Poller:
         if heard.is_old:
             return  # overtaken by a webhook, which may have been late itself: the next answer is written again
         self._written, self._written_at = status, now
-        if is_new:  # an unchanged one notifies of nothing
-            self._wrote_at = self._context.clock()
+        if heard.is_changed and heard.row_version is not None:
+            self._own_versions.add(heard.row_version)
 
     async def _end(self, end: End) -> End | None:
         self.is_ending = True
