@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable, UpstreamTimeout
 from gateway.services.deadlines import Deadline, upstream_late, within
+from tests.clock import virtual_time
 
 
 class Connection:
@@ -39,12 +40,14 @@ async def stubborn() -> None:
             return
 
 
+@virtual_time
 async def test_work_in_time_gives_its_result() -> None:
     assert await within(5, asyncio.sleep(0, "x")) == "x"
     async with Deadline(Connection(0), 5):
         pass
 
 
+@virtual_time
 async def test_work_that_fails_in_time_fails_as_it_does() -> None:
     async def failing() -> None:
         raise KeyError("x")
@@ -56,6 +59,7 @@ async def test_work_that_fails_in_time_fails_as_it_does() -> None:
             raise KeyError("x")
 
 
+@virtual_time
 async def test_work_that_does_not_end_when_it_is_cancelled_is_left_behind() -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -67,6 +71,7 @@ async def test_work_that_does_not_end_when_it_is_cancelled_is_left_behind() -> N
     assert loop.time() - started < 0.15
 
 
+@virtual_time
 async def test_a_cancelled_caller_leaves_stubborn_work_at_once() -> None:
     task = asyncio.create_task(within(60, stubborn()), name="caller")
     await asyncio.sleep(0)
@@ -77,6 +82,7 @@ async def test_a_cancelled_caller_leaves_stubborn_work_at_once() -> None:
     assert task.cancelled()
 
 
+@virtual_time
 async def test_a_server_that_answers_the_cancellation_keeps_its_connection() -> None:
     connection = Connection(answers_s=0)
     with pytest.raises(TimeoutError):
@@ -86,6 +92,7 @@ async def test_a_server_that_answers_the_cancellation_keeps_its_connection() -> 
     assert connection.breaks == 0
 
 
+@virtual_time
 async def test_a_connection_that_answers_nothing_is_broken_at_the_end_of_the_budget() -> None:
     connection = Connection(answers_s=None)
     started = asyncio.get_running_loop().time()
@@ -97,6 +104,7 @@ async def test_a_connection_that_answers_nothing_is_broken_at_the_end_of_the_bud
     assert 0.1 <= asyncio.get_running_loop().time() - started < 2
 
 
+@virtual_time
 async def test_a_block_that_is_cancelled_ends_within_its_budget_too() -> None:
     connection = Connection(answers_s=None)
 
@@ -112,6 +120,7 @@ async def test_a_block_that_is_cancelled_ends_within_its_budget_too() -> None:
     assert task.cancelled()
 
 
+@virtual_time
 async def test_what_is_left_of_a_budget_shrinks_to_nothing() -> None:
     async with Deadline(Connection(0), 5) as deadline:
         assert 4 < deadline.left_s <= 5
