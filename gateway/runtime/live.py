@@ -12,6 +12,8 @@ from gateway.services.live.idle import Waker
 from gateway.services.live.numbering import Numbering
 from gateway.services.live.session_states import SessionStates
 from gateway.services.live.staleness import Staleness
+from gateway.services.live.state_publisher import StatePublisher
+from gateway.services.live.state_values import CodePictures, StateValues
 from gateway.services.live.trigger_check import TriggerCheck
 from gateway.services.signals import Signals
 from gateway.settings import Settings
@@ -31,10 +33,10 @@ class Live:
         self.awake = awake = self.listener.awake
         self.hub = Hub(protocol.event_encoder(settings.zone), on_followed=signals.inbox_followed)
         self.feed = Feed(repositories.live_streams, self.hub, on_failure=signals.read_failed, awake=awake)
+        self.state_values = StateValues(CodePictures(qr.svg_data_url))
         self.states = SessionStates(
             repositories.sessions,
-            self.hub,
-            qr.svg_data_url,
+            StatePublisher(self.hub, self.state_values),
             on_change=signals.session_changed,
             on_failure=signals.read_failed,
             awake=awake,

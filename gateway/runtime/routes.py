@@ -33,7 +33,7 @@ from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
 from gateway.runtime.upstream import Upstream
 from gateway.runtime.websockets import WebSockets
-from gateway.services.live.session_states import SessionStates
+from gateway.services.live.state_values import StateValues
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
 
@@ -44,11 +44,11 @@ UI = Path(__file__).parents[1] / "ui"
 class Pictures:
     """QR codes as the routes show them."""
 
-    states: SessionStates
+    values: StateValues
 
     def code_data(self, attempt: Attempt) -> dict[str, Any]:
         """The attempt's code as REST and sockets show it."""
-        return self.states.code_data(attempt)
+        return self.values.code_data(attempt)
 
     def svg(self, code: str) -> str:
         """The code as an SVG picture."""
@@ -103,7 +103,7 @@ def build_app(
             *hooks.routes(),
             *_access_routes(gate, access, about),
             *SessionRoutes(
-                gate, sessions, services.reconciler, linking, attempts, Pictures(live.states)
+                gate, sessions, services.reconciler, linking, attempts, Pictures(live.state_values)
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),

@@ -48,6 +48,7 @@ class WebSockets:
         self.native = Realtime(
             context,
             states=live.states,
+            values=live.state_values,
             login=access.login,
             cookie=access.cookie,
             max_topics=settings.subscriptions,

@@ -101,10 +101,10 @@ async def test_an_expired_code_is_never_sent_to_a_late_joiner(
         await writer.execute(
             "UPDATE gateway.whatsapp_link_attempts SET expires_at = clock_timestamp() - interval '1 ms'"
         )
-        states = live.gateway.live.states
+        states, values = live.gateway.live.states, live.gateway.live.state_values
 
         def is_expired() -> bool:
-            return not [value for value in states.values(number) if value.part == "link"]
+            return not [value for value in values.of_session(states.row(number)) if value.part == "link"]
 
         await until(is_expired, "the gateway has read it")
         assert await seen_by_a_late_joiner(live, f"session:{number}") == {"session": "session.status"}
@@ -141,8 +141,8 @@ async def test_the_end_of_an_attempt_is_forgotten_after_ten_minutes(
         await writer.execute(
             "UPDATE gateway.whatsapp_link_attempts SET ended_at = ended_at - interval '10 min'"
         )
-        states = live.gateway.live.states
-        await until(lambda: len(states.values(number)) == 1, "the gateway has read it")
+        states, values = live.gateway.live.states, live.gateway.live.state_values
+        await until(lambda: len(values.of_session(states.row(number))) == 1, "the gateway has read it")
 
     assert await seen_by_a_late_joiner(live, f"session:{number}") == {"session": "session.status"}
 

@@ -167,7 +167,7 @@ async def test_more_sessions_than_one_frame_holds_still_come(
         "INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number, webhook_url) "
         "SELECT i, 'S' || i, '+49', repeat('u', 1000) FROM generate_series(1, 400) AS i"
     )
-    await until(lambda: len(live.gateway.live.states.values()) == 400, "all are known")
+    await until(lambda: len(live.gateway.live.states.rows()) == 400, "all are known")
     async with live.socket(max_size=256 * 1024) as socket:
         values = (await socket.subscribe("sessions"))["state"]
         await pong(socket)

@@ -27,7 +27,7 @@ from gateway.postgres.sessions.lists import list_sessions
 from gateway.postgres.sessions.rows import SELECT_SESSION, SESSION, session_of
 from gateway.postgres.sessions.statuses import Said, write_statuses
 from gateway.postgres.sessions.vault import Vault
-from gateway.services.live.session_states import StateRow
+from gateway.services.live.state_values import StateRow
 from gateway.services.sessions.audit_log import AuditNote
 from gateway.services.sessions.cache import SessionPage, SessionQuery
 

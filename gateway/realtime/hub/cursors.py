@@ -7,7 +7,7 @@ from gateway.domain.streams import Inbox, Place, Position, Standing
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.services.live.session_states import StateValue
+from gateway.services.live.state_values import StateValue
 
 
 class StreamSubscriber(Protocol):

@@ -23,7 +23,7 @@ from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import WriteCoalescer
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.services.live.session_states import StateValue
+from gateway.services.live.state_values import StateValue
 
 _LIVE = Standing.LIVE
 

@@ -28,6 +28,7 @@ from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.login import Login
 from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.live.session_states import SessionStates
+from gateway.services.live.state_values import StateValues
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Realtime:
         context: EndpointContext,
         *,
         states: SessionStates,
+        values: StateValues,
         login: Login,
         cookie: LoginCookie,
         max_topics: int,
@@ -53,6 +55,7 @@ class Realtime:
         self._staleness = context.staleness
         self._connections = context.connections
         self._states = states
+        self._values = values
         self._login = login
         self._max_topics = max_topics
         self._authentication = SocketAuthentication(login, context.origins, cookie, context.connections.rates)
@@ -176,13 +179,17 @@ class Realtime:
             connection.reply(protocol.error(wish.ref, error.code, error.message))
 
     def _watch(self, connection: Connection, wish: protocol.Subscribe, session_id: int | None) -> None:
-        values = [
+        states, values = self._states, self._values
+        current = (
+            values.of_all(states.rows()) if session_id is None else values.of_session(states.row(session_id))
+        )
+        shown = [
             value
-            for value in self._states.values(session_id)
+            for value in current
             if connection.covers(value.session_id) and (value.part != "link" or connection.sees_link())
         ]
         connection.watch(
-            wish.ref, wish.name, session_id, [protocol.state_frame(wish.name, value) for value in values]
+            wish.ref, wish.name, session_id, [protocol.state_frame(wish.name, value) for value in shown]
         )
 
     async def _follow(self, connection: Connection, wish: protocol.Subscribe, inbox: Inbox) -> None:

@@ -18,7 +18,7 @@ from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, e
 from gateway.realtime import close_codes
 from gateway.realtime.native import frames
 from gateway.realtime.transport.framing import Frame, frame
-from gateway.services.live.session_states import StateValue
+from gateway.services.live.state_values import StateValue
 
 PROTOCOL: Literal[1] = 1
 

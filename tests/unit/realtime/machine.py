@@ -216,7 +216,9 @@ class Core:
             connections=nobody,
             origins=nobody,
         )
-        self._endpoint = Realtime(context, states=nobody, login=nobody, cookie=nobody, max_topics=2000)
+        self._endpoint = Realtime(
+            context, states=nobody, values=nobody, login=nobody, cookie=nobody, max_topics=2000
+        )
         self.connection, self.pipe = self._connect()
 
     def _connect(self) -> tuple[Connection, Pipe]:

@@ -13,7 +13,7 @@ from gateway.realtime.hub.fanout_scheduler import SLICE_S, STEP, FanoutScheduler
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.services.live.session_states import StateValue
+from gateway.services.live.state_values import StateValue
 from tests.unit.realtime.connection_fakes import BOX, encode, events
 
 MANY = 4 * STEP

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionId
-from gateway.services.live.session_states import SessionStates, StateRow, StateValue
+from gateway.services.live.session_states import SessionStates
+from gateway.services.live.state_publisher import StatePublisher
+from gateway.services.live.state_values import CodePictures, StateRow, StateValue, StateValues
 
 DEADLINE_S = 30.0
 
@@ -98,7 +100,15 @@ class House:
         self.transport = SocketTransport()
         self.drawn: list[str] = []
         self.changed: list[int] = []
-        self.states = SessionStates(self.store, self.transport, self.draw, on_change=self._on_change)
+        self._values = StateValues(CodePictures(lambda code: self.draw(code)))
+        publisher = StatePublisher(self.transport, self._values)
+        self.states = SessionStates(self.store, publisher, on_change=self._on_change)
+
+    def values(self, session_id: int | None = None) -> list[StateValue]:
+        """What a client is shown of one session, or of all."""
+        if session_id is None:
+            return self._values.of_all(self.states.rows())
+        return self._values.of_session(self.states.row(session_id))
 
     def _on_change(
         self, session_id: int, attempt: Attempt | None, status: str | None, row_version: int | None

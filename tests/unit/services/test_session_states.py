@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain.errors import UpstreamFailed
-from gateway.services.live.session_states import ENDED_SHOWN_S, SessionStates, StateRow
+from gateway.services.live.state_values import ENDED_SHOWN_S, StateRow
 from tests.unit.services.states_fakes import House, attempt, session
 
 
@@ -20,7 +20,7 @@ async def test_a_value_of_now_is_there_after_opening(house: House) -> None:
     house.store.put(4, session(), attempt())
     await house.states.open()
 
-    part, link = house.states.values(7)
+    part, link = house.values(7)
     assert (part.part, part.event, part.version) == ("session", "session.status", 4)
     assert (link.part, link.event, link.version) == ("link", "session.qr", 4)
     assert house.transport.published == [], "nothing has changed"
@@ -32,7 +32,7 @@ async def test_the_list_has_one_part_of_each_and_none_that_is_gone(house: House)
     house.store.put(1, session(8, status="gone"), number=8)
     await house.states.open()
 
-    assert [(value.session_id, value.part) for value in house.states.values()] == [
+    assert [(value.session_id, value.part) for value in house.values()] == [
         (7, "session"),
         (9, "session"),
     ]
@@ -78,7 +78,7 @@ async def test_what_was_only_checked_is_no_news_but_is_shown(house: House) -> No
         await house.transport.has(1)
 
         assert house.transport.events() == [("session.created", 1)]
-        (value,) = house.states.values(7)
+        (value,) = house.values(7)
         assert value.data is not None
         assert (value.data["source"], value.data["stale"]) == ("poll", False)
 
@@ -112,7 +112,7 @@ async def test_a_new_code_is_drawn_once_and_only_for_those_who_watch(house: Hous
         house.states.notify("7")
         await house.transport.has(2)
         for _ in range(3):
-            house.states.values(7)
+            house.values(7)
 
     assert house.drawn == ["2@b"]
     (code,) = [value for value in house.transport.published if value.part == "link"]
@@ -125,11 +125,11 @@ async def test_a_code_that_cannot_be_drawn_is_still_told(house: House) -> None:
     def fail(code: str) -> str:
         raise UpstreamFailed("too long to draw")
 
-    states = SessionStates(house.store, house.transport, fail)
+    house.draw = fail  # type: ignore[method-assign]
     house.store.put(1, session(), attempt())
-    await states.open()
+    await house.states.open()
 
-    link = states.values(7)[1]
+    link = house.values(7)[1]
     assert link.data is not None
     assert (link.data["qrCode"], link.data["qr_code"]) == ("2@a", None)
 
@@ -138,24 +138,24 @@ async def test_an_expired_code_is_no_value(house: House) -> None:
     house.store.put(1, session(), attempt(expires_at=time.time() - 0.001))
     await house.states.open()
 
-    assert [value.part for value in house.states.values(7)] == ["session"]
+    assert [value.part for value in house.values(7)] == ["session"]
 
 
 async def test_an_attempt_without_a_code_yet_is_no_value_and_hides_the_end_of_the_last(house: House) -> None:
     house.store.put(1, session(), attempt(ended_at=time.time(), reason="timeout", code=None))
     async with house.running():
-        ended = house.states.values(7)[1]
+        ended = house.values(7)[1]
         assert (ended.event, ended.data) == ("session.link_ended", {"reason": "timeout", "error": None})
 
         house.store.put(2, session(name="x"), attempt(id=2, code=None, seq=None, number=0))
         house.states.notify("7")
         await house.transport.has(1)
-        assert [value.part for value in house.states.values(7)] == ["session"]
+        assert [value.part for value in house.values(7)] == ["session"]
 
         house.store.put(3, session(name="x"), attempt(id=2, code="2@c"))
         house.states.notify("7")
         await house.transport.has(2)
-        assert house.states.values(7)[1].event == "session.qr"
+        assert house.values(7)[1].event == "session.qr"
 
 
 async def test_the_end_of_an_attempt_is_shown_for_ten_minutes(house: House) -> None:
@@ -164,9 +164,9 @@ async def test_the_end_of_an_attempt_is_shown_for_ten_minutes(house: House) -> N
     house.store.put(1, session(8), attempt(8, ended_at=ended - 1, reason="cancelled"), number=8)
     await house.states.open()
 
-    link = house.states.values(7)[1]
+    link = house.values(7)[1]
     assert link.expires_at == pytest.approx(ended + 5 + ENDED_SHOWN_S)
-    assert [value.part for value in house.states.values(8)] == ["session"]
+    assert [value.part for value in house.values(8)] == ["session"]
 
 
 async def test_a_session_that_the_tick_does_not_find_any_more_was_deleted(house: House) -> None:
@@ -181,7 +181,7 @@ async def test_a_session_that_the_tick_does_not_find_any_more_was_deleted(house:
         await house.transport.has(2)
 
     assert house.transport.events() == [("session.deleted", 4), ("session.created", 1)]
-    assert house.states.values(7) == []
+    assert house.values(7) == []
 
 
 async def test_a_session_that_a_look_at_everything_overlooks_is_not_taken_for_deleted(house: House) -> None:
@@ -201,7 +201,7 @@ async def test_a_session_that_a_look_at_everything_overlooks_is_not_taken_for_de
         await house.transport.has(1)
 
     assert house.transport.events() == [("session.created", 1)]
-    assert [value.session_id for value in house.states.values(7)] == [7]
+    assert [value.session_id for value in house.values(7)] == [7]
 
 
 async def test_after_a_failure_what_was_rung_is_read(house: House) -> None:
@@ -230,7 +230,7 @@ async def test_a_session_created_a_moment_ago_is_looked_for(house: House) -> Non
     await house.states.see(7)
     await house.states.see(7)
 
-    assert len(house.states.values(7)) == 1
+    assert len(house.values(7)) == 1
     assert house.store.asked == [None, [7]], "once"
 
 
@@ -249,6 +249,6 @@ async def test_a_status_is_dated_by_its_last_sign_and_never_ahead_of_now(house: 
     house.store.put(1, session(8, updated_at=now + timedelta(hours=5)), number=8)
     await house.states.open()
 
-    first, second = (datetime.fromisoformat(house.states.values(number)[0].at) for number in (7, 8))
+    first, second = (datetime.fromisoformat(house.values(number)[0].at) for number in (7, 8))
     assert first == now - timedelta(minutes=1)
     assert now <= second < now + timedelta(minutes=1)
