@@ -12,7 +12,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import fanout, growth, latency, machine, memory, mute, starting, stored, table, webhooks
+from tests.benchmarks import (
+    fanout,
+    growth,
+    latency,
+    machine,
+    memory,
+    mute,
+    rows,
+    starting,
+    stored,
+    table,
+    webhooks,
+)
 from tests.benchmarks.figures import QUICK, Run, Size
 from tests.benchmarks.gateways import ground
 from tests.launcher.terminal import CHECKOUT
@@ -21,6 +33,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "fanout": fanout.run_part,
     "growth": growth.run_part,
     "webhooks": webhooks.run_part,
+    "rows": rows.run_part,
     "latency": latency.run_part,
     "idle": memory.run_part,
     "mute": mute.run_part,

@@ -23,6 +23,8 @@ class Size:
     """Per round."""
     stream_s: float = 4.0
     """Per round, of a steady stream of messages."""
+    rows: int = 1000
+    """Per round, one by one."""
     mute: int = 50
     mute_messages: int = 8000
     stored: int = 1_000_000
@@ -40,6 +42,7 @@ QUICK = Size(
     senders=4,
     webhooks=20,
     stream_s=0.5,
+    rows=20,
     mute=3,
     mute_messages=100,
     stored=2000,
