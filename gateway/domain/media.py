@@ -63,6 +63,16 @@ class MediaFacts:
     """WAProto's name of the message that holds the file."""
 
 
+_MOST_NAME = 255
+
+
+def clean_name(text: str | None) -> str | None:
+    """The last part of a file name, without what no name may hold; None if nothing is left."""
+    last = (text or "").replace("\\", "/").rpartition("/")[2]
+    clean = "".join(character for character in last if character.isprintable()).strip().strip(".")
+    return clean[:_MOST_NAME] or None
+
+
 def told_of(facts: MediaFacts, media_id: str) -> dict[str, Any]:
     """What the message's data say of a file that has still to be fetched, and under `source` where it lies."""
     said: dict[str, Any] = {

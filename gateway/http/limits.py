@@ -82,12 +82,12 @@ class RequestLimits:
 
         async def metered_receive() -> Message:
             nonlocal read
-            if read == 0 and announced:
+            if read == 0 and announced and not lease.is_streamed:
                 await lease.grow_to(min(announced, lease.most))
             message = await receive()
             body = message.get("body")
-            if body and not lease.is_streamed:
-                read += len(body)
+            if body:
+                read = len(body) if lease.is_streamed else read + len(body)
                 await lease.grow_to(read)
             return message
 

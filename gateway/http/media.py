@@ -5,18 +5,21 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.domain.access import Principal
-from gateway.domain.errors import Invalid, Unauthenticated
+from gateway.domain.errors import Invalid, TooLarge, Unauthenticated
+from gateway.domain.media import MIB
 from gateway.domain.session import iso_utc
 from gateway.http.auth import Endpoint, Gate
-from gateway.http.responses import fields_of, flag_of, success
+from gateway.http.responses import fields_of, flag_of, success, text_of
 from gateway.services.auth.login import Login
+from gateway.services.body_budget import BODY
 from gateway.services.media.links import LINK_LIFE_S, MediaLinks
 from gateway.services.media.service import File, MediaService
+from gateway.services.media.uploads import MOST_BYTES, Uploads
 
 _MEDIA = "/api/media/{media}"
 MOST_LINKS = 200
@@ -40,9 +43,17 @@ class MediaRoutes:
     """Gives files out."""
 
     def __init__(
-        self, gate: Gate, login: Login, media: MediaService, links: MediaLinks, *, prefix: str = ""
+        self,
+        gate: Gate,
+        login: Login,
+        media: MediaService,
+        uploads: Uploads,
+        links: MediaLinks,
+        *,
+        prefix: str = "",
     ) -> None:
         """`links` makes and reads addresses for pages without a cookie; `prefix` is the path of a proxy."""
+        self._uploads = uploads
         self._gate = gate
         self._login = login
         self._media = media
@@ -53,9 +64,20 @@ class MediaRoutes:
         """The routes; a file may also be had by a link, which is looked at here."""
         guard = self._gate.guard
         return [
+            Route("/api/media", guard(self._upload), methods=["POST"]),
             Route("/api/media/links", guard(self._make_links), methods=["POST"]),
             Route(_MEDIA, self._guarded(), methods=["GET"]),
         ]
+
+    async def _upload(self, request: Request, principal: Principal) -> Response:
+        row = await self._uploads.take(
+            streamed(request),
+            request.headers.get("content-type"),
+            text_of(request, "name"),
+            principal,
+        )
+        said = {"id": row.id, "kind": row.kind, "mime": row.mime, "bytes": row.bytes, "name": row.name}
+        return success(said, 201)
 
     async def _make_links(self, request: Request, principal: Principal) -> Response:
         ids = (await fields_of(request)).get("ids")
@@ -138,6 +160,21 @@ class MediaRoutes:
                 None, 304, headers={name: headers[name] for name in ("ETag", "Cache-Control", "Vary")}
             )
         return Response(await self._media.small_picture(file), headers=headers)
+
+
+async def streamed(request: Request, limit: int = MOST_BYTES) -> AsyncIterator[bytes]:
+    """The body as it comes: only what is on its way is in memory. Raises Invalid where it breaks off."""
+    lease = request.scope.get(BODY)
+    if lease is not None:
+        lease.is_streamed = True
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced[:18]) > limit:
+        raise TooLarge(f"A file may have at most {limit // MIB} MiB.")
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise Invalid("The request ended before its body did.") from None
 
 
 def _is_id(value: object) -> bool:

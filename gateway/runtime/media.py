@@ -11,6 +11,7 @@ from starlette.routing import Route
 from gateway.domain.errors import ConfigError
 from gateway.http.auth import Gate
 from gateway.http.media import MediaRoutes
+from gateway.http.old_clients_media import OldClientRoutes
 from gateway.postgres.media.media import MediaTable
 from gateway.postgres.media.store_check import compare_store
 from gateway.runtime.access import Access
@@ -18,11 +19,14 @@ from gateway.runtime.data_dir import data_dir
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.upstream import Upstream
+from gateway.services.media import voice
+from gateway.services.media.decryption import Decryption
 from gateway.services.media.fetcher import Fetcher
 from gateway.services.media.files import MediaFiles
 from gateway.services.media.links import MediaLinks
 from gateway.services.media.scratch import Scratch
 from gateway.services.media.service import MediaService
+from gateway.services.media.uploads import Uploads
 from gateway.settings import Settings
 from gateway.wasender.media_host import MediaHost
 from gateway.wasender.media_hosts import MediaHosts
@@ -34,17 +38,39 @@ class Media:
     """Everything about files that the gateway runs and its routes call."""
 
     def __init__(
-        self, table: MediaTable, files: MediaFiles, scratch: Scratch, host: MediaHost, live: Live, secret: str
+        self,
+        table: MediaTable,
+        files: MediaFiles,
+        scratch: Scratch,
+        host: MediaHost,
+        live: Live,
+        secret: str,
+        address: str,
     ) -> None:
         self.table = table
         self.files = files
         self.media_fetcher = Fetcher(table, host, files, scratch, awake=live.awake)
         self.giving = MediaService(table, files, scratch)
+        self.uploads = Uploads(table, files, scratch)
+        self.old_clients = Decryption(table, host)
         self.links = MediaLinks(secret)
+        self._address = address
+
+    @property
+    def can_record(self) -> bool:
+        """Whether voice notes that a browser records can be sent."""
+        return voice.IS_POSSIBLE
 
     def routes(self, gate: Gate, access: Access) -> list[Route]:
         """`/api/media`."""
-        return MediaRoutes(gate, access.login, self.giving, self.links, prefix=access.prefix).routes()
+        return [
+            *MediaRoutes(
+                gate, access.login, self.giving, self.uploads, self.links, prefix=access.prefix
+            ).routes(),
+            *OldClientRoutes(
+                gate, self.giving, self.uploads, self.old_clients, self.links, self._address
+            ).routes(),
+        ]
 
 
 async def open_media(
@@ -54,6 +80,7 @@ async def open_media(
     live: Live,
     gateway_id: str,
     secret: str,
+    url: str,
     stack: AsyncExitStack,
 ) -> Media:
     """Closed with the stack. Raises ConfigError where the media store cannot be used, or is not the others'."""
@@ -64,7 +91,7 @@ async def open_media(
     await host.open()
     stack.push_async_callback(host.close)
     table = MediaTable(repositories.pool, repositories.sessions, gateway_id)
-    media = Media(table, files, scratch, host, live, secret)
+    media = Media(table, files, scratch, host, live, secret, upstream.public_url or url)
     stack.callback(media.giving.close)
     return media
 

@@ -67,6 +67,14 @@ def descriptions() -> tuple[bytes, bytes]:
     return orjson.dumps(rest), orjson.dumps(websockets)
 
 
+def _about(settings: Settings, media: Media) -> dict[str, Any]:
+    """What the page should know of this gateway."""
+    simulator = settings.simulator
+    return {
+        "timezone": settings.timezone, "simulator": simulator, "can_send": False, "can_record": media.can_record
+    }  # fmt: skip
+
+
 def _access_routes(gate: Gate, access: Access, about: dict[str, Any]) -> list[Route]:
     """The ways to log in, and what people do with their logins."""
     auth = AuthRoutes(gate, access.login, access.logins, access.access_log, UI, about, prefix=access.prefix)
@@ -92,7 +100,7 @@ def build_app(
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
     gate = Gate(access.login, access.origins, limits, access.cookie, access.logins, access.access_log)
-    about = {"timezone": settings.timezone, "simulator": settings.simulator, "can_send": False}
+    about = _about(settings, media)
     hooks = WebhookRoutes(webhook, services.authenticator, services.ingest, limits, live.waker.touch)
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
     readiness = Readiness(

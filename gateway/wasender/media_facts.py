@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from gateway.domain.media import MediaFacts, MediaKind, MediaSource
+from gateway.domain.media import MediaFacts, MediaKind, MediaSource, clean_name
 from gateway.domain.message import mend_text
 from gateway.wasender.values import bytes_of, text_at, whole
 
@@ -33,7 +33,6 @@ _KINDS: dict[str, MediaKind] = {
     "documentMessage": "document",
     "stickerMessage": "sticker",
 }
-_MOST_NAME = 255
 _MOST_MIME = 100
 _MOST_NUMBER = 1 << 31
 _KEY_BYTES = 64
@@ -48,7 +47,7 @@ def facts_of(part_name: str, part: dict[str, Any], url: str) -> MediaFacts | Non
     return MediaFacts(
         kind=kind,
         mime=_mime(part),
-        name=_name(part) if kind == "document" else None,
+        name=clean_name(mend_text(text_at(part, "fileName", "title") or "")) if kind == "document" else None,
         bytes=length,
         source=MediaSource(
             url=mend_text(url),
@@ -98,16 +97,6 @@ def _mime(part: dict[str, Any]) -> str | None:
     text = text_at(part, "mimetype")
     plain = mend_text(text).strip()[:_MOST_MIME] if text else ""
     return plain.lower() if plain.isascii() and plain.isprintable() and "/" in plain else None
-
-
-def _name(part: dict[str, Any]) -> str | None:
-    """The last part of a file name, without what no name may hold."""
-    text = text_at(part, "fileName", "title")
-    if text is None:
-        return None
-    last = mend_text(text).replace("\\", "/").rpartition("/")[2]
-    clean = "".join(character for character in last if character.isprintable()).strip()
-    return clean[:_MOST_NAME] or None
 
 
 def _count(value: Any, below: int) -> int | None:

@@ -140,7 +140,7 @@ async def test_every_other_operation_refuses_nobody_and_the_role_below_and_takes
             assert (status, reply["code"]) == (403, "forbidden"), operation.id
 
         # A body that fits no model: the role is looked at first, and nothing is done.
-        enough = shop.gateway.token(needed)
+        enough = shop.gateway.token(needed, {session_id} if operation.needs_one_session else None)
         status, _ = await shop.gateway.call(operation.method, path, ["nothing"], token=enough)
         assert status not in (401, 403), operation.id
 

@@ -17,7 +17,7 @@ from gateway.domain.access import Principal, Role
 from tests.http.support import Shop
 from tests.realtime.phoenix import ALL_INCOMING, phoenix
 
-Scope = Literal["none", "session", "everything", "open"]
+Scope = Literal["none", "session", "everything", "open", "one"]
 """What a login must cover: nothing in particular, session 12, all sessions; `open` asks for no login at all."""
 
 OWN, OTHER = 12, 13
@@ -33,6 +33,8 @@ class Rule:
 
     def lets_in(self, role: Role, sessions: frozenset[int] | None) -> bool:
         if self.scope == "everything" and sessions is not None:
+            return False
+        if self.scope == "one" and (sessions is None or len(sessions) != 1):
             return False
         if self.scope == "session" and sessions is not None and OWN not in sessions:
             return False
@@ -95,6 +97,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", CHAT): Rule(V, "session", "?session=12"),
     ("GET", f"{CHAT}/messages"): Rule(V, "session", "?session=12"),
     ("GET", "/api/search"): Rule(V, query="?q=x"),
+    ("GET", "/api/media/{media}"): Rule(V),
+    ("POST", "/api/media"): Rule(A),
+    ("POST", "/api/media/links"): Rule(V, body={}),
+    ("POST", "/api/upload"): Rule(A, "one"),
+    ("POST", "/api/decrypt-media"): Rule(V, "one", body={}),
     ("POST", f"{CHAT}/read"): Rule(A, "session", "?session=12"),
     ("GET", "/api/journal"): Rule(M),
     ("GET", "/api/journal/{entry}"): Rule(M),
@@ -118,7 +125,7 @@ MOUNTS = {"/ui", "/simulator", "/simulator/api", "/_simulator"}
 
 
 def concrete(path: str) -> str:
-    names = {"id": OWN, "chat": 49151, "entry": 999_999, "person": 999_999, "login": "none"}
+    names = {"id": OWN, "chat": 49151, "entry": 999_999, "person": 999_999, "login": "none", "media": "none"}
     for name, value in names.items():
         path = path.replace(f"{{{name}}}", str(value))
     return path

@@ -1,6 +1,6 @@
 """The models of files: what a message says of its file, `/api/media`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -62,3 +62,38 @@ class LinksData(BaseModel):
 
 class LinksReply(Success[LinksData]):
     pass
+
+
+class UploadQuery(Body):
+    name: str = Field("", description="Name of the file.", examples=["invoice.pdf"])
+
+
+class UploadData(BaseModel):
+    id: str = Field(description="For `media` of a message.", examples=[MediaId])
+    kind: Literal["image", "video", "audio", "document", "sticker"] = Field(examples=["document"])
+    mime: str = Field(examples=["application/pdf"])
+    bytes: int = Field(examples=[48211])
+    name: str | None = Field(None, examples=["invoice.pdf"])
+
+
+class UploadReply(Success[UploadData]):
+    pass
+
+
+class PublicUrlReply(BaseModel):
+    success: Literal[True] = True
+    publicUrl: str = Field(examples=[f"https://gateway.example/api/media/{MediaId}?link=…"])
+
+
+class DecryptRequest(Body):
+    data: dict[str, Any] = Field(
+        description="`messages` of the webhook: its `key.id` and one message with a file.",
+        examples=[
+            {
+                "messages": {
+                    "key": {"id": "3EB0A1"},
+                    "message": {"imageMessage": {"url": "…", "mediaKey": "…"}},
+                }
+            }
+        ],
+    )

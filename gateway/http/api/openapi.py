@@ -156,6 +156,8 @@ def _operation(operation: Operation, components: Json) -> Json:
     if operation.body:
         content = _content(operation.body, "application/json", components)
         made["requestBody"] = {"required": operation.is_body_needed, "content": content}
+    if operation.takes_file:
+        made["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
     return made
 
 

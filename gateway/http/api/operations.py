@@ -67,6 +67,10 @@ class Operation:
     headers: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     is_body_needed: bool = True
+    takes_file: bool = False
+    """The body is a file, of any type."""
+    needs_one_session: bool = False
+    """A call of WasenderAPI's: the token names the one session that it is for."""
     errors: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
@@ -230,6 +234,28 @@ _FILES = [
         "viewer", "What a browser shows safely has its own type; everything else is saved under its name. 409 while it "
         "is being fetched; 404 with the reason when it is lost.",
         query=media.MediaQuery, headers=media.MediaHeaders, errors=("not_found", "conflict", "invalid", *STORE),
+    ),
+    Operation(
+        "POST", "/api/media", "Files", "upload_media", "Upload a file to send",
+        (Reply(media.UploadReply, 201, "The upload, to be named in a message within 24 hours."),),
+        "agent", "The body is the file. Its kind is found from its bytes; a Content-Type that says another is refused. "
+        "At most 16 MiB for an image or audio, 50 for a video, 5 for a sticker, 100 for a document. A voice note that "
+        "a browser has recorded becomes Ogg.",
+        query=media.UploadQuery, takes_file=True, errors=(*BODY, "not_found", *STORE),
+    ),
+    Operation(
+        "POST", "/api/upload", "Files", "upload_as_wasenderapi", "Upload a file, as WasenderAPI has it",
+        (Reply(media.PublicUrlReply, text="Where the file is, for 24 hours."),),
+        "agent", "For clients of WasenderAPI, with a token that names one session: the file as the body, or "
+        "`{base64, mimetype}`.",
+        takes_file=True, needs_one_session=True, errors=(*BODY, "not_found", *STORE),
+    ),
+    Operation(
+        "POST", "/api/decrypt-media", "Files", "decrypt_as_wasenderapi", "Decrypt a file, as WasenderAPI has it",
+        (Reply(media.PublicUrlReply, text="Where the file is, for an hour."),),
+        "viewer", "For clients of WasenderAPI, with a token that names one session: a file that is here already is not "
+        "fetched again.",
+        body=media.DecryptRequest, needs_one_session=True, errors=(*BODY, "not_found", *STORE, "upstream_error"),
     ),
     Operation(
         "POST", "/api/media/links", "Files", "make_media_links", "Addresses of files for pages without a cookie",

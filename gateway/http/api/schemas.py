@@ -119,6 +119,7 @@ class Me(BaseModel):
     timezone: str = Field(description="Day lines are drawn in it.", examples=["UTC"])
     simulator: bool = Field(description="A simulated phone stands at /simulator.", examples=[False])
     can_send: bool = Field(description="Replies can be sent.", examples=[True])
+    can_record: bool = Field(description="Voice notes that a browser records can be sent.", examples=[True])
 
 
 class MeReply(Success[Me]):

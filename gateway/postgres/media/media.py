@@ -12,6 +12,7 @@ from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.webhooks.batches import mapped_write_errors
 from gateway.services.media.ports import Fetched, MediaRow, Place, Wanted
+from gateway.services.media.uploads import NewFile
 
 HOLD = "60 seconds"
 """How long a claim outlives the gateway that has it."""
@@ -76,13 +77,12 @@ class MediaTable:
 
     async def reserve(self, media_id: str, fetched: Fetched) -> Place:
         """Before its bytes are put into the media store: whether they stand there already."""
+        return await self._reserve(media_id, fetched.sha256, fetched.bytes, fetched.type)
+
+    async def _reserve(self, media_id: str, sha256: str, size: int, mime: str) -> Place:
         with mapped_errors():
             place: Place = await self._pool.fetchval(
-                "SELECT gateway.reserve_blob_v1($1, $2, $3, $4)",
-                uuid.UUID(media_id),
-                fetched.sha256,
-                fetched.bytes,
-                fetched.type,
+                "SELECT gateway.reserve_blob_v1($1, $2, $3, $4)", uuid.UUID(media_id), sha256, size, mime
             )
         return place
 
@@ -130,7 +130,36 @@ class MediaTable:
         secrets = await self._sessions.secrets(session_id)
         return secrets.api_key if secrets is not None else None
 
+    # ------------------------------------------------------------------------------------------ uploads
+
+    async def begin_upload(self, file: NewFile, maker: str) -> str:
+        """A row for it, `pending` until its bytes stand in the media store; its id."""
+        with mapped_errors():
+            return str(await self._pool.fetchval(_BEGIN_UPLOAD, file.kind, file.mime, file.name, maker))
+
+    async def reserve_upload(self, media_id: str, file: NewFile) -> Place:
+        """Before its bytes are put into the media store: whether they stand there already."""
+        return await self._reserve(media_id, file.sha256, file.bytes, file.mime)
+
+    async def end_upload(self, media_id: str) -> None:
+        """Its bytes stand in the media store."""
+        with mapped_errors():
+            await self._pool.execute(_END_UPLOAD, uuid.UUID(media_id))
+
+    async def drop_upload(self, media_id: str) -> None:
+        """It came to nothing."""
+        with mapped_errors():
+            await self._pool.execute(
+                "DELETE FROM gateway.media WHERE id = $1 AND ref IS NULL", uuid.UUID(media_id)
+            )
+
     # ------------------------------------------------------------------------------------------ giving out
+
+    async def id_of_key(self, session_id: int, key_id: str) -> str | None:
+        """The file of the message with this WhatsApp id; None if there is none."""
+        with mapped_errors():
+            found = await self._pool.fetchval(_OF_KEY, session_id, key_id)
+        return None if found is None else str(found)
 
     async def row(self, media_id: str) -> MediaRow | None:
         """A file as it stands; None if there is none of that id."""
@@ -147,6 +176,26 @@ class MediaTable:
         )  # fmt: skip
 
 
+_BEGIN_UPLOAD = """
+INSERT INTO gateway.media (kind, mime, name, made_by) VALUES ($1, $2, $3, $4) RETURNING id::text
+"""
+_END_UPLOAD = """
+WITH settled AS (
+    UPDATE gateway.media SET state = 'stored', settled_at = now() WHERE id = $1 AND state = 'pending' RETURNING sha256
+)
+UPDATE gateway.blobs AS b SET is_stored = true FROM settled WHERE b.sha256 = settled.sha256 AND NOT b.is_stored
+"""
+_OF_KEY = """
+SELECT f.id::text FROM gateway.media AS f
+WHERE f.session = $1 AND f.ref = ANY (
+    SELECT i.message_id FROM public.whatsapp_incoming_messages AS i
+    WHERE i.wa_key_id = $2 AND i.wasender_session_id = $1
+    UNION ALL
+    SELECT o.client_id FROM public.whatsapp_outgoing_messages AS o
+    WHERE o.wa_key_id = $2 AND o.wasender_session_id = $1)
+ORDER BY f.made_at DESC
+LIMIT 1
+"""
 _SETTLED_UNTOLD = """
 WITH settled AS (
     UPDATE gateway.media

@@ -32,6 +32,8 @@ _SIGNS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"#!AMR", "audio/amr"),
     (0, b"ID3", "audio/mpeg"),
     (0, b"%PDF-", "application/pdf"),
+    (0, b"MZ", "application/x-msdownload"),
+    (0, b"\x7fELF", "application/x-executable"),
 )
 """Those of which a library's guess differs from version to version."""
 
