@@ -29,29 +29,23 @@ COMMENT ON COLUMN gateway.conversation_marks.name IS 'The name that the shop''s 
 COMMENT ON COLUMN gateway.conversation_marks.blocked_at IS 'When the person was blocked from here.';
 COMMENT ON COLUMN gateway.conversation_marks.updated_at IS 'When a mark changed last.';
 
--- Late messages of a week are looked at: one that WhatsApp delivered late opens a conversation again, old ones that are
--- read from a backup do not.
+-- What arrived later opens it again, however late WhatsApp delivered it. The newest thousand of a chat are looked at, so
+-- that a long history that is brought in does not cost more than that.
 CREATE OR REPLACE FUNCTION gateway.is_done_v1(box bigint, of_chat text, done_at timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
 AS $$
-    SELECT $3 IS NOT NULL
-        AND NOT coalesce((
-            SELECT true
+    SELECT $3 IS NOT NULL AND NOT coalesce((
+        SELECT true
+        FROM (
+            SELECT m.created_at, m.received_at
             FROM public.whatsapp_incoming_messages AS m
             WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.from_phone) = $2
                 AND m.message_type IS DISTINCT FROM 'reaction'
-                AND m.received_at >= $3 - interval '7 days'
-                AND coalesce(m.created_at, m.received_at)::timestamptz > $3
             ORDER BY m.received_at DESC
-            LIMIT 1), false)
-        AND NOT coalesce((
-            SELECT true
-            FROM public.whatsapp_incoming_messages AS m
-            WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.from_phone) = $2
-                AND m.message_type IS DISTINCT FROM 'reaction'
-                AND m.received_at IS NULL AND m.created_at::timestamptz > $3
-            ORDER BY m.received_at DESC
-            LIMIT 1), false)
+            LIMIT 1000
+        ) AS newest
+        WHERE coalesce(newest.created_at, newest.received_at)::timestamptz > $3
+        LIMIT 1), false)
 $$;
 COMMENT ON FUNCTION gateway.is_done_v1(bigint, text, timestamptz) IS
     'Whether a conversation that was done then still is: the customer has not written since.';
@@ -243,7 +237,7 @@ COMMENT ON FUNCTION gateway.tell_mark_v1(text, gateway.conversation_marks, gatew
 -- comes back as it stands; `is_refused` where another person has it, and then nothing has changed.
 CREATE OR REPLACE FUNCTION gateway.mark_conversation_v1(
     box bigint, of_chat text, changes jsonb, actor text, may_override boolean,
-    OUT mark gateway.conversation_marks, OUT is_refused boolean
+    OUT mark gateway.conversation_marks, OUT is_refused boolean, OUT is_changed boolean
 )
 LANGUAGE plpgsql
 AS $$
@@ -254,6 +248,7 @@ DECLARE
     stamp timestamptz := clock_timestamp();
 BEGIN
     is_refused := false;
+    is_changed := false;
     INSERT INTO gateway.conversation_marks (session, chat) VALUES (box, of_chat) ON CONFLICT DO NOTHING;
     SELECT * INTO former FROM gateway.conversation_marks AS m WHERE m.session = box AND m.chat = of_chat FOR UPDATE;
     mark := former;
@@ -286,6 +281,7 @@ BEGIN
     IF mark IS NOT DISTINCT FROM former THEN
         RETURN;
     END IF;
+    is_changed := true;
     mark.updated_at := stamp;
     UPDATE gateway.conversation_marks AS m
     SET owner = mark.owner, owner_name = mark.owner_name, done_at = mark.done_at,

@@ -24,6 +24,11 @@ COMMENT ON COLUMN gateway.conversation_totals.unreplied IS 'Of these, unreplied 
 COMMENT ON COLUMN gateway.conversation_totals.open IS 'Of these, not done.';
 COMMENT ON COLUMN gateway.conversation_totals.groups IS 'Groups.';
 
+CREATE TYPE gateway.counted_conversation AS (
+    session bigint, chat text, owner text, unread bigint, is_unreplied boolean, is_done boolean
+);
+COMMENT ON TYPE gateway.counted_conversation IS 'What of a conversation is counted.';
+
 CREATE OR REPLACE FUNCTION gateway.count_conversations() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -33,11 +38,19 @@ BEGIN
         DELETE FROM gateway.conversation_totals;
         RETURN NULL;
     ELSIF TG_OP = 'INSERT' THEN
-        PERFORM gateway.add_totals_v1(ARRAY(SELECT f FROM fresh AS f), 1);
+        PERFORM gateway.add_totals_v1(ARRAY(
+            SELECT (f.session, f.chat, f.owner, f.unread, f.is_unreplied, f.is_done)::gateway.counted_conversation
+            FROM fresh AS f), 1);
     ELSIF TG_OP = 'DELETE' THEN
-        PERFORM gateway.add_totals_v1(ARRAY(SELECT o FROM former AS o), -1);
+        PERFORM gateway.add_totals_v1(ARRAY(
+            SELECT (o.session, o.chat, o.owner, o.unread, o.is_unreplied, o.is_done)::gateway.counted_conversation
+            FROM former AS o), -1);
     ELSE
-        PERFORM gateway.add_totals_v1(ARRAY(SELECT f FROM fresh AS f), 1, ARRAY(SELECT o FROM former AS o));
+        PERFORM gateway.add_totals_v1(ARRAY(
+            SELECT (f.session, f.chat, f.owner, f.unread, f.is_unreplied, f.is_done)::gateway.counted_conversation
+            FROM fresh AS f), 1, ARRAY(
+            SELECT (o.session, o.chat, o.owner, o.unread, o.is_unreplied, o.is_done)::gateway.counted_conversation
+            FROM former AS o));
     END IF;
     RETURN NULL;
 END;
@@ -45,7 +58,7 @@ $$;
 COMMENT ON FUNCTION gateway.count_conversations() IS 'Keeps gateway.conversation_totals.';
 
 CREATE OR REPLACE FUNCTION gateway.add_totals_v1(
-    counted gateway.conversations[], sign int, replaced gateway.conversations[] DEFAULT '{}'
+    counted gateway.counted_conversation[], sign int, replaced gateway.counted_conversation[] DEFAULT '{}'
 ) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
@@ -78,7 +91,7 @@ AS $$
     SET people = t.people + excluded.people, unread = t.unread + excluded.unread,
         unreplied = t.unreplied + excluded.unreplied, open = t.open + excluded.open, groups = t.groups + excluded.groups;
 $$;
-COMMENT ON FUNCTION gateway.add_totals_v1(gateway.conversations[], int, gateway.conversations[]) IS
+COMMENT ON FUNCTION gateway.add_totals_v1(gateway.counted_conversation[], int, gateway.counted_conversation[]) IS
     'Counts conversations that came, went, or changed.';
 
 DROP TRIGGER IF EXISTS gateway_count_inserts ON gateway.conversations;
@@ -98,7 +111,9 @@ CREATE TRIGGER gateway_count_truncate AFTER TRUNCATE ON gateway.conversations
 -- What is listed already. The lock keeps the follower out until this commits.
 LOCK TABLE gateway.conversations IN SHARE ROW EXCLUSIVE MODE;
 DELETE FROM gateway.conversation_totals;
-SELECT gateway.add_totals_v1(ARRAY(SELECT c FROM gateway.conversations AS c), 1);
+SELECT gateway.add_totals_v1(ARRAY(
+    SELECT (c.session, c.chat, c.owner, c.unread, c.is_unreplied, c.is_done)::gateway.counted_conversation
+    FROM gateway.conversations AS c), 1);
 
 -- Exact in the reader's snapshot, as the list is: what events after the list have touched (`touched_…`) is taken from
 -- the messages, and so are inboxes whose list is of no use (`unlisted_…`). `boxes` NULL means all sessions.

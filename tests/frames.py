@@ -26,6 +26,8 @@ def _shape_of(frame: Json) -> str:
             return "SubscribedStateFrame"
         case {"type": "subscribed", "tops": _}:
             return "SubscribedAllFrame"
+        case {"type": "event", "event": "conversation.updated"}:
+            return "MarkEventFrame"
         case {"type": "state", "event": "session.qr"}:
             return "CodeStateFrame"
         case {"type": "state", "event": "session.link_ended"}:

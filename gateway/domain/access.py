@@ -37,6 +37,7 @@ class Act(IntEnum):
 
     READ = Role.VIEWER
     MARK_READ = Role.AGENT
+    MARK = Role.AGENT
     SEND = Role.AGENT
     CONNECT = Role.AGENT
     SEE_QR = Role.AGENT

@@ -35,6 +35,8 @@ MessageType = Literal[
 Direction = Literal["in", "out"]
 
 INCOMING_TABLE = "whatsapp_incoming_messages"
+MARKS_TABLE = "conversation_marks"
+"""Marks of conversations stand in the streams beside the messages."""
 OUTGOING_TABLE = "whatsapp_outgoing_messages"
 
 PHONE_SERVER = "s.whatsapp.net"
@@ -151,7 +153,7 @@ def mend(value: Any) -> Any:
 _TIMES = frozenset(
     {
         "received_at", "created_at", "replied_at", "edited_at", "deleted_at", "sent_at", "delivered_at",
-        "read_at", "send_after", "updated_at", "last_connected_at",
+        "read_at", "send_after", "updated_at", "last_connected_at", "done_at", "marked_unread_at", "blocked_at",
     }
 )  # fmt: skip
 
@@ -210,6 +212,23 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     data["chat"] = chat_of(None if chat is None else str(chat), address)
     data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
     return data, sorted(untold)
+
+
+_MARKS = ("owner", "owner_name", "done_at", "marked_unread_at", "name", "blocked_at")
+
+
+def mark_data(record: dict[str, Any]) -> dict[str, Any]:
+    """What clients see of the marks of a conversation; all of them null where there are none any more."""
+    chat = record.get("chat")
+    marks: dict[str, Any] = {key: record.get(key) for key in _MARKS}
+    for key in _TIMES & marks.keys():
+        marks[key] = utc_text(marks[key], UTC) if marks[key] else None
+    return {
+        **marks,
+        "session_id": max(0, record.get("session") or 0),
+        "chat": chat,
+        "phone": phone_of(chat),
+    }
 
 
 # ---------------------------------------------------------------------------------------------- changes

@@ -17,7 +17,8 @@ SESSIONS_INBOX = Inbox(-1)
 """Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
 
 ResetReason = Literal["offset_expired", "epoch_changed", "offset_unknown"]
-EventName = Literal["message.created", "message.updated", "message.status", "message.deleted"]
+MessageEventName = Literal["message.created", "message.updated", "message.status", "message.deleted"]
+MarkEventName = Literal["conversation.updated"]
 Operation = Literal["INSERT", "UPDATE", "DELETE"]
 
 
@@ -106,7 +107,7 @@ _STATUS_COLUMNS = frozenset(
 )
 
 
-def event_name(event: Event) -> EventName:
+def event_name(event: Event) -> MessageEventName:
     """The name of a message event: one change is one event."""
     if event.operation == "INSERT":
         return "message.created"

@@ -19,6 +19,7 @@ from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
 from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Place, ThreadQuery
+from gateway.services.marks import MarkChanges, Marks
 
 _CHAT = "/api/conversations/{chat:path}"
 """Another writer's chat may be called anything, with slashes too."""
@@ -36,9 +37,10 @@ register_url_convertor("one_chat", _OneChat())
 class InboxRoutes:
     """Serves conversations and threads, and marks chats as read."""
 
-    def __init__(self, gate: Gate, inbox: InboxStore) -> None:
+    def __init__(self, gate: Gate, inbox: InboxStore, marks: Marks) -> None:
         self._gate = gate
         self._inbox = inbox
+        self._marks = marks
 
     def routes(self) -> list[Route]:
         """The routes, behind the gate."""
@@ -48,6 +50,7 @@ class InboxRoutes:
             Route(f"{_CHAT}/messages", guard(self._messages), methods=["GET"]),
             Route(f"{_CHAT}/read", guard(self._mark_read), methods=["POST"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._show), methods=["GET"]),
+            Route("/api/conversations/{chat:one_chat}", guard(self._change), methods=["PUT"]),
         ]
 
     async def _list(self, request: Request, principal: Principal) -> Response:
@@ -60,12 +63,14 @@ class InboxRoutes:
             limit=limit_of(request),
             after=after,
             is_everything=flag_of(request, "groups"),
+            sub=principal.sub,
         )
         page = await self._inbox.conversations(query)
         cursor = make_cursor(*page.next) if page.next else None
         data = {
             "conversations": page.items,
             "next_cursor": cursor,
+            "totals": page.totals,
             "position": positions_of(page.positions),
         }
         return success(data)
@@ -73,6 +78,21 @@ class InboxRoutes:
     async def _show(self, request: Request, principal: Principal) -> Response:
         session_id, chat = await self._locate(request, principal, request.query_params.get("session"))
         principal.require(Act.READ, session_id)
+        return await self._shown(session_id, chat)
+
+    async def _change(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MARK)
+        fields = await fields_of(request)
+        named = request.query_params.get("session") or fields.get("session")
+        session_id, chat = await self._locate(request, principal, None if named is None else str(named))
+        principal.require(Act.MARK, session_id)
+        changes = MarkChanges.read(fields)
+        if not (await self._inbox.conversation(session_id, chat)).items:
+            raise NotFound("There are no messages of this chat.")
+        await self._marks.change(session_id, chat, changes, principal)
+        return await self._shown(session_id, chat)
+
+    async def _shown(self, session_id: int, chat: str) -> Response:
         page = await self._inbox.conversation(session_id, chat)
         if not page.items:
             raise NotFound("There are no messages of this chat.")

@@ -1,4 +1,4 @@
-"""Columns of tables in the schema `public`, from Postgres' own catalog."""
+"""Columns of the tables that clients are told of, from Postgres' own catalog."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,8 @@ SELECT c.relname AS tbl, a.attname AS name, t.typname AS type
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type AS t ON t.oid = a.atttypid
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[])
+WHERE c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[])
+    AND c.relnamespace = CASE c.relname WHEN 'conversation_marks' THEN 'gateway' ELSE 'public' END::regnamespace
 ORDER BY c.relname, a.attnum
 """
 

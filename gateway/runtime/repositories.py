@@ -13,6 +13,7 @@ from gateway.postgres.connection.readers import Reader, Reserved, Shared, connec
 from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
+from gateway.postgres.inbox.marks import MarkTable
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -65,6 +66,7 @@ class Repositories:
     journal: JournalTable
     inbox: InboxTable
     conversation_list: ConversationListTable
+    marks: MarkTable
     monitor: MonitorTable
     contacts: ContactTable
     retention: RetentionTable
@@ -109,6 +111,7 @@ async def open_repositories(
         journal=JournalTable(pool, webhooks),
         inbox=InboxTable(pool, settings.zone, on_behind=signals.list_behind),
         conversation_list=ConversationListTable(pool),
+        marks=MarkTable(pool),
         monitor=MonitorTable(pool, sessions),
         contacts=ContactTable(pool, sessions),
         retention=RetentionTable(pool),

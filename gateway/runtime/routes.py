@@ -82,9 +82,10 @@ def _access_routes(gate: Gate, access: Access, about: dict[str, Any]) -> list[Ro
     return [*auth.routes(), *people.routes(), *account.routes()]
 
 
-def _inbox_routes(gate: Gate, repositories: Repositories) -> list[Route]:
+def _inbox_routes(gate: Gate, repositories: Repositories, services: Services) -> list[Route]:
     """Conversations, and what is done with them."""
-    return [*InboxRoutes(gate, repositories.inbox).routes(), *SearchRoutes(gate, repositories.inbox).routes()]
+    inbox = repositories.inbox
+    return [*InboxRoutes(gate, inbox, services.marks).routes(), *SearchRoutes(gate, inbox).routes()]
 
 
 def build_app(
@@ -115,7 +116,7 @@ def build_app(
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
-            *_inbox_routes(gate, repositories),
+            *_inbox_routes(gate, repositories, services),
             *media.routes(gate, access),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(UI, *descriptions()).routes(),

@@ -6,6 +6,7 @@ from gateway.runtime.repositories import Repositories
 from gateway.runtime.upstream import Upstream
 from gateway.services.contacts.service import Contacts
 from gateway.services.linking.service import Linking
+from gateway.services.marks import Marks
 from gateway.services.retention import Retention
 from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.linked import LinkedPhones
@@ -93,6 +94,9 @@ class Services:
     def _make_others(self, tables: Repositories, upstream: Upstream, live: Live) -> None:
         """A new service is one line here, or beside those of its topic above."""
         self.contacts = Contacts(tables.contacts, upstream.background, awake=live.awake)
+        self.marks = Marks(
+            tables.marks, tables.inbox, tables.sessions, upstream.patient, tables.audit_log.log
+        )
         self.retention = Retention(tables.retention, live.listener, awake=live.awake)
 
     async def open(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 from gateway.domain.refs import MessageRef
 from gateway.domain.streams import Position
 
-ConversationFilter = Literal["all", "unread", "unreplied", "groups"]
+ConversationFilter = Literal["all", "unread", "unreplied", "mine", "free", "done", "groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class ConversationQuery:
     """Last row of the page before: time (as Postgres writes it), session, chat."""
     is_everything: bool = False
     """Also groups, channels, broadcasts and status posts."""
+    sub: str = ""
+    """Whose conversations `mine` are."""
     is_of_people: bool = False
     """Search in names and numbers only, not in texts."""
 
@@ -38,6 +40,25 @@ class Conversation:
     replied: bool
     last_at: str
     last_message: dict[str, Any] | None
+    owner: str | None = None
+    """`sub` of the person who has it."""
+    owner_name: str | None = None
+    done: bool = False
+    marked_unread: bool = False
+    blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many conversations each filter of the list finds; groups are counted for themselves alone."""
+
+    all: int
+    unread: int
+    unreplied: int
+    mine: int
+    free: int
+    groups: int
+    done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +70,7 @@ class Page:
     """Where the next page begins, as the query takes it; None on the last page."""
 
     positions: dict[int, Position]
+    totals: Totals | None = None
 
 
 Place = tuple[str, str, str, str]

@@ -217,6 +217,11 @@ class WasenderClient:
         pages = number(pagination.get("totalPages")) if isinstance(pagination, dict) else None
         return contacts(items), bool(items) and pages is not None and page < pages
 
+    async def block_contact(self, api_key: str, phone: str, *, is_blocked: bool) -> None:
+        """Blocks a number for the session of that key, or takes it back."""
+        action = "block" if is_blocked else "unblock"
+        await self._request(of_key("block_contact", "POST", f"/contacts/{phone}/{action}", api_key), api_key)
+
     async def send_message(self, api_key: str, payload: dict[str, Any]) -> SendReply:
         """Hands a message over. After UpstreamTimeout or a 5xx it may have been sent: do not just repeat."""
         call = of_key(calls.SEND, "POST", "/send-message", api_key, payload)

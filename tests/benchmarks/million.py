@@ -6,8 +6,6 @@ kept is made afterwards: the streams of the last days, and the list of conversat
 
 from collections.abc import Iterator
 
-from gateway.postgres.inbox.conversation_statements import ALL_OF_SESSIONS
-
 CHATS = 200
 """In every inbox; a quarter of its messages is in the first."""
 
@@ -49,11 +47,11 @@ SELECT box, off, now() - interval '1 day', 'whatsapp_incoming_messages', 'INSERT
 FROM generate_series(1, {inboxes}) AS box, generate_series(1, {streamed} / {inboxes}) AS off;
 """
 
-_CONVERSATIONS = f"""
+_CONVERSATIONS = """
 TRUNCATE gateway.conversations, gateway.projections;
 INSERT INTO gateway.conversations (session, chat, last_at, unread, is_unreplied, push_name)
 SELECT session, chat, last_at, unread, is_unreplied, push_name
-FROM ({ALL_OF_SESSIONS.format(sessions="(SELECT array_agg(inbox) FROM gateway.inboxes)")}) AS made;
+FROM gateway.conversations_of_sessions_v1((SELECT array_agg(inbox) FROM gateway.inboxes)) AS made;
 INSERT INTO gateway.projections (inbox, off, epoch, zone)
 SELECT inbox, off, epoch, gateway.message_zone_v1() FROM gateway.inboxes WHERE inbox >= 0;
 """

@@ -95,6 +95,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", f"{ONE}/repair-webhook"): Rule(M, "session"),
     ("GET", "/api/conversations"): Rule(V),
     ("GET", CHAT): Rule(V, "session", "?session=12"),
+    ("PUT", CHAT): Rule(A, "session", "?session=12", body={"done": True}),
     ("GET", f"{CHAT}/messages"): Rule(V, "session", "?session=12"),
     ("GET", "/api/search"): Rule(V, query="?q=x"),
     ("GET", "/api/media/{media}"): Rule(V),

@@ -30,8 +30,16 @@ class ChanceWriter:
         await transaction.start()
         for _ in range(self._chance.choice((1, 1, 1, 2, 5))):
             await self._chance.choices(
-                (self.receive, self.send, self._change, self._move, self._delete, self._touch_nothing),
-                (8, 4, 5, 3, 2, 1),
+                (
+                    self.receive,
+                    self.send,
+                    self._change,
+                    self._move,
+                    self._delete,
+                    self._touch_nothing,
+                    self._mark,
+                ),
+                (8, 4, 5, 3, 2, 1, 4),
             )[0]()
         if self._chance.random() < 0.1:
             await transaction.rollback()
@@ -68,6 +76,31 @@ class ChanceWriter:
             self._chance.choice(SESSIONS),
             self._chance.choice(("blue answer", None)),
             *self._moments(),
+        )
+
+    async def _mark(self) -> None:
+        """Marks of a conversation that is there, or not any more; it was done at any time."""
+        chat = self._chance.choice(("491511@s.whatsapp.net", "628111@s.whatsapp.net", "77@lid", "1-2@g.us"))
+        changes = {
+            "done": self._chance.choice((True, True, False)),
+            "unread": self._chance.choice((True, False)),
+            "owner": self._chance.choice(("ann", "bob", None)),
+        }
+        chosen = dict(self._chance.sample(sorted(changes.items()), self._chance.choice((1, 2, 3))))
+        session = self._chance.choice(SESSIONS) or 0
+        await self._connection.execute(
+            "SELECT is_refused FROM gateway.mark_conversation_v1($1, $2, $3, 'ann', true)",
+            session,
+            chat,
+            chosen,
+        )
+        done_at = BEGIN + timedelta(hours=self._chance.randrange(2400))
+        await self._connection.execute(
+            "UPDATE gateway.conversation_marks SET done_at = $3"
+            " WHERE session = $1 AND chat = $2 AND done_at > '2026-01-01'",
+            session,
+            chat,
+            done_at,
         )
 
     async def flood(self) -> None:

@@ -33,18 +33,28 @@ WITH message AS (
                    ARRAY['-infinity', '-infinity']::timestamptz[]), false) AS is_unreplied,
            (array_agg(push_name ORDER BY at DESC) FILTER (WHERE push_name <> '' AND chat NOT LIKE '%@g.us'))[1]
                AS push_name,
-           bool_or($3::text IS NOT NULL
-               AND (message_text ILIKE '%' || $3 || '%' OR push_name ILIKE '%' || $3 || '%')) AS is_found
+           bool_or($2::text IS NOT NULL
+               AND (message_text ILIKE '%' || $2 || '%' OR push_name ILIKE '%' || $2 || '%')) AS is_found
     FROM message
     WHERE chat IS NOT NULL AND at IS NOT NULL AND ($1::bigint[] IS NULL OR session_id = ANY($1))
-      AND ($4 OR chat !~ '@(g\\.us|newsletter|broadcast)$')
+      AND ($3 OR chat !~ '@(g\\.us|newsletter|broadcast)$')
     GROUP BY session_id, chat
 )
 SELECT session_id, chat, at, unread, is_unreplied, push_name
 FROM conversation
-WHERE ($2 = 'all' OR ($2 = 'unread' AND unread > 0) OR ($2 = 'unreplied' AND is_unreplied))
-  AND ($3::text IS NULL OR is_found)
+WHERE ($2::text IS NULL OR is_found)
 ORDER BY at DESC, session_id DESC, chat DESC
+"""
+
+MARKS = """
+SELECT k.session, k.chat, k.owner, k.marked_unread_at IS NOT NULL AS is_unread,
+       k.done_at IS NOT NULL AND NOT EXISTS (
+           SELECT FROM public.whatsapp_incoming_messages AS m
+           WHERE coalesce(m.wasender_session_id, 0) = k.session AND gateway.chat_of(m.chat, m.from_phone) = k.chat
+               AND m.message_type IS DISTINCT FROM 'reaction'
+               AND coalesce(m.created_at, m.received_at)::timestamptz > k.done_at
+       ) AS is_done
+FROM gateway.conversation_marks AS k
 """
 
 MESSAGES = """
@@ -85,18 +95,41 @@ class Oracle:
         self, sessions: list[int] | None, which: str, search: str | None, is_everything: bool
     ) -> list[tuple[Any, ...]]:
         """Session, chat, time, unread, replied and name of each, in the order of the list."""
-        rows = await self._connection.fetch(CONVERSATIONS, sessions, which, search, is_everything)
-        return [
-            (
-                row["session_id"],
-                row["chat"],
-                iso_utc(row["at"]),
-                row["unread"],
-                not row["is_unreplied"],
-                row["push_name"],
+        marked = await self._marked(sessions, search, is_everything or which == "groups")
+        return [row[:6] for row in marked if passes(which, *row)]
+
+    async def totals(self, sessions: list[int] | None) -> dict[str, int]:
+        """How many conversations each filter finds."""
+        rows = await self._marked(sessions, None, is_everything=True)
+        people = [row for row in rows if not str(row[1]).endswith(("@g.us", "@newsletter", "@broadcast"))]
+        counts = {
+            which: sum(passes(which, *row) for row in people)
+            for which in ("all", "unread", "unreplied", "mine", "free", "done")
+        }
+        return counts | {"groups": sum(passes("groups", *row) for row in rows)}
+
+    async def _marked(
+        self, sessions: list[int] | None, search: str | None, is_everything: bool
+    ) -> list[tuple[Any, ...]]:
+        rows = await self._connection.fetch(CONVERSATIONS, sessions, search, is_everything)
+        marks = {(row["session"], row["chat"]): row for row in await self._connection.fetch(MARKS)}
+        found = []
+        for row in rows:
+            mark: Any = marks.get((row["session_id"], row["chat"])) or {}
+            unread = max(row["unread"], 1) if mark.get("is_unread") else row["unread"]
+            found.append(
+                (
+                    row["session_id"],
+                    row["chat"],
+                    iso_utc(row["at"]),
+                    unread,
+                    not row["is_unreplied"],
+                    row["push_name"],
+                    mark.get("owner"),
+                    bool(mark.get("is_done")),
+                )
             )
-            for row in rows
-        ]
+        return found
 
     async def messages(self, session_id: int, chat: str) -> list[tuple[str, str]]:
         """Direction and id of each, the oldest first."""
@@ -106,3 +139,19 @@ class Oracle:
     async def sessions_of_chat(self, chat: str) -> list[int]:
         rows = await self._connection.fetch(SESSIONS_OF_CHAT, chat)
         return [row["session_id"] for row in rows]
+
+
+def passes(which: str, *row: Any) -> bool:
+    """Whether the filter lets a conversation pass; `mine` are Ann's."""
+    _, chat, _, unread, replied, _, owner, is_done = row
+    return bool(
+        {
+            "all": True,
+            "unread": unread > 0,
+            "unreplied": not replied and not is_done,
+            "mine": owner == "ann" and not is_done,
+            "free": owner is None and not is_done,
+            "done": is_done,
+            "groups": str(chat).endswith("@g.us"),
+        }[which]
+    )

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from tests.postgres.chance_writer import ChanceWriter
 from tests.postgres.conversation_oracle import Oracle
 from tests.postgres_fixtures import clone
 
-FILTERS: tuple[ConversationFilter, ...] = ("all", "unread", "unreplied")
+FILTERS: tuple[ConversationFilter, ...] = ("all", "unread", "unreplied", "mine", "free", "done", "groups")
 
 
 class Bench:
@@ -54,7 +55,13 @@ class Bench:
         while True:
             page = await self.inbox.conversations(
                 ConversationQuery(
-                    query.sessions, query.filter, query.search, query.limit, after, query.is_everything
+                    query.sessions,
+                    query.filter,
+                    query.search,
+                    query.limit,
+                    after,
+                    query.is_everything,
+                    query.sub,
                 )
             )
             found += page.items
@@ -101,10 +108,15 @@ class Bench:
             which = chance.choice(FILTERS)
             search = chance.choice((None, None, "blue"))
             is_everything = chance.random() < 0.5
-            query = ConversationQuery(sessions, which, search, chance.choice((3, 200)), None, is_everything)
+            query = ConversationQuery(
+                sessions, which, search, chance.choice((3, 200)), None, is_everything, "ann"
+            )
             assert await self.pages(query) == await self.oracle.conversations(
                 sessions, which, search, is_everything
             ), query
+            totals = (await self.inbox.conversations(ConversationQuery(sessions, limit=1, sub="ann"))).totals
+            assert totals is not None
+            assert asdict(totals) == await self.oracle.totals(sessions), sessions
         for item in (await self.inbox.conversations(ConversationQuery(None, limit=200))).items[:4]:
             thread = await self.thread(item.session_id, item.chat, chance.choice((2, 200)))
             assert thread == await self.oracle.messages(item.session_id, item.chat)

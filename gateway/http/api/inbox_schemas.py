@@ -109,11 +109,29 @@ class ConversationData(BaseModel):
     replied: bool = Field(description="Nothing waits for an answer.", examples=[False])
     last_at: Time
     last_message: MessageData | None
+    owner: str | None = Field(description="`sub` of the person who has it.", examples=["user:3"])
+    owner_name: str | None = Field(examples=["Ann"])
+    done: bool = Field(description="Until the customer writes again.", examples=[False])
+    marked_unread: bool = Field(description="`unread` is then at least 1.", examples=[False])
+    blocked: bool = Field(description="Blocked from here.", examples=[False])
+
+
+class TotalsData(BaseModel):
+    """How many conversations each filter finds, without groups but in `groups`."""
+
+    all: int = Field(examples=[120])
+    unread: int = Field(examples=[7])
+    unreplied: int = Field(examples=[12])
+    mine: int = Field(examples=[3])
+    free: int = Field(examples=[60])
+    groups: int = Field(examples=[4])
+    done: int = Field(examples=[55])
 
 
 class ConversationPage(BaseModel):
     conversations: list[ConversationData]
     next_cursor: Cursor | None = Field(description="Null on the last page.")
+    totals: TotalsData = Field(description="Of the sessions that were asked for, whatever the filter.")
     position: Positions
 
 
@@ -204,6 +222,42 @@ class SearchQuery(Body):
     limit: Limit = DEFAULT_LIMIT
     cursor: str = Field("", description="`next_cursor` of the page before.")
     groups: Asked | None = Field(None, description="Also messages of groups.")
+
+
+class ConversationMarks(BaseModel):
+    """The marks of a conversation, as events tell them; all null where there are none any more."""
+
+    session_id: SessionIdField
+    chat: Jid | None
+    phone: Phone | None
+    owner: str | None = Field(description="`sub` of the person who has it.", examples=["user:3"])
+    owner_name: str | None = Field(examples=["Ann"])
+    done_at: Time | None = Field(description="A message that arrives later opens it again.")
+    marked_unread_at: Time | None
+    name: str | None = Field(description="Given here.", examples=["Ann from the bakery"])
+    blocked_at: Time | None
+
+
+class MarkFields(Body):
+    """What is to change; what is not named stays."""
+
+    session: SessionIdField | None = Field(None, description="May stand here instead of in the query.")
+    done: bool | None = Field(None, description="True until the customer writes again.", examples=[True])
+    unread: bool | None = Field(
+        None, description="For everybody. False also marks its messages as read.", examples=[False]
+    )
+    owner: str | None = Field(
+        None,
+        max_length=255,
+        description="`sub` of the person who takes it; null gives it back.",
+        examples=["user:3"],
+    )
+    name: str | None = Field(
+        None, max_length=255, description="The contact's name here; null for none.", examples=["Ann B."]
+    )
+    blocked: bool | None = Field(
+        None, description="Blocks the person at WhatsApp, or takes it back.", examples=[False]
+    )
 
 
 class ConversationListReply(Success[ConversationPage]):

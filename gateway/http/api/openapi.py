@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from gateway import __version__
 from gateway.domain import errors
 from gateway.domain.session import MAX_SESSION_ID
+from gateway.http.api.inbox_schemas import ConversationMarks
 from gateway.http.api.operations import OPERATIONS, TAGS, Operation, Reply
 from gateway.http.api.schemas import Body, ErrorReply
 from gateway.http.auth import COOKIE
@@ -271,7 +272,10 @@ class _Untitled(GenerateJsonSchema):
 
 def schemas() -> Json:
     """All models, by name, with what they are made of."""
-    models: dict[type[BaseModel], JsonSchemaMode] = {ErrorReply: "serialization"}
+    models: dict[type[BaseModel], JsonSchemaMode] = {
+        ErrorReply: "serialization",
+        ConversationMarks: "serialization",  # of events only
+    }
     for operation in OPERATIONS:
         for reply in operation.replies:
             if reply.model:

@@ -194,12 +194,21 @@ _INBOX = [
     Operation(
         "GET", "/api/conversations", "Inbox", "list_conversations", "Conversations, newest first",
         (Reply(inbox.ConversationListReply, text="One page, and the positions of its inboxes."),),
-        "viewer", query=inbox.ConversationQuery, errors=("invalid", *STORE),
+        "viewer", "`mine` and `free` leave out what is done, and so does `unreplied`.",
+        query=inbox.ConversationQuery, errors=("invalid", *STORE),
     ),
     Operation(
         "GET", CHAT, "Inbox", "get_conversation", "One conversation",
         (Reply(inbox.ConversationReply, text="The conversation, under whichever address it was asked for."),),
         "viewer", query=inbox.ChatQuery, errors=("not_found", "invalid", *STORE),
+    ),
+    Operation(
+        "PUT", CHAT, "Inbox", "mark_conversation", "Take, end, rename or block a conversation",
+        (Reply(inbox.ConversationReply, text="The conversation as it is now."),),
+        "agent", "An owner is set only where the conversation is free or one's own; otherwise 409 names who has it. "
+        "An admin overrides. Every change stands in the session's log, and browsers are told.",
+        query=inbox.ChatQuery, body=inbox.MarkFields,
+        errors=(*BODY, "not_found", "conflict", *ABOUT_ONE, *STORE),
     ),
     Operation(
         "GET", f"{CHAT}/messages", "Inbox", "list_messages", "Messages of one chat",

@@ -52,15 +52,15 @@ SET off = excluded.off, epoch = excluded.epoch, zone = excluded.zone,
 _WRITE = f"""
 WITH made AS MATERIALIZED ({sql.MADE_OF_MESSAGES}
 ), kept AS (
-    INSERT INTO gateway.conversations AS c (session, chat, last_at, unread, is_unreplied, push_name)
-    SELECT session, chat, last_at, unread, is_unreplied, push_name
+    INSERT INTO gateway.conversations AS c (session, chat, last_at, unread, is_unreplied, push_name, owner, is_done)
+    SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done
     FROM made
     WHERE last_at IS NOT NULL
     ON CONFLICT (session, chat) DO UPDATE
-    SET last_at = excluded.last_at, unread = excluded.unread,
-        is_unreplied = excluded.is_unreplied, push_name = excluded.push_name
-    WHERE (c.last_at, c.unread, c.is_unreplied, c.push_name)
-        IS DISTINCT FROM (excluded.last_at, excluded.unread, excluded.is_unreplied, excluded.push_name)
+    SET last_at = excluded.last_at, unread = excluded.unread, is_unreplied = excluded.is_unreplied,
+        push_name = excluded.push_name, owner = excluded.owner, is_done = excluded.is_done
+    WHERE (c.last_at, c.unread, c.is_unreplied, c.push_name, c.owner, c.is_done) IS DISTINCT FROM
+        (excluded.last_at, excluded.unread, excluded.is_unreplied, excluded.push_name, excluded.owner, excluded.is_done)
 )
 DELETE FROM gateway.conversations AS c
 USING made
@@ -130,10 +130,10 @@ GROUP BY own.inbox
 
 _DROP_WHOLE = "DELETE FROM gateway.conversations WHERE session = ANY ($1::bigint[])"
 
-_WRITE_WHOLE = f"""
-INSERT INTO gateway.conversations (session, chat, last_at, unread, is_unreplied, push_name)
-SELECT session, chat, last_at, unread, is_unreplied, push_name
-FROM ({sql.ALL_OF_SESSIONS.format(sessions="$1")}) AS made
+_WRITE_WHOLE = """
+INSERT INTO gateway.conversations (session, chat, last_at, unread, is_unreplied, push_name, owner, is_done)
+SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done
+FROM gateway.conversations_of_sessions_v1($1)
 """
 
 _BUILT = (

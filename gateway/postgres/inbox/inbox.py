@@ -27,6 +27,7 @@ from gateway.services.inbox import (
     SearchQuery,
     ThreadPage,
     ThreadQuery,
+    Totals,
 )
 
 Pool = asyncpg.Pool
@@ -39,6 +40,7 @@ EVENTS_PER_PAGE = 5000
 READ_PER_STEP = 1000
 """Messages that one transaction marks as read: of more than 5,000 a stream tells nothing but a new epoch."""
 
+_UNMARK = "SELECT gateway.unmark_unread_v1($1, $2)"
 _MARK_READ = "SELECT gateway.mark_read_v1($1, $2, $3, $4, $5)"
 
 # Where the inboxes stand, and how far the list of conversations has followed them; NULL where it is of no use.
@@ -71,6 +73,7 @@ class InboxTable:
                 overlay = await self._overlay(connection, standing, is_every=query.sessions is None)
                 search = await _search(connection, query, customers)
                 rows = await _rows(connection, query, overlay, search)
+                totals = None if query.is_of_people else await _totals(connection, query, overlay)
                 page = rows[: query.limit]
                 keys = [row["session"] for row in page], [row["chat"] for row in page]
                 last = await connection.fetch(thread_statements.LAST, *keys)
@@ -79,7 +82,7 @@ class InboxTable:
         items = [self._conversation(row, newest, names) for row in page]
         last_row = page[-1] if len(rows) > query.limit else None
         following = None if last_row is None else (last_row["place"], last_row["session"], last_row["chat"])
-        return Page(items, following, _positions(standing))
+        return Page(items, following, _positions(standing), totals)
 
     async def conversation(self, session_id: int, chat: str) -> Page:
         """One conversation as the list shows it, on a page of its own. Raises StoreUnavailable."""
@@ -179,7 +182,10 @@ class InboxTable:
                 raise Conflict("`up_to` is of a history that is over. Load the conversation again.")
             total += marked
             if marked < READ_PER_STEP:
-                return total
+                break
+        with mapped_errors():
+            await self._pool.execute(_UNMARK, session_id, chat)
+        return total
 
     async def _overlay(
         self, connection: Connection, standing: list[asyncpg.Record], is_every: bool
@@ -220,6 +226,7 @@ class InboxTable:
         self, row: asyncpg.Record, newest: dict[tuple[int, str], dict[str, Any]], names: Names
     ) -> Conversation:
         phone = phone_of(row["chat"])
+        mark = names.mark_of(row["session"], row["chat"])
         return Conversation(
             session_id=row["session"],
             chat=row["chat"],
@@ -229,6 +236,11 @@ class InboxTable:
             replied=not row["is_unreplied"],
             last_at=iso_utc(row["last_at"]) or "",
             last_message=newest.get((row["session"], row["chat"])),
+            owner=row["owner"],
+            owner_name=mark.get("owner_name"),
+            done=row["is_done"],
+            marked_unread=mark.get("marked_unread_at") is not None,
+            blocked=mark.get("blocked_at") is not None,
         )
 
 
@@ -259,6 +271,19 @@ async def _rows(
     text, arguments = page_statement(query, overlay, search)
     rows: list[asyncpg.Record] = await connection.fetch(text, *arguments)
     return rows
+
+
+async def _totals(connection: Connection, query: ConversationQuery, overlay: Overlay) -> Totals:
+    row = await connection.fetchrow(
+        conversation_statements.TOTALS,
+        query.sub,
+        query.sessions,
+        overlay.sessions,
+        overlay.chats,
+        overlay.unlisted_inboxes,
+        overlay.unlisted_sessions,
+    )
+    return Totals(**dict(row or {}))
 
 
 async def _search(connection: Connection, query: ConversationQuery, customers: Customers) -> Search | None:

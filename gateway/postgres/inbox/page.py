@@ -19,7 +19,10 @@ _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
 _FILTERS = {
     "all": "true",
     "unread": "unread > 0",
-    "unreplied": "is_unreplied",
+    "unreplied": "is_unreplied AND NOT is_done",
+    "mine": "owner = {sub} AND NOT is_done",
+    "free": "owner IS NULL AND NOT is_done",
+    "done": "is_done",
     "groups": "chat LIKE '%@g.us'",
 }
 
@@ -113,7 +116,7 @@ class _Page:
     def __init__(self, query: ConversationQuery, overlay: Overlay, search: Search | None) -> None:
         self._query = query
         self._overlay = overlay
-        # MADE_OF_MESSAGES has its keys as the first two.
+        # What the overlay knows better stands first.
         self._arguments: list[Any] = [overlay.sessions, overlay.chats] if overlay.chats else []
         self._limit = self._bind(query.limit + 1, "bigint")
         self._conditions = " AND ".join(self._wanted(search))
@@ -122,12 +125,12 @@ class _Page:
     def statement(self) -> tuple[str, list[Any]]:
         sources = [self._kept()]
         if self._overlay.chats:
-            sources.append(f"({sql.MADE_OF_MESSAGES}) AS touched")
+            sources.append("gateway.conversations_made_v1($1, $2) AS touched")
         if self._overlay.unlisted_sessions:
             sessions = self._bind(self._overlay.unlisted_sessions, "bigint[]")
-            sources.append(f"({sql.ALL_OF_SESSIONS.format(sessions=sessions)}) AS unlisted")
+            sources.append(f"gateway.conversations_of_sessions_v1({sessions}) AS unlisted")
         legs = [
-            f"(SELECT session, chat, last_at, unread, is_unreplied, push_name FROM {source}\n"
+            f"(SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done FROM {source}\n"
             f"WHERE last_at IS NOT NULL AND {self._conditions}\n{_ORDER} LIMIT {self._limit})"
             for source in sources
         ]
@@ -149,7 +152,10 @@ class _Page:
         return f"${len(self._arguments)}::{kind}"
 
     def _wanted(self, search: Search | None) -> list[str]:
-        wanted = [_FILTERS[self._query.filter]]
+        condition = _FILTERS[self._query.filter]
+        if self._query.filter == "mine":
+            condition = condition.format(sub=self._bind(self._query.sub, "text"))
+        wanted = [condition]
         if not self._query.is_everything and self._query.filter != "groups":
             wanted.append("chat !~ '@(g\\.us|newsletter|broadcast)$'")
         if self._query.after is not None:

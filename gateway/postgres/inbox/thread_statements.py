@@ -132,6 +132,9 @@ SELECT DISTINCT gateway.conversation_of_v1(coalesce(phone || '@s.whatsapp.net', 
 FROM gateway.contacts
 WHERE (name ILIKE '%' || $1 || '%' OR push_name ILIKE '%' || $1 || '%')
     AND ($2::bigint[] IS NULL OR session = ANY ($2))
+UNION
+SELECT chat FROM gateway.conversation_marks
+WHERE name ILIKE '%' || $1 || '%' AND ($2::bigint[] IS NULL OR session = ANY ($2))
 LIMIT 1000
 """
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from gateway.domain.streams import EventName, ResetReason
+from gateway.domain.streams import MarkEventName, MessageEventName, ResetReason
 
 SAME_AS = "x-same-as"
 """Names a schema of REST in whose place it stands; pydantic itself follows no foreign references."""
@@ -133,7 +133,7 @@ class EventFrame(TypedDict):
     type: Literal["event"]
     topic: InboxTopic
     off: Off
-    event: EventName
+    event: MessageEventName
     at: Time
     data: Annotated[dict[str, Any], _same_as("MessageData")]
     errors: NotRequired[
@@ -147,6 +147,17 @@ class EventFrame(TypedDict):
             list[str], Field(description="Columns left out (null), because the frame would be over 256 KiB.")
         ]
     ]
+
+
+class MarkEventFrame(TypedDict):
+    """A conversation's marks have changed: owner, done, unread, name, blocked."""
+
+    type: Literal["event"]
+    topic: InboxTopic
+    off: Off
+    event: MarkEventName
+    at: Time
+    data: Annotated[dict[str, Any], _same_as("ConversationMarks")]
 
 
 class ResetFrame(TypedDict):
@@ -306,6 +317,7 @@ SERVER_FRAMES: tuple[type, ...] = (
     SubscribedAllFrame,
     SubscribedStateFrame,
     EventFrame,
+    MarkEventFrame,
     ResetFrame,
     SessionStateFrame,
     SessionDeletedFrame,

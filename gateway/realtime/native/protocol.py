@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from gateway import __version__
-from gateway.domain.message import read_message, utc_text
+from gateway.domain.message import MARKS_TABLE, mark_data, read_message, utc_text
 from gateway.domain.session import iso_utc, session_number
 from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
 from gateway.realtime import close_codes
@@ -34,6 +34,8 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
     """Frames for committed changes; naive timestamps of the shop's tables are read in `zone`."""
 
     def encode(event: Event) -> tuple[Frame]:
+        if event.table == MARKS_TABLE:
+            return (frame(_mark_event(event, zone), event.comes_after),)
         if event.record is not None:
             data, untold = read_message(event.table, event.record, zone)
         else:
@@ -53,6 +55,17 @@ def event_encoder(zone: tzinfo) -> Callable[[Event], tuple[Frame]]:
         return (frame(message, event.comes_after),)
 
     return encode
+
+
+def _mark_event(event: Event, zone: tzinfo) -> frames.MarkEventFrame:
+    return {
+        "type": "event",
+        "topic": f"inbox:{event.inbox}",
+        "off": event.off,
+        "event": "conversation.updated",
+        "at": utc_text(event.at, zone),
+        "data": {**mark_data(event.record or event.old), "session_id": event.inbox},
+    }
 
 
 def welcome(connection: str) -> Frame:

@@ -117,8 +117,9 @@ def _bindings(
     selected = request.get("select")
     select = frozenset(map(str, selected)) if isinstance(selected, list) and selected else None
     given = _given(event, schema, name, conditions, select)
-    meant = tables.values() if name == "*" else [tables[name]] if name in tables else []
-    if schema not in ("*", SCHEMA) or not meant:
+    named = tables.values() if name == "*" else [tables[name]] if name in tables else []
+    meant = [table for table in named if schema in ("*", table.schema)]
+    if not meant:
         raise FilterRefused(
             "Unable to subscribe to changes with given parameters. Please check Realtime is enabled for the "
             f"given connect parameters: {given}"

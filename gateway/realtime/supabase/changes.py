@@ -13,7 +13,7 @@ import orjson
 
 from gateway.domain.streams import Event
 from gateway.realtime.supabase.bindings import Binding
-from gateway.realtime.supabase.tables import HIDDEN, KEY, SCHEMA, SESSIONS_TABLE, Table
+from gateway.realtime.supabase.tables import HIDDEN, KEY, SESSIONS_TABLE, Table
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES, Frame
 
 MAX_VALUE_BYTES = 64 * 1024
@@ -133,7 +133,7 @@ def data_of(event: Event, table: Table, select: frozenset[str] | None, *, with_o
 
     Without `with_old` no more of the old row is shown than its key."""
     parts: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": table.schema,
         "table": event.table,
         "commit_timestamp": event.at[:23] + "Z",
         "type": event.operation,

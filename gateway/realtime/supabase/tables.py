@@ -9,11 +9,13 @@ from typing import Protocol
 import orjson
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE
+from gateway.domain.message import INCOMING_TABLE, MARKS_TABLE, OUTGOING_TABLE
 
 SCHEMA = "public"
+OWN_SCHEMA = "gateway"
 SESSIONS_TABLE = "whatsapp_sessions"
-MESSAGE_TABLES = (INCOMING_TABLE, OUTGOING_TABLE)
+MESSAGE_TABLES = (INCOMING_TABLE, OUTGOING_TABLE, MARKS_TABLE)
+"""What the streams of the inboxes tell of."""
 SERVED = (*MESSAGE_TABLES, SESSIONS_TABLE)
 
 HIDDEN = frozenset({"raw_data", "session_data", "api_key", "webhook_secret"})
@@ -48,6 +50,7 @@ class Table:
     def __init__(self, name: str, columns: Sequence[Column]) -> None:
         self.serial = next(_serials)
         self.name = name
+        self.schema = OWN_SCHEMA if name == MARKS_TABLE else SCHEMA
         self.columns = tuple(columns)
         self.types = {column.name: column.type for column in columns}
         self._all_json = self._json(self.columns)

@@ -154,6 +154,7 @@ export class WhatsAppInbox extends HTMLElement {
 
   /** @param {StreamEvent} event */
   #onEvent(event) {
+    if (event.event === "conversation.updated") return this.#refresh();
     const outcome = this.#data.apply(event);
     this.#thread.apply(event);
     this.#markRead();
