@@ -6,18 +6,18 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal, Role
 from gateway.domain.errors import Forbidden, GatewayError, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
 from gateway.http.limits import RequestLimits, address_of
+from gateway.http.page_files import PageFiles
 from gateway.http.responses import body_of, fields_of, success
 from gateway.services.auth.access_log import AccessLog
 from gateway.services.auth.claims import (
@@ -133,7 +133,7 @@ class AuthRoutes:
         login: Login,
         logins: Logins,
         log: AccessLog,
-        ui: Path,
+        files: PageFiles,
         about: dict[str, Any],
         *,
         prefix: str = "",
@@ -146,7 +146,7 @@ class AuthRoutes:
         self._login = login
         self._logins = logins
         self._log = log
-        self._ui = ui
+        self._files = files
         self._about = about
         self._prefix = prefix
 
@@ -163,9 +163,8 @@ class AuthRoutes:
 
     async def _login_page(self, request: Request) -> Response:
         # Only shows a button: link previews and virus scanners open links, and must not use the ticket up.
-        page = (self._ui / "login.html").read_text(encoding="utf-8")
         # A form must say which page it is of, and a link must not tell others its ticket.
-        return HTMLResponse(page, headers={"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
+        return self._files.page("login.html", {"Referrer-Policy": "same-origin"})
 
     async def _log_in(self, request: Request) -> Response:
         """By name and password, or by the ticket of a link."""

@@ -1,10 +1,10 @@
 """What the API is: for programs at /openapi.json and /asyncapi.json, for people at /docs. Open to every caller."""
 
-from pathlib import Path
-
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from gateway.http.page_files import PageFiles
 
 # Tighter than the inbox page: nothing but its own files, and never in a frame.
 _CSP = (
@@ -16,9 +16,9 @@ _CSP = (
 class DocsRoutes:
     """Serves both descriptions and their page."""
 
-    def __init__(self, ui: Path, openapi: bytes, asyncapi: bytes) -> None:
+    def __init__(self, files: PageFiles, openapi: bytes, asyncapi: bytes) -> None:
         """`openapi` describes REST and `asyncapi` the WebSockets, both as JSON."""
-        self._ui = ui
+        self._files = files
         self._rest = openapi
         self._websockets = asyncapi
 
@@ -37,8 +37,8 @@ class DocsRoutes:
         return _json(self._websockets)
 
     async def _docs(self, request: Request) -> Response:
-        page = (self._ui / "docs" / "docs.html").read_text(encoding="utf-8")
-        return HTMLResponse(page, headers={"Cache-Control": "no-cache", "Content-Security-Policy": _CSP})
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _CSP}
+        return self._files.page("docs/docs.html", headers)
 
 
 def _json(text: bytes) -> Response:

@@ -1,19 +1,18 @@
 """The page itself, with the headers that keep foreign scripts out of it."""
 
-from pathlib import Path
-
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Scope, Send
 
 from gateway.domain.errors import GatewayError, NotFound, Unavailable, UpgradeRequired
 from gateway.http.auth import Gate
+from gateway.http.page_files import PageFiles
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "
-    "font-src 'self'; media-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
+    "font-src 'self'; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors {frames}"
 )
 
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
@@ -34,10 +33,10 @@ _CADDY = (
 class PageRoutes:
     """Serves the page and its files."""
 
-    def __init__(self, gate: Gate, ui: Path, prefix: str = "") -> None:
+    def __init__(self, gate: Gate, files: PageFiles, prefix: str = "") -> None:
         """`prefix` is the path under which a proxy serves us."""
         self._gate = gate
-        self._ui = ui
+        self._files = files
         self._prefix = prefix
 
     def routes(self) -> list[BaseRoute]:
@@ -45,7 +44,6 @@ class PageRoutes:
         return [
             Route("/", self._page, methods=["GET"]),
             Route("/favicon.ico", self._favicon, methods=["GET"]),
-            Route("/ui/client.d.ts", self._types, methods=["GET"]),
             # Supabase's client sends `.from()` and broadcasts here, too: they get a sentence, only channels are served.
             Route("/rest/v1", self._no_rest, methods=_ANY),
             Route("/rest/v1/{rest:path}", self._no_rest, methods=_ANY),
@@ -53,7 +51,7 @@ class PageRoutes:
             # With `Upgrade` these are sockets, and served elsewhere.
             Route("/ws", self._no_socket, methods=_ANY),
             Route("/realtime/v1/websocket", self._no_socket, methods=_ANY),
-            Mount("/ui", StaticFiles(directory=self._ui)),
+            Mount("/ui", self._files),
         ]
 
     async def _page(self, request: Request) -> Response:
@@ -63,15 +61,10 @@ class PageRoutes:
             raise
         except GatewayError:
             return RedirectResponse(f"{self._prefix}/login", 303)
-        page = (self._ui / "index.html").read_text(encoding="utf-8")
-        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+        return self._files.page("index.html")
 
     async def _favicon(self, request: Request) -> Response:
         return RedirectResponse(f"{self._prefix}/ui/favicon.svg", 308)
-
-    async def _types(self, request: Request) -> Response:
-        # Guessed by its name, `.ts` would be served as a video.
-        return FileResponse(self._ui / "client.d.ts", media_type="text/plain; charset=utf-8")
 
     async def _no_rest(self, request: Request) -> Response:
         raise NotFound(

@@ -20,6 +20,7 @@ from gateway.http.health import HealthRoutes, Readiness
 from gateway.http.inbox import InboxRoutes
 from gateway.http.journal import JournalRoutes
 from gateway.http.limits import RequestLimits
+from gateway.http.page_files import PageFiles
 from gateway.http.pages import PageRoutes
 from gateway.http.people import PeopleRoutes
 from gateway.http.search import SearchRoutes
@@ -75,9 +76,15 @@ def _about(settings: Settings, media: Media) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _access_routes(gate: Gate, access: Access, about: dict[str, Any]) -> list[Route]:
+def _gate(access: Access, limits: RequestLimits) -> Gate:
+    return Gate(access.login, access.origins, limits, access.cookie, access.logins, access.access_log)
+
+
+def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str, Any]) -> list[Route]:
     """The ways to log in, and what people do with their logins."""
-    auth = AuthRoutes(gate, access.login, access.logins, access.access_log, UI, about, prefix=access.prefix)
+    auth = AuthRoutes(
+        gate, access.login, access.logins, access.access_log, files, about, prefix=access.prefix
+    )
     people, account = PeopleRoutes(gate, access.people), AccountRoutes(gate, access.logins)
     return [*auth.routes(), *people.routes(), *account.routes()]
 
@@ -100,7 +107,7 @@ def build_app(
     limits: RequestLimits,
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate = Gate(access.login, access.origins, limits, access.cookie, access.logins, access.access_log)
+    gate, files = _gate(access, limits), PageFiles(UI, access.prefix)
     about = _about(settings, media)
     hooks = WebhookRoutes(webhook, services.authenticator, services.ingest, limits, live.waker.touch)
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
@@ -110,7 +117,7 @@ def build_app(
     return application(
         [
             *hooks.routes(),
-            *_access_routes(gate, access, about),
+            *_access_routes(gate, access, files, about),
             *SessionRoutes(
                 gate, sessions, services.reconciler, linking, attempts, Pictures(live.state_values)
             ).routes(),
@@ -119,10 +126,10 @@ def build_app(
             *_inbox_routes(gate, repositories, services),
             *media.routes(gate, access),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
-            *DocsRoutes(UI, *descriptions()).routes(),
+            *DocsRoutes(files, *descriptions()).routes(),
             *websockets.routes(),
             *upstream.routes(),
-            *PageRoutes(gate, UI, access.prefix).routes(),
+            *PageRoutes(gate, files, access.prefix).routes(),
         ],
         allowed_origins=settings.allowed_origins,
         limits=limits,

@@ -40,9 +40,45 @@ export interface Message {
   deleted_at?: string | null;
   push_name?: string | null;
   error?: string | null;
+  error_code?: string | null;
+  /** Set by the page on a message that the gateway has not taken: `waiting` or `refused`. Never on the wire. */
+  local?: string | null;
+  /** `ref` of the message that this one answers: `in:5` or `out:7`. */
+  reply_to?: string | null;
+  reactions?: { emoji: string; by?: string | null; name?: string | null; at?: string | null }[] | null;
+  /** The file of the message, as `GET /api/media/{id}` serves it. */
+  media?: Media | null;
+  /** What the kind needs besides its text: place, contact, order, product, payment, event, poll. */
+  payload?: Record<string, any> | null;
+  from_phone?: string | null;
+  origin?: string | null;
+  created_by?: string | null;
+  created_by_sub?: string | null;
+  queue_position?: number | null;
+  sending_at?: string | null;
+  overtaken_by?: string | null;
   is_read?: boolean | null;
   /** Delivery state of an outgoing message. */
   status?: string | null;
+}
+
+/** A file of a message. More columns may come. */
+export interface Media {
+  id?: string;
+  /** `stored` can be fetched, `pending` may come, `lost` does not come any more; then `reason` says why. */
+  state?: "pending" | "stored" | "lost";
+  reason?: string | null;
+  kind?: string;
+  mime?: string | null;
+  name?: string | null;
+  bytes?: number | null;
+  width?: number | null;
+  height?: number | null;
+  seconds?: number | null;
+  pages?: number | null;
+  waveform?: number[] | string | null;
+  /** A small picture, as a data URL. */
+  preview?: string | null;
 }
 
 /** One committed change: each is handed on once, in the order of its inbox. */
@@ -62,7 +98,7 @@ export interface StreamEvent {
 export interface StateFrame {
   topic: string;
   session_id: number;
-  part: "session" | "link";
+  part: "session" | "link" | "sending";
   version: number;
   /** `session.created|updated|status|deleted`, `session.qr`, `session.link_ended`; others may come. */
   event: string;
@@ -82,6 +118,14 @@ export interface StreamHandlers {
   onLive?: () => void;
   /** The server refused the topic, or a new login does not cover it any more. */
   onError?: (code: string, message: string) => void;
+  /** Who looks at a chat or writes in it; empty when the last one has gone. */
+  onPresence?: (presence: Presence) => void;
+}
+
+export interface Presence {
+  inbox: string;
+  chat: string;
+  who: { sub: string; name: string; doing: "viewing" | "typing" }[];
 }
 
 export interface StreamOptions extends StreamHandlers {
@@ -128,6 +172,8 @@ export interface Client {
   sessions(handlers: StateHandlers): Subscription;
   /** Both parts of one session: itself, and its attempt to link. Viewers get no `link` part. */
   session(id: string | number, handlers: StateHandlers): Subscription;
+  /** Tells the others what one does in a chat; said again every 5 s while it lasts. Without the feature it says nothing. */
+  present(inbox: string | number, chat: string, doing: "viewing" | "typing"): void;
   /** Connects, or tries again at once; also after the server sent us away. */
   open(): void;
   /** Disconnects and stays so until `open()`. Subscriptions are kept. */

@@ -70,6 +70,12 @@ class RealtimeClient {
     return this.#follow(new StateTopic(`session:${id}`, handlers, this.#wire));
   }
 
+  /** @param {string | number} inbox @param {string} chat @param {"viewing" | "typing"} doing */
+  present(inbox, chat, doing) {
+    if (!this.#connection.isWelcomed || !this.#connection.features.includes("presence")) return;
+    this.#connection.send({ type: "presence", topic: `inbox:${inbox}`, chat, doing });
+  }
+
   open() {
     this.#sleep ??= this.#env.onWake(() => this.#connection.wake());
     this.#connection.open();

@@ -2,8 +2,6 @@
 
 import "./inbox/inbox.js";
 import "./sessions/sessions.js";
-import { el } from "./shared/dom.js";
+import { el } from "./common/dom.js";
 
-for (const name of ["shared/theme", "shared/base", "inbox/inbox", "inbox/thread", "sessions/sessions", "sessions/linking"]) {
-  document.head.append(el("link", { rel: "stylesheet", href: new URL(`${name}.css`, import.meta.url).href }));
-}
+document.head.append(el("link", { rel: "stylesheet", href: new URL("embed.css", import.meta.url).href }));

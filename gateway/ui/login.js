@@ -4,7 +4,7 @@
  * The ticket is used up by the button's POST only, so that the preview of a link in a chat does not spend it.
  */
 
-import { t } from "./shared/strings.js";
+import { t } from "./common/strings.js";
 
 /** @template {HTMLElement} T @param {string} selector @returns {T} */
 const find = (selector) => /** @type {T} */ (document.querySelector(selector));

@@ -23,7 +23,6 @@ OPEN = {
     ("POST", "/api/tickets/redeem"),
     ("GET", "/"),  # sends a stranger to /login
     ("GET", "/favicon.ico"),
-    ("GET", "/ui/client.d.ts"),
 }
 DESCRIPTIONS = {"/openapi.json", "/asyncapi.json", "/docs"}
 """Say how the API is used, the same for every gateway, and hold nothing of this one."""

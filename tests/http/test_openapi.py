@@ -22,7 +22,6 @@ NOT_THE_API = {
     "/docs": "this description, for people",
     "/openapi.json": "this description, for programs",
     "/asyncapi.json": "the description of the WebSockets",
-    "/ui/client.d.ts": "the types of the JavaScript client",
     "/rest/v1": "a sentence for those who look for Supabase's tables here",
     "/rest/v1/{rest:path}": "the same",
     "/ws": "a sentence for those whose proxy takes the handshake's headers away",

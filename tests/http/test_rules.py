@@ -50,7 +50,6 @@ CHAT = "/api/conversations/{chat}"
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): OPEN,
     ("GET", "/favicon.ico"): OPEN,
-    ("GET", "/ui/client.d.ts"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/openapi.json"): OPEN,
     ("GET", "/asyncapi.json"): OPEN,

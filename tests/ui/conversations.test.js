@@ -191,8 +191,8 @@ test("a thread shows each message once, in order, whatever comes twice or late",
 test("a message of another chat or session is not shown here", () => {
   const data = thread();
 
-  assert.equal(data.apply(created(11, incoming(3, { chat: "1@s.whatsapp.net" }))), false);
-  assert.equal(data.apply(created(11, incoming(3, { session_id: 2 }))), false);
+  assert.equal(data.apply(created(11, incoming(3, { chat: "1@s.whatsapp.net" }))), "none");
+  assert.equal(data.apply(created(11, incoming(3, { session_id: 2 }))), "none");
   assert.equal(data.size, 2);
 });
 
@@ -264,4 +264,83 @@ test("older pages come in front and do not overwrite newer knowledge", () => {
   assert.deepEqual(texts(data), ["text 4", "text 5"]);
   assert.equal(data.list()[1].edited_at, at(9));
   assert.equal(data.before, "c");
+});
+
+const windowed = (more) => {
+  const data = new Messages(1, CHAT);
+  data.beginLoad();
+  data.finishLoad(page([incoming(10), incoming(20)], 10, more));
+  return data;
+};
+
+test("what lies before or behind the window is not put beside strangers", () => {
+  const data = windowed({ has_before: true, has_after: true });
+
+  assert.equal(data.apply(created(11, incoming(5))), "none");
+  assert.equal(data.apply(created(12, incoming(30))), "beyond");
+  assert.equal(data.apply({ ...created(13, incoming(5, { edited_at: at(31) })), event: "message.updated" }), "none");
+  assert.equal(data.apply(created(14, incoming(15))), "changed");
+  assert.deepEqual(texts(data), ["text 10", "text 15", "text 20"]);
+});
+
+test("at the thread's own ends everything comes in", () => {
+  const data = windowed({ has_before: false, has_after: false });
+  data.apply(created(11, incoming(5)));
+  data.apply(created(12, incoming(30)));
+
+  assert.deepEqual(texts(data), ["text 5", "text 10", "text 20", "text 30"]);
+});
+
+test("a change of a message in the window changes it in its place", () => {
+  const data = windowed({ has_before: true, has_after: true });
+  const edited = { ...created(11, incoming(10, { message_text: "new" })), event: "message.updated" };
+
+  assert.equal(data.apply(edited), "changed");
+  assert.deepEqual(texts(data), ["new", "text 20"]);
+});
+
+test("what was seen goes on with every event of the number, whatever its chat", () => {
+  const data = windowed({});
+  data.apply(created(11, incoming(3, { chat: "1@s.whatsapp.net" })));
+
+  assert.deepEqual(data.seen, { off: 11, epoch: "a" });
+});
+
+test("hundreds of changes cost hundreds of steps, not their square", () => {
+  const many = Array.from({ length: 5000 }, (_, n) =>
+    incoming(n, { received_at: new Date(1e12 + n * 1000).toISOString(), created_at: new Date(1e12 + n * 1000).toISOString() }),
+  );
+  const data = thread(many, 10);
+  const begin = performance.now();
+  for (let n = 0; n < 2000; n += 1)
+    data.apply({ ...created(11 + n, { ...many[n], is_read: true }), event: "message.updated" });
+
+  assert.ok(performance.now() - begin < 2000);
+  assert.equal(data.size, 5000);
+});
+
+test("the server's totals count on between two words of it", () => {
+  const data = new Conversations();
+  data.beginLoad();
+  data.finishLoad({ ...list([conversation({ replied: true })], 10), totals: { all: 184, unread: 12, unreplied: 5 } }, {});
+  data.apply(created(11, incoming(20)));
+  assert.deepEqual([data.unread, data.totals.unreplied], [13, 6]);
+  data.markRead(`1|${CHAT}`);
+  assert.equal(data.unread, 12);
+});
+
+test("a chat answered on the phone is neither unread nor unanswered", () => {
+  const data = loaded([conversation({ unread: 2, last_message: incoming(1) })]);
+  data.apply(created(11, { ...incoming(20), direction: "out", sent_at: at(20), status: "sent", origin: "phone" }));
+
+  assert.deepEqual([data.rows()[0].unread, data.rows()[0].replied], [0, true]);
+});
+
+test("what waits to be sent answers nothing until it goes", () => {
+  const data = loaded([conversation({ unread: 0, last_message: incoming(1), last_at: at(1) })]);
+  const queued = { ...incoming(20), direction: "out", status: "queued", client_id: "c" };
+  data.apply(created(11, queued));
+  assert.deepEqual([data.rows()[0].last_message.id, data.rows()[0].replied], ["1", false]);
+  data.apply({ ...created(12, { ...queued, status: "sent", sent_at: at(21) }), event: "message.status" });
+  assert.deepEqual([data.rows()[0].last_message.status, data.rows()[0].replied], ["sent", true]);
 });

@@ -10,14 +10,25 @@ const names = (await readdir(UI, { recursive: true, withFileTypes: true }))
   .map((entry) => relative(fileURLToPath(UI), join(entry.parentPath ?? entry.path, entry.name)));
 const read = (name) => readFile(new URL(name, UI), "utf8");
 
-test("no script writes markup, evaluates text or keeps anything in the browser's storage", async () => {
+test("no script writes markup or evaluates text, and one alone touches the browser's storage", async () => {
   for (const name of names.filter((file) => file.endsWith(".js"))) {
+    const text = await read(name);
     assert.doesNotMatch(
-      await read(name),
-      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function|localStorage|sessionStorage|indexedDB/,
+      text,
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function|sessionStorage|indexedDB/,
       name,
     );
+    if (name !== "common/memory.js") assert.doesNotMatch(text, /localStorage/, name);
   }
+});
+
+test("what is kept in the browser is named in one place, and no login is among it", async () => {
+  const kept = new Set();
+  for (const name of names.filter((file) => file.endsWith(".js") && file !== "common/memory.js")) {
+    for (const match of (await read(name)).matchAll(/\b(?:keep|recall)\(\s*([^,)]+)/g)) kept.add(match[1]);
+  }
+  const allowed = ['"attention"', '"drafts"', '"emoji"', '"language"', '"shortcuts"', '"theme"', "NAME"];
+  assert.deepEqual([...kept].sort(), allowed);
 });
 
 test("the pages hold no inline script, style or handler, so the strict policy lets them work", async () => {
@@ -31,10 +42,10 @@ test("every file that a page, a script or a style names is there", async () => {
   for (const name of names) {
     const text = await read(name);
     const wanted = [
-      ...text.matchAll(/(?:src|href)="\/ui\/([^"]+)"|from "(\.[^"]+)"|^import "(\.[^"]+)"/gm),
+      ...text.matchAll(/(?:src|href)="\{ui\}\/([^"]+)"|@import "([^"]+)"|from "(\.[^"]+)"|^import "(\.[^"]+)"/gm),
     ];
     for (const match of wanted) {
-      const file = match[1] ?? normalize(join(dirname(name), match[2] ?? match[3]));
+      const file = match[1] ?? normalize(join(dirname(name), match[2] ?? match[3] ?? match[4]));
       assert.ok(names.includes(file), `${name} → ${match[0]}`);
     }
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { backoffMs, mayReturn } from "../../gateway/ui/client/backoff.js";
 import { openableUrl } from "../../gateway/ui/inbox/bubble.js";
-import * as format from "../../gateway/ui/shared/format.js";
+import * as format from "../../gateway/ui/common/format.js";
 import { parseText } from "../../gateway/ui/inbox/rich-text.js";
 import {
   deliveryState,
@@ -11,8 +11,8 @@ import {
   previewOf,
   primaryAction,
   sessionBadge,
-} from "../../gateway/ui/shared/states.js";
-import { chooseLanguage, t } from "../../gateway/ui/shared/strings.js";
+} from "../../gateway/ui/common/states.js";
+import { chooseLanguage, t } from "../../gateway/ui/common/strings.js";
 
 const NOW = Date.parse("2026-03-01T21:30:00Z");
 const session = (status, more = {}) => ({

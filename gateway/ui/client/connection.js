@@ -34,6 +34,8 @@ export class Connection {
   /** @type {ConnectionState} */
   status = "reconnecting";
   isWelcomed = false;
+  /** What the server can do besides, as its welcome named it. @type {string[]} */
+  features = [];
   /** @type {WebSocket | null} */
   #socket = null;
   #running = false;
@@ -217,6 +219,7 @@ export class Connection {
     this.isWelcomed = true;
     this.#wasRefused = false;
     this.#welcomedAt = this.#env.now();
+    this.features = Array.isArray(frame.features) ? frame.features : Object.keys(frame.features ?? {});
     this.#heartbeatMs = (frame.heartbeat_s ?? 25) * 1000;
     if (this.#version !== null && frame.version !== this.#version) this.#listeners.onVersion(frame.version);
     this.#version = frame.version ?? null;

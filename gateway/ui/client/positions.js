@@ -4,7 +4,7 @@
  * Offsets are gap-free, so a client sees by itself whether it has missed something or has something twice.
  */
 
-/** @import { Position, PositionMap } from "../shared/types.js" */
+/** @import { Position, PositionMap } from "../common/types.js" */
 
 /** No frame may be over 256 KiB. */
 const AFTER_BYTES = 200 * 1024;

@@ -158,6 +158,8 @@ export class StreamTopic extends Topic {
     if (typeof frame.topic !== "string" || !this.#covers(frame.topic)) return;
     const inbox = frame.topic.slice("inbox:".length);
     if (frame.type === "event") this.#onEvent(inbox, frame);
+    if (frame.type === "presence")
+      this.#handlers.onPresence?.({ inbox, chat: String(frame.chat), who: frame.who ?? [] });
     if (frame.type === "reset") this.#reset(inbox, frame.reason, frame.off, frame.epoch ?? null);
   }
 

@@ -1,7 +1,7 @@
 /** /docs: the REST API, drawn from /openapi.json. Nothing is sent from here; there is nothing to log in to. */
 
 import { curlOf, fieldsOf, repliesOf, resolve, roleText } from "./docs-model.js";
-import { el, fill } from "../shared/dom.js";
+import { el, fill } from "../common/dom.js";
 
 /** @typedef {import("./docs-model.js").Spec} Spec */
 /** @typedef {import("./docs-model.js").Operation} Operation */

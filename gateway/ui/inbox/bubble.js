@@ -1,104 +1,159 @@
 /** One message as an element. Every kind has a rendering; a kind nobody knows yet says so and blanks nothing. */
 
-import { el } from "../shared/dom.js";
-import { clockTime, exactTime } from "../shared/format.js";
-import { icon } from "../shared/icons.js";
-import { messageTime } from "./order.js";
-import { richText } from "./rich-text.js";
-import { deliveryState, messageKind } from "../shared/states.js";
-import { t } from "../shared/strings.js";
+import { el, fill } from "../common/dom.js";
+import { clockTime, dayName, exactTime, formatPhone } from "../common/format.js";
+import { icon } from "../common/icons.js";
+import { deliveryState, messageKind, previewOf } from "../common/states.js";
+import { t } from "../common/strings.js";
+import { attachment } from "./attachment.js";
+import { messageTime, refOf } from "./order.js";
+import { isEmojiOnly, richText } from "./rich-text.js";
 
-/** @import { Message } from "../shared/types.js" */
+export { openableUrl } from "./attachment.js";
 
-/** @type {Record<string, import("../shared/icons.js").IconName>} */
+/** @import { BubbleActions } from "./attachment.js" */
+/** @import { Message } from "../common/types.js" */
+
+/**
+ * @typedef {object} Look  what a bubble depends on besides its message
+ * @property {string} zone
+ * @property {string} who  the other side's name
+ * @property {boolean} isGroup
+ * @property {boolean} canWrite
+ * @property {() => number} now  the server's time in ms
+ * @property {(ref: string) => Message | undefined} find  a message that is loaded
+ */
+
+/** @type {Record<import("../common/states.js").Delivery, import("../common/icons.js").IconName>} */
 const TICKS = {
   queued: "clock",
+  sending: "clock",
+  accepted: "clock",
   sent: "check",
   delivered: "double",
   read: "double",
+  played: "double",
   failed: "alert",
   unknown: "question",
+  cancelled: "block",
 };
 
-/**
- * A link to the media that a browser can open. WhatsApp's own addresses lead to encrypted files.
- *
- * @param {string | null | undefined} url
- */
-export function openableUrl(url) {
-  if (!url || !/^https?:\/\//i.test(url) || !URL.canParse(url)) return null;
-  const { hostname, pathname } = new URL(url);
-  return hostname.endsWith("whatsapp.net") || pathname.endsWith(".enc") ? null : url;
-}
+const LONG = 700;
+const SCHEDULED_AFTER_MS = 60_000;
 
 /** @param {Message} message */
-function media(message) {
-  const kind = messageKind(message);
-  if (kind === "text") return null;
-  const name = /** @type {import("../shared/icons.js").IconName} */ (kind);
-  const url = openableUrl(message.media_url);
-  return el(
-    "span",
-    { class: "wa-media" },
-    icon(name),
-    el("span", {}, t(/** @type {import("../shared/strings.js").TextKey} */ (`type.${kind}`))),
-    url && el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, t("type.open")),
-  );
-}
-
-/** @param {Message} message @returns {import("../shared/dom.js").Child[]} */
-function content(message) {
-  if (message.deleted_at) return [el("span", { class: "wa-deleted" }, t("thread.deleted"))];
-  const text = message.message_text ?? "";
-  const shown = text ? el("span", { class: "wa-text", dir: "auto" }, ...richText(text)) : null;
-  const attached = media(message);
-  if (!shown && !attached) return [el("span", { class: "wa-deleted" }, t("type.text"))];
-  return [attached, shown];
+export function senderName(message) {
+  const digits = (message.from_phone ?? "").split("@")[0];
+  return message.push_name || formatPhone(digits) || digits;
 }
 
 /**
- * @param {Message} message
- * @param {{zone: string, who: string, grouped: boolean}} look  who wrote it, for screen readers; grouped: same writer as above
+ * The bubble of a message; `old` is given back and brought up to date where only its ticks have changed.
+ *
+ * @param {Message} message @param {Look} look @param {{grouped: boolean, isFirst: boolean}} place @param {BubbleActions} actions
  */
-export function messageBubble(message, { zone, who, grouped }) {
-  const time = messageTime(message);
+export function messageBubble(message, look, { grouped, isFirst }, actions) {
   const outgoing = message.direction === "out";
-  const status = outgoing ? deliveryState(message) : null;
-  return el(
+  const { part, usesText } = message.deleted_at ? { part: null, usesText: true } : attachment(message, actions);
+  const text = usesText ? "" : (message.message_text ?? "");
+  const big = !part && !message.reply_to && isEmojiOnly(text);
+  const bubble = el(
+    "div",
+    { class: `wa-bubble${big ? " wa-big" : ""}${part && !text ? " wa-only-media" : ""}` },
+    !outgoing && look.isGroup && !grouped && el("bdi", { class: "wa-sender" }, senderName(message)),
+    message.reply_to && !message.deleted_at && quote(message.reply_to, look, actions),
+    part,
+    message.deleted_at && el("span", { class: "wa-deleted" }, icon("block"), t("thread.deleted")),
+    text && words(text),
+    !text && !part && !message.deleted_at && el("span", { class: "wa-deleted" }, t("type.text")),
+    el("span", { class: "wa-meta" }),
+  );
+  const who = outgoing ? t("thread.you") : look.isGroup ? senderName(message) : look.who;
+  const element = el(
     "div",
     {
-      class: `wa-message wa-${message.direction}${grouped ? " wa-grouped" : ""}`,
+      class: `wa-message wa-${message.direction}${grouped ? " wa-grouped" : ""}${isFirst ? " wa-arrived" : ""}`,
       data: {
         testid: "message",
         direction: message.direction,
-        status,
         id: message.id || null,
+        ref: message.id ? refOf(message) : null,
         kind: messageKind(message),
       },
     },
-    el("span", { class: "wa-unseen" }, `${outgoing ? t("thread.you") : who}: `),
-    el(
-      "div",
-      { class: "wa-bubble" },
-      ...content(message),
-      el(
-        "span",
-        { class: "wa-meta" },
-        message.edited_at && !message.deleted_at && el("span", {}, t("thread.edited")),
-        el(
-          "time",
-          { datetime: new Date(time).toISOString(), title: exactTime(time, zone) },
-          clockTime(time, zone),
-        ),
-        status && tick(status),
-      ),
-    ),
-    status === "failed" &&
-      el("p", { class: "wa-failure", dir: "auto" }, message.error || t("delivery.failed")),
+    el("span", { class: "wa-unseen" }, `${who}: `),
+    el("div", { class: "wa-message-line" }, bubble, !message.deleted_at && moreButton(message, actions)),
+    reactions(message),
+    el("div", { class: "wa-foot" }),
+  );
+  refreshBubble(element, message, look, actions);
+  return element;
+}
+
+/** Whether two states of a message look alike but for time, ticks and what stands below. @param {Message} a @param {Message} b */
+export function isSameContent(a, b) {
+  return (
+    a.id === b.id &&
+    a.message_text === b.message_text &&
+    a.message_type === b.message_type &&
+    a.deleted_at === b.deleted_at &&
+    a.reply_to === b.reply_to &&
+    a.media_url === b.media_url &&
+    a.push_name === b.push_name &&
+    JSON.stringify(a.media ?? null) === JSON.stringify(b.media ?? null) &&
+    JSON.stringify(a.reactions ?? null) === JSON.stringify(b.reactions ?? null)
   );
 }
 
-/** @param {"queued" | "sent" | "delivered" | "read" | "failed" | "unknown"} status */
+/**
+ * Time, ticks and what can be done about a message, brought up to date in place.
+ *
+ * @param {HTMLElement} element @param {Message} message @param {Look} look @param {BubbleActions} actions
+ */
+export function refreshBubble(element, message, look, actions) {
+  const outgoing = message.direction === "out";
+  const status = outgoing ? deliveryState(message) : null;
+  if (status) element.dataset.status = status;
+  const meta = element.querySelector(".wa-meta");
+  const foot = element.querySelector(".wa-foot");
+  if (!meta || !foot) return;
+  const time = messageTime(message);
+  const wait = status === "queued" ? waiting(message, look) : "";
+  const drawn = [status, message.edited_at, time, wait, message.error, message.overtaken_by, message.local].join("|");
+  if (element.dataset.drawn === drawn) return;
+  element.dataset.drawn = drawn;
+  fill(
+    meta,
+    message.edited_at && !message.deleted_at && el("span", {}, t("thread.edited")),
+    wait
+      ? el("span", { class: "wa-waiting-words" }, wait)
+      : el("time", { datetime: new Date(time).toISOString(), title: titleOf(message, look, time) }, clockTime(time, look.zone)),
+    status && tick(status),
+  );
+  fill(foot, ...(status ? below(message, status, look, actions) : []));
+}
+
+/** @param {Message} message @param {Look} look @param {number} time */
+function titleOf(message, look, time) {
+  const exact = exactTime(time, look.zone);
+  if (message.direction === "in") return exact;
+  if (message.origin === "phone") return `${exact} · ${t("thread.from_phone")}`;
+  return message.created_by ? `${exact} · ${t("thread.by", { name: message.created_by })}` : exact;
+}
+
+/** "sending in 4 s", or when it was told to go. @param {Message} message @param {Look} look */
+function waiting(message, look) {
+  const at = Date.parse(message.send_after ?? "");
+  if (Number.isNaN(at)) return message.local ? "" : t("delivery.queued");
+  const left = at - look.now();
+  if (left > SCHEDULED_AFTER_MS) {
+    const day = dayName(at, look.now(), look.zone);
+    return t("delivery.at", { time: `${day} ${clockTime(at, look.zone)}` });
+  }
+  return left > 0 ? t("delivery.in", { n: Math.ceil(left / 1000) }) : t("delivery.queued");
+}
+
+/** @param {import("../common/states.js").Delivery} status */
 function tick(status) {
   const words = t(`delivery.${status}`);
   return el(
@@ -107,4 +162,115 @@ function tick(status) {
     icon(TICKS[status]),
     el("span", { class: "wa-unseen" }, words),
   );
+}
+
+/**
+ * What stands below a message of ours that needs somebody.
+ *
+ * @param {Message} message @param {import("../common/states.js").Delivery} status @param {Look} look @param {BubbleActions} actions
+ * @returns {import("../common/dom.js").Child[]}
+ */
+function below(message, status, look, actions) {
+  /** @param {import("../common/strings.js").TextKey} key @param {() => void} run */
+  const button = (key, run) => el("button", { type: "button", class: "wa-link", onclick: run }, t(key));
+  if (message.local === "waiting") return [el("p", { class: "wa-hint" }, t("delivery.local"))];
+  if (status === "failed") {
+    return [
+      el("p", { class: "wa-failure", dir: "auto" }, message.error || t("delivery.failed")),
+      look.canWrite && button("delivery.retry", () => actions.retry(message)),
+      look.canWrite && message.local && button("delivery.delete", () => actions.remove(message)),
+    ];
+  }
+  if (!look.canWrite) return [];
+  if (status === "unknown" && message.id) {
+    return [
+      el("p", { class: "wa-failure" }, `${t("delivery.unknown")}. ${t("delivery.settle")}`),
+      button("delivery.settle.yes", () => actions.settle(message, true)),
+      button("delivery.settle.no", () => actions.settle(message, false)),
+    ];
+  }
+  if (status === "queued" && message.overtaken_by) {
+    return [
+      el("p", { class: "wa-hint" }, t("delivery.overtaken")),
+      button("delivery.overtaken.cancel", () => actions.cancel(message)),
+    ];
+  }
+  return [];
+}
+
+/** @param {Message} message @param {BubbleActions} actions */
+function moreButton(message, actions) {
+  const button = el(
+    "button",
+    {
+      type: "button",
+      class: "wa-more wa-ghost",
+      "aria-label": t("message.actions"),
+      "aria-haspopup": "menu",
+      tabindex: "-1",
+      onclick: () => actions.menu(message, button),
+    },
+    icon("down"),
+  );
+  return button;
+}
+
+/** @param {Message} message */
+function reactions(message) {
+  const given = (message.reactions ?? []).filter((one) => one?.emoji);
+  if (!given.length || message.deleted_at) return null;
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const { emoji } of given) counts.set(emoji, (counts.get(emoji) ?? 0) + 1);
+  const names = given.map((one) => `${one.emoji} ${one.name ?? formatPhone(one.by) ?? ""}`.trim()).join(", ");
+  return el(
+    "div",
+    { class: "wa-reactions", title: names },
+    el("span", { class: "wa-unseen" }, t("message.reactions", { text: names })),
+    ...[...counts].map(([emoji, count]) =>
+      el("span", { class: "wa-reaction", "aria-hidden": "true", data: { testid: "reaction" } }, emoji, count > 1 && el("b", {}, count)),
+    ),
+  );
+}
+
+/** @param {string} ref @param {Look} look @param {BubbleActions} actions */
+function quote(ref, look, actions) {
+  const quoted = look.find(ref);
+  const name = !quoted
+    ? ""
+    : quoted.direction === "out"
+      ? t("thread.you")
+      : look.isGroup
+        ? senderName(quoted)
+        : look.who;
+  const text = quoted ? previewOf(quoted) : t("message.quote.gone");
+  return el(
+    "button",
+    {
+      type: "button",
+      class: "wa-quote",
+      "aria-label": t("message.quote", { name, text }),
+      onclick: () => actions.jump(ref),
+    },
+    name && el("bdi", { class: "wa-quote-name" }, name),
+    el("span", { class: "wa-quote-text", dir: "auto" }, text),
+  );
+}
+
+/** @param {string} text */
+function words(text) {
+  const shown = el("span", { class: "wa-text", dir: "auto" });
+  if (text.length <= LONG) {
+    fill(shown, ...richText(text));
+    return shown;
+  }
+  const letters = [...text.slice(0, LONG + 2)].slice(0, LONG).join("");
+  const cut = letters.slice(0, Math.max(LONG / 2, letters.lastIndexOf(" "))).trimEnd();
+  const more = el(
+    "button",
+    { type: "button", class: "wa-link wa-read-more", onclick: () => fill(shown, ...richText(text)) },
+    t("thread.read_more"),
+  );
+  fill(shown, ...richText(`${cut}… `), more);
+  return shown;
 }

@@ -1,140 +1,246 @@
 /**
  * `<whatsapp-inbox>`: conversations on the left, one thread on the right, moved by events.
  *
- * Attributes: `session` (only this one), `ticket` (login of an embedding page), `routed` (the open conversation is in
- * the address). Fires `message` for each new message and `unread-change`; asks for the session modal by `sessions-wanted`.
+ * Attributes: `session` (only this number), `conversation` (opens at this chat), `ticket` (login of an embedding page),
+ * `routed` (the place is in the address), `lang`, `theme`. Fires `message` for each new message and `unread-change`; asks for
+ * the numbers by `sessions-wanted`. Taken off the page it hears nothing, asks nothing and marks nothing as read.
  */
 
-import { backend } from "../shared/backend.js";
 import { ConversationList } from "./conversation-list.js";
 import { Conversations } from "./conversations.js";
-import { debounced, fill } from "../shared/dom.js";
-import { conversationKey, isShown } from "./order.js";
+import { conversationKey, isGroup, isShown } from "./order.js";
+import { readPlace, writePlace } from "./place.js";
+import { Presence } from "./presence.js";
+import { hitRef } from "./search-hits.js";
 import { Thread } from "./thread.js";
-import { showFailure } from "../shared/toast.js";
+import { WaitingPane } from "./waiting-pane.js";
+import { backend } from "../common/backend.js";
+import { asked, confirmed } from "../common/confirm.js";
+import { debounced, fill } from "../common/dom.js";
+import { LiveElement } from "../common/element.js";
+import { displayName, toE164 } from "../common/format.js";
+import { RestError } from "../common/rest.js";
+import { t } from "../common/strings.js";
+import { showFailure, showToast } from "../common/toast.js";
 
 /** @import { Query } from "./conversations.js" */
-/** @import { Conversation, PositionMap, StreamEvent } from "../shared/types.js" */
+/** @import { Hit } from "./search-hits.js" */
+/** @import { Deed } from "./thread-head.js" */
+/** @import { Conversation, Position, PositionMap, StreamEvent } from "../common/types.js" */
 
 const PAGE = 50;
 const MAX_PAGE = 200;
-const REFRESH_AFTER_MS = 300;
-const TIMES_EVERY_MS = 60_000;
+const REFRESH_AFTER_MS = 400;
+const TIMES_EVERY_MS = 20_000;
+const SWEEP_EVERY_MS = 1000;
 
-export class WhatsAppInbox extends HTMLElement {
+export class WhatsAppInbox extends LiveElement {
   #backend = backend();
   #data = new Conversations();
-  #list = new ConversationList(this.#backend, {
-    open: (key) => this.#choose(key),
+  #presence = new Presence(this.#backend);
+  #list = new ConversationList(this.#backend, this.#data, this.#presence, {
+    open: (key) => this.openKey(key),
     query: (query) => this.#ask(query),
     more: () => void this.#loadMore(),
-    retry: () => void this.#begin(),
-    link: () => this.#tell("sessions-wanted", null),
+    retry: () => void this.#start(),
+    link: () => this.tell("sessions-wanted"),
+    write: () => void this.#writeToNew(),
+    openHit: (hit) => this.#openHit(hit),
   });
-  #thread = new Thread(this.#backend, { back: () => (this.#routed ? history.back() : this.#close()) });
+  #thread = new Thread(this.#backend, this.#presence, {
+    back: () => this.#goBack(),
+    act: (deed) => void this.#act(deed),
+    seen: () => this.#markRead(),
+    link: (session) => this.tell("sessions-wanted", { session_id: session }),
+    write: (phone, session) => this.#openChat(session, `${phone}@s.whatsapp.net`),
+    search: () => this.focusSearch(),
+  });
+  #pane = new WaitingPane(this.#backend, (key) => this.openKey(key));
   /** @type {"loading" | "loaded" | "failed"} */
   #state = "loading";
   /** @type {AbortController | null} */
   #loading = null;
-  #listening = false;
-  #drawing = false;
+  /** @type {{close: () => void} | null} */
+  #stream = null;
+  /** @type {Hit[] | null} */
+  #hits = null;
   #unread = -1;
-  #refresh = debounced(() => void this.#load(), REFRESH_AFTER_MS);
-  #reloadAll = debounced(() => void Promise.all([this.#load(), this.#thread.reload()]), REFRESH_AFTER_MS);
+  /** The call that marks the open chat as read: one at a time. @type {{key: string, upTo: Position | undefined} | null} */
+  #marking = null;
+  /** Opened from the list, so that Back leads there. */
+  #depth = 0;
+  #refresh = debounced(() => void this.#load({ refresh: true }), REFRESH_AFTER_MS);
 
-  connectedCallback() {
-    if (this.#list.element.isConnected) return;
-    fill(this, this.#list.element, this.#thread.element);
-    this.#only(this.getAttribute("session"));
-    this.#draw();
-    this.#backend.sessions.addEventListener("change", () => this.#draw());
-    this.#backend.client.watch(
-      (status) => status === "online" && this.#state === "failed" && void this.#begin(),
-    );
-    document.addEventListener("visibilitychange", () => this.#markRead());
-    addEventListener("popstate", () => this.#followAddress());
-    setInterval(() => this.#draw(), TIMES_EVERY_MS);
-    void this.#begin();
+  begin() {
+    this.adoptLanguage();
+    this.classList.add("wa-inbox");
+    fill(this, this.#list, this.#thread, this.#pane.element);
+    const own = this.getAttribute("session");
+    if (this.#routed) this.#data.query = readPlace(location.hash).query;
+    if (own) this.#data.query.session = Number(own);
+    this.on(this.#backend.sessions, "change", () => this.redraw());
+    this.ends(this.#backend.client.watch((status) => status === "online" && this.#onOnline()));
+    this.on(document, "visibilitychange", () => this.#markRead());
+    this.on(globalThis, "popstate", () => this.#followAddress());
+    this.every(TIMES_EVERY_MS, () => this.redraw());
+    this.every(SWEEP_EVERY_MS, () => this.#presence.sweep() && this.redraw());
+    this.ends(() => this.#end());
+    void this.#start();
+  }
+
+  #end() {
+    this.#loading?.abort();
+    this.#stream?.close();
+    this.#stream = null;
+    this.#state = "loading";
   }
 
   get #routed() {
     return this.hasAttribute("routed");
   }
 
-  /** Shows one session, or all. @param {string | number | null} id */
-  #only(id) {
-    this.#data.query.session = id === null || id === "" ? null : Number(id);
+  #onOnline() {
+    if (this.#state === "failed") void this.#start();
   }
 
-  /** Shows the conversations of one session. @param {number} id */
+  // ------------------------------------------------------------------------------------------ what others may ask
+
+  /** Shows the conversations of one number. @param {number} id */
   showSession(id) {
     this.#close();
     this.#ask({ session: this.#backend.sessions.list().length > 1 ? id : null });
   }
 
+  /** The whole list, with nothing open. */
+  showAll() {
+    this.#close();
+    this.#ask({ session: this.hasAttribute("session") ? this.#data.query.session : null, filter: "all", search: "" });
+  }
+
+  /** Opens the conversation with a number or JID. @param {string} phone @param {number | string} [session] */
+  openConversation(phone, session) {
+    const chat = phone.includes("@") ? phone : `${phone.replace(/\D/g, "")}@s.whatsapp.net`;
+    const only = session ?? this.getAttribute("session") ?? this.#backend.sessions.list()[0]?.id;
+    if (only !== undefined) this.#openChat(Number(only), chat);
+  }
+
+  /** Whether a message's conversation is open here. @param {import("../common/types.js").Message} message */
+  isReading(message) {
+    return this.#thread.key === conversationKey(message);
+  }
+
+  focusSearch() {
+    this.#list.focusSearch();
+  }
+
+  focusComposer() {
+    this.#thread.focusComposer();
+  }
+
+  /** Moves the focus from list to thread to reply box and back. */
+  nextPane() {
+    const inside = (/** @type {Element} */ part) => part.contains(document.activeElement);
+    if (inside(this.#list) && this.#thread.key) this.#thread.focusLog();
+    else if (inside(this.#thread) && !document.activeElement?.closest("wa-composer")) this.#thread.focusComposer();
+    else this.#list.focusRows();
+  }
+
+  /** @param {1 | -1} by */
+  openNeighbour(by) {
+    const key = this.#list.neighbour(by);
+    if (key) this.openKey(key);
+  }
+
+  /** What can be done with the open conversation. @param {Deed} deed */
+  act(deed) {
+    return this.#act(deed);
+  }
+
   // ------------------------------------------------------------------------------------------ loading
 
-  async #begin() {
+  async #start() {
     this.#state = "loading";
-    this.#draw();
+    this.redraw();
     try {
-      await this.#backend.open(this.getAttribute("ticket"));
-      void this.#backend.sessions.load().catch(showFailure);
-      await this.#load();
-      this.#followAddress();
+      const ready = this.#backend.open(this.getAttribute("ticket"));
+      // With a cookie nothing has to be known first: all is asked for at once.
+      if (this.hasAttribute("ticket")) await ready;
+      void this.#backend.sessions.load().catch((error) => this.isConnected && showFailure(error));
+      const chat = this.#routed ? this.#followAddress() : this.#openGiven();
+      await Promise.all([ready, this.#load(), chat]);
     } catch (error) {
-      this.#fail(error);
+      if (this.isConnected) this.#fail(error);
     }
+  }
+
+  #openGiven() {
+    const chat = this.getAttribute("conversation");
+    if (chat) this.openConversation(chat);
   }
 
   /** @param {unknown} error */
   #fail(error) {
     if (this.#state !== "loaded") this.#state = "failed";
-    this.#draw();
-    showFailure(error, { retry: () => void (this.#listening ? this.#load() : this.#begin()) });
+    this.redraw();
+    showFailure(error, { retry: () => void (this.#stream ? this.#load({ refresh: true }) : this.#start()) });
   }
 
-  /** Reads the newest rows again, as many as are shown. */
-  async #load() {
-    const limit = Math.min(MAX_PAGE, Math.max(PAGE, this.#data.size));
-    await this.#read({ limit, cursor: null });
+  /** Reads the newest rows. @param {{refresh?: boolean}} [options]  refresh: those shown stay where they are not replaced */
+  async #load({ refresh = false } = {}) {
+    const limit = refresh ? Math.min(MAX_PAGE, Math.max(PAGE, this.#data.size)) : PAGE;
+    await this.#read({ limit, cursor: null, refresh });
   }
 
   async #loadMore() {
     if (!this.#data.nextCursor || this.#loading) return;
-    await this.#read({ limit: PAGE, cursor: this.#data.nextCursor });
+    await this.#read({ limit: MAX_PAGE, cursor: this.#data.nextCursor, refresh: false });
   }
 
-  /** @param {{limit: number, cursor: string | null}} page */
-  async #read({ limit, cursor }) {
+  /** @param {{limit: number, cursor: string | null, refresh: boolean}} page */
+  async #read({ limit, cursor, refresh }) {
     this.#loading?.abort();
     const loading = new AbortController();
     this.#loading = loading;
     const { session, filter, search } = this.#data.query;
     this.#data.beginLoad();
     try {
-      const reply = await this.#backend.rest.get(
-        "/api/conversations",
-        { session, filter, search, limit, cursor },
-        loading.signal,
-      );
-      this.#data.finishLoad(reply.data, { append: cursor !== null });
+      const query = { session, filter, search, limit, cursor };
+      const reply = await this.#backend.rest.get("/api/conversations", query, loading.signal);
+      if (!this.isConnected) return;
+      this.#data.finishLoad(reply.data, { append: cursor !== null, refresh });
       this.#state = "loaded";
-      this.#markRead();
-      this.#draw();
       this.#listen(reply.data.position ?? {});
+      this.#markRead();
+      this.redraw();
+      if (!refresh && cursor === null) await this.#search(search, session, loading.signal);
     } catch (error) {
       if (loading.signal.aborted) return; // a newer question replaced this one
       this.#data.abandonLoad();
-      this.#fail(error);
+      if (this.isConnected) this.#fail(error);
     } finally {
       if (this.#loading === loading) this.#loading = null;
+    }
+  }
+
+  /** Messages by their words, beside the conversations. @param {string} wanted @param {number | null} session @param {AbortSignal} signal */
+  async #search(wanted, session, signal) {
+    this.#hits = null;
+    if (!wanted) return;
+    try {
+      const reply = await this.#backend.rest.get("/api/search", { q: wanted, session, limit: PAGE }, signal);
+      this.#hits = reply.data.messages ?? [];
+      this.redraw();
+    } catch (error) {
+      if (!signal.aborted && !(error instanceof RestError && error.status === 404)) throw error;
     }
   }
 
   /** @param {Partial<Query>} query */
   #ask(query) {
     Object.assign(this.#data.query, query);
+    if (query.search === "") this.#hits = null;
+    this.#writeAddress(true);
+    this.#list.toTop();
     void this.#load();
   }
 
@@ -142,111 +248,249 @@ export class WhatsAppInbox extends HTMLElement {
 
   /** Once, from the first list that came. @param {PositionMap} position  where it stands */
   #listen(position) {
-    if (this.#listening) return;
-    this.#listening = true;
+    if (this.#stream || !this.isConnected) return;
     const own = this.getAttribute("session");
-    this.#backend.client.inbox(own || "*", {
+    this.#stream = this.#backend.client.inbox(own || "*", {
       after: position,
       onEvent: (event) => this.#onEvent(event),
       onReset: () => this.#reloadAll(),
+      onPresence: (presence) => {
+        this.#presence.hear(presence);
+        this.#thread.redraw();
+        this.redraw();
+      },
     });
   }
+
+  #reloadAll = debounced(() => {
+    if (!this.isConnected) return;
+    showToast(t("connection.resynced"), { tone: "calm" });
+    void Promise.all([this.#load({ refresh: true }), this.#thread.reload()]);
+  }, REFRESH_AFTER_MS);
 
   /** @param {StreamEvent} event */
   #onEvent(event) {
     if (event.event === "conversation.updated") return this.#refresh();
     const outcome = this.#data.apply(event);
     this.#thread.apply(event);
-    this.#markRead();
+    const isNew = event.event === "message.created";
+    if (isNew && event.data.direction === "in") this.#markRead();
     if (outcome === "refresh") this.#refresh();
-    if (outcome !== "none") this.#draw();
-    if (event.event === "message.created" && isShown(event.data.chat)) this.#tell("message", event.data);
+    if (outcome !== "none") this.redraw();
+    if (isNew && (isShown(event.data.chat) || isGroup(event.data.chat))) this.tell("message", event.data);
   }
 
-  /** What is on the screen is read, for everybody; viewers only look. */
+  /** What is on the screen is read, for everybody, up to what was seen; viewers only look. */
   #markRead() {
     const key = this.#thread.key;
     const conversation = key && this.#data.get(key);
-    if (!conversation || !conversation.unread || !this.#thread.isVisible || !this.#backend.isAgent) return;
+    if (!key || !conversation || !this.#thread.isVisible || !this.#backend.isAgent || !this.isConnected) return;
+    const upTo = this.#thread.seen;
+    if (!upTo || (!conversation.unread && !conversation.marked_unread)) return;
+    if (this.#marking?.key === key) return;
+    this.#marking = { key, upTo };
     this.#data.markRead(key);
+    this.redraw();
     const path = `/api/conversations/${encodeURIComponent(conversation.chat)}/read?session=${conversation.session_id}`;
-    this.#backend.rest.post(path).catch((error) => {
-      showFailure(error);
-      this.#refresh();
-    });
+    const body = upTo.epoch ? { up_to: { off: upTo.off, epoch: upTo.epoch } } : {};
+    this.#backend.rest
+      .post(path, body)
+      .catch((error) => {
+        this.#refresh();
+        if (!(error instanceof RestError && error.code === "conflict")) showFailure(error);
+      })
+      .finally(() => {
+        this.#marking = null;
+        if (this.isConnected) this.#markRead();
+      });
   }
 
   // ------------------------------------------------------------------------------------------ choosing
 
   /** @param {string} key */
-  #choose(key) {
-    if (key === this.#thread.key) return;
+  openKey(key) {
+    if (key === this.#thread.key) return this.#thread.focusComposer();
     const conversation = this.#data.get(key);
-    if (!conversation) return;
-    const wasOpen = this.#thread.key !== null;
-    this.#open(conversation);
-    if (!this.#routed) return;
-    const address = `#/${conversation.session_id}/${encodeURIComponent(conversation.chat)}`;
-    // One history entry for "a conversation is open", so that Back always leads to the list.
-    history[wasOpen ? "replaceState" : "pushState"]({ inbox: true }, "", address);
+    if (conversation) this.#choose(conversation, null);
   }
 
-  /** @param {Conversation} conversation */
-  #open(conversation) {
+  /** @param {number} session @param {string} chat @param {string | null} [around] */
+  #openChat(session, chat, around = null) {
+    this.#choose(this.#data.get(conversationKey({ session_id: session, chat })) ?? blank(session, chat), around);
+  }
+
+  /** @param {Hit} hit */
+  #openHit(hit) {
+    const ref = hitRef(hit);
+    if (conversationKey(hit) === this.#thread.key) return void this.#thread.jumpTo(ref);
+    this.#openChat(hit.session_id, String(hit.chat), ref);
+  }
+
+  /** @param {Conversation} conversation @param {string | null} around */
+  #choose(conversation, around) {
+    void this.#open(conversation, around);
+    this.#depth += 1;
+    this.#writeAddress(false);
+  }
+
+  /** @param {Conversation} conversation @param {string | null} around */
+  async #open(conversation, around) {
     this.toggleAttribute("data-open", true);
-    void this.#thread.open(conversation);
+    const isKnown = this.#data.get(conversationKey(conversation)) !== undefined;
+    const opened = this.#thread.open(conversation, { around });
+    this.redraw();
+    await Promise.all([opened, isKnown ? null : this.#fetch(conversation)]);
     this.#markRead();
-    this.#draw();
+  }
+
+  /** A conversation that no list has told of is asked for by itself. @param {{session_id: number, chat: string}} at */
+  async #fetch({ session_id: session, chat }) {
+    const path = `/api/conversations/${encodeURIComponent(chat)}`;
+    try {
+      const { position, ...conversation } = (await this.#backend.rest.get(path, { session }, this.signal)).data;
+      this.#data.put(conversation, position);
+      const isOpen = this.#thread.key === conversationKey({ session_id: session, chat });
+      // It may be known under another address by now: then it goes on under that one.
+      if (isOpen && conversation.chat !== chat) await this.#open(conversation, null);
+      else this.redraw();
+    } catch (error) {
+      if (!this.isConnected || (error instanceof RestError && error.status === 404)) return; // nothing was said in it yet
+      showFailure(error);
+    }
+  }
+
+  #goBack() {
+    if (this.#routed && this.#depth > 0) history.back();
+    else this.#close();
   }
 
   #close() {
     this.toggleAttribute("data-open", false);
     this.#thread.close();
-    this.#draw();
-    if (this.#routed && location.hash) history.replaceState(null, "", location.pathname);
+    this.#depth = 0;
+    this.redraw();
+    this.#writeAddress(true);
+  }
+
+  /** @param {boolean} inPlace */
+  #writeAddress(inPlace) {
+    if (!this.#routed) return;
+    const [session, ...chat] = (this.#thread.key ?? "").split("|");
+    const place = { session: Number(session), chat: chat.length ? chat.join("|") : null, query: this.#data.query };
+    const address = location.pathname + location.search + writePlace(place);
+    if (address === location.pathname + location.search + location.hash) return;
+    history[inPlace ? "replaceState" : "pushState"]({ inbox: this.#depth }, "", address);
   }
 
   #followAddress() {
-    if (!this.#routed) return;
-    const [, session, chat] = location.hash.match(/^#\/(\d+)\/(.+)$/) ?? [];
-    if (!chat) return this.#close();
-    const at = { session_id: Number(session), chat: decodeURIComponent(chat) };
-    const key = conversationKey(at);
-    if (key === this.#thread.key) return;
-    const blank = {
-      ...at,
-      phone: null,
-      name: null,
-      unread: 0,
-      replied: false,
-      last_message: null,
-      last_at: null,
-    };
-    this.#open(this.#data.get(key) ?? blank);
+    if (!this.#routed) return undefined;
+    const { session, chat, around, query } = readPlace(location.hash);
+    this.#depth = history.state?.inbox ?? 0;
+    const { query: own } = this.#data;
+    const isOther = query.filter !== own.filter || query.search !== own.search || query.session !== own.session;
+    if (isOther) {
+      this.#data.query = query;
+      void this.#load();
+    }
+    if (chat === null || session === null) {
+      this.toggleAttribute("data-open", false);
+      this.#thread.close();
+      this.redraw();
+      return undefined;
+    }
+    const key = conversationKey({ session_id: session, chat });
+    if (key === this.#thread.key) return undefined;
+    return this.#open(this.#data.get(key) ?? blank(session, chat), around);
+  }
+
+  // ------------------------------------------------------------------------------------------ deeds
+
+  /** @param {Deed} deed */
+  async #act(deed) {
+    const key = this.#thread.key;
+    const conversation = key ? this.#data.get(key) : undefined;
+    if (!key || !conversation || !this.#backend.isAgent) return;
+    const change = await this.#changeOf(deed, conversation);
+    if (!change) return;
+    const before = { ...conversation };
+    this.#data.change(key, change.local);
+    this.redraw();
+    if (deed === "mark_unread") this.#close();
+    const path = `/api/conversations/${encodeURIComponent(conversation.chat)}?session=${conversation.session_id}`;
+    try {
+      const reply = await this.#backend.rest.put(path, change.body);
+      if (reply.data?.chat) this.#data.put({ ...this.#data.get(key), ...reply.data });
+      this.#refresh();
+    } catch (error) {
+      this.#data.change(key, before);
+      if (error instanceof RestError && error.code === "conflict") showToast(error.message, { tone: "calm" });
+      else showFailure(error, { retry: () => void this.#act(deed) });
+    }
+    this.redraw();
+  }
+
+  /**
+   * @param {Deed} deed @param {Conversation} conversation
+   * @returns {Promise<{body: Record<string, unknown>, local: Partial<Conversation>} | null>}
+   */
+  async #changeOf(deed, conversation) {
+    const me = this.#backend.me;
+    const name = displayName(conversation);
+    switch (deed) {
+      case "take":
+        return { body: { owner: me?.sub }, local: { owner: me?.sub ?? null, owner_name: me?.name ?? null } };
+      case "give_back":
+        return { body: { owner: null }, local: { owner: null, owner_name: null } };
+      case "done":
+        return { body: { done: true }, local: { done: true } };
+      case "reopen":
+        return { body: { done: false }, local: { done: false } };
+      case "mark_unread":
+        return { body: { unread: true }, local: { marked_unread: true } };
+      case "block":
+        if (!(await confirmed(this, t("thread.block.ask", { name }), t("thread.block")))) return null;
+        return { body: { blocked: true }, local: { blocked: true } };
+      case "unblock":
+        return { body: { blocked: false }, local: { blocked: false } };
+      case "rename": {
+        const ask = { title: t("thread.rename"), label: t("thread.rename.label"), value: conversation.name ?? "", submit: t("common.save") };
+        const given = await asked(this, ask);
+        return given ? { body: { name: given }, local: { name: given } } : null;
+      }
+    }
+  }
+
+  async #writeToNew() {
+    const sessions = this.#backend.sessions.list();
+    const session = this.#data.query.session ?? sessions.find((one) => one.status === "connected")?.id ?? sessions[0]?.id;
+    if (session === undefined) return this.tell("sessions-wanted");
+    const ask = { title: t("new.title"), label: t("new.phone"), value: "+", type: "tel", submit: t("new.open") };
+    const given = await asked(this, ask);
+    if (given === null) return;
+    const phone = toE164(given);
+    if (!phone) return void showToast(t("new.invalid"), { tone: "calm" });
+    this.#openChat(session, `${phone.slice(1)}@s.whatsapp.net`);
   }
 
   // ------------------------------------------------------------------------------------------ showing
 
-  /** Many events of one moment are drawn once. */
-  #draw() {
-    if (this.#drawing) return;
-    this.#drawing = true;
-    // A hidden tab gets no animation frames, and its title still has to count.
-    setTimeout(() => {
-      this.#drawing = false;
-      const selected = this.#thread.key;
-      this.#list.render(this.#data, { selected, state: this.#state });
-      this.#thread.refresh(selected ? this.#data.get(selected) : undefined);
-      if (this.#data.unread === this.#unread) return;
-      this.#unread = this.#data.unread;
-      this.#tell("unread-change", { unread: this.#unread });
-    }, 0);
+  draw() {
+    const selected = this.#thread.key;
+    const canBeSeen = this.#thread.isVisible && this.#thread.isAtEnd && this.#backend.isAgent;
+    this.#list.show({ selected, state: this.#state, hits: this.#hits, canBeSeen });
+    this.#thread.refresh(selected ? this.#data.get(selected) : undefined);
+    this.#pane.element.hidden = selected !== null;
+    if (selected === null) this.#pane.show(this.#data.rows(), this.#data.totals?.unreplied ?? null);
+    if (this.#data.unread === this.#unread) return;
+    this.#unread = this.#data.unread;
+    this.tell("unread-change", { unread: this.#unread });
   }
+}
 
-  /** @param {string} name @param {unknown} detail */
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
-  }
+/** @param {number} session @param {string} chat @returns {Conversation} */
+function blank(session, chat) {
+  const phone = /^(\d{5,15})@s\.whatsapp\.net$/.exec(chat)?.[1] ?? null;
+  return { session_id: session, chat, phone, name: null, unread: 0, replied: false, last_message: null, last_at: null };
 }
 
 customElements.define("whatsapp-inbox", WhatsAppInbox);

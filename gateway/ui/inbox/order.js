@@ -1,6 +1,6 @@
-/** Identity and order of messages and conversations: pure rules, the same for list and thread. */
+/** Keys, times and order of messages and conversations: one truth for list and thread. */
 
-/** @import { Conversation, Message } from "../shared/types.js" */
+/** @import { Conversation, Message } from "../common/types.js" */
 
 /** @param {{session_id: number, chat: string | null}} of */
 export function conversationKey(of) {
@@ -14,6 +14,11 @@ export function conversationKey(of) {
  */
 export function messageKey(message) {
   if (message.direction === "out" && message.client_id) return `out:c:${message.client_id}`;
+  return `${message.direction}:${message.id}`;
+}
+
+/** The name of a message's row in addresses and in `reply_to`. @param {Message} message */
+export function refOf(message) {
   return `${message.direction}:${message.id}`;
 }
 
@@ -66,8 +71,13 @@ export function compareConversations(a, b) {
   return y - x || (conversationKey(a) < conversationKey(b) ? -1 : 1);
 }
 
+/** @param {string | null | undefined} chat */
+export function isGroup(chat) {
+  return /@g\.us$/.test(String(chat ?? ""));
+}
+
 /**
- * Groups, channels and status posts are kept by the server and not shown.
+ * Groups stand under a filter of their own; channels and status posts are kept by the server and not shown.
  *
  * @param {string | null | undefined} chat
  */
@@ -75,12 +85,20 @@ export function isShown(chat) {
   return Boolean(chat) && !/@(g\.us|newsletter|broadcast)$/.test(String(chat));
 }
 
+const ANSWERS_NOTHING = new Set(["queued", "failed", "cancelled"]);
+
+/** Whether a message of ours stands as an answer: what waits, failed or was cancelled does not. @param {Message} message */
+export function isAnswer(message) {
+  return message.direction === "out" && !ANSWERS_NOTHING.has(message.status ?? "");
+}
+
 /** @type {Record<string, number>} */
-const STEPS = { queued: 1, sent: 2, delivered: 3, read: 4 };
+const STEPS = { queued: 1, sending: 2, accepted: 3, sent: 4, delivered: 5, read: 6, played: 7 };
 
 /**
  * The delivery state to show after `now` was reported on top of `old`: a tick never goes back on the screen, in
- * whatever order reports arrive, and what was delivered cannot fail any more.
+ * whatever order reports arrive, and what was delivered cannot fail any more. `unknown` and `failed` may be settled
+ * or tried again by a person, so anything may follow them.
  *
  * @param {string | null | undefined} old
  * @param {string | null | undefined} now

@@ -4,7 +4,7 @@
  * Parts are made by `parseText` and turned into elements by `richText`; markup in the text stays text.
  */
 
-import { el } from "../shared/dom.js";
+import { el } from "../common/dom.js";
 
 /** @typedef {{kind: "text" | "link" | "strong" | "em" | "s" | "code", text: string}} Part */
 
@@ -57,4 +57,13 @@ export function richText(text) {
     if (kind === "link") return el("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part);
     return el(kind, {}, part);
   });
+}
+
+const EMOJI_ONLY = /^(?:[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0f\u20e3\s]|[#*0-9]\ufe0f?\u20e3)+$/u;
+
+/** Whether a text is a few emoji and nothing else: then it is shown large. @param {string} text */
+export function isEmojiOnly(text) {
+  const compact = text.trim();
+  if (!compact || compact.length > 40 || !EMOJI_ONLY.test(compact)) return false;
+  return [...new Intl.Segmenter().segment(compact.replace(/\s+/g, ""))].length <= 3;
 }

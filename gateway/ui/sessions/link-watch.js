@@ -6,11 +6,11 @@
  */
 
 import { beginLinking, isOver, onCode, onEnd, onFrame, onStatus, onTick } from "./linking.js";
-import { RestError } from "../shared/rest.js";
+import { RestError } from "../common/rest.js";
 
-/** @import { Backend } from "../shared/backend.js" */
+/** @import { Backend } from "../common/backend.js" */
 /** @import { LinkView } from "./linking.js" */
-/** @import { StateFrame } from "../shared/types.js" */
+/** @import { StateFrame } from "../common/types.js" */
 
 const TICK_MS = 250;
 const SNAPSHOT_WITHIN_MS = 1500;

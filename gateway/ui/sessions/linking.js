@@ -4,7 +4,7 @@
  * The attempt itself runs on the server and does not care who watches. `now` is always the server's time in ms.
  */
 
-/** @import { LinkCode, StateFrame } from "../shared/types.js" */
+/** @import { LinkCode, StateFrame } from "../common/types.js" */
 
 /**
  * @typedef {"preparing" | "qr" | "refreshing" | "finishing" | "success" | "expired" | "error"} Phase

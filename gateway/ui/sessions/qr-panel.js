@@ -1,14 +1,14 @@
 /** What a linking attempt looks like: the code with its remaining life, the steps beside it, and how it ended. */
 
-import { el, fill } from "../shared/dom.js";
-import { formatPhone } from "../shared/format.js";
-import { icon } from "../shared/icons.js";
+import { el, fill } from "../common/dom.js";
+import { formatPhone } from "../common/format.js";
+import { icon } from "../common/icons.js";
 import { SLOW_FINISHING_MS, SLOW_PREPARING_MS, secondsLeft } from "./linking.js";
-import { t } from "../shared/strings.js";
+import { t } from "../common/strings.js";
 
-/** @import { Backend } from "../shared/backend.js" */
+/** @import { Backend } from "../common/backend.js" */
 /** @import { LinkView } from "./linking.js" */
-/** @import { Session } from "../shared/types.js" */
+/** @import { Session } from "../common/types.js" */
 
 export class QrPanel {
   #backend;
@@ -96,7 +96,7 @@ export class QrPanel {
       finishing: "link.finishing",
     };
     const caption = view.note === "passkey" ? "link.passkey" : captions[/** @type {"qr"} */ (view.phase)];
-    this.#caption.textContent = t(/** @type {import("../shared/strings.js").TextKey} */ (caption));
+    this.#caption.textContent = t(/** @type {import("../common/strings.js").TextKey} */ (caption));
     const counts = code?.attempt && code.max_attempts;
     this.#attempt.textContent = counts
       ? t("link.attempt", { n: Number(code?.attempt), max: Number(code?.max_attempts) })
@@ -125,7 +125,7 @@ export class QrPanel {
       this.#offer("link.finishing.slow", "link.again", this.#again);
   }
 
-  /** @param {import("../shared/strings.js").TextKey} text @param {import("../shared/strings.js").TextKey} label @param {() => void} run */
+  /** @param {import("../common/strings.js").TextKey} text @param {import("../common/strings.js").TextKey} label @param {() => void} run */
   #offer(text, label, run) {
     if (this.#extra.childElementCount) return;
     fill(

@@ -1,16 +1,16 @@
 /** The form for a new session: a name, a number that can be one, and what account protection means. */
 
-import { el, uniqueId } from "../shared/dom.js";
-import { toE164 } from "../shared/format.js";
-import { RestError } from "../shared/rest.js";
-import { t } from "../shared/strings.js";
-import { showFailure, showToast } from "../shared/toast.js";
+import { el, uniqueId } from "../common/dom.js";
+import { toE164 } from "../common/format.js";
+import { RestError } from "../common/rest.js";
+import { t } from "../common/strings.js";
+import { showFailure, showToast } from "../common/toast.js";
 
-/** @import { Backend } from "../shared/backend.js" */
-/** @import { Session } from "../shared/types.js" */
+/** @import { Backend } from "../common/backend.js" */
+/** @import { Session } from "../common/types.js" */
 
 /**
- * @param {import("../shared/strings.js").TextKey} label
+ * @param {import("../common/strings.js").TextKey} label
  * @param {string} hint
  * @param {Record<string, any>} attributes
  */

@@ -1,11 +1,11 @@
 /** The list of sessions in the modal, moved in place by frames so that nothing jumps under the pointer. */
 
-import { arrange, el, fill } from "../shared/dom.js";
-import { icon } from "../shared/icons.js";
+import { arrange, el, fill } from "../common/dom.js";
+import { icon } from "../common/icons.js";
 import { SessionRow } from "./session-row.js";
-import { t } from "../shared/strings.js";
+import { t } from "../common/strings.js";
 
-/** @import { Backend } from "../shared/backend.js" */
+/** @import { Backend } from "../common/backend.js" */
 /** @import { RowActions } from "./session-row.js" */
 
 export class SessionList {

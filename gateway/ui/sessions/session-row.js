@@ -1,14 +1,14 @@
 /** One session in the modal: name, number, badge, the one thing to do now, and the rest under Details. */
 
-import { makeBadge, updateBadge } from "../shared/badge.js";
-import { el, fill } from "../shared/dom.js";
-import { ago, exactTime, formatPhone } from "../shared/format.js";
-import { primaryAction } from "../shared/states.js";
-import { hasText, t } from "../shared/strings.js";
-import { showFailure, showToast } from "../shared/toast.js";
+import { makeBadge, updateBadge } from "../common/badge.js";
+import { el, fill } from "../common/dom.js";
+import { ago, exactTime, formatPhone } from "../common/format.js";
+import { primaryAction } from "../common/states.js";
+import { hasText, t } from "../common/strings.js";
+import { showFailure, showToast } from "../common/toast.js";
 
-/** @import { Backend } from "../shared/backend.js" */
-/** @import { Session } from "../shared/types.js" */
+/** @import { Backend } from "../common/backend.js" */
+/** @import { Session } from "../common/types.js" */
 
 /**
  * @typedef {object} RowActions
@@ -130,7 +130,7 @@ export class SessionRow {
     );
   }
 
-  /** @param {import("../shared/strings.js").TextKey} text @param {string} testid @param {string} look @param {() => void} run */
+  /** @param {import("../common/strings.js").TextKey} text @param {string} testid @param {string} look @param {() => void} run */
   #button(text, testid, look, run) {
     return el("button", { type: "button", class: look, data: { testid }, onclick: run }, t(text));
   }

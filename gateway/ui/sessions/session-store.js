@@ -1,8 +1,8 @@
 /** The sessions as they are now: loaded once by REST, kept by state frames; `change` tells who watches. */
 
-/** @import { Rest } from "../shared/rest.js" */
+/** @import { Rest } from "../common/rest.js" */
 /** @import { Client } from "../client.js" */
-/** @import { Session, StateFrame } from "../shared/types.js" */
+/** @import { Session, StateFrame } from "../common/types.js" */
 
 export class SessionStore extends EventTarget {
   /** @type {Map<number, Session>} */
@@ -39,6 +39,12 @@ export class SessionStore extends EventTarget {
   /** @param {number} id @returns {string} */
   nameOf(id) {
     return this.#byId.get(id)?.name ?? String(id);
+  }
+
+  /** One of six colours, the same one for the same number. @param {number} id */
+  hueOf(id) {
+    const at = this.list().findIndex((session) => session.id === id);
+    return (at < 0 ? Math.abs(id) : at) % 6;
   }
 
   /** Reads the list, once however many ask; throws `RestError`. Live from the first call on. */

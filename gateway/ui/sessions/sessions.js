@@ -5,23 +5,23 @@
  * error. Fires `session-connected` when a phone was linked here, and `session-open` when its inbox is asked for.
  */
 
-import { backend } from "../shared/backend.js";
-import { el, fill, uniqueId } from "../shared/dom.js";
-import { icon } from "../shared/icons.js";
+import { backend } from "../common/backend.js";
+import { el, fill, uniqueId } from "../common/dom.js";
+import { icon } from "../common/icons.js";
 import { LinkWatch } from "./link-watch.js";
 import { QrPanel } from "./qr-panel.js";
 import { SessionForm } from "./session-form.js";
 import { SessionList } from "./session-list.js";
-import { t } from "../shared/strings.js";
-import { showFailure } from "../shared/toast.js";
+import { t } from "../common/strings.js";
+import { showFailure } from "../common/toast.js";
 
 /** @import { LinkView, Phase } from "./linking.js" */
-/** @import { Session } from "../shared/types.js" */
+/** @import { Session } from "../common/types.js" */
 
 const SUCCESS_STAYS_MS = 2000;
 const AGES_EVERY_MS = 5000;
 
-/** @type {Partial<Record<Phase, import("../shared/strings.js").TextKey>>} */
+/** @type {Partial<Record<Phase, import("../common/strings.js").TextKey>>} */
 const ANNOUNCED = {
   refreshing: "live.expired",
   finishing: "live.finishing",
@@ -104,15 +104,17 @@ export class WhatsAppSessions extends HTMLElement {
     return dialog;
   }
 
-  /** Opens the list of sessions. @param {HTMLElement} [opener] gets the focus back */
-  open(opener) {
+  /** Opens the list, or one number's code. @param {HTMLElement} [opener] gets the focus back @param {number} [id] of a number to link */
+  open(opener, id) {
     if (this.#dialog.open) return;
     this.#opener =
       opener ?? (document.activeElement instanceof HTMLElement ? document.activeElement : this.#button);
     this.#dialog.showModal();
     this.#timers.ages = setInterval(() => this.#refresh(), AGES_EVERY_MS);
     this.#showList();
-    void this.#load();
+    const session = id === undefined ? undefined : this.#backend.sessions.get(id);
+    if (session && this.#backend.isAgent) this.#showLinking(session);
+    else void this.#load();
   }
 
   close() {

@@ -33,6 +33,11 @@ export class Rest {
     this.#base = base;
   }
 
+  /** The whole address of a path of the gateway. @param {string} path */
+  address(path) {
+    return this.#base + path;
+  }
+
   /** The server's time in ms. */
   now() {
     return Date.now() + this.skewMs;
@@ -50,6 +55,49 @@ export class Rest {
   /** @param {string} path @param {unknown} [body] */
   post(path, body) {
     return this.#call("POST", path, body ?? {});
+  }
+
+  /** @param {string} path @param {unknown} body */
+  put(path, body) {
+    return this.#call("PUT", path, body);
+  }
+
+  /**
+   * Sends a file as it is, and tells how far it has come.
+   *
+   * @param {string} path @param {Blob} file @param {(share: number) => void} progress @param {AbortSignal} signal
+   * @returns {Promise<any>}
+   */
+  upload(path, file, progress, signal) {
+    // `fetch` does not tell how much of a body has gone.
+    const request = new XMLHttpRequest();
+    return new Promise((resolve, reject) => {
+      request.open("POST", this.#base + path);
+      if (this.token) request.setRequestHeader("Authorization", `Bearer ${this.token}`);
+      if (file.type) request.setRequestHeader("Content-Type", file.type);
+      request.responseType = "json";
+      request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+      request.onerror = request.ontimeout = () => reject(new RestError(t("error.network")));
+      request.onabort = () => reject(signal.reason);
+      request.onload = () => {
+        const reply = request.response;
+        if (request.status < 300 && reply && reply.success !== false) return resolve(reply);
+        if (request.status === 401) this.onUnauthenticated();
+        reject(this.#refusal(request.status, reply));
+      };
+      signal.addEventListener("abort", () => request.abort(), { once: true });
+      request.send(file);
+    });
+  }
+
+  /** @param {number} status @param {any} reply */
+  #refusal(status, reply) {
+    return new RestError(reply?.error ?? t("error.answer", { status }), {
+      status,
+      code: reply?.code ?? "internal",
+      action: reply ? (reply.action ?? null) : "retry",
+      details: reply?.details ?? null,
+    });
   }
 
   /** @param {string} path */
@@ -89,12 +137,7 @@ export class Rest {
     }
     if (response.ok && reply && reply.success !== false) return reply;
     if (response.status === 401) this.onUnauthenticated();
-    throw new RestError(reply?.error ?? t("error.answer", { status: response.status }), {
-      status: response.status,
-      code: reply?.code ?? "internal",
-      action: reply ? (reply.action ?? null) : "retry",
-      details: reply?.details ?? null,
-    });
+    throw this.#refusal(response.status, reply);
   }
 
   /** @param {string | null} date */

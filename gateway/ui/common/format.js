@@ -1,19 +1,19 @@
 /** Times, phone numbers and names as people read them. Everything takes the zone and the moment it is asked for. */
 
-import { language, t } from "./strings.js";
+import { locale, t } from "./strings.js";
 
 /** @type {Map<string, Intl.DateTimeFormat>} building a formatter costs more than using it */
 const formatters = new Map();
 
 /** @param {string} zone @param {Intl.DateTimeFormatOptions} options */
 function formatter(zone, options) {
-  const key = zone + JSON.stringify(options);
+  const key = locale() + zone + JSON.stringify(options);
   let found = formatters.get(key);
   if (!found) {
     try {
-      found = new Intl.DateTimeFormat(language, { timeZone: zone, ...options });
+      found = new Intl.DateTimeFormat(locale(), { timeZone: zone, ...options });
     } catch {
-      found = new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options }); // a zone this browser lacks
+      found = new Intl.DateTimeFormat(locale(), { timeZone: "UTC", ...options }); // a zone this browser lacks
     }
     formatters.set(key, found);
   }
@@ -66,11 +66,39 @@ export function ago(at, now) {
   const ms = at ? Date.parse(at) : NaN;
   if (Number.isNaN(ms)) return "";
   const seconds = Math.max(0, Math.round((now - ms) / 1000));
-  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  const relative = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });
   if (seconds < 60) return relative.format(-seconds, "second");
   if (seconds < 3600) return relative.format(-Math.round(seconds / 60), "minute");
   if (seconds < 86_400) return relative.format(-Math.round(seconds / 3600), "hour");
   return relative.format(-Math.round(seconds / 86_400), "day");
+}
+
+/** How long somebody has waited: `12 min`, `3 h`, `2 days`. @param {number} ms */
+export function waited(ms) {
+  const minutes = Math.max(0, Math.floor(ms / 60_000));
+  if (minutes < 60) return measure(minutes, "minute");
+  if (minutes < 48 * 60) return measure(Math.floor(minutes / 60), "hour");
+  return measure(Math.floor(minutes / 1440), "day");
+}
+
+/** @param {number} value @param {string} unit */
+function measure(value, unit) {
+  return new Intl.NumberFormat(locale(), { style: "unit", unit, unitDisplay: "short" }).format(value);
+}
+
+/** `0:14`, `1:02:03` @param {number} seconds */
+export function duration(seconds) {
+  const all = Math.max(0, Math.round(seconds));
+  const [hours, minutes, rest] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
+  const tail = String(rest).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
+}
+
+/** `184 kB` @param {number} bytes */
+export function fileSize(bytes) {
+  if (bytes < 1000) return measure(bytes, "byte");
+  if (bytes < 999_500) return measure(Math.round(bytes / 1000), "kilobyte");
+  return measure(Math.round(bytes / 100_000) / 10, "megabyte");
 }
 
 /**

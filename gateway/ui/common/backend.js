@@ -1,19 +1,20 @@
 /** What every element of the page shares: who is logged in, REST, the live connection, and the sessions. */
 
 import { connect } from "../client.js";
+import { MediaSource } from "./media-source.js";
 import { Rest } from "./rest.js";
 import { SessionStore } from "../sessions/session-store.js";
 import { showToast } from "./toast.js";
 import { t } from "./strings.js";
 
-/** @import { Me } from "./types.js" */
+/** @import { Me, Template } from "./types.js" */
 
-/** The gateway these files came from, also when another site embeds them. */
-const ORIGIN = new URL(import.meta.url).origin;
+/** The gateway these files came from, also when another site embeds them or a proxy puts a path before them. */
+const BASE = import.meta.url.slice(0, import.meta.url.lastIndexOf("/ui/"));
 
 export class Backend extends EventTarget {
-  rest = new Rest(ORIGIN);
-  client = connect(ORIGIN, {
+  rest = new Rest(BASE);
+  client = connect(`${BASE}/ws`, {
     lazy: true,
     token: () => this.rest.token,
     onEnd: (code) => this.#stopped(code),
@@ -23,6 +24,9 @@ export class Backend extends EventTarget {
         action: { text: t("app.reload"), run: () => location.reload() },
       }),
   });
+  media = new MediaSource(this.rest);
+  /** @type {Map<number, Promise<Template[]>>} */
+  #templates = new Map();
   sessions = new SessionStore(this.rest, this.client);
   /** @type {Me | null} */
   me = null;
@@ -41,6 +45,24 @@ export class Backend extends EventTarget {
   /** Whether the login may connect numbers, see codes and answer. */
   get isAgent() {
     return this.me?.role === "agent" || this.me?.role === "admin";
+  }
+
+  /** Whether this login may write, and the gateway sends. */
+  get canSend() {
+    return this.isAgent && this.me?.can_send === true;
+  }
+
+  /** The shop's texts for a number; none where the gateway has no templates. @param {number} session @returns {Promise<Template[]>} */
+  templates(session) {
+    let found = this.#templates.get(session);
+    if (!found) {
+      found = this.rest.get("/api/templates", { session }).then(
+        (reply) => reply.data?.templates ?? reply.data ?? [],
+        () => [],
+      );
+      this.#templates.set(session, found);
+    }
+    return found;
   }
 
   get isAdmin() {

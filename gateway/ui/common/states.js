@@ -1,7 +1,7 @@
 /** What the words of the wire look like on the screen: session statuses, delivery states, kinds of message. */
 
 import { hasText, t } from "./strings.js";
-import { ago } from "./format.js";
+import { ago, duration } from "./format.js";
 
 /** @import { Message, Session } from "./types.js" */
 
@@ -53,6 +53,14 @@ export function sessionBadge(session, now) {
   return { text: hasText(key) ? t(key) : prettify(status), ...look };
 }
 
+/** Whether a number works, is on its way, or needs somebody. @param {Session} session @returns {"good" | "busy" | "bad" | "new"} */
+export function sessionHealth(session) {
+  if (session.status === "connected") return session.stale ? "busy" : "good";
+  if (session.status === "connecting") return "busy";
+  // One that was never linked waits for its first code; that is no trouble.
+  return session.last_connected_at ? "bad" : "new";
+}
+
 /** The one thing to do with a session in this state. @param {Session} session @returns {{action: PrimaryAction, text: string}} */
 export function primaryAction(session) {
   switch (session.status) {
@@ -74,12 +82,25 @@ export function primaryAction(session) {
   }
 }
 
-const DELIVERY = ["queued", "sent", "delivered", "read", "failed", "unknown"];
+const DELIVERY = [
+  "queued",
+  "sending",
+  "accepted",
+  "sent",
+  "delivered",
+  "read",
+  "played",
+  "failed",
+  "unknown",
+  "cancelled",
+];
 
-/** @param {Message} message @returns {"queued" | "sent" | "delivered" | "read" | "failed" | "unknown"} */
+/** @typedef {"queued" | "sending" | "accepted" | "sent" | "delivered" | "read" | "played" | "failed" | "unknown" | "cancelled"} Delivery */
+
+/** @param {Message} message @returns {Delivery} */
 export function deliveryState(message) {
   const status = message.status ?? "unknown";
-  return /** @type {any} */ (DELIVERY.includes(status) ? status : "unknown");
+  return /** @type {Delivery} */ (DELIVERY.includes(status) ? status : "unknown");
 }
 
 const KINDS = [
@@ -93,6 +114,11 @@ const KINDS = [
   "contact",
   "poll",
   "reaction",
+  "order",
+  "product",
+  "payment",
+  "event",
+  "call",
 ];
 
 /** @param {Message} message @returns {string} a kind we can show; anything new is `unknown` */
@@ -101,13 +127,28 @@ export function messageKind(message) {
   return KINDS.includes(kind) ? kind : "unknown";
 }
 
+/** Whether a call was one with pictures, as far as the row tells. @param {Message} message */
+export function isVideoCall(message) {
+  return message.media?.kind === "video" || /video/i.test(message.message_text ?? "");
+}
+
+/** The words for a kind of message. @param {Message} message */
+export function kindName(message) {
+  const kind = messageKind(message);
+  if (kind === "call" && isVideoCall(message)) return t("type.call.video");
+  return t(/** @type {import("./strings.js").TextKey} */ (`type.${kind}`));
+}
+
 /** One line that stands for a message in the list. @param {Message} message */
 export function previewOf(message) {
   if (message.deleted_at) return t("thread.deleted");
   const kind = messageKind(message);
-  const text = (message.message_text ?? "").replace(/\s+/g, " ").trim();
+  const text = (message.message_text ?? "").slice(0, 300).replace(/\s+/g, " ").trim();
   if (kind === "text") return text || t("type.text");
-  const label = kind === "unknown" ? t("type.unknown") : t(/** @type {any} */ (`type.${kind}`));
-  if (!text) return label;
-  return kind === "unknown" ? text : `${label}: ${text}`;
+  if (kind === "unknown") return text || t("type.unknown");
+  const label = kindName(message);
+  if (kind === "call") return label;
+  if (kind === "audio" && message.media?.seconds) return `${label} ${duration(message.media.seconds)}`;
+  if (kind === "document" && !text && message.media?.name) return message.media.name;
+  return text ? `${label}: ${text}` : label;
 }

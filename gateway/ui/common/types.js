@@ -27,6 +27,38 @@
  * @property {boolean} [stale]
  * @property {Record<string, unknown> | null} [user_info]
  *
+ * @typedef {object} Totals  numbers of conversations
+ * @property {number} all
+ * @property {number} unread
+ * @property {number} unreplied
+ * @property {number} [mine]
+ * @property {number} [free]
+ * @property {number} [groups]
+ *
+ * @typedef {object} Reaction
+ * @property {string} emoji
+ * @property {string | null} [by]
+ * @property {string | null} [name]
+ * @property {string | null} [at]
+ *
+ * @typedef {object} SendingState  part `sending` of `session:<id>`
+ * @property {number} queued
+ * @property {string | null} [next_at]
+ * @property {string | null} [paused_until]
+ * @property {string | null} [reason]
+ *
+ * @typedef {object} Person  who looks at or writes in a chat
+ * @property {string} sub
+ * @property {string} name
+ * @property {"viewing" | "typing"} doing
+ *
+ * @typedef {object} Template
+ * @property {number} id
+ * @property {number | null} session
+ * @property {string} shortcut
+ * @property {string} text
+ * @property {Media | null} [media]
+ *
  * @typedef {object} Conversation
  * @property {number} session_id
  * @property {string} chat
@@ -36,6 +68,13 @@
  * @property {boolean} replied
  * @property {Message | null} last_message
  * @property {string | null} last_at
+ * @property {"person" | "group" | string} [kind]
+ * @property {string | null} [owner]  `sub` of who has taken it
+ * @property {string | null} [owner_name]
+ * @property {boolean} [done]
+ * @property {boolean} [marked_unread]
+ * @property {boolean} [blocked]
+ * @property {string | null} [waiting_since]
  *
  * @typedef {object} LinkCode  data of `session.qr`
  * @property {string | null} qr_code  data URL of a picture
@@ -49,6 +88,7 @@
  *
  * What the client hands on, as everybody else sees it, too:
  *
+ * @typedef {import("../client.js").Media} Media
  * @typedef {import("../client.js").Message} Message
  * @typedef {import("../client.js").Position} Position
  * @typedef {import("../client.js").PositionMap} PositionMap

@@ -9,6 +9,7 @@ import { t } from "./strings.js";
 
 /** A reconnect shorter than this is not worth a word. */
 const QUIET_MS = 2000;
+const BACK_MS = 2000;
 
 /** @param {Backend} backend @returns {HTMLElement} */
 export function connectionBanner(backend) {
@@ -41,7 +42,14 @@ export function connectionBanner(backend) {
   backend.client.watch((state) => {
     banner.dataset.state = state;
     clearTimeout(timer);
+    const wasLoud = banner.classList.contains("wa-loud");
     timer = setTimeout(() => say(state), state === "reconnecting" && wasOnline ? QUIET_MS : 0);
+    if (state === "online" && wasOnline && wasLoud) {
+      clearTimeout(timer);
+      words.textContent = t("connection.back");
+      retry.hidden = true;
+      timer = setTimeout(() => say(state), BACK_MS);
+    }
     if (state === "online") wasOnline = true;
   });
   return banner;

@@ -1,0 +1,65 @@
+/** The right side while no conversation is open: who waits longest for an answer. */
+
+import { avatar } from "./conversation-row.js";
+import { waitsSince } from "./conversations.js";
+import { conversationKey } from "./order.js";
+import { el, fill } from "../common/dom.js";
+import { displayName, waited } from "../common/format.js";
+import { icon } from "../common/icons.js";
+import { previewOf } from "../common/states.js";
+import { t } from "../common/strings.js";
+
+/** @import { Backend } from "../common/backend.js" */
+/** @import { Conversation } from "../common/types.js" */
+
+const SHOWN = 5;
+
+export class WaitingPane {
+  element = el("section", { class: "wa-waiting-pane", hidden: true, data: { testid: "waiting" } });
+  #backend;
+  #open;
+  #drawn = "";
+
+  /** @param {Backend} backend @param {(key: string) => void} open */
+  constructor(backend, open) {
+    this.#backend = backend;
+    this.#open = open;
+  }
+
+  /** @param {readonly Conversation[]} rows @param {number | null} total  as the server counts them */
+  show(rows, total) {
+    const now = this.#backend.rest.now();
+    const waiting = rows
+      .map((row) => ({ row, since: waitsSince(row) }))
+      .filter((one) => one.since !== null)
+      .sort((a, b) => Number(a.since) - Number(b.since));
+    const n = Math.max(total ?? 0, waiting.length);
+    const shown = waiting.slice(0, SHOWN).map(({ row, since }) => ({ row, for: waited(now - Number(since)) }));
+    const drawn = JSON.stringify([n, shown.map((one) => [conversationKey(one.row), one.for, one.row.name])]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    fill(
+      this.element,
+      icon(n ? "clock" : "done"),
+      el("h2", {}, n ? t("thread.waiting", { n }) : t("thread.none")),
+      el("p", { class: "wa-hint" }, n ? t("thread.waiting.hint") : t(rows.length ? "thread.waiting.none" : "thread.none.hint")),
+      shown.length > 0 && el("ul", {}, ...shown.map((one) => this.#row(one.row, one.for))),
+    );
+  }
+
+  /** @param {Conversation} row @param {string} time */
+  #row(row, time) {
+    return el(
+      "li",
+      {},
+      el(
+        "button",
+        { type: "button", class: "wa-row", onclick: () => this.#open(conversationKey(row)) },
+        avatar(row, this.#backend.sessions.hueOf(row.session_id)),
+        el("span", { class: "wa-row-name" }, el("bdi", {}, displayName(row))),
+        el("span", { class: "wa-row-time wa-row-waits" }, icon("clock"), t("thread.waited", { time })),
+        el("span", { class: "wa-row-preview" }, el("bdi", {}, row.last_message ? previewOf(row.last_message) : "")),
+      ),
+    );
+  }
+}
