@@ -3,8 +3,8 @@
 Without the gate are webhooks, logins, health, the API's description, static files, and 404s for Supabase."""
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -124,6 +124,18 @@ class Gate:
         return guarded
 
 
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """What the page stands on."""
+
+    files: PageFiles
+    about: Mapping[str, Any]
+    """What the page should know of this gateway; it goes into /api/me."""
+
+    prefix: str = ""
+    """The path under which a proxy serves us."""
+
+
 class AuthRoutes:
     """Logs people in and out, makes and takes tickets, and says who is logged in."""
 
@@ -133,22 +145,13 @@ class AuthRoutes:
         login: Login,
         logins: Logins,
         log: AccessLog,
-        files: PageFiles,
-        about: dict[str, Any],
-        *,
-        prefix: str = "",
+        page: PageSettings,
     ) -> None:
-        """`about` is what the page should know of this gateway; it goes into /api/me.
-
-        `prefix` is the path under which a proxy serves us.
-        """
         self._gate = gate
         self._login = login
         self._logins = logins
         self._log = log
-        self._files = files
-        self._about = about
-        self._prefix = prefix
+        self._page = page
 
     def routes(self) -> list[Route]:
         """The routes; all but the ways to log in are behind the gate."""
@@ -164,7 +167,7 @@ class AuthRoutes:
     async def _login_page(self, request: Request) -> Response:
         # Only shows a button: link previews and virus scanners open links, and must not use the ticket up.
         # A form must say which page it is of, and a link must not tell others its ticket.
-        return self._files.page("login.html", {"Referrer-Policy": "same-origin"})
+        return self._page.files.page("login.html", {"Referrer-Policy": "same-origin"})
 
     async def _log_in(self, request: Request) -> Response:
         """By name and password, or by the ticket of a link."""
@@ -183,10 +186,10 @@ class AuthRoutes:
         except GatewayError as error:
             if wants_page and not isinstance(error, Invalid):
                 why = "used" if isinstance(error, Unauthenticated) and "name" not in fields else error.code
-                return RedirectResponse(f"{self._prefix}/login?{why}=1", 303)
+                return RedirectResponse(f"{self._page.prefix}/login?{why}=1", 303)
             raise
         if wants_page:
-            reply: Response = RedirectResponse(f"{self._prefix}/", 303)
+            reply: Response = RedirectResponse(f"{self._page.prefix}/", 303)
         else:
             reply = success({"expires_at": expires_at}, headers={"Cache-Control": "no-store"})
         self._set_cookie(reply, request, token, LOGIN_LIFE_S)
@@ -200,7 +203,7 @@ class AuthRoutes:
 
     async def _me(self, request: Request, principal: Principal) -> Response:
         data = {
-            **self._about,
+            **self._page.about,
             "sub": principal.sub,
             "name": principal.name,
             "role": principal.role.word,

@@ -55,7 +55,7 @@ class Access:
         self.keys = SupabaseKeys(
             secret, settings.supabase_jwt_secret, rules=rules, keys=jwks, revocations=self.revocations
         )
-        self.logins = Logins(self.login, people, people, passwords, LoginThrottle(), self.access_log)
+        self.logins = Logins(self.login, people, passwords, LoginThrottle(), self.access_log)
         self.people = People(people, passwords, self.access_log)
         self.cookie = LoginCookie(repositories.installation, settings.public_url)
         self.hosts = Hosts(settings.host, settings.public_url, settings.allowed_origins)

@@ -14,7 +14,7 @@ from gateway.http.account import AccountRoutes
 from gateway.http.api import openapi
 from gateway.http.application import application
 from gateway.http.audit_log import AuditLogRoutes
-from gateway.http.auth import COOKIE, AuthRoutes, Gate
+from gateway.http.auth import COOKIE, AuthRoutes, Gate, PageSettings
 from gateway.http.docs import DocsRoutes
 from gateway.http.health import HealthRoutes, Readiness
 from gateway.http.inbox import InboxRoutes
@@ -83,7 +83,7 @@ def _gate(access: Access, limits: RequestLimits) -> Gate:
 def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str, Any]) -> list[Route]:
     """The ways to log in, and what people do with their logins."""
     auth = AuthRoutes(
-        gate, access.login, access.logins, access.access_log, files, about, prefix=access.prefix
+        gate, access.login, access.logins, access.access_log, PageSettings(files, about, access.prefix)
     )
     people, account = PeopleRoutes(gate, access.people), AccountRoutes(gate, access.logins)
     return [*auth.routes(), *people.routes(), *account.routes()]

@@ -129,7 +129,7 @@ async def run(
                 gc.set_threshold(GC_AFTER)
                 if settings.simulator:
                     # At another port than last time: its webhooks come along before they are needed.
-                    await gateway.services.monitor.follow_public_url()
+                    await gateway.services.webhook_watch.follow_public_url()
                 note_address(settings, gateway.url)
                 warn_of_unnamed_proxy(settings)
                 await on_ready(gateway)

@@ -5,6 +5,7 @@ from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.upstream import Upstream
 from gateway.services.contacts.service import Contacts
+from gateway.services.linking.ports import LinkingContext
 from gateway.services.linking.service import Linking
 from gateway.services.marks import Marks
 from gateway.services.retention import Retention
@@ -14,6 +15,8 @@ from gateway.services.sessions.monitor import Monitor
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Sessions
 from gateway.services.sessions.status_hints import StatusHints
+from gateway.services.sessions.status_probe import StatusProbe
+from gateway.services.sessions.webhook_watch import WebhookWatch
 from gateway.services.signals import Signals
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.early import EarlyChanges
@@ -51,10 +54,8 @@ class Services:
         patient, background = upstream.patient, upstream.background
         limits = Limits(settings.link_poll_s, settings.link_idle_s, settings.link_max_s)
         self.linked_phones = LinkedPhones(patient, tables.sessions)
-        self.linking = Linking(
-            tables.attempts, upstream.client, leases, log=log, limits=limits, awake=awake,
-            on_connected=self.linked_phones.refresh,
-        )  # fmt: skip
+        context = LinkingContext(tables.attempts, upstream.client, log, limits)
+        self.linking = Linking(context, leases, on_connected=self.linked_phones.refresh, awake=awake)
         self.sessions = Sessions(
             patient,
             tables.sessions,
@@ -65,18 +66,12 @@ class Services:
         )
         self.reconciler = Reconciler(patient, tables.sessions, background=background, log=log)
         self.audit_log = AuditLog(tables.audit_log, patient, self.sessions.mark_gone)
-        self.monitor = Monitor(
-            tables.monitor,
-            self.sessions,
-            self.reconciler,
-            background,
-            leases,
-            public_url=address,
-            awake=awake,
-        )
+        self.status_probe = StatusProbe(tables.monitor, self.sessions, background)
+        self.webhook_watch = WebhookWatch(tables.monitor, self.sessions, address)
+        self.monitor = Monitor(self.reconciler, self.status_probe, self.webhook_watch, leases, awake=awake)
         self.status_hints = StatusHints(
             tables.sessions,
-            self.monitor.ask_status,
+            self.status_probe.ask_status,
             on_status=self.linked_phones.reported,
             on_gone=self.sessions.mark_gone,
         )

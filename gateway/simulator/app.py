@@ -60,10 +60,28 @@ class Simulator:
         """Mount under `/_simulator`. Guards itself against callers from elsewhere."""
         engine, sends, chats = self._engine, self._sends, self._chats
         return control.control_routes(
-            Control(engine, self._links, sends, chats, self._files, self._ledger, self._calls),
+            Control(engine, self._links, self._forget),
             ChatControl(engine, sends, chats, self._files),
             SendControl(engine, sends, self._ledger, self._calls),
         )
+
+    def _forget(self) -> None:
+        """Lets everything go but the account token. Ids go on, so that no number means two sessions."""
+        engine, world = self._engine, self._engine.world
+        for session in list(world.sessions.values()):
+            self._links.forget(session)
+        self._sends.stop()
+        engine.webhooks.clear()
+        engine.faults.clear()
+        engine.limits.clear()
+        for shelf in (world.sessions, world.sent, world.contacts, world.groups, world.received, world.told):
+            shelf.clear()
+        self._files.clear()
+        self._ledger.clear()
+        self._calls.clear()
+        self._chats.typing.clear()
+        world.not_on_whatsapp = []
+        engine.changed()
 
     def page_routes(self) -> list[BaseRoute]:
         """The phone page, and WhatsApp's files: mount under `/simulator`, after `/simulator/api`."""

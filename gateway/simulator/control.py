@@ -5,6 +5,7 @@ loopback Host (against DNS rebinding), no trace of a proxy, and from browsers no
 """
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -16,15 +17,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.simulator import faults, identity, replies, settings
-from gateway.simulator.call_log import CallLog
-from gateway.simulator.chats import Chats
 from gateway.simulator.contents import BadContent
 from gateway.simulator.engine import Engine
-from gateway.simulator.files import Files
-from gateway.simulator.ledger import Ledger
 from gateway.simulator.links import Links, WrongState
 from gateway.simulator.replies import Refusal, success
-from gateway.simulator.sends import Sends
 from gateway.simulator.state import SimulatedSession
 
 WATCH_S = 5.0
@@ -110,19 +106,12 @@ class Control:
         self,
         engine: Engine,
         links: Links,
-        sends: Sends,
-        chats: Chats,
-        files: Files,
-        ledger: Ledger,
-        calls: CallLog,
+        forget: Callable[[], None],
     ) -> None:
+        """`forget` lets everything go that was simulated, but the account token."""
         self._engine = engine
         self._links = links
-        self._sends = sends
-        self._chats = chats
-        self._files = files
-        self._ledger = ledger
-        self._calls = calls
+        self._forget = forget
 
     def routes(self) -> list[BaseRoute]:
         """The routes, below `/_simulator`."""
@@ -250,21 +239,7 @@ class Control:
 
     async def reset(self, request: Request) -> Response:
         """Forgets everything but the account token. Ids go on, so that no number means two sessions."""
-        engine, world = self._engine, self._engine.world
-        for session in list(world.sessions.values()):
-            self._links.forget(session)
-        self._sends.stop()
-        engine.webhooks.clear()
-        engine.faults.clear()
-        engine.limits.clear()
-        for shelf in (world.sessions, world.sent, world.contacts, world.groups, world.received, world.told):
-            shelf.clear()
-        self._files.clear()
-        self._ledger.clear()
-        self._calls.clear()
-        self._chats.typing.clear()
-        world.not_on_whatsapp = []
-        engine.changed()
+        self._forget()
         return success(None)
 
 

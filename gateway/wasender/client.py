@@ -32,7 +32,7 @@ from gateway.wasender import payloads
 from gateway.wasender.calls import UpstreamCall, of_key, of_session
 from gateway.wasender.contact_events import contacts
 from gateway.wasender.errors import scrub, spent_for, upstream_error
-from gateway.wasender.http_transport import Answer, HttpTransport, api_root
+from gateway.wasender.http_transport import DEFAULT_TIMEOUTS, Answer, HttpTransport, Timeouts, api_root
 from gateway.wasender.message_identity import phone_in
 from gateway.wasender.rate_limiter import RateLimiter, count
 from gateway.wasender.values import number
@@ -60,21 +60,17 @@ class WasenderClient:
         base_url: str,
         account_token: TokenProvider,
         *,
-        timeout_s: float = 15.0,
-        connect_timeout_s: float = 5.0,
-        limiter: RateLimiter | None = None,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         policy: calls.RetryPolicy = calls.ONCE,
         clock: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
     ) -> None:
         self._account_token = account_token
-        self._limiter = limiter or RateLimiter(roll=roll)
+        self._limiter = RateLimiter(roll=roll)
         self._policy = policy
         self._clock = clock
         self._roll = roll
-        self._http_transport = HttpTransport(
-            api_root(base_url), timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
-        )
+        self._http_transport = HttpTransport(api_root(base_url), timeouts)
 
     async def __aenter__(self) -> Self:
         await self._http_transport.open()

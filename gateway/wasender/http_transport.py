@@ -59,6 +59,17 @@ def _is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that a call may take."""
+
+    answer_s: float = 15.0
+    connect_s: float = 5.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came back. `body` is the JSON, `{}` if the reply was empty, None if it was not JSON."""
 
@@ -80,10 +91,10 @@ class Upload:
 class HttpTransport:
     """The pool of connections to one upstream. Open it once, close it once."""
 
-    def __init__(self, root: str, *, timeout_s: float, connect_timeout_s: float) -> None:
+    def __init__(self, root: str, timeouts: Timeouts) -> None:
         self.root = root
-        self._timeout_s = timeout_s
-        self._connect_timeout_s = connect_timeout_s
+        self._timeout_s = timeouts.answer_s
+        self._connect_timeout_s = timeouts.connect_s
         self._http: aiohttp.ClientSession | None = None
         self._unpooled: aiohttp.ClientSession | None = None
 

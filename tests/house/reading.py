@@ -120,3 +120,14 @@ def _only_waits(body: list[ast.stmt]) -> bool:
         and not call.args
         for call in awaited
     )
+
+
+def many_parameters(path: Path, most: int) -> Iterator[str]:
+    """Classes whose constructor takes more parameters, as `path:Name`."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            for item in node.body:
+                if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                    taken = [*item.args.posonlyargs, *item.args.args, *item.args.kwonlyargs]
+                    if len(taken) - 1 > most:
+                        yield f"{address(path)}:{node.name}"

@@ -9,7 +9,16 @@ import re
 
 import pytest
 
-from tests.house.reading import CHECKOUT, address, definitions, files, listed, must_be_documented, time_limits
+from tests.house.reading import (
+    CHECKOUT,
+    address,
+    definitions,
+    files,
+    listed,
+    many_parameters,
+    must_be_documented,
+    time_limits,
+)
 
 TOP_LEVEL = {
     "__init__.py", "__main__.py", "py.typed", "settings.py",
@@ -20,6 +29,7 @@ TOP_LEVEL = {
 
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 40
+MAX_PARAMETERS = 6
 
 WITHOUT_POSTGRES = {"client", "simulator", "spool", "wasender"}
 """Rooms in which nothing asks Postgres."""
@@ -58,6 +68,13 @@ def test_no_function_is_longer_than_forty_lines_but_those_listed() -> None:
     ]
 
     assert sorted(long) == listed("long_functions")
+
+
+def test_no_constructor_takes_more_than_six_parameters() -> None:
+    """What takes more has two jobs, or is given settings one by one: they are one frozen value."""
+    found = [name for path in files("gateway", ".py") for name in many_parameters(path, MAX_PARAMETERS)]
+
+    assert found == []
 
 
 def test_every_public_function_and_class_says_what_it_promises() -> None:

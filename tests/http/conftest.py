@@ -11,6 +11,7 @@ import pytest_asyncio
 from gateway.runtime import upstream
 from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.client import WasenderClient
+from gateway.wasender.http_transport import Timeouts
 from tests.http.support import Shop, opened
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
@@ -45,6 +46,6 @@ async def shop(empty_shop: Shop) -> Shop:
 @pytest_asyncio.fixture
 async def hasty_shop(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     """A gateway that waits for upstream no longer than a test can."""
-    monkeypatch.setattr(upstream, "WasenderClient", functools.partial(WasenderClient, timeout_s=1.0))
+    monkeypatch.setattr(upstream, "WasenderClient", functools.partial(WasenderClient, timeouts=Timeouts(1.0)))
     async with running(settings_for(database, tmp_path)) as gateway, opened(gateway, database) as shop:
         yield shop

@@ -70,7 +70,7 @@ async def test_whoever_was_cut_off_is_served_from_memory(
 
 
 async def bottom(gateway: Running) -> dict[str, Any]:
-    position = gateway.gateway.websockets.native._hub.position(0)
+    position = gateway.gateway.live.hub.position(0)
     assert position is not None
     return {"off": position.off, "epoch": position.epoch}
 

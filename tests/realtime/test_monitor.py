@@ -40,7 +40,7 @@ async def test_a_ghost_is_found_by_a_probe_and_browsers_hear_of_it(gateway: Runn
         await gateway.data("POST", f"/_simulator/sessions/{number}/unlink", token="")
         assert (await gateway.data("GET", f"/api/whatsapp-sessions/{number}/status"))["status"] == "connected"
 
-        await gateway.gateway.services.monitor.probe(number)
+        await gateway.gateway.services.status_probe.probe(number)
         state = await socket.state("session.status")
 
     assert state["data"]["status"] == "logged_out"

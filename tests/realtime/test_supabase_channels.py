@@ -231,7 +231,7 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
         await client.join("two", {"event": "*", "schema": "public"})
 
     await until(lambda: not roster_of(live).open, "the socket has ended")
-    hub = live.gateway.websockets.supabase._hub
+    hub = live.gateway.live.hub
     assert not hub._wild
     assert not any(stream.cursors for stream in hub._streams.values())
     assert not live.gateway.websockets.supabase._open

@@ -50,7 +50,7 @@ async def test_what_was_committed_before_the_join_is_not_told(
 
 
 def has_read(gateway: Running, inbox: int, off: int) -> bool:
-    position = gateway.gateway.websockets.supabase._hub.position(inbox)
+    position = gateway.gateway.live.hub.position(inbox)
     return position is not None and position.off >= off
 
 
@@ -184,6 +184,6 @@ async def test_a_frame_is_made_once_for_everybody_who_asked_for_the_same(
         await insert_message(writer, 12)
         for client in (one, two, old):
             await client.change()
-        encoders = set(live.gateway.websockets.supabase._hub._streams[12].cursors)
+        encoders = set(live.gateway.live.hub._streams[12].cursors)
 
         assert len(encoders) == 2

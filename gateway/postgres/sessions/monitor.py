@@ -7,7 +7,7 @@ from gateway.domain.webhook_health import WebhookFacts, WebhookState
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.rows import events_of
 from gateway.postgres.sessions.sessions import SessionTable
-from gateway.services.sessions.monitor import SessionFacts
+from gateway.services.sessions.webhook_watch import SessionFacts
 
 Pool = asyncpg.Pool
 

@@ -1,5 +1,6 @@
 """One joined topic of a connection, or one that is about to be."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.access import Principal
@@ -9,6 +10,19 @@ from gateway.realtime.supabase.bindings import Wish
 from gateway.realtime.supabase.changes import ChannelEncoder, Encoders
 from gateway.realtime.supabase.frames import Message
 from gateway.realtime.supabase.tables import MESSAGE_TABLES, SESSIONS_TABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """What a client asks for as it joins a channel, read and allowed."""
+
+    message: Message
+    wishes: tuple[Wish, ...]
+    principal: Principal
+    token: str | None
+    """The client's own; with None the connection's key speaks for the channel."""
+
+    wants_presence: bool
 
 
 class Channel:
@@ -25,21 +39,16 @@ class Channel:
 
     def __init__(
         self,
-        join: Message,
-        wishes: tuple[Wish, ...],
-        principal: Principal,
-        token: str | None,
+        join: Join,
         version: int,
         encoders: Encoders,
-        *,
-        wants_presence: bool,
     ) -> None:
-        """`token` is the client's own; with None the connection's key speaks for the channel."""
-        self.join = join
-        self.wishes = wishes
-        self.principal = principal
-        self.token = token
-        self.wants_presence = wants_presence
+        """`version` is that of the protocol which the client speaks."""
+        self.join = join.message
+        self.wishes = wishes = join.wishes
+        self.principal = join.principal
+        self.token = join.token
+        self.wants_presence = join.wants_presence
         self.cursors: dict[int, Cursor] = {}
         self.is_joined = False
         self.is_faulted = False
@@ -54,7 +63,7 @@ class Channel:
         bindings = [item for wish in wishes for item in wish.bindings]
         self._sessions = tuple(item for item in bindings if item.table.name == SESSIONS_TABLE)
         messages = tuple(item for item in bindings if item.table.name in MESSAGE_TABLES)
-        self._messages = encoders.encoder(version, join.topic, messages) if messages else None
+        self._messages = encoders.encoder(version, self.topic, messages) if messages else None
 
     @property
     def topic(self) -> str:

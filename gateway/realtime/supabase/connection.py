@@ -7,6 +7,7 @@ itself. A `phx_close` would be for good, and is only said to clients that leave,
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import Unauthenticated
@@ -15,9 +16,8 @@ from gateway.realtime import close_codes
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
-from gateway.realtime.supabase.bindings import Wish
 from gateway.realtime.supabase.changes import Encoders
-from gateway.realtime.supabase.channel import Channel
+from gateway.realtime.supabase.channel import Channel, Join
 from gateway.realtime.supabase.frames import Message, Writer
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
@@ -44,6 +44,18 @@ NO_PRESENCE = "Presence is not served here; keep your Supabase client for it."
 NO_BROADCAST = "Broadcast is not served here; keep your Supabase client for it."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionContext:
+    """What every connection of this dialect is given."""
+
+    hub: Hub
+    streams: StreamReader
+    encoders: Encoders
+    staleness: StalenessView
+    on_unserved: Callable[[], None]
+    """Called every second while some channel waits for a table or column."""
+
+
 class SupabaseConnection(Follower):
     """A client of Supabase's dialect: its channels, each with a login of its own."""
 
@@ -54,49 +66,34 @@ class SupabaseConnection(Follower):
         principal: Principal,
         writer: Writer,
         transport: SocketTransport,
-        hub: Hub,
-        streams: StreamReader,
-        encoders: Encoders,
-        staleness: StalenessView,
-        on_unserved: Callable[[], None] = lambda: None,
+        context: ConnectionContext,
     ) -> None:
-        """`principal` is the key's; a channel may have one of its own. `on_unserved` is called every second while some
-        channel waits for a table or column."""
-        super().__init__(name, transport, hub, streams)
+        """`principal` is the key's; a channel may have one of its own."""
+        super().__init__(name, transport, context.hub, context.streams)
         self.key = key
         self.principal = principal
         self.writer = writer
         self.channels: dict[str, Channel] = {}
-        self._encoders = encoders
-        self._staleness = staleness
-        self._on_unserved = on_unserved
+        self._encoders = context.encoders
+        self._staleness = context.staleness
+        self._on_unserved = context.on_unserved
         self._has_complained = False
         self._called_for_token: set[str] = set()
         """Topics whose client has been asked once for the token that its first join did not bring."""
 
     # ------------------------------------------------------------------------------------------ the client's
 
-    def join(
-        self,
-        message: Message,
-        wishes: tuple[Wish, ...],
-        principal: Principal,
-        token: str | None,
-        *,
-        wants_presence: bool,
-    ) -> None:
+    def join(self, join: Join) -> None:
         """Follows what the channel asks for; it is answered once all of that is LIVE."""
-        old = self._drop(message.topic)
+        topic = join.message.topic
+        old = self._drop(topic)
         if old is not None and not old.is_joined:
             self.reply(self.writer.refuse(old.join, JOINED_AGAIN))
         # Python's client takes any phx_close for the end. One that joins again because of a fault we told it of
         # must not get one; for it the fault was the end of the old channel.
         if old is not None and old.is_joined and not old.is_faulted:
             self.reply(self.writer.closed(old.join_ref, old.topic))
-        version = self.writer.version
-        self.channels[message.topic] = channel = Channel(
-            message, wishes, principal, token, version, self._encoders, wants_presence=wants_presence
-        )
+        self.channels[topic] = channel = Channel(join, self.writer.version, self._encoders)
         self._point(channel)
         self._watch()
         self.catch_up()

@@ -18,12 +18,13 @@ from gateway.realtime.context import EndpointContext
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each
 from gateway.realtime.supabase.bindings import Wish, read_wish
 from gateway.realtime.supabase.changes import Encoders
-from gateway.realtime.supabase.channel import Channel
+from gateway.realtime.supabase.channel import Channel, Join
 from gateway.realtime.supabase.connection import (
     NO_BROADCAST,
     NO_PRESENCE,
     NOT_NOW,
     TABLE_CAME,
+    ConnectionContext,
     SupabaseConnection,
 )
 from gateway.realtime.supabase.frames import (
@@ -76,16 +77,19 @@ class SupabaseRealtime:
     def __init__(
         self, context: EndpointContext, *, keys: SupabaseKeys, tables: Tables, limits: Limits
     ) -> None:
-        self._hub = context.hub
         self._feed = context.feed
-        self._streams = context.streams
-        self._staleness = context.staleness
         self._connections = context.connections
         self._origins = context.origins
         self._keys = keys
         self._tables = tables
         self._limits = limits
-        self._encoders = Encoders()
+        self._connection_context = ConnectionContext(
+            hub=context.hub,
+            streams=context.streams,
+            encoders=Encoders(),
+            staleness=context.staleness,
+            on_unserved=self._look_for_tables,
+        )
         self._open: set[SupabaseConnection] = set()
         self._scheduler = FanoutScheduler()
         self._looking: asyncio.Task[None] | None = None
@@ -154,11 +158,7 @@ class SupabaseRealtime:
             principal,
             Writer(version),
             transport,
-            self._hub,
-            self._streams,
-            self._encoders,
-            self._staleness,
-            self._look_for_tables,
+            self._connection_context,
         )
 
     def _greet(self, connection: SupabaseConnection) -> None:
@@ -216,7 +216,15 @@ class SupabaseRealtime:
             return connection.reply(connection.writer.refuse(message, refused.reason))
         except JoinRefused as refused:
             return connection.reply(connection.writer.refuse(message, str(refused)))
-        connection.join(message, wishes, principal, own, wants_presence=wants_presence(message))
+        connection.join(
+            Join(
+                message=message,
+                wishes=wishes,
+                principal=principal,
+                token=own,
+                wants_presence=wants_presence(message),
+            )
+        )
         return None
 
     def _read_wishes(

@@ -69,6 +69,10 @@ class LoginStore(Protocol):
         """Notes that these logins were used a moment ago."""
 
 
+class LoginAndPeopleStore(LoginStore, PeopleStore, Protocol):
+    """Where logins are kept, and the people who log in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who stands at the login: the address, and what the browser calls itself."""
@@ -83,8 +87,7 @@ class Logins:
     def __init__(
         self,
         login: Login,
-        store: LoginStore,
-        people: PeopleStore,
+        store: LoginAndPeopleStore,
         passwords: Passwords,
         throttle: LoginThrottle,
         log: AccessLog,
@@ -93,7 +96,6 @@ class Logins:
     ) -> None:
         self._login = login
         self._store = store
-        self._people = people
         self._passwords = passwords
         self._throttle = throttle
         self._log = log
@@ -139,7 +141,7 @@ class Logins:
         self._waiting += 1
         try:
             # No name holds what would break a line, and Postgres could not even be asked for it.
-            found = await self._people.person_named(name) if one_line(name) == name else None
+            found = await self._store.person_named(name) if one_line(name) == name else None
             is_right = await self._passwords.matches(found[1] if found else None, password)
         finally:
             self._waiting -= 1
@@ -208,11 +210,11 @@ class Logins:
         if found is None:
             raise Invalid("The current password is not right.", details={"field": "current_password"})
         hashed = await self._passwords.hash(fresh if isinstance(fresh, str) else "")
-        await self._people.change_person(person_id, {"password_hash": hashed}, kept_login=principal.login_id)
+        await self._store.change_person(person_id, {"password_hash": hashed}, kept_login=principal.login_id)
         await self._log.note("password_changed", principal.sub, principal.name, address=visitor.address)
 
     async def _name_of(self, person_id: int) -> str:
-        person = await self._people.person(person_id)
+        person = await self._store.person(person_id)
         if person is None:
             raise Unauthenticated("This account does not exist any more.")
         return person.name

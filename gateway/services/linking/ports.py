@@ -4,8 +4,10 @@ The rooms satisfy the protocols by shape; `runtime.gateway` passes them in.
 """
 
 import logging
+import random
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.domain.linking import Attempt, Limits
@@ -104,10 +106,10 @@ class LinkingContext:
     store: AttemptStore
     upstream: Upstream
     log: Log
-    limits: Limits
-    clock: Callable[[], float]
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.time
     """Unix seconds, to be compared with the rows' times."""
-    roll: Callable[[], float]
+    roll: Callable[[], float] = random.random
     """0 ≤ roll() < 1."""
 
     async def note(self, session_id: int, event: str, sentence: str, **metadata: Any) -> None:

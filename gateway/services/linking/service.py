@@ -10,14 +10,12 @@ by `on_leases_lost`, end no attempt: it goes on at whichever gateway gets the le
 
 import asyncio
 import logging
-import random
-import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from gateway.domain import linking
 from gateway.domain.errors import GatewayError
-from gateway.domain.linking import Attempt, End, Limits
+from gateway.domain.linking import Attempt, End
 from gateway.domain.message import SessionChange, StatusReported
 from gateway.domain.session import Actor, SessionId, SessionStatus
 from gateway.services.deadlines import upstream_late, within
@@ -25,13 +23,10 @@ from gateway.services.linking.attempt_runner import AttemptRunner
 from gateway.services.linking.ports import (
     CALL_S,
     STORE_S,
-    AttemptStore,
     Leases,
     LinkingContext,
     OnConnected,
-    Upstream,
 )
-from gateway.services.sessions.audit_log import Log
 
 logger = logging.getLogger(__name__)
 
@@ -43,25 +38,22 @@ REFRESH_S = 30.0
 
 
 class Linking:
-    """`clock` is unix time, to be compared with the rows' times; `roll` gives 0 ≤ x < 1 to spread calls."""
+    """Starts, follows and ends attempts to link a phone."""
 
     def __init__(
         self,
-        store: AttemptStore,
-        upstream: Upstream,
+        context: LinkingContext,
         leases: Leases,
         *,
         on_connected: OnConnected,
-        log: Log,
-        limits: Limits | None = None,
-        clock: Callable[[], float] = time.time,
-        roll: Callable[[], float] = random.random,
+        look_s: float = LOOK_S,
         awake: asyncio.Event | None = None,
     ) -> None:
         self._awake = awake
-        self._context = LinkingContext(store, upstream, log, limits or Limits(), clock, roll)
-        self._completion = Completion(self._context, on_connected)
-        self._store = store
+        self._context = context
+        self._completion = Completion(context, on_connected)
+        self._store = context.store
+        self._look_s = look_s
         self._leases = leases
         self._runners: dict[int, AttemptRunner] = {}
         self._rung: set[int] = set()
@@ -196,7 +188,7 @@ class Linking:
         loop = asyncio.get_running_loop()
         try:
             if loop.time() >= self._look_at:
-                self._look_at = loop.time() + LOOK_S * (0.8 + 0.4 * self._context.roll())
+                self._look_at = loop.time() + self._look_s * (0.8 + 0.4 * self._context.roll())
                 if self._awake is None or self._awake.is_set():
                     await self._check()
             rung, self._rung = self._rung, set()

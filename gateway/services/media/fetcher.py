@@ -74,8 +74,6 @@ class Fetcher:
         scratch: Scratch,
         *,
         at_once: int = AT_ONCE,
-        tick_s: float = TICK_S,
-        roll: Callable[[], float] = random.random,
         awake: asyncio.Event | None = None,
     ) -> None:
         """`scratch` is where files lie until they are checked; `awake` is set while the database may be asked."""
@@ -84,8 +82,6 @@ class Fetcher:
         self._files = files
         self._scratch = scratch
         self._at_once = at_once
-        self._tick_s = tick_s
-        self._roll = roll
         self._awake = awake
         self._wake = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, "media")
@@ -133,9 +129,9 @@ class Fetcher:
 
     async def _rest(self, failures: int) -> None:
         if failures:
-            await asyncio.sleep(_UNREAD.pause_s(failures, self._roll()))
+            await asyncio.sleep(_UNREAD.pause_s(failures, random.random()))
         try:
-            async with asyncio.timeout(self._tick_s):
+            async with asyncio.timeout(TICK_S):
                 await self._wake.wait()
             await asyncio.sleep(GATHER_S)
         except TimeoutError:
@@ -207,7 +203,7 @@ class Fetcher:
         while not await self._store.take_turn(wanted.session_id):
             if time.monotonic() > deadline:
                 raise NotNow("other calls for the session come first")
-            await asyncio.sleep(0.2 + 0.3 * self._roll())
+            await asyncio.sleep(0.2 + 0.3 * random.random())
         try:
             return await self._host.decrypted_url(api_key, wanted)
         finally:
@@ -251,7 +247,7 @@ class Fetcher:
             await self._lose(wanted, f"The file could not be fetched for 7 days: {why}.")
             return
         FETCHED.labels("put_off").inc()
-        seconds = BACKOFF.pause_s(wanted.tries, self._roll())
+        seconds = BACKOFF.pause_s(wanted.tries, random.random())
         logger.info("media.put_off id=%s tries=%d seconds=%.0f why=%s", wanted.id, wanted.tries, seconds, why)
         await self._store.put_off(wanted.id, seconds, why)
         asyncio.get_running_loop().call_later(seconds, self._wake.set)

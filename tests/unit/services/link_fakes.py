@@ -10,6 +10,7 @@ from typing import Any
 from gateway.domain.errors import GatewayError
 from gateway.domain.linking import Attempt, Limits
 from gateway.domain.session import Actor, ConnectReply, SessionId, UpstreamSession
+from gateway.services.linking.ports import LinkingContext
 from gateway.services.linking.service import Linking
 from tests.clock import now
 from tests.unit.services.link_store import MemoryStore
@@ -158,16 +159,8 @@ class World:
 
     @asynccontextmanager
     async def gateway(self, name: str = "a") -> AsyncIterator["Gateway"]:
-        linking = Linking(
-            self.store,
-            self.upstream,
-            self.leases.of(name),
-            on_connected=self._on_connected,
-            log=self._log,
-            limits=self.limits,
-            clock=now,
-            roll=self.roll,
-        )
+        context = LinkingContext(self.store, self.upstream, self._log, self.limits, now, self.roll)
+        linking = Linking(context, self.leases.of(name), on_connected=self._on_connected)
 
         def bell(ids: Iterable[int]) -> None:
             """As states do it: they read what a bell names, and pass it on."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamFailed, UpstreamUnauthorized
 from gateway.domain.session import SYSTEM, Actor, Heard, SessionId, SessionSecrets, StatusSource
 from gateway.domain.webhook_health import WebhookState
-from gateway.services.sessions.monitor import SYNC_EVERY_S, Monitor, SessionFacts
+from gateway.services.sessions.monitor import DEFAULT_PACE, Monitor, MonitorPace
 from gateway.services.sessions.reconcile import SyncReport
+from gateway.services.sessions.status_probe import StatusProbe
+from gateway.services.sessions.webhook_watch import SessionFacts, WebhookWatch
 from tests.clock import now, virtual_time
 from tests.unit.services.link_fakes import LeaseBoard
 
@@ -52,9 +54,10 @@ class House:
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
-        self.upkeep = Monitor(
-            self, self, self, self, world.leases.of(name), public_url=None, clock=now, roll=lambda: world.roll
-        )
+        probe = StatusProbe(self, self, self, clock=now)
+        webhooks = WebhookWatch(self, self, None, clock=now)
+        pace = MonitorPace(roll=lambda: world.roll)
+        self.upkeep = Monitor(self, probe, webhooks, world.leases.of(name), pace=pace)
 
     async def sync(self, actor: Actor = SYSTEM) -> SyncReport:
         if self.world.fault is not None:
@@ -111,7 +114,7 @@ async def test_a_sync_is_made_at_the_start_and_every_ten_minutes_give_or_take() 
     times = [at for at, _ in w.syncs]
     gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
     assert times[0] < now() - 3 * 3600 + 10
-    assert all(0.8 * SYNC_EVERY_S <= gap <= 1.2 * SYNC_EVERY_S + 75 for gap in gaps)
+    assert all(0.8 * DEFAULT_PACE.sync_every_s <= gap <= 1.2 * DEFAULT_PACE.sync_every_s + 75 for gap in gaps)
 
 
 @virtual_time
@@ -150,7 +153,7 @@ async def test_nothing_that_fails_in_a_round_ends_the_upkeep() -> None:
         async with w.running("a") as tasks:
             await asyncio.sleep(600)
             w.fault = None
-            await asyncio.sleep(2 * SYNC_EVERY_S)
+            await asyncio.sleep(2 * DEFAULT_PACE.sync_every_s)
             assert not tasks["a"].done()
         assert w.syncs
 

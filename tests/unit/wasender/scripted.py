@@ -11,6 +11,7 @@ from yarl import URL
 
 from gateway.wasender.calls import RetryPolicy
 from gateway.wasender.client import WasenderClient
+from gateway.wasender.http_transport import Timeouts
 from tests.clock import EPOCH, now
 from tests.unit.wasender.conftest import ROOT, Tokens
 
@@ -68,4 +69,6 @@ def script(upstream: aioresponses, method: str, url: str, *answers: Answer) -> S
 def opened(
     patience: RetryPolicy = STUBBORN, *, roll: float = 0.0, timeout_s: float = TIMEOUT_S
 ) -> WasenderClient:
-    return WasenderClient(ROOT, Tokens(), timeout_s=timeout_s, policy=patience, clock=now, roll=lambda: roll)
+    return WasenderClient(
+        ROOT, Tokens(), timeouts=Timeouts(timeout_s), policy=patience, clock=now, roll=lambda: roll
+    )

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.domain.errors import UpstreamFailed, UpstreamTimeout
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.http_transport import MAX_REPLY_BYTES
+from gateway.wasender.http_transport import MAX_REPLY_BYTES, Timeouts
 from tests.unit.wasender.conftest import TOKEN, Tokens
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,9 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def served(handler: Handler, *, timeout_s: float = 5.0) -> AsyncIterator[WasenderClient]:
     async with (
         TestServer(app_of(handler)) as server,
-        WasenderClient(
-            str(server.make_url("/")), Tokens(), timeout_s=timeout_s, connect_timeout_s=2
-        ) as client,
+        WasenderClient(str(server.make_url("/")), Tokens(), timeouts=Timeouts(timeout_s, 2)) as client,
     ):
         yield client
 

@@ -11,7 +11,7 @@ from gateway.domain.errors import NotFound, SessionNotFound, UpstreamFailed
 from gateway.domain.sending import Accepted, Answer, NotSent, Refused, Unclear
 from gateway.simulator import samples
 from gateway.wasender.client import WasenderClient
-from gateway.wasender.http_transport import Upload
+from gateway.wasender.http_transport import Timeouts, Upload
 from gateway.wasender.messages import Messages
 from tests.simulator.support import Receiver, Served, linked
 from tests.unit.wasender.conftest import ROOT, Tokens
@@ -163,7 +163,7 @@ async def test_neither_key_nor_token_stands_in_an_answer(upstream: aioresponses)
 @pytest.fixture
 async def simulated(served: Served) -> AsyncIterator[Messages]:
     token = served.simulator.account_token
-    async with WasenderClient(served.base, Tokens(token, token), timeout_s=2) as client:
+    async with WasenderClient(served.base, Tokens(token, token), timeouts=Timeouts(2)) as client:
         yield Messages(client)
 
 

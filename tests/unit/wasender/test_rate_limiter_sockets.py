@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain.errors import UpstreamTimeout
 from gateway.wasender.client import WasenderClient
+from gateway.wasender.http_transport import Timeouts
 from tests.simulator.support import PATIENCE_S, QUICK, Served, serving
 from tests.unit.wasender.conftest import Tokens
 from tests.unit.wasender.scripted import STUBBORN
@@ -23,7 +24,7 @@ async def served() -> AsyncIterator[Served]:
 
 def client_of(served: Served, timeout_s: float) -> WasenderClient:
     token = served.simulator.account_token
-    return WasenderClient(served.base, Tokens(token, token), timeout_s=timeout_s)
+    return WasenderClient(served.base, Tokens(token, token), timeouts=Timeouts(timeout_s))
 
 
 async def test_while_one_session_hangs_fifty_others_are_answered(served: Served) -> None:

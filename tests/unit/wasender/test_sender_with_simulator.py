@@ -14,6 +14,7 @@ from gateway.domain.sending import Refused, Send, SendStatus
 from gateway.services.sending.ports import SendingContext
 from gateway.services.sending.sender import Sender
 from gateway.wasender.client import WasenderClient
+from gateway.wasender.http_transport import Timeouts
 from gateway.wasender.messages import Messages
 from tests.simulator.support import PATIENCE_S, Receiver, Served, linked
 from tests.unit.services.send_fakes import MemoryStore
@@ -51,7 +52,7 @@ async def test_rows_and_upstreams_own_list_agree_whatever_the_network_does(
     for number in range(24):
         chat = chance.choice(CHATS)
         store.put(Send(number + 1, chat, queued_at=time.time()))
-    async with WasenderClient(served.base, Tokens(), timeout_s=0.4) as client:
+    async with WasenderClient(served.base, Tokens(), timeouts=Timeouts(0.4)) as client:
         context = SendingContext(
             store, Messages(client), Ready(key), time.time, lambda _: float("inf"), Terms(call_s=1.0)
         )

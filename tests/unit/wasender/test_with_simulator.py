@@ -9,6 +9,7 @@ from gateway.domain.errors import SessionNotFound, UpstreamError, UpstreamFailed
 from gateway.domain.message import DeliveryMoved, MessageReceived, MessageSent, StatusReported
 from gateway.wasender import payloads, webhook
 from gateway.wasender.client import WasenderClient
+from gateway.wasender.http_transport import Timeouts
 from tests.simulator.support import ALL_EVENTS, HELLO, Receiver, Served, linked
 from tests.unit.wasender.conftest import Tokens
 from tests.unit.wasender.payload_parts import NOW
@@ -19,7 +20,7 @@ ANN = "491701234567"
 @pytest.fixture
 async def client(served: Served) -> AsyncIterator[WasenderClient]:
     token = served.simulator.account_token
-    async with WasenderClient(served.base, Tokens(token, token), timeout_s=5) as opened:
+    async with WasenderClient(served.base, Tokens(token, token), timeouts=Timeouts(5)) as opened:
         yield opened
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from gateway.domain.errors import RateLimited, Unauthenticated
 from gateway.services.auth.login import Login
-from gateway.services.auth.logins import MAX_WAITING, Logins, LoginStore, Visitor
+from gateway.services.auth.logins import MAX_WAITING, LoginAndPeopleStore, Logins, Visitor
 from gateway.services.auth.passwords import MAX_HASHING, Passwords
-from gateway.services.auth.people import PeopleStore
 from gateway.services.auth.throttle import LoginThrottle
 
 
@@ -25,8 +24,7 @@ async def _sleep_for_good(delay_s: float) -> None:
 async def test_tries_that_are_slowed_down_take_no_place_of_those_that_are_not() -> None:
     logins = Logins(
         cast(Login, None),
-        cast(LoginStore, None),
-        cast(PeopleStore, SimpleNamespace(person_named=_nothing)),
+        cast(LoginAndPeopleStore, SimpleNamespace(person_named=_nothing)),
         Passwords(time_cost=1, memory_kib=8),
         LoginThrottle(),
         cast(Any, SimpleNamespace(refused=lambda *args: None)),
