@@ -45,7 +45,6 @@ class Media:
         host: MediaHost,
         live: Live,
         secret: str,
-        address: str,
     ) -> None:
         self.table = table
         self.files = files
@@ -54,22 +53,19 @@ class Media:
         self.uploads = Uploads(table, files, scratch)
         self.old_clients = Decryption(table, host)
         self.links = MediaLinks(secret)
-        self._address = address
 
     @property
     def can_record(self) -> bool:
         """Whether voice notes that a browser records can be sent."""
         return voice.IS_POSSIBLE
 
-    def routes(self, gate: Gate, access: Access) -> list[Route]:
-        """`/api/media`."""
+    def routes(self, gate: Gate, access: Access, address: str) -> list[Route]:
+        """`/api/media`; `address` is where we are reached."""
         return [
             *MediaRoutes(
                 gate, access.login, self.giving, self.uploads, self.links, prefix=access.prefix
             ).routes(),
-            *OldClientRoutes(
-                gate, self.giving, self.uploads, self.old_clients, self.links, self._address
-            ).routes(),
+            *OldClientRoutes(gate, self.giving, self.uploads, self.old_clients, self.links, address).routes(),
         ]
 
 
@@ -80,7 +76,6 @@ async def open_media(
     live: Live,
     gateway_id: str,
     secret: str,
-    url: str,
     stack: AsyncExitStack,
 ) -> Media:
     """Closed with the stack. Raises ConfigError where the media store cannot be used, or is not the others'."""
@@ -91,7 +86,7 @@ async def open_media(
     await host.open()
     stack.push_async_callback(host.close)
     table = MediaTable(repositories.pool, repositories.sessions, gateway_id)
-    media = Media(table, files, scratch, host, live, secret, upstream.public_url or url)
+    media = Media(table, files, scratch, host, live, secret)
     stack.callback(media.giving.close)
     return media
 

@@ -124,7 +124,7 @@ def build_app(
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
             *_inbox_routes(gate, repositories, services),
-            *media.routes(gate, access),
+            *media.routes(gate, access, upstream.address),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(files, *descriptions()).routes(),
             *websockets.routes(),

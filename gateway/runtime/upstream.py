@@ -17,8 +17,13 @@ from gateway.wasender.client import WasenderClient
 class Upstream:
     """Which WasenderAPI it is, and under what address that one reaches us."""
 
-    def __init__(self, client: WasenderClient, public_url: str | None, simulator: Simulator | None) -> None:
+    def __init__(
+        self, client: WasenderClient, public_url: str | None, own_url: str, simulator: Simulator | None
+    ) -> None:
         self.public_url = public_url
+        self.address = public_url or own_url
+        """Where others reach us; our own address on this machine, where no other is known."""
+
         self.simulator = simulator
         self.client = client
         self.patient = client.with_retry_policy(PATIENT)
@@ -55,7 +60,7 @@ async def open_upstream(settings: Settings, url: str, tokens: TokenStore, stack:
         base_url, token = f"{url}/simulator/api", simulator.account_token
         public_url = settings.public_url or url
     client = await stack.enter_async_context(WasenderClient(base_url, AccountToken(token, tokens)))
-    return Upstream(client, public_url, simulator)
+    return Upstream(client, public_url, url, simulator)
 
 
 async def _open_simulator(settings: Settings, stack: AsyncExitStack) -> Simulator | None:
