@@ -4,6 +4,7 @@ A stream is an inbox's history with gap-free offsets. A *position* is an offset 
 offset alone cannot tell "you are up to date" from "the history was made anew and is shorter now".
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, NewType
@@ -15,6 +16,8 @@ Inbox = NewType("Inbox", int)
 
 SESSIONS_INBOX = Inbox(-1)
 """Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
+
+_SNAPSHOT = re.compile(r"[0-9]{1,19}:[0-9]{1,19}:[0-9,]*")
 
 ResetReason = Literal["offset_expired", "epoch_changed", "offset_unknown"]
 MessageEventName = Literal["message.created", "message.updated", "message.status", "message.deleted"]
@@ -28,6 +31,26 @@ class Position:
 
     off: int
     epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A moment of the whole database, which tells where every inbox stood."""
+
+    seen: str
+    """As pg_snapshot writes it."""
+    history: str
+    """The history it belongs to: after a restore it means nothing."""
+
+    def __str__(self) -> str:
+        return f"{self.seen};{self.history}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Snapshot | None":
+        """The snapshot as it was given out; None for any other text."""
+        seen, _, history = text.partition(";")
+        is_one = _SNAPSHOT.fullmatch(seen) and history.isprintable() and len(text) < 100_000
+        return cls(seen, history) if is_one else None
 
 
 @dataclass(frozen=True, slots=True)

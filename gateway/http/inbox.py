@@ -14,7 +14,7 @@ from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.message import chat_of, digits_of, mend_text
 from gateway.domain.refs import MessageRef, parse_ref
-from gateway.domain.streams import Position
+from gateway.domain.streams import Position, Snapshot
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.responses import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
@@ -64,6 +64,7 @@ class InboxRoutes:
             after=after,
             is_everything=flag_of(request, "groups"),
             sub=principal.sub,
+            is_short=choice_of(request, "position", ("all", "page")) == "page",
         )
         page = await self._inbox.conversations(query)
         cursor = make_cursor(*page.next) if page.next else None
@@ -71,7 +72,7 @@ class InboxRoutes:
             "conversations": page.items,
             "next_cursor": cursor,
             "totals": page.totals,
-            "position": positions_of(page.positions),
+            "position": {**positions_of(page.positions), **_others(page.snapshot)},
         }
         return success(data)
 
@@ -225,6 +226,11 @@ def _up_to(value: object) -> Position | None:
     if type(off) is not int or not 0 <= off < 2**63 or not isinstance(epoch, str) or "\0" in epoch:
         raise Invalid("`up_to` must be a position: `{off, epoch}`, as an event or a page gave it.")
     return Position(off, epoch)
+
+
+def _others(snapshot: Snapshot | None) -> dict[str, str]:
+    """The word for all inboxes that a page does not name."""
+    return {"*": str(snapshot)} if snapshot else {}
 
 
 def positions_of(positions: dict[int, Position]) -> dict[str, dict[str, Any]]:

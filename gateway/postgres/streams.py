@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from gateway.domain.streams import Event, Extent, Inbox, Place
+from gateway.domain.errors import Invalid, RowRefused
+from gateway.domain.streams import Event, Extent, Inbox, Place, Position, Snapshot
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.connection.readers import Reader
 
@@ -20,6 +21,8 @@ SELECT inbox, off, floor, epoch::text AS epoch
 FROM gateway.inboxes
 WHERE $1::bigint[] IS NULL OR inbox = ANY ($1)
 """
+
+_MOVED_SQL = "SELECT inbox, off, epoch FROM gateway.moved_since_v1($1::text::pg_snapshot, $2)"
 
 _ENSURE_SQL = "SELECT off, floor, epoch::text AS epoch FROM gateway.ensure_inbox_v1($1)"
 
@@ -128,6 +131,22 @@ class StreamStore:
         with mapped_errors():
             (row,) = await self._reader.fetch(_ENSURE_SQL, inbox)
         return Extent(row["off"], row["floor"], row["epoch"])
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        """Where inboxes that have moved since stood in a snapshot; below 0 where that is not known any more.
+
+        None where the snapshot is of another history. Raises StoreUnavailable, Invalid for what is no snapshot.
+        """
+        try:
+            with mapped_errors():
+                rows = await self._reader.fetch(_MOVED_SQL, snapshot.seen, snapshot.history)
+        except RowRefused:
+            raise Invalid("This position is not one that a page gave out.") from None
+        if any(row["inbox"] is None for row in rows):
+            return None
+        return {
+            row["inbox"]: Position(-1 if row["off"] is None else row["off"], row["epoch"]) for row in rows
+        }
 
     async def read_after(
         self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None

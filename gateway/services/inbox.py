@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from gateway.domain.refs import MessageRef
-from gateway.domain.streams import Position
+from gateway.domain.streams import Position, Snapshot
 
 ConversationFilter = Literal["all", "unread", "unreplied", "mine", "free", "done", "groups"]
 
@@ -24,6 +24,8 @@ class ConversationQuery:
     """Also groups, channels, broadcasts and status posts."""
     sub: str = ""
     """Whose conversations `mine` are."""
+    is_short: bool = False
+    """Positions of the page's inboxes only, and the snapshot for all others."""
     is_of_people: bool = False
     """Search in names and numbers only, not in texts."""
 
@@ -71,6 +73,8 @@ class Page:
 
     positions: dict[int, Position]
     totals: Totals | None = None
+    snapshot: Snapshot | None = None
+    """Where all other inboxes stood, if that was asked for."""
 
 
 Place = tuple[str, str, str, str]

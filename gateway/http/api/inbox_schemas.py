@@ -1,6 +1,6 @@
 """The models of `/api/conversations`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -132,7 +132,10 @@ class ConversationPage(BaseModel):
     conversations: list[ConversationData]
     next_cursor: Cursor | None = Field(description="Null on the last page.")
     totals: TotalsData = Field(description="Of the sessions that were asked for, whatever the filter.")
-    position: Positions
+    position: dict[str, PositionData | str] = Field(
+        description="By session id; under `*` one word for all others, if `position=page` was asked for.",
+        examples=[{"12": {"off": 185, "epoch": "5b0f6b0e-6d8c-4c57-9f43-1d2a3b4c5d6e"}}],
+    )
 
 
 class ThreadPage(BaseModel):
@@ -150,6 +153,9 @@ class MarkedData(BaseModel):
 
 
 class ConversationQuery(Body):
+    position: Literal["all", "page"] = Field(
+        "all", description="`page`: positions of the page's inboxes, and under `*` one word for all others."
+    )
     session: SessionIdField | None = Field(None, description="Only this session.")
     filter: ConversationFilter = "all"
     search: str = Field("", description="Part of a name, a text, or a number.", examples=["ben"])

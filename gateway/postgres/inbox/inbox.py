@@ -10,7 +10,7 @@ import asyncpg
 from gateway.domain.errors import Conflict
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, chat_of, message_data, phone_of
 from gateway.domain.session import iso_utc
-from gateway.domain.streams import Position
+from gateway.domain.streams import Position, Snapshot
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.inbox import conversation_statements, thread_statements
 from gateway.postgres.inbox.conversation_list import columns_of, touched_keys
@@ -54,6 +54,19 @@ CROSS JOIN zone
 LEFT JOIN gateway.projections AS p ON p.inbox = i.inbox
 WHERE i.inbox >= 0 AND ($1::bigint[] IS NULL OR i.inbox = ANY ($1))
 """
+# Those that the list does not know to their ends: of thousands usually none.
+_STANDING_BEHIND = """
+WITH zone AS MATERIALIZED (SELECT gateway.message_zone_v1() AS name)
+SELECT i.inbox, i.off, i.epoch::text AS epoch,
+       CASE WHEN p.epoch = i.epoch AND p.next_chat IS NULL AND p.zone = zone.name AND p.off BETWEEN i.floor AND i.off
+           THEN p.off END AS listed
+FROM gateway.inboxes AS i
+CROSS JOIN zone
+LEFT JOIN gateway.projections AS p ON p.inbox = i.inbox
+WHERE i.inbox >= 0 AND ($1::bigint[] IS NULL OR i.inbox = ANY ($1))
+    AND (p.epoch = i.epoch AND p.next_chat IS NULL AND p.zone = zone.name AND p.off = i.off) IS NOT TRUE
+"""
+_SNAPSHOT = "SELECT gateway.position_token_v1()"
 
 
 class InboxTable:
@@ -68,7 +81,9 @@ class InboxTable:
         """One page of conversations, the one that moved last first. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, _snapshot(connection):
-                standing = await connection.fetch(_STANDING, query.sessions)
+                standing = await connection.fetch(
+                    _STANDING_BEHIND if query.is_short else _STANDING, query.sessions
+                )
                 customers = await Customers.of(connection)
                 overlay = await self._overlay(connection, standing, is_every=query.sessions is None)
                 search = await _search(connection, query, customers)
@@ -78,11 +93,15 @@ class InboxTable:
                 keys = [row["session"] for row in page], [row["chat"] for row in page]
                 last = await connection.fetch(thread_statements.LAST, *keys)
                 names = await Names.of(connection, customers, *keys)
+                snapshot = None
+                if query.is_short:
+                    snapshot = Snapshot(*await connection.fetchval(_SNAPSHOT))
+                    standing = await connection.fetch(_STANDING, sorted({max(0, key) for key in keys[0]}))
         newest = {(row["session"], row["chat"]): self._data(row) for row in last}
         items = [self._conversation(row, newest, names) for row in page]
         last_row = page[-1] if len(rows) > query.limit else None
         following = None if last_row is None else (last_row["place"], last_row["session"], last_row["chat"])
-        return Page(items, following, _positions(standing), totals)
+        return Page(items, following, _positions(standing), totals, snapshot)
 
     async def conversation(self, session_id: int, chat: str) -> Page:
         """One conversation as the list shows it, on a page of its own. Raises StoreUnavailable."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from gateway.domain.streams import Event, Extent, Position, ResetReason, check_position
+from gateway.domain.streams import Event, Extent, Position, ResetReason, Snapshot, check_position
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import Page
@@ -33,6 +33,10 @@ class SharedReads:
     async def ensure(self, inbox: int) -> Extent:
         """The extent of an inbox's stream, which exists from then on. Raises StoreUnavailable."""
         return await self._streams.ensure(inbox)
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        """Where inboxes that have moved since stood in a snapshot. Raises StoreUnavailable, Invalid."""
+        return await self._streams.moved_since(snapshot)
 
     async def read_after(
         self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None

@@ -4,7 +4,7 @@ How it catches up is in `follower`. Over its write limit, of its states only the
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -44,6 +44,8 @@ class Subscription:
     is_answered: bool = False
     """Whether its ref has been; announced again after a reset, it has been already."""
     untold: list[int] = field(default_factory=list)
+    named: Collection[int] | None = None
+    """The inboxes that `subscribed` names; None for all."""
     unanswered: list[str | None] = field(default_factory=list)
     """Refs of earlier wishes for the same topic that had no answer yet: this one's is theirs, too."""
 
@@ -101,9 +103,18 @@ class Connection(Follower):
 
     # ------------------------------------------------------------------------------------------ own side
 
-    def follow(self, ref: str | None, name: str, starts: dict[Inbox, Position]) -> None:
-        """Subscribes to a stream topic from these positions; `subscribed` is sent once all are LIVE."""
-        subscription = Subscription(ref, name)
+    def follow(
+        self,
+        ref: str | None,
+        name: str,
+        starts: dict[Inbox, Position],
+        named: Collection[int] | None = None,
+    ) -> None:
+        """Subscribes to a stream topic from these positions; `subscribed` is sent once all are LIVE.
+
+        It names all of them, or only those that are `named`.
+        """
+        subscription = Subscription(ref, name, named=named)
         previous = self._subscriptions.get(name)
         if previous is not None and not previous.is_answered:
             subscription.unanswered = [*previous.unanswered, previous.ref]
@@ -277,7 +288,8 @@ class Connection(Follower):
                 continue
             subscription.is_announced = True
             if subscription.name == "inbox:*":
-                subscription.untold = sorted(subscription.cursors, reverse=True)
+                wanted = subscription.cursors if subscription.named is None else subscription.named
+                subscription.untold = sorted(wanted, reverse=True)
                 self._tell_tops(subscription)
                 if subscription.untold:
                     self.catch_up()

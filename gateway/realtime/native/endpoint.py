@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 
 from starlette.websockets import WebSocket
 
@@ -14,6 +15,7 @@ from gateway.domain.streams import (
     Position,
     SessionsTopic,
     SessionTopic,
+    Snapshot,
     check_position,
     is_within,
 )
@@ -218,11 +220,38 @@ class Realtime:
         for inbox, known in self._covered(connection).items():
             if inbox in after and is_within(after[inbox], known):
                 starts[inbox] = after[inbox]
+        named = None
+        if wish.others is not None:
+            named = {*after, *await self._start_others(connection, wish.others, starts, after)}
         while new := [inbox for inbox in self._covered(connection) if inbox not in starts]:
             extents = await self._streams.extents(new)
             for inbox in new:
                 starts[inbox] = await self._start(connection, inbox, after.get(inbox), extents.get(inbox))
-        connection.follow(wish.ref, wish.name, starts)
+        connection.follow(wish.ref, wish.name, starts, named)
+
+    async def _start_others(
+        self,
+        connection: Connection,
+        snapshot: Snapshot,
+        starts: dict[Inbox, Position],
+        after: Mapping[Inbox, Position],
+    ) -> list[Inbox]:
+        """Where the inboxes begin that the client did not name; those that have moved are returned.
+
+        The hub may have read less than the snapshot saw, so it looks first.
+        """
+        moved = await self._streams.moved_since(snapshot)
+        places = {Inbox(number): place for number, place in (moved or {}).items() if number not in after}
+        await self._feed.see(places)
+        for inbox, known in self._covered(connection).items():
+            if inbox in after:
+                continue
+            place = places.get(inbox, known)
+            if moved is None or not is_within(place, known):
+                connection.reset(inbox, "epoch_changed", known)
+                place = known
+            starts[inbox] = place
+        return [inbox for inbox in places if inbox in starts]
 
     def _covered(self, connection: Connection) -> dict[Inbox, Position]:
         positions = self._hub.positions().items()

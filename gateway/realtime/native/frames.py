@@ -60,10 +60,10 @@ class SubscribeFrame(TypedDict):
     topic: Topic
     after: NotRequired[
         Annotated[
-            PositionShape | Positions | None,
+            PositionShape | dict[str, PositionShape | str] | None,
             Field(
                 description="Streams only: where the client stands. For inbox:* by session id; an inbox missing there "
-                "is replayed from its beginning. Without it the stream starts now."
+                "is replayed from its beginning, or begins where `*` says. Without it the stream starts now."
             ),
         ]
     ]

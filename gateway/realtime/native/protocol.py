@@ -14,7 +14,16 @@ import orjson
 from gateway import __version__
 from gateway.domain.message import MARKS_TABLE, mark_data, read_message, utc_text
 from gateway.domain.session import iso_utc, session_number
-from gateway.domain.streams import Event, Inbox, Position, ResetReason, Topic, event_name, parse_topic
+from gateway.domain.streams import (
+    Event,
+    Inbox,
+    Position,
+    ResetReason,
+    Snapshot,
+    Topic,
+    event_name,
+    parse_topic,
+)
 from gateway.realtime import close_codes
 from gateway.realtime.native import frames
 from gateway.realtime.transport.framing import Frame, frame
@@ -209,6 +218,8 @@ class Subscribe:
     topic: Topic | None
     after: Position | None
     after_all: dict[int, Position] | None
+    others: Snapshot | None = None
+    """Where all inboxes stood that `after_all` does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,11 +272,16 @@ def parse(text: str) -> ClientFrame:
     match message.get("type"):
         case "subscribe":
             name = _topic_name(message, ref)
-            after, after_all = _parse_after(name, message.get("after"), ref)
+            asked = message.get("after")
+            others = None
+            if name == "inbox:*" and isinstance(asked, dict) and "*" in asked:
+                others = _parse_snapshot(asked["*"], ref)
+                asked = {key: value for key, value in asked.items() if key != "*"}
+            after, after_all = _parse_after(name, asked, ref)
             topic = parse_topic(name)
             if str(topic) != name:  # `inbox:012` would be a second name for the same thing
                 topic = None
-            return Subscribe(ref, name, topic, after, after_all)
+            return Subscribe(ref, name, topic, after, after_all, others)
         case "unsubscribe":
             return Unsubscribe(ref, _topic_name(message, ref))
         case "ping":
@@ -304,6 +320,13 @@ def _parse_after(
             raise BadFrame("The keys of `after` must be session ids.", ref=ref)
         positions[number] = _parse_position(value, ref)
     return None, positions
+
+
+def _parse_snapshot(value: object, ref: str | None) -> Snapshot:
+    snapshot = Snapshot.parse(value) if isinstance(value, str) else None
+    if snapshot is None:
+        raise BadFrame("`*` in `after` must be as a page with `position=page` gave it.", ref=ref)
+    return snapshot
 
 
 def _parse_position(value: object, ref: str | None) -> Position:

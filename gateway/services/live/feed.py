@@ -19,7 +19,7 @@ from typing import Protocol
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.notifications import inboxes_of
-from gateway.domain.streams import Event, Extent, Inbox, Position
+from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,12 @@ class StreamReader(Protocol):
 
     async def ensure(self, inbox: int) -> Extent:
         """The extent of an inbox's stream, which exists from then on."""
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        """Where inboxes that have moved since stood in a snapshot: below 0 where that is lost, None if it is for all.
+
+        Raises Invalid for what is no snapshot.
+        """
 
     async def read_after(
         self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None

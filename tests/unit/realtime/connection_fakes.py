@@ -8,7 +8,7 @@ import orjson
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.streams import Event, Extent, Inbox, Position
+from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.transport.framing import Burst, Frame, frame
@@ -85,6 +85,9 @@ class Streams:
 
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         return {BOX: self.extent}
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        raise AssertionError("nobody asks for a snapshot here")
 
     async def ensure(self, inbox: int) -> Extent:
         return self.extent

@@ -6,7 +6,7 @@ be written, pruned, begun anew, brought back from a backup, or away.
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ import orjson
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.streams import Event, Extent, Inbox, Position
+from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
 from gateway.realtime.context import EndpointContext
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
@@ -86,6 +86,9 @@ class Streams:
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         await self._answer()
         return {inbox: self._extent(inbox) for inbox in self.streams if inboxes is None or inbox in inboxes}
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        raise AssertionError("nobody asks for a snapshot here")
 
     async def ensure(self, inbox: int) -> Extent:
         await self._answer()
@@ -174,10 +177,16 @@ class Pipe:
 class Marking(Connection):
     """Puts a mark between the frames where a subscription begins, so that the client knows what belongs to which."""
 
-    def follow(self, ref: str | None, name: str, starts: dict[Inbox, Position]) -> None:
-        named = {str(inbox): [start.off, start.epoch] for inbox, start in starts.items()}
-        cast(Pipe, self.transport).frames.append({"type": "mark", "topic": name, "starts": named})
-        super().follow(ref, name, starts)
+    def follow(
+        self,
+        ref: str | None,
+        name: str,
+        starts: dict[Inbox, Position],
+        named: Collection[int] | None = None,
+    ) -> None:
+        begun = {str(inbox): [start.off, start.epoch] for inbox, start in starts.items()}
+        cast(Pipe, self.transport).frames.append({"type": "mark", "topic": name, "starts": begun})
+        super().follow(ref, name, starts, named)
 
 
 PADDING = "x" * 300

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.streams import Event, Extent, Inbox
+from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
 from gateway.realtime.hub.catch_up_reads import SharedReads
 from gateway.realtime.hub.tail import TAIL_EVENTS, Frames, Tails
 from gateway.realtime.transport.framing import Frame
@@ -85,6 +85,9 @@ class Store:
 
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         return {}
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        raise AssertionError("nobody asks for a snapshot here")
 
     async def ensure(self, inbox: int) -> Extent:
         return Extent(0, 0, "one")

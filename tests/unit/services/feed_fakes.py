@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.domain.streams import Event, Extent, Inbox, Position
+from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
 
 EPOCH = "e1"
 DEADLINE_S = 30.0
@@ -36,6 +36,9 @@ class Store:
         if self.gate is not None:
             await self.gate.wait()
         return {inbox: self._extent(inbox) for inbox in self.events if inboxes is None or inbox in inboxes}
+
+    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
+        raise AssertionError("nobody asks for a snapshot here")
 
     async def ensure(self, inbox: int) -> Extent:
         self._ask(f"ensure {inbox}")

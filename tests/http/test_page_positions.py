@@ -1,0 +1,119 @@
+"""`?position=page`: a page names its own inboxes, and one word stands for all others."""
+
+from typing import Any
+
+import pytest
+
+from gateway.domain.access import Role
+from tests.http.support import Shop, received
+
+BOB = "4915199@s.whatsapp.net"
+
+
+async def page(shop: Shop, query: str = "limit=1", **more: Any) -> dict[str, Any]:
+    return dict(await shop.gateway.data("GET", f"/api/conversations?position=page&{query}", **more))
+
+
+async def fill(shop: Shop) -> None:
+    await shop.take(received("of thirteen", key_id="a"), 13)
+    await shop.take(received("of twelve", key_id="b"), 12)
+
+
+async def test_a_page_names_its_inboxes_and_the_old_form_all(shop: Shop) -> None:
+    await fill(shop)
+    short = await page(shop, "limit=1&session=12")
+    assert set(short["position"]) == {"12", "*"}
+    long = await shop.gateway.data("GET", "/api/conversations?limit=1")
+    assert {"12", "13"} <= set(long["position"])
+    assert "*" not in long["position"]
+
+
+async def test_all_others_begin_at_the_snapshot_of_the_page(shop: Shop) -> None:
+    await fill(shop)
+    found = await page(shop, "limit=1&session=12")
+    await shop.take(received("missed of thirteen", key_id="c"), 13)
+    await shop.take(received("missed of twelve", key_id="d"), 12)
+
+    async with shop.gateway.socket() as socket:
+        await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
+        events = [await socket.next("event") for _ in range(2)]
+        subscribed = await socket.next("subscribed")
+        await shop.take(received("live of thirteen", key_id="e"), 13)
+        live = await socket.next("event")
+    texts = {frame["data"]["message_text"]: frame["off"] for frame in events}
+    assert texts == {"missed of thirteen": 2, "missed of twelve": 2}
+    assert {"12", "13"} <= set(subscribed["tops"])
+    assert (live["data"]["message_text"], live["off"]) == ("live of thirteen", 3)
+
+
+async def test_what_has_not_moved_is_not_named(shop: Shop) -> None:
+    await fill(shop)
+    # Of the last two hundred transactions all are named: so far behind may a gateway's own reading be.
+    for _ in range(250):
+        await shop.db.execute("SELECT pg_current_xact_id()")
+    found = await page(shop, "limit=1&session=12")
+    async with shop.gateway.socket() as socket:
+        await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
+        assert set((await socket.next("subscribed"))["tops"]) == {"12"}
+        await shop.take(received("now", key_id="c"), 13)
+        assert (await socket.next("event"))["off"] == 2
+
+
+async def test_a_commit_that_the_page_did_not_see_is_told_however_early_it_began(shop: Shop) -> None:
+    """A transaction that was open while the page was read, and numbered its changes before."""
+    await fill(shop)
+    async with shop.db.transaction():
+        await shop.db.execute(
+            "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, message_text, wasender_session_id)"
+            " VALUES ('open', '49151', 'of an open transaction', 13)"
+        )
+        await shop.db.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        found = await page(shop, "limit=1&session=12")
+    async with shop.gateway.socket() as socket:
+        await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
+        assert (await socket.next("event"))["data"]["message_text"] == "of an open transaction"
+
+
+async def test_an_inbox_that_was_begun_anew_since_is_reset(shop: Shop) -> None:
+    await fill(shop)
+    found = await page(shop, "limit=1&session=12")
+    await shop.db.execute(
+        "UPDATE gateway.inboxes SET epoch = gen_random_uuid(), off = 7, floor = 7 WHERE inbox = 13"
+    )
+    async with shop.gateway.socket() as socket:
+        await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
+        reset = await socket.next("reset")
+        assert (reset["topic"], reset["reason"], reset["off"]) == ("inbox:13", "epoch_changed", 7)
+        await socket.next("subscribed")
+
+
+async def test_a_word_of_another_history_resets_all_it_stands_for(shop: Shop) -> None:
+    await fill(shop)
+    found = await page(shop, "limit=1&session=12")
+    seen = found["position"]["*"].partition(";")[0]
+    async with shop.gateway.socket() as socket:
+        await socket.send(
+            type="subscribe", ref="1", topic="inbox:*", after={**found["position"], "*": f"{seen};another"}
+        )
+        assert (await socket.next("reset"))["topic"] != "inbox:12"
+        await socket.next("subscribed")
+
+
+@pytest.mark.parametrize("word", ["nonsense", 7, None, "1:2", "1:2:x;h", ["1:2:;h"], "9:1:;h"])
+async def test_a_word_that_no_page_gave_out_is_refused(shop: Shop, word: object) -> None:
+    await fill(shop)
+    async with shop.gateway.socket() as socket:
+        await socket.send(type="subscribe", ref="1", topic="inbox:*", after={"*": word})
+        assert (await socket.next("error"))["ref"] == "1"
+
+
+async def test_a_limited_login_is_told_of_its_own_inboxes(shop: Shop) -> None:
+    await fill(shop)
+    token = shop.gateway.token(Role.VIEWER, {13})
+    found = await page(shop, "limit=1", token=token)
+    await shop.take(received("secret", key_id="c"), 12)
+    await shop.take(received("mine", key_id="d"), 13)
+    async with shop.gateway.socket(token) as socket:
+        await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
+        assert (await socket.next("event"))["data"]["message_text"] == "mine"
+        assert set((await socket.next("subscribed"))["tops"]) == {"13"}
