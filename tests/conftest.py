@@ -1,12 +1,16 @@
 """Fixtures for all tests, and the rule that CI skips nothing."""
 
+import itertools
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests import bytecode, leftovers
+
+HERE = Path(__file__).parent
 
 pytest_plugins = [
     "tests.costs",
@@ -21,14 +25,38 @@ hypothesis.settings.register_profile(
 )
 
 
-def pytest_configure() -> None:
+_LONG = ("processes", "faults", "browser", "clients", "attacks", "benchmarks", "spool")
+"""Folders of files that take long, and much of it in waiting for processes."""
+_BUSY = ("http", "realtime", "postgres", "linking")
+"""Folders of files that keep a core busy for a while. All other files are over in a moment."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("suite")
+    # xdist would begin with the files that have the most tests: those are over in a moment.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     # Before anything is started, so that everything carries it.
     leftovers.mark()
     bytecode.keep()
 
 
+def _long_files_first(items: list[pytest.Item]) -> None:
+    """Files that wait and files that are busy by turns, so that both cores have work; last those that fill gaps."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    kinds: tuple[list[Path], list[Path], list[Path]] = ([], [], [])
+    for path in files:
+        folder = path.relative_to(HERE).parts[0]
+        kinds[0 if folder in _LONG else 1 if folder in _BUSY else 2].append(path)
+    by_turns = [path for pair in itertools.zip_longest(*kinds[:2]) for path in pair if path is not None]
+    items[:] = [item for path in by_turns + kinds[2] for item in files[path]]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # xdist hands files out in this order
+        _long_files_first(items)
     if os.geteuid() == 0:
         return
     inapplicable = [item for item in items if item.get_closest_marker("root_only")]

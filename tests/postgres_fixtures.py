@@ -10,9 +10,10 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
@@ -32,6 +33,8 @@ _MEMORY = Path("/dev/shm")
 _MEMORY_NEEDED_BYTES = 1 << 30
 
 _numbers = itertools.count(1)
+
+_T = TypeVar("_T")
 
 
 def make_folder() -> Path:
@@ -70,8 +73,11 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         run_blocking(_make_templates(server))
         yield server
     finally:
-        server.stop_now()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            dismiss(server)
+        finally:
+            server.stop_now()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _make_templates(server: EmbeddedPostgres) -> None:
@@ -90,19 +96,69 @@ async def _make_templates(server: EmbeddedPostgres) -> None:
             await connection.close()
 
 
+class _Administrator:
+    """One connection that makes and drops databases, in a thread of its own: each test has another event loop.
+
+    What it is told to drop it drops in its own time, before it makes the next one; no test waits for that.
+    """
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="administrator", daemon=True)
+        self._thread.start()
+        self._turn = asyncio.Lock()
+        self._dropping: list[Future[None]] = []
+        self._connection = self._do(asyncpg.connect(server.dsn_of("postgres"))).result()
+
+    def _do(self, work: Coroutine[Any, Any, _T]) -> "Future[_T]":
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _execute(self, statement: str) -> None:
+        async with self._turn:
+            await self._connection.execute(statement)
+
+    async def make(self, name: str, template: str) -> None:
+        statement = f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
+        await asyncio.shield(asyncio.wrap_future(self._do(self._execute(statement))))
+
+    def drop(self, name: str) -> None:
+        self._dropping = [each for each in self._dropping if not each.done() or each.exception()]
+        self._dropping.append(self._do(self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")))
+
+    def close(self) -> None:
+        """Returns when everything is dropped; raises what could not be."""
+        try:
+            for each in self._dropping:
+                each.result()
+        finally:
+            self._do(self._connection.close()).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+_administrators: dict[EmbeddedPostgres, _Administrator] = {}
+"""One for each server that has made a clone; `dismiss` ends it."""
+
+
+def dismiss(server: EmbeddedPostgres) -> None:
+    """Before the server stops: its clones are dropped."""
+    if (administrator := _administrators.pop(server, None)) is not None:
+        administrator.close()
+
+
 @asynccontextmanager
 async def clone(server: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
-    """A database of its own, gone afterwards; yields its DSN."""
+    """A database of its own, gone soon afterwards; yields its DSN."""
+    if server not in _administrators:
+        _administrators[server] = await asyncio.to_thread(_Administrator, server)
+    administrator = _administrators[server]
     name = f"test_{next(_numbers)}"
-    admin = await asyncpg.connect(server.dsn_of("postgres"))
     try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        try:
-            yield server.dsn_of(name)
-        finally:
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await administrator.make(name, template)
+        yield server.dsn_of(name)
     finally:
-        await admin.close()
+        administrator.drop(name)
 
 
 @pytest_asyncio.fixture

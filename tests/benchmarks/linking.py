@@ -29,7 +29,7 @@ from tests.benchmarks.machine import cores, cpu_s
 from tests.launcher.running import Remote, Socket, reach
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import CHECKOUT, Terminal
-from tests.postgres_fixtures import FAST, clone, make_folder, run_blocking
+from tests.postgres_fixtures import FAST, clone, dismiss, make_folder, run_blocking
 from tests.postgres_fixtures import _make_templates as make_templates
 
 WATCHED = 50
@@ -222,6 +222,7 @@ def postgres() -> Iterator[tuple[EmbeddedPostgres, Path]]:
         with tempfile.TemporaryDirectory(prefix="gateway-linking-") as data_dir:
             yield server, Path(data_dir)
     finally:
+        dismiss(server)
         server.stop_now()
         shutil.rmtree(folder, ignore_errors=True)
 
