@@ -57,6 +57,9 @@ def _long_files_first(items: list[pytest.Item]) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):  # xdist hands files out in this order
         _long_files_first(items)
+    for item in items:
+        if any(name.startswith("shared_") for name in getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
     if os.geteuid() == 0:
         return
     inapplicable = [item for item in items if item.get_closest_marker("root_only")]

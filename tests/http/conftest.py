@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +12,21 @@ from gateway.runtime import upstream
 from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.http_transport import Timeouts
-from tests.http.support import Shop, opened
+from tests.http.support import Shop, left_alone, opened
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
 
 
-@pytest.fixture(autouse=True)
-def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def no_upkeep() -> Iterator[None]:
     """Most sessions of these tests exist only here: a sync of the gateway's own accord would find them gone."""
 
     async def rest(_: Monitor) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Monitor, "run", rest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Monitor, "run", rest)
+        yield
 
 
 @pytest_asyncio.fixture
@@ -41,6 +43,26 @@ async def shop(empty_shop: Shop) -> Shop:
         await empty_shop.add_session(number)
         await empty_shop.gateway.gateway.live.states.see(number)  # their bells are no news to any test
     return empty_shop
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_empty_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIterator[Shop]:
+    """One gateway without any session for all tests of a file; what a fixture adds to it, each of them finds.
+
+    At the end its tables hold what they held before the first test: a test that changes a row takes `shop`.
+    """
+    async with opened(shared_gateway, shared_gateway.gateway.database_url) as shop:
+        yield shop
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_shop(shared_empty_shop: Shop) -> AsyncIterator[Shop]:
+    """The same with the sessions 12 and 13."""
+    for number in (12, 13):
+        await shared_empty_shop.add_session(number)
+        await shared_empty_shop.gateway.gateway.live.states.see(number)
+    async with left_alone(shared_empty_shop):
+        yield shared_empty_shop
 
 
 @pytest_asyncio.fixture

@@ -117,6 +117,25 @@ async def opened(gateway: Running, dsn: str) -> AsyncIterator[Shop]:
         await connection.close(timeout=5)
 
 
+@contextlib.asynccontextmanager
+async def left_alone(shop: Shop) -> AsyncIterator[None]:
+    """Fails if the block has changed a row of the shop's tables. Its own connection only reads meanwhile."""
+
+    async def rows() -> dict[str, str]:
+        return {
+            table: await shop.db.fetchval(
+                f"SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM {table} AS t"
+            )
+            for table in (INCOMING, OUTGOING, "whatsapp_sessions", "whatsapp_session_logs")
+        }
+
+    before = await rows()
+    await shop.db.execute("SET default_transaction_read_only = on")
+    yield
+    after = await rows()
+    assert {table for table in before if after[table] != before[table]} == set()
+
+
 async def eventually(
     look: Callable[[], Awaitable[Any]], is_right: Callable[[Any], bool] = bool, what: str = "it"
 ) -> Any:

@@ -50,8 +50,8 @@ def concrete(path: str) -> str:
     return path.replace("{id}", "12").replace("{chat}", "49151").replace("{rest:path}", "x")
 
 
-async def test_every_route_but_the_open_ones_is_401_without_a_login(shop: Shop) -> None:
-    routes = http_routes(shop.gateway)
+async def test_every_route_but_the_open_ones_is_401_without_a_login(shared_shop: Shop) -> None:
+    routes = http_routes(shared_shop.gateway)
     closed = [
         (method, path)
         for method, path in routes
@@ -61,38 +61,40 @@ async def test_every_route_but_the_open_ones_is_401_without_a_login(shop: Shop) 
     ]
     assert len(closed) >= 20
 
-    for token in ("", "not-a-token", shop.gateway.token(life_s=-60)):
+    for token in ("", "not-a-token", shared_shop.gateway.token(life_s=-60)):
         for method, path in closed:
             body: Any = {} if method in ("POST", "PUT") else None
-            status, reply = await shop.gateway.call(method, concrete(path), body, token=token)
+            status, reply = await shared_shop.gateway.call(method, concrete(path), body, token=token)
             assert status == 401, (method, path, reply)
             assert (reply["code"], reply["success"]) == ("unauthenticated", False), (method, path)
 
 
-async def test_the_open_routes_are_all_still_there(shop: Shop) -> None:
-    assert set(http_routes(shop.gateway)) >= OPEN
+async def test_the_open_routes_are_all_still_there(shared_shop: Shop) -> None:
+    assert set(http_routes(shared_shop.gateway)) >= OPEN
 
 
-async def test_a_stranger_at_the_page_is_sent_to_the_login(shop: Shop) -> None:
-    async with shop.http.get(shop.gateway.url + "/", allow_redirects=False) as reply:
+async def test_a_stranger_at_the_page_is_sent_to_the_login(shared_shop: Shop) -> None:
+    async with shared_shop.http.get(shared_shop.gateway.url + "/", allow_redirects=False) as reply:
         assert (reply.status, reply.headers["Location"]) == (303, "/login")
 
 
-async def test_every_socket_route_refuses_who_does_not_say_who_he_is(shop: Shop) -> None:
-    sockets: list[BaseRoute] = [r for r in shop.gateway.gateway.app.routes if isinstance(r, WebSocketRoute)]
+async def test_every_socket_route_refuses_who_does_not_say_who_he_is(shared_shop: Shop) -> None:
+    sockets: list[BaseRoute] = [
+        r for r in shared_shop.gateway.gateway.app.routes if isinstance(r, WebSocketRoute)
+    ]
     assert [route.path for route in sockets if isinstance(route, WebSocketRoute)][:1] == ["/ws"]
-    async with shop.http.ws_connect(
-        shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}
+    async with shared_shop.http.ws_connect(
+        shared_shop.gateway.url + "/ws", headers={"Authorization": "Bearer x"}
     ) as socket:
         closed = await socket.receive(timeout=DEADLINE_S)
     assert (closed.data, socket.close_code) == (4501, 4501)
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "bearer", "Token", ""])
-async def test_only_a_bearer_token_is_a_login(shop: Shop, scheme: str) -> None:
-    headers = {"Authorization": f"{scheme} {shop.gateway.token()}".strip()}
+async def test_only_a_bearer_token_is_a_login(shared_shop: Shop, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {shared_shop.gateway.token()}".strip()}
 
-    status, _ = await shop.gateway.call("GET", SESSIONS, token="", headers=headers)
+    status, _ = await shared_shop.gateway.call("GET", SESSIONS, token="", headers=headers)
 
     assert status == (200 if scheme == "bearer" else 401)
 
@@ -176,18 +178,20 @@ ABOUT_13 = [
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_another_session_is_forbidden_by_every_route_that_names_it(shop: Shop, role: Role) -> None:
-    token = shop.gateway.token(role, {12})
-    answers = [await shop.gateway.call(*call, token=token) for call in ABOUT_13]
+async def test_another_session_is_forbidden_by_every_route_that_names_it(
+    shared_shop: Shop, role: Role
+) -> None:
+    token = shared_shop.gateway.token(role, {12})
+    answers = [await shared_shop.gateway.call(*call, token=token) for call in ABOUT_13]
 
     assert [status for status, _ in answers] == [403] * len(ABOUT_13)
     assert key_of(13) not in json.dumps(answers)
 
 
-async def test_guessing_ids_does_not_say_which_sessions_exist(shop: Shop) -> None:
-    token = shop.gateway.token(Role.ADMIN, {12})
+async def test_guessing_ids_does_not_say_which_sessions_exist(shared_shop: Shop) -> None:
+    token = shared_shop.gateway.token(Role.ADMIN, {12})
     answers = [
-        await shop.gateway.call("GET", f"{SESSIONS}/{guess}{tail}", token=token)
+        await shared_shop.gateway.call("GET", f"{SESSIONS}/{guess}{tail}", token=token)
         for tail in ("", "/status", "/logs", "/qr-code")
         for guess in (13, 99)
     ]
@@ -232,8 +236,8 @@ async def test_marking_read_touches_only_ones_own_session(shop: Shop) -> None:
     assert {row["wa_key_id"]: row["is_read"] for row in await shop.rows()} == {"a": True, "b": False}
 
 
-async def test_no_list_means_no_session_and_not_every_session(shop: Shop) -> None:
-    token = shop.gateway.token(Role.ADMIN, set())
+async def test_no_list_means_no_session_and_not_every_session(shared_shop: Shop) -> None:
+    token = shared_shop.gateway.token(Role.ADMIN, set())
 
-    assert await shop.gateway.data("GET", SESSIONS, token=token) == []
-    assert (await shop.gateway.data("GET", "/api/conversations", token=token))["conversations"] == []
+    assert await shared_shop.gateway.data("GET", SESSIONS, token=token) == []
+    assert (await shared_shop.gateway.data("GET", "/api/conversations", token=token))["conversations"] == []

@@ -2,12 +2,14 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from yarl import URL
 
-from tests.http.support import Shop, deleted, edited, received, sent
+from tests.http.support import Shop, deleted, edited, left_alone, received, sent
 from tests.unit.wasender import payload_parts as parts
 
 ANN, BOB = parts.ANN, parts.BOB
@@ -25,6 +27,16 @@ async def texts(shop: Shop, chat: str, query: str = "") -> list[str]:
 
 def later(seconds: int) -> dict[str, Any]:
     return {"messageTimestamp": parts.SENT_S + seconds}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_talk(shared_empty_shop: Shop) -> AsyncIterator[Shop]:
+    """Ann and Carl have written to session 12; for tests that only look."""
+    await shared_empty_shop.add_session(12)
+    await shared_empty_shop.take(received("What are your opening hours? 100% 😀", pushName="Ann Berg"))
+    await shared_empty_shop.take(received("x", key_id="other", jid="111@s.whatsapp.net", pushName="Carl"))
+    async with left_alone(shared_empty_shop):
+        yield shared_empty_shop
 
 
 # ------------------------------------------------------------------------------------------ the list
@@ -113,12 +125,9 @@ async def test_a_deleted_message_is_not_unread(shop: Shop) -> None:
     ],
 )
 async def test_a_search_finds_names_numbers_in_any_formatting_and_texts(
-    shop: Shop, search: str, is_found: bool
+    shared_talk: Shop, search: str, is_found: bool
 ) -> None:
-    await shop.take(received("What are your opening hours? 100% 😀", pushName="Ann Berg"))
-    await shop.take(received("x", key_id="other", jid="111@s.whatsapp.net", pushName="Carl"))
-
-    data = await shop.gateway.data("GET", "/api/conversations", params={"search": search})
+    data = await shared_talk.gateway.data("GET", "/api/conversations", params={"search": search})
     found = {item["phone"] for item in data["conversations"]}
     assert found == ({ANN} if is_found else set())
 
@@ -163,8 +172,8 @@ def cursor_of(*values: Any) -> str:
         "search=%00",
     ],
 )
-async def test_a_list_that_cannot_be_is_invalid(shop: Shop, query: str) -> None:
-    status, reply = await shop.gateway.call("GET", f"/api/conversations?{query}")
+async def test_a_list_that_cannot_be_is_invalid(shared_talk: Shop, query: str) -> None:
+    status, reply = await shared_talk.gateway.call("GET", f"/api/conversations?{query}")
 
     assert (status, reply["code"]) == (422, "invalid")
 
@@ -183,10 +192,8 @@ async def test_a_thread_has_both_directions_in_one_order(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("chat", [ANN, "+62 811 1222-333", parts.ANN_JID, "628111222333%40s.whatsapp.net"])
-async def test_a_chat_is_named_by_digits_or_by_its_jid(shop: Shop, chat: str) -> None:
-    await shop.take(received("Hello"))
-
-    assert await texts(shop, chat) == ["Hello"]
+async def test_a_chat_is_named_by_digits_or_by_its_jid(shared_talk: Shop, chat: str) -> None:
+    assert await texts(shared_talk, chat) == ["What are your opening hours? 100% 😀"]
 
 
 async def test_pages_of_a_thread_hold_every_message_once_also_those_of_the_same_second(shop: Shop) -> None:
@@ -220,18 +227,18 @@ async def test_a_chat_of_two_sessions_must_be_told_apart(shop: Shop) -> None:
     ("chat", "status"), [("49999", 404), ("x", 422), ("%20", 422), ("nobody@lid", 404), ("%00@lid", 422)]
 )
 async def test_a_chat_without_messages_is_not_found_and_one_that_cannot_be_is_invalid(
-    shop: Shop, chat: str, status: int
+    shared_talk: Shop, chat: str, status: int
 ) -> None:
-    assert (await shop.gateway.call("GET", f"/api/conversations/{chat}/messages"))[0] == status
+    assert (await shared_talk.gateway.call("GET", f"/api/conversations/{chat}/messages"))[0] == status
 
 
 @pytest.mark.parametrize(
     "before", ["!", cursor_of("x", "in", "1"), cursor_of("2025-05-20T21:10:41Z", 1, "1")]
 )
-async def test_a_place_in_a_thread_that_was_never_given_out_is_invalid(shop: Shop, before: str) -> None:
-    await shop.take(received())
-
-    status, _ = await shop.gateway.call("GET", f"/api/conversations/{ANN}/messages?before={before}")
+async def test_a_place_in_a_thread_that_was_never_given_out_is_invalid(
+    shared_talk: Shop, before: str
+) -> None:
+    status, _ = await shared_talk.gateway.call("GET", f"/api/conversations/{ANN}/messages?before={before}")
     assert status == 422
 
 
@@ -257,10 +264,10 @@ async def test_marking_read_is_for_one_chat_of_one_session_and_other_browsers_se
     assert await shop.gateway.data("POST", f"/api/conversations/{ANN}/read?session=12") == {"marked": 0}
 
 
-async def test_a_chat_that_is_not_utf_8_is_invalid(shop: Shop) -> None:
+async def test_a_chat_that_is_not_utf_8_is_invalid(shared_talk: Shop) -> None:
     for path in ("/api/conversations/%ff", "/api/conversations/%ff/messages"):
-        async with shop.http.get(
-            URL(shop.gateway.url + path, encoded=True),
-            headers={"Authorization": f"Bearer {shop.gateway.token()}"},
+        async with shared_talk.http.get(
+            URL(shared_talk.gateway.url + path, encoded=True),
+            headers={"Authorization": f"Bearer {shared_talk.gateway.token()}"},
         ) as reply:
             assert (reply.status, (await reply.json())["code"]) == (422, "invalid")

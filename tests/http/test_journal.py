@@ -54,8 +54,8 @@ async def test_the_list_is_filtered_and_goes_on_page_by_page(shop: Shop) -> None
 @pytest.mark.parametrize(
     "query", ["?outcome=lost", "?outcome=failed,", "?session=x", "?cursor=x", "?limit=0", "/x", "/1/retry/x"]
 )
-async def test_what_cannot_be_meant_is_refused(shop: Shop, query: str) -> None:
-    status, _ = await shop.gateway.call("GET", JOURNAL + query)
+async def test_what_cannot_be_meant_is_refused(shared_shop: Shop, query: str) -> None:
+    status, _ = await shared_shop.gateway.call("GET", JOURNAL + query)
 
     assert status in (404, 422)
 
@@ -94,12 +94,14 @@ async def test_an_entry_shows_its_body_without_the_key(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/1", "/retry", "/1/retry"])
-async def test_the_journal_is_for_admins(shop: Shop, path: str) -> None:
+async def test_the_journal_is_for_admins(shared_shop: Shop, path: str) -> None:
     method = "POST" if path.endswith("retry") else "GET"
     for role in (Role.VIEWER, Role.AGENT):
-        status, _ = await shop.gateway.call(method, JOURNAL + path, token=shop.gateway.token(role))
+        status, _ = await shared_shop.gateway.call(
+            method, JOURNAL + path, token=shared_shop.gateway.token(role)
+        )
         assert status == 403
-    assert (await shop.gateway.call(method, JOURNAL + path, token=""))[0] == 401
+    assert (await shared_shop.gateway.call(method, JOURNAL + path, token=""))[0] == 401
 
 
 async def test_an_admin_of_some_sessions_sees_and_retries_only_theirs(shop: Shop) -> None:

@@ -94,9 +94,9 @@ def examples_of(value: Any, where: str = "") -> list[tuple[str, Any, Any]]:
     return found
 
 
-async def test_the_document_names_exactly_the_routes_that_are_served(gateway: Running) -> None:
-    routes = gateway.gateway.app.routes
-    status, spec = await gateway.call("GET", "/openapi.json", token="")
+async def test_the_document_names_exactly_the_routes_that_are_served(shared_gateway: Running) -> None:
+    routes = shared_gateway.gateway.app.routes
+    status, spec = await shared_gateway.call("GET", "/openapi.json", token="")
 
     assert status == 200
     assert served(routes) == described(spec["paths"])
@@ -105,19 +105,25 @@ async def test_the_document_names_exactly_the_routes_that_are_served(gateway: Ru
     }  # fmt: skip
 
 
-async def test_the_description_is_open_and_holds_nothing_of_this_installation(gateway: Running) -> None:
-    page_status, page = await gateway.call("GET", "/docs", token="")
-    _, spec = await gateway.call("GET", "/openapi.json", token="")
+async def test_the_description_is_open_and_holds_nothing_of_this_installation(
+    shared_gateway: Running,
+) -> None:
+    page_status, page = await shared_gateway.call("GET", "/docs", token="")
+    _, spec = await shared_gateway.call("GET", "/openapi.json", token="")
 
     assert page_status == 200
     assert "<script" in page
-    for private in (gateway.url, gateway.gateway.database_url, str(gateway.gateway.settings.data_dir)):
+    for private in (
+        shared_gateway.url,
+        shared_gateway.gateway.database_url,
+        str(shared_gateway.gateway.settings.data_dir),
+    ):
         assert private not in json.dumps(spec) + page
 
 
 @pytest.mark.parametrize("operation", [item for item in OPERATIONS if item.role is None], ids=lambda o: o.id)
-async def test_an_open_operation_asks_for_no_login(operation: Operation, gateway: Running) -> None:
-    _, reply = await gateway.call(operation.method, path_of(operation, 1), token="")
+async def test_an_open_operation_asks_for_no_login(operation: Operation, shared_gateway: Running) -> None:
+    _, reply = await shared_gateway.call(operation.method, path_of(operation, 1), token="")
 
     assert "Log in first" not in str(reply)
 

@@ -137,9 +137,9 @@ CALLS = [(method, concrete(path) + rule.query, rule) for (method, path), rule in
 CLOSED = [call for call in CALLS if call[2].scope != "open"]
 
 
-async def test_every_route_has_a_rule_and_every_rule_a_route(shop: Shop) -> None:
+async def test_every_route_has_a_rule_and_every_rule_a_route(shared_shop: Shop) -> None:
     found = set()
-    for route in shop.gateway.gateway.app.routes:
+    for route in shared_shop.gateway.gateway.app.routes:
         if isinstance(route, WebSocketRoute):
             assert route.path in ("/ws", "/realtime/v1/websocket"), f"a socket without a rule: {route.path}"
         elif isinstance(route, Mount):
@@ -283,15 +283,17 @@ def answers(ref: str) -> Callable[[dict[str, Any]], bool]:
 
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.word)
 @pytest.mark.parametrize("sessions", LISTS, ids=["all", "own", "other", "none"])
-async def test_who_may_subscribe_to_what(shop: Shop, role: Role, sessions: frozenset[int] | None) -> None:
-    token = bearer(shop, role, sessions)
-    async with shop.gateway.socket(token) as socket:
+async def test_who_may_subscribe_to_what(
+    shared_shop: Shop, role: Role, sessions: frozenset[int] | None
+) -> None:
+    token = bearer(shared_shop, role, sessions)
+    async with shared_shop.gateway.socket(token) as socket:
         for topic, is_let_in in topics(role, sessions).items():
             await socket.send(type="subscribe", ref=topic, topic=topic)
             frame = await socket.next("subscribed" if is_let_in else "error", answers(topic))
             assert is_let_in or frame["code"] == "forbidden", topic
-    async with phoenix(shop.gateway, token) as client:
-        await client.join("shop", ALL_INCOMING)
+    async with phoenix(shared_shop.gateway, token) as client:
+        await client.join("shared_shop", ALL_INCOMING)
         said = await client.system()
         assert (said["status"] == "ok") is (sessions is None or bool(sessions)), said
 

@@ -1,12 +1,14 @@
 """Threads by reference, reading up to what was seen, and the search that opens them."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 
 from gateway.domain.access import Role
-from tests.http.support import Shop, deleted, received, sent
+from tests.http.support import Shop, deleted, left_alone, received, sent
 from tests.unit.wasender import payload_parts as parts
 
 ANN = parts.ANN
@@ -22,6 +24,22 @@ async def talk(shop: Shop, count: int = 9) -> None:
     for number in range(count):
         make = sent if number % 2 else received
         await shop.take(make(str(number), key_id=f"k{number}", **later(number)))
+
+
+ODD = ["%", "_", "\\", "'; DROP TABLE customers; --", "😀"]
+"""Letters that mean something in a pattern, in a statement, or take more than one place."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_talk(shared_empty_shop: Shop) -> AsyncIterator[Shop]:
+    """Session 12 with a few messages, one of each odd kind; for tests that only look."""
+    await shared_empty_shop.add_session(12)
+    await talk(shared_empty_shop, 2)
+    for number, text in enumerate(ODD):
+        await shared_empty_shop.take(received(f"with {text} in it", key_id=f"odd{number}"))
+    await shared_empty_shop.take(received("without", key_id="plain"))
+    async with left_alone(shared_empty_shop):
+        yield shared_empty_shop
 
 
 async def part(shop: Shop, query: str) -> dict[str, Any]:
@@ -74,10 +92,9 @@ async def test_a_thread_is_opened_around_a_message_and_read_on_in_both_direction
     ],
 )
 async def test_what_names_no_message_of_the_chat_is_refused_in_a_sentence(
-    shop: Shop, query: str, status: int
+    shared_talk: Shop, query: str, status: int
 ) -> None:
-    await talk(shop, 2)
-    code, reply = await shop.gateway.call("GET", f"{MESSAGES}?session=12&{query}")
+    code, reply = await shared_talk.gateway.call("GET", f"{MESSAGES}?session=12&{query}")
     assert (code, reply["success"], bool(reply["error"])) == (status, False, True)
 
 
@@ -225,14 +242,12 @@ async def test_a_search_stays_within_the_chat_the_session_and_the_login(shop: Sh
 
 
 @pytest.mark.parametrize("query", ["", "q=", "q=%20", "q=x&limit=0", "q=x&cursor=abc", "q=%00"])
-async def test_a_search_for_nothing_is_refused(shop: Shop, query: str) -> None:
-    code, reply = await shop.gateway.call("GET", f"/api/search?{query}")
+async def test_a_search_for_nothing_is_refused(shared_talk: Shop, query: str) -> None:
+    code, reply = await shared_talk.gateway.call("GET", f"/api/search?{query}")
     assert (code, reply["code"]) == (422, "invalid")
 
 
-@pytest.mark.parametrize("text", ["%", "_", "\\", "'; DROP TABLE customers; --", "😀"])
-async def test_what_is_typed_means_just_these_letters(shop: Shop, text: str) -> None:
-    await shop.take(received(f"with {text} in it", key_id="1"))
-    await shop.take(received("without", key_id="2"))
-    found = await search(shop, f"q={quote(text)}")
+@pytest.mark.parametrize("text", ODD)
+async def test_what_is_typed_means_just_these_letters(shared_talk: Shop, text: str) -> None:
+    found = await search(shared_talk, f"q={quote(text)}")
     assert [item["message_text"] for item in found["messages"]] == [f"with {text} in it"]

@@ -171,11 +171,11 @@ async def test_many_wrong_secrets_cost_one_call_upstream(empty_shop: Shop) -> No
     ],
     ids=lambda raw: repr(raw[:20]),
 )
-async def test_what_is_not_json_is_400_and_nothing_is_stored(shop: Shop, raw: bytes) -> None:
-    status, reply = await shop.post(raw, secret=secret_of(12), path=f"{HOOK}/12")
+async def test_what_is_not_json_is_400_and_nothing_is_stored(shared_shop: Shop, raw: bytes) -> None:
+    status, reply = await shared_shop.post(raw, secret=secret_of(12), path=f"{HOOK}/12")
 
     assert (status, reply["code"], reply["success"]) == (400, "invalid", False)
-    assert await nothing_is_stored(shop)
+    assert await nothing_is_stored(shared_shop)
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ async def test_numbers_too_long_for_an_integer_harm_nothing_even_beside_a_broken
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_only_post_brings_webhooks(shop: Shop, method: str) -> None:
-    assert (await shop.gateway.call(method, HOOK, token=""))[0] == 405
+async def test_only_post_brings_webhooks(shared_shop: Shop, method: str) -> None:
+    assert (await shared_shop.gateway.call(method, HOOK, token=""))[0] == 405
 
 
 async def test_a_secret_that_was_replaced_opens_the_door_no_more(shop: Shop) -> None:
@@ -311,8 +311,8 @@ async def test_a_body_that_stops_halfway_is_no_fault_of_ours() -> None:
         await body_of(Request({"type": "http", "headers": []}, receive))
 
 
-async def test_an_address_with_a_slash_too_many_gets_a_sentence_and_no_redirect(shop: Shop) -> None:
+async def test_an_address_with_a_slash_too_many_gets_a_sentence_and_no_redirect(shared_shop: Shop) -> None:
     path = f"{HOOK}/12/"
-    status, reply = await shop.post(received(), secret=secret_of(12), path=path)
+    status, reply = await shared_shop.post(received(), secret=secret_of(12), path=path)
 
     assert (status, reply["error"]) == (404, f"There is nothing at {path}.")
