@@ -19,7 +19,7 @@ from gateway.wasender.kinds import KINDS, MENTIONS, PLACEHOLDERS, SILENT, WITH_F
 from gateway.wasender.media_facts import facts_of
 from gateway.wasender.texts import business, calls, commerce
 from gateway.wasender.texts.lines import joined, words_in
-from gateway.wasender.values import enum_word, is_said, present, text_at
+from gateway.wasender.values import enum_word, has_content, is_said, present, text_at
 from gateway.wasender.wrappers import BAGGAGE, Unwrapped, has_words, unwrap, unwrapped
 
 __all__ = [
@@ -164,11 +164,14 @@ def stub_of(element: dict[str, Any]) -> str:
 def _in_order(message: dict[str, Any]) -> list[str]:
     """The fields that may be the content, the likeliest first: what says something, known kinds, then strange ones.
 
-    An empty object counts only where nothing else is said: then it is all that came of the message.
+    An empty object, or one of nothing but defaults, counts only where nothing else is said: then it is all that came of
+    the message.
     """
     names = [name for name, part in message.items() if name not in BAGGAGE and name not in SILENT]
     fit = [name for name in names if _is_fit(name, message[name])]
     said = [name for name in fit if is_said(message[name])]
+    if len(said) > 1:
+        said = [name for name in said if has_content(message[name])] or said
     if not said and not any(is_said(message.get(name)) for name in SILENT):
         said = [name for name in fit if name in KINDS]
     return sorted(said, key=lambda name: name not in KINDS and name != _COMMENT)

@@ -24,6 +24,7 @@ _CROWDS = ("@g.us", _BROADCAST)
 _BARE = re.compile(rf"[0-9]+@({re.escape(PHONE_SERVER)}|{LID_SERVER})")  # nearly all: nothing to take off
 _BARE_PHONE = re.compile(rf"([0-9]{{{MIN_PHONE_DIGITS},{MAX_PHONE_DIGITS}}})@{re.escape(PHONE_SERVER)}")
 _PHONE_SHAPE = re.compile(r"\+?[0-9(][0-9 .()/\u00a0-]*")
+_WITH_AGENT = re.compile(r"([0-9]{7,})\.[0-9]{1,3}")  # and the device behind it, as the engine's keys have it
 _BUSINESS_SCOPED = re.compile(r"[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{6,128}")
 _JUNK = frozenset(
     {"", "null", "undefined", "none", "nan", "invalid", "unknown", "false", "true", "[object object]"}
@@ -62,6 +63,7 @@ def jid(value: Any) -> str | None:
     server = _SERVERS.get(server.lower(), server)
     if server in (PHONE_SERVER, LID_SERVER):
         user = user.partition("_")[0]
+        user = found[1] if (found := _WITH_AGENT.fullmatch(user)) else user
     if user.strip().lower() in _JUNK:
         return None
     if not at or server == PHONE_SERVER:

@@ -26,6 +26,18 @@ def is_said(value: Any) -> bool:
     return not (value is None or value is False or value == "" or value == [] or value == {})
 
 
+def has_content(value: Any) -> bool:
+    """Whether anything in it says something: an object of nothing but defaults (`{"text": ""}`) does not.
+
+    What stands beside a content (`contextInfo`) is none.
+    """
+    if isinstance(value, dict):
+        return any(has_content(item) for name, item in value.items() if name != "contextInfo")
+    if isinstance(value, list):
+        return any(map(has_content, value))
+    return is_said(value) and value != 0
+
+
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of a list; a single object counts as a list of one."""
     items = value if isinstance(value, list) else [value]
@@ -87,6 +99,8 @@ def _of_halves(value: dict[str, Any]) -> int | None:
 
 
 def _half(value: Any) -> int | None:
+    if isinstance(value, str):
+        value = whole(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _HALF else None
 
 

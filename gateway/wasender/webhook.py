@@ -206,17 +206,28 @@ def _reader_of(event: str) -> _Reader | str | None:
 
 
 def _listed(*names: str) -> Callable[[dict[str, Any]], list[Any]]:
-    """Elements are an array, an object, or either of them under one of `names`."""
+    """Elements are an array, an object, an object of elements, or any of them under one of `names`."""
 
     def split(body: dict[str, Any]) -> list[Any]:
         data = body.get("data")
         if isinstance(data, dict) and "key" not in data:
             data = next((data[name] for name in names if isinstance(data.get(name), dict | list)), data)
         if isinstance(data, dict):
-            return [data] if data else []
+            return _in_places(data) or ([data] if data else [])
         return data if isinstance(data, list) else []
 
     return split
+
+
+def _in_places(data: dict[str, Any]) -> list[Any]:
+    """The elements of a list that was written as an object: by place, or by the ids of the elements."""
+    items = list(data.values())
+    if not all(isinstance(item, dict) for item in items):
+        return []
+    is_list = all(name.isdecimal() for name in data) or all(
+        isinstance(item.get("key"), dict) for item in items
+    )
+    return items if is_list else []
 
 
 def _data_of(body: dict[str, Any]) -> list[Any]:
@@ -267,7 +278,7 @@ def _passkey(element: dict[str, Any], at: datetime, now: datetime) -> Sequence[F
 
 # `messages.received`, `messages-personal.received` and their like; also splits that come after us.
 _MESSAGES = re.compile(r"messages(-[a-z]+)?\.(received|upsert)")
-_MESSAGE_READER = _Reader(_listed("messages"), events.message)
+_MESSAGE_READER = _Reader(_listed("messages", "message"), events.message)
 
 _READERS: dict[str, _Reader] = {
     "message.sent": _Reader(_listed("messages"), events.sent),

@@ -57,6 +57,28 @@ CONTAINERS = [
         envelope("messages.upsert", {"messages": [message(PRIVATE), message({**PRIVATE, "id": TARGET})]}),
         (received(), received(key_id=TARGET)),
     ),
+    Sample(
+        "upsert, a list written as an object",
+        envelope(
+            "messages.upsert", {"messages": {"0": message(PRIVATE), "1": message({**PRIVATE, "id": TARGET})}}
+        ),
+        (received(), received(key_id=TARGET)),
+    ),
+    Sample(
+        "upsert, elements by their ids",
+        envelope("messages.upsert", {"messages": {PRIVATE["id"]: message(PRIVATE)}}),
+        (received(),),
+    ),
+    Sample(
+        "upsert, a list written as an object is the data",
+        envelope("messages.upsert", {"0": message(PRIVATE)}),
+        (received(),),
+    ),
+    Sample(
+        "received, `message` holds the key",
+        envelope("messages.received", {"message": message(PRIVATE)}),
+        (received(),),
+    ),
     Sample("upsert, data holds the key", envelope("messages.upsert", message(PRIVATE)), (received(),)),
     Sample(
         "upsert, one bad element spoils only itself",
@@ -233,6 +255,7 @@ INSTANTS = [
         {"low": (SENT_MS & 0xFFFFFFFF) - (1 << 32), "high": SENT_MS >> 32, "unsigned": False},
         AT_MS,
     ),
+    timed("a Long with halves as text", {"low": str(SENT_S), "high": "0"}, AT),
     timed("beyond the year 9999", 10**17, NOW),
     timed("negative", -5, NOW),
     timed("zero", 0, NOW),

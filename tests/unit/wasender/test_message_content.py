@@ -136,6 +136,30 @@ def test_a_null_beside_a_text_is_absent(field: str) -> None:
     assert (found.type, found.text) == ("text", "said")
 
 
+@pytest.mark.parametrize(
+    ("empty", "said", "kind"),
+    [
+        (
+            {"extendedTextMessage": {"text": "", "contextInfo": {"forwardingScore": 2}}},
+            "imageMessage",
+            "image",
+        ),
+        ({"contactsArrayMessage": {"contacts": [], "displayName": ""}}, "locationMessage", "location"),
+        ({"imageMessage": {"url": "", "fileLength": 0, "viewOnce": False}}, "locationMessage", "location"),
+        ({"buttonsMessage": {"headerType": 0, "buttons": [{"buttonText": {}}]}}, "imageMessage", "image"),
+    ],
+)
+def test_an_object_of_nothing_but_defaults_beside_a_content_is_absent(
+    empty: dict[str, Any], said: str, kind: str
+) -> None:
+    parts = {
+        "imageMessage": {"url": FILE},
+        "locationMessage": {"degreesLatitude": -23.5, "degreesLongitude": -46.6},
+    }
+
+    assert said_by({**empty, said: parts[said]}).type == kind
+
+
 @pytest.mark.parametrize("empty", ["", None, {}, []])
 def test_an_empty_default_beside_a_picture_is_absent(empty: Any) -> None:
     message = {

@@ -41,6 +41,8 @@ def incoming(**key: Any) -> Parties | None:
         (f"{EVA}@c.us", EVA_JID),
         (f"{EVA}:17@s.whatsapp.net", EVA_JID),
         (f"{EVA}_1:2@s.whatsapp.net", EVA_JID),
+        (f"{EVA}.0:3@s.whatsapp.net", EVA_JID),
+        ("140012345678901.1:3@lid", EVA_LID),
         (f"{EVA}:99@hosted", EVA_JID),
         ("140012345678901:3@hosted.lid", EVA_LID),
         ("140012345678901_1:3@lid", EVA_LID),
