@@ -162,6 +162,15 @@ async def test_dead_peer_is_noticed_within_seconds() -> None:
         ("SELECT 'a\\u0000'::text || '{\"a\": \"\\u0000\"}'::jsonb::text", RowRefused),
         ("DO $$ BEGIN RAISE EXCEPTION 'the shop says no'; END $$", RowRefused),
         ("SELECT * FROM gateway.not_there", ConfigError),
+        # As a plan says that has outlived its function or table, in a restore over the same tables.
+        (
+            "DO $$ BEGIN RAISE 'cache lookup failed for function 1' USING ERRCODE = 'XX000'; END $$",
+            StoreUnavailable,
+        ),
+        (
+            "DO $$ BEGIN RAISE 'could not open relation with OID 1' USING ERRCODE = 'XX000'; END $$",
+            StoreUnavailable,
+        ),
         ("SET transaction_read_only = on; DELETE FROM whatsapp_sessions", StoreUnavailable),
         ("SET statement_timeout = 1; SELECT pg_sleep(5)", StoreUnavailable),
     ],
@@ -171,6 +180,15 @@ async def test_error_of_postgres_becomes_one_of_ours(
 ) -> None:
     with pytest.raises(meaning), mapped_errors():
         await connection.execute(statement)
+
+
+async def test_a_plan_that_outlived_its_table_is_no_fault_of_the_row(connection: asyncpg.Connection) -> None:
+    await connection.execute("CREATE TABLE made_anew AS SELECT 1 AS a")
+    await connection.fetch("SELECT * FROM made_anew")
+    async with connection.transaction():
+        await connection.execute("ALTER TABLE made_anew ALTER COLUMN a TYPE text")
+        with pytest.raises(StoreUnavailable), mapped_errors():
+            await connection.fetch("SELECT * FROM made_anew")
 
 
 async def test_key_that_is_there_already_is_the_rows_fault(connection: asyncpg.Connection) -> None:

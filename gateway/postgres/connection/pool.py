@@ -7,6 +7,7 @@ Addresses are cleaned before use: hosts hand out DSNs with parameters that only 
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from types import TracebackType
@@ -320,6 +321,8 @@ _PASSING_STATES = {
     "25P03": "the connection was idle for too long",
     "55P03": "a lock was not to be had in time",
 }
+# A plan of a connection that lived through a restore over the same tables: it is made anew the next time.
+_MADE_ANEW = re.compile(r"cache lookup failed|could not open relation with OID")
 _DATA_CLASSES = {"22", "23", "44"}
 _DATA_STATES = {"54000", "P0001"}  # too large for an index; refused by a trigger of the shop
 
@@ -346,6 +349,8 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
     reason = _PASSING_STATES.get(state) or _PASSING_CLASSES.get(state[:2])
     if reason:
         return StoreUnavailable(f"Postgres cannot do this at the moment: {reason}.")
+    if isinstance(error, asyncpg.InvalidCachedStatementError) or _MADE_ANEW.match(str(error)):
+        return StoreUnavailable("Postgres cannot do this at the moment: its tables have just been made anew.")
     if state[:2] in _DATA_CLASSES or state in _DATA_STATES:
         return RowRefused(f"Postgres refuses this row: {error}", details={"sqlstate": state})
     if state == "42501":
