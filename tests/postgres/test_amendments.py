@@ -145,7 +145,9 @@ async def test_the_sweep_goes_on_after_a_failure() -> None:
     failures: list[Exception] = [StoreUnavailable("away"), ValueError("odd")]
 
     class Store:
-        async def sweep(self) -> None:
+        left_early = asyncio.Event()
+
+        async def sweep(self, *, is_recent: bool = False) -> None:
             if failures:
                 raise failures.pop()
             swept.set()
@@ -153,6 +155,26 @@ async def test_the_sweep_goes_on_after_a_failure() -> None:
     task = asyncio.create_task(EarlyChanges(Store(), sweep_s=0.0).run())
     await asyncio.wait_for(swept.wait(), 5)
     task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("early", "what", "then"),
+    [
+        (MessageEdited("K", "new", AT, BY), f"SELECT message_text FROM {INCOMING}", "new"),
+        (DeliveryMoved("S", DeliveryState.READ, AT), f"SELECT status FROM {OUTGOING}", "read"),
+    ],
+)
+async def test_a_change_that_crossed_its_message_is_applied_at_once_and_not_with_the_next_sweep(
+    early: Any, what: str, then: str, database: str, table: WebhookTable, connection: asyncpg.Connection
+) -> None:
+    task = asyncio.create_task(EarlyChanges(table, sweep_s=3600.0, follow_ups_s=(0.0, 0.1, 0.2)).run())
+    try:
+        await write_at_once(database, table, early)
+        async with asyncio.timeout(5):
+            while await connection.fetchval(what) != then:
+                await connection.execute("SELECT pg_sleep(0.01)")
+    finally:
+        task.cancel()
 
 
 async def test_a_sealed_change_that_could_not_be_opened_once_is_opened_by_the_sweep(

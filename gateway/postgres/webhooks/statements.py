@@ -51,31 +51,7 @@ LEFT JOIN LATERAL (
 ) AS own ON true
 """
 
-# The order of delivery states lives in the domain; here it is a parameter: the words that may be overwritten.
-# Ticks only move up, so they need no time; between `failed` and the others, the one that was told later counts.
-MOVE = """
-UPDATE public.whatsapp_outgoing_messages
-SET status = $3,
-    status_at = greatest(status_at, $4),
-    error = coalesce($5, error),
-    delivered_at = CASE WHEN $3 IN ('delivered', 'read') THEN coalesce(delivered_at, $4) ELSE delivered_at END,
-    read_at = CASE WHEN $3 = 'read' THEN coalesce(read_at, $4) ELSE read_at END
-WHERE wa_key_id = $1 AND wasender_session_id = $2 AND coalesce(status, 'unknown') = ANY($6::text[])
-  AND ($7::text IS NULL OR gateway.is_one_person_v1(gateway.chat_of(chat, to_phone), $7))
-  AND ('failed' NOT IN ($3, coalesce(status, 'unknown')) OR status_at IS NULL OR status_at <= $4)
-"""
-
-EARLY = """
-INSERT INTO gateway.early_deliveries AS early (wasender_session_id, wa_key_id, state, at, error, chat)
-SELECT $2, $1, $3, $4, $5, $8
-WHERE NOT EXISTS (
-    SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
-AND NOT EXISTS (
-    SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
-ON CONFLICT (wasender_session_id, wa_key_id) DO UPDATE
-SET state = excluded.state, at = excluded.at, error = excluded.error, chat = excluded.chat, came_at = now()
-WHERE early.state = ANY($6::int[]) AND ($7 NOT IN (early.state, excluded.state) OR early.at <= excluded.at)
-"""
+MOVE = f"SELECT gateway.move_v1({', '.join(f'${n}' for n in range(1, 12))})"
 
 TAKE_EARLY = """
 DELETE FROM gateway.early_deliveries early
@@ -84,7 +60,7 @@ WHERE early.wasender_session_id = sent.session_id AND early.wa_key_id = sent.wa_
 RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error, early.chat
 """
 
-SWEEP_EARLY = "SELECT gateway.sweep_early_v1($1, $2)"
+SWEEP_EARLY = "SELECT gateway.sweep_early_v2($1, $2, $3, $4)"
 
 # The sealed changes that were opened, or cannot be; they had been kept until then.
 FORGET_SEALED = """
@@ -100,28 +76,13 @@ DELETE FROM gateway.early_deliveries AS early
 WHERE (early.wasender_session_id, early.wa_key_id) IN (
     SELECT due.wasender_session_id, due.wa_key_id
     FROM gateway.early_deliveries AS due
-    WHERE due.came_at < now() - interval '5 seconds' AND EXISTS (
+    WHERE due.came_at <= now() - $2::interval AND due.came_at > now() - $3::interval AND EXISTS (
         SELECT FROM public.whatsapp_outgoing_messages AS m
         WHERE m.wa_key_id = due.wa_key_id AND m.wasender_session_id = due.wasender_session_id)
     ORDER BY due.came_at DESC
     LIMIT $1
     FOR UPDATE SKIP LOCKED)
 RETURNING early.wasender_session_id, early.wa_key_id, early.state, early.at, early.error, early.chat
-"""
-
-# Where a delivery state has changed nothing: whose message is it?
-WHOSE = """
-SELECT CASE
-    WHEN EXISTS (
-        SELECT FROM public.whatsapp_outgoing_messages
-        WHERE wa_key_id = $1 AND wasender_session_id = $2
-            AND ($3::text IS NULL OR gateway.is_one_person_v1(gateway.chat_of(chat, to_phone), $3))) THEN 'ours'
-    WHEN EXISTS (
-        SELECT FROM public.whatsapp_outgoing_messages WHERE wa_key_id = $1 AND wasender_session_id = $2)
-        THEN 'elsewhere'
-    WHEN EXISTS (
-        SELECT FROM public.whatsapp_incoming_messages WHERE wa_key_id = $1 AND wasender_session_id = $2) THEN 'theirs'
-END
 """
 
 JOURNAL = """

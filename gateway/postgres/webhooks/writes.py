@@ -29,13 +29,13 @@ from gateway.domain.message import (
     Reading,
     Sealed,
     StatusReported,
-    overwritten_by,
 )
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.contacts.columns import contact_columns
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.moves import write_early_moves, write_moves
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -88,6 +88,8 @@ class Batch:
         """What the journal says besides, also of those that were stored: their body is kept."""
         self.sealed: list[Any] = []
         """Encrypted changes that had waited for a message of this batch."""
+        self.has_left_early = False
+        """Whether a change waits for its message, which another process may be writing right now."""
 
     async def write_changes(self) -> None:
         """Writes everything the batch says, in the order in which locks are safe to take."""
@@ -208,7 +210,7 @@ class Batch:
         early = await self._connection.fetch(
             sql.TAKE_EARLY, [session_id for _, session_id, _ in fresh], [item.key_id for _, _, item in fresh]
         )
-        await move_early(self._connection, early)
+        await write_early_moves(self._connection, early)
 
     def _note_written(self, written: asyncpg.Record) -> None:
         self._stored.update(written["stored"])
@@ -232,6 +234,7 @@ class Batch:
             if verdict in ("stored", "early"):
                 self._stored.add(number)
                 if verdict == "early":  # it may never come, and what waits is forgotten after a week
+                    self.has_left_early = True
                     self._notes[number] = "it waits for the message it is about"
             elif verdict == "refused":
                 self._refused.add(number)
@@ -240,26 +243,21 @@ class Batch:
 
     async def _write_moves(self) -> None:
         moves = sorted(self._each(DeliveryMoved), key=lambda item: (item[1], item[2].key_id, item[2].state))
-        for number, session_id, move in moves:
+        for number, _, move in moves:
             if move.state is DeliveryState.QUEUED:
                 # Upstream's "pending". Our `queued` means "to be sent by us": written here, it would send twice.
                 self._idle[number] = "it waits to be sent"
-            elif await move_message(self._connection, session_id, move) or await self._move_later(
-                session_id, move
-            ):
+        told = [item for item in moves if item[2].state is not DeliveryState.QUEUED]
+        items = [(session_id, move) for _, session_id, move in told]
+        verdicts = await write_moves(self._connection, items, may_wait=True)
+        for (number, _, _), verdict in zip(told, verdicts, strict=True):
+            if verdict in ("moved", "early"):
                 self._stored.add(number)
-            else:
-                whose = await self._connection.fetchval(sql.WHOSE, move.key_id, session_id, move.chat)
-                if whose == "elsewhere":
-                    self._refused.add(number)
-                elif whose == "theirs":
-                    self._idle[number] = "the state of an incoming message"
-
-    async def _move_later(self, session_id: int, move: DeliveryMoved) -> bool:
-        weaker = [int(DeliveryState[word.upper()]) for word in overwritten_by(move.state)]
-        failed = int(DeliveryState.FAILED)
-        early = (move.key_id, session_id, int(move.state), move.at, move.error, weaker, failed, move.chat)
-        return _count(await self._connection.execute(sql.EARLY, *early)) > 0
+                self.has_left_early |= verdict == "early"
+            elif verdict == "elsewhere":
+                self._refused.add(number)
+            elif verdict == "theirs":
+                self._idle[number] = "the state of an incoming message"
 
     @property
     def _turns(self) -> dict[int, int]:
@@ -328,29 +326,6 @@ async def forget_sealed(connection: Connection, items: Sequence[tuple[int, Amend
         ["edit" if isinstance(change, MessageEdited) else "reaction" for _, change in items],
         [change.at for _, change in items],
     )
-
-
-async def move_message(connection: Connection, session_id: int, move: DeliveryMoved) -> bool:
-    """Writes a delivery state where it says more than the row; whether it did."""
-    done = await connection.execute(
-        sql.MOVE,
-        move.key_id,
-        session_id,
-        move.state.word,
-        move.at,
-        move.error,
-        overwritten_by(move.state),
-        move.chat,
-    )
-    return _count(done) > 0
-
-
-async def move_early(connection: Connection, early: Sequence[asyncpg.Record]) -> None:
-    """Writes delivery states that had waited for their message."""
-    for row in sorted(early, key=lambda row: (row["wasender_session_id"], row["wa_key_id"])):
-        state = DeliveryState(row["state"])
-        move = DeliveryMoved(row["wa_key_id"], state, row["at"], row["error"], row["chat"])
-        await move_message(connection, row["wasender_session_id"], move)
 
 
 def amendment_data(change: Amendment) -> dict[str, Any]:
@@ -489,8 +464,3 @@ def _rounds(changes: list[tuple[int, int, T]]) -> list[list[tuple[int, int, T]]]
             rounds.append([])
         rounds[turn].append(change)
     return rounds
-
-
-def _count(status: str) -> int:
-    """Rows touched, from Postgres' command tag ("UPDATE 3", "INSERT 0 1")."""
-    return int(status.rpartition(" ")[2])
