@@ -50,8 +50,8 @@ class Browser:
         states: bool = False,
     ) -> None:
         self.name = name
-        self._address = address
-        self._token = token
+        self.address = address
+        self.token = token
         self._topics = topics
         self._from_now = after is None
         self._states = states
@@ -65,6 +65,12 @@ class Browser:
         self.sessions: dict[int, dict[str, Any]] = {}
         self.complaints: list[str] = []
         self.resets: list[dict[str, Any]] = []
+        self.unloaded: set[int] = set()
+        """Inboxes that are to be loaded by REST, after a reset."""
+        self.not_loaded = ""
+        """Why the last attempt failed."""
+        self.touched: set[RowKey] = set()
+        """Rows that came by events since the reset of their inbox: what REST says of them may be older."""
         self.doubles = 0
         self.connections = 0
         self.is_stale = False
@@ -100,8 +106,8 @@ class Browser:
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[ClientConnection]:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        address = self._address().replace("http", "ws", 1) + "/ws"
+        headers = {"Authorization": f"Bearer {self.token}"}
+        address = self.address().replace("http", "ws", 1) + "/ws"
         async with connect(
             address, additional_headers=headers, compression=None, ping_interval=None, max_queue=4,
             open_timeout=PATIENCE_S, close_timeout=0.2, proxy=None, max_size=None,
@@ -192,6 +198,7 @@ class Browser:
             Shown(frame["off"], frame["event"], str(data.get("message_id") or data.get("wa_key_id")))
         )
         key = (inbox, data["direction"], data["id"])
+        self.touched.add(key)
         if frame["event"] == "message.deleted" and data.get("deleted_at") is None:
             self.rows.pop(key, None)
         else:
@@ -223,7 +230,7 @@ class Browser:
         self.epochs[inbox] = top["epoch"]
 
     def take_reset(self, frame: dict[str, Any]) -> None:
-        """What it had is of no use. Whoever expects this loads the rows anew (`reload`)."""
+        """What it had is of no use: the rows are to be loaded by REST (`reloading`)."""
         inbox = int(frame["topic"][6:])
         self.resets.append(frame)
         self.offs[inbox], self.epochs[inbox] = frame["off"], frame["epoch"]
@@ -232,6 +239,8 @@ class Browser:
         self.shown[inbox] = []
         for key in [key for key in self.rows if key[0] == inbox]:
             del self.rows[key]
+        self.touched = {key for key in self.touched if key[0] != inbox}
+        self.unloaded.add(inbox)
 
     def _take_state(self, frame: dict[str, Any]) -> None:
         if frame["part"] != "session":

@@ -11,14 +11,14 @@ class LibraryBrowser(Browser):
     """One gateway for its whole life, because that is what the client is given."""
 
     async def run(self, pause: Callable[[], float] = lambda: 0.05) -> None:
-        async with connect(self._address(), token=self._token, on_status=self._on_status) as client:
+        async with connect(self.address(), token=self.token, on_status=self._on_status) as client:
             async for item in client.inbox("*", after={}):
                 await self._reads.wait()
                 match item:
                     case Event(inbox=inbox, off=off, name=name, data=data):
                         self._yielded(int(inbox), off, name, data)
-                    case Reset(inbox=inbox):
-                        self.resets.append({"topic": f"inbox:{inbox}", "reason": item.reason})
+                    case Reset(inbox=inbox, reason=reason, position=position):
+                        self.take_reset({"topic": f"inbox:{inbox}", "reason": reason, **position})
                     case Live(position=position):
                         self._live({int(inbox): top["off"] for inbox, top in position.items()})
 

@@ -1,6 +1,7 @@
 """What is true in the end: the tables. What browsers show must be exactly that."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ SELECT 'out', id::text, NULL, wa_key_id, NULL, message_text, message_type, NULL,
     deleted_at IS NOT NULL, status, gateway.inbox_of(wasender_session_id)
 FROM whatsapp_outgoing_messages
 """
-_TOPS = "SELECT inbox, off, floor FROM gateway.inboxes WHERE inbox >= 0"
+_TOPS = "SELECT inbox, off, epoch::text FROM gateway.inboxes WHERE inbox >= 0"
 _EVENTS = {
     "INSERT": "message.created",
     "DELETE": "message.deleted",
@@ -55,6 +56,7 @@ class Staleness:
         rows: dict[RowKey, dict[str, Any]],
         statuses: dict[int, str],
         facts: Sequence[Mapping[str, Any]] = (),
+        epochs: Mapping[int, str] | None = None,
     ) -> None:
         self.tops = tops
         self.stream = stream
@@ -62,6 +64,7 @@ class Staleness:
         self.statuses = statuses
         self.facts = facts
         """Rows of both tables, as stories are judged by them."""
+        self.epochs = epochs or {}
 
     def stored(self) -> set[str]:
         """The ids of the messages from customers."""
@@ -88,10 +91,22 @@ class Staleness:
                     found.append(f"inbox {inbox}: not in the order in which they were acknowledged: {chain}")
         return found
 
-    def complaints_about(self, browser: Browser, inboxes: Sequence[int], *, rows: bool) -> list[str]:
-        """What a browser shows that is not so. `rows`: it has followed from the beginning."""
+    def complaints_about(
+        self, browser: Browser, inboxes: Sequence[int], *, rows: bool, restores: int = 0
+    ) -> list[str]:
+        """What a browser shows that is not so. `rows`: it has followed from the beginning, or loaded anew.
+
+        `restores` is how often each inbox may be reset, each time into another history.
+        """
         found = [*browser.complaints]
-        found += [f"{browser.name}: an unexpected reset {frame}" for frame in browser.resets]
+        found += [
+            f"{browser.name}: an unexpected reset {frame}" for frame in _unexpected(browser.resets, restores)
+        ]
+        found += [
+            f"{browser.name}: inbox {inbox} is of the history {epoch}, and it is {self.epochs[inbox]}"
+            for inbox, epoch in browser.epochs.items()
+            if self.epochs.get(inbox, epoch) != epoch
+        ]
         for inbox in inboxes:
             start = browser.starts.get(inbox, 0)
             true = [event for event in self.stream.get(inbox, []) if event[0] > start]
@@ -118,28 +133,48 @@ class Staleness:
         return [] if shown == self.statuses else [f"{browser.name}: shows {shown}, and it is {self.statuses}"]
 
     def is_shown_by(self, browser: Browser, inboxes: Sequence[int]) -> bool:
-        """Whether the browser has come as far as there is something."""
-        return browser.is_subscribed and all(
-            browser.offs.get(inbox, 0) >= self.tops.get(inbox, 0) for inbox in inboxes
+        """Whether the browser has come as far as there is something, and has loaded what was reset."""
+        return (
+            browser.is_subscribed
+            and not browser.unloaded
+            and all(browser.offs.get(inbox, 0) >= self.tops.get(inbox, 0) for inbox in inboxes)
         )
 
 
 async def look(connection: asyncpg.Connection) -> Staleness:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        tops = {row["inbox"]: row["off"] for row in await connection.fetch(_TOPS)}
-        stream: dict[int, list[tuple[int, str, str]]] = {}
-        for row in await connection.fetch(_STREAM, _OF_STATUS):
-            stream.setdefault(row["inbox"], []).append((row["off"], _EVENTS[row["op"]], str(row["key"])))
-        found = [_plain(row) for row in await connection.fetch(_ROWS)]
-        rows = {
-            (row["inbox"], row["direction"], row["id"]): {name: row[name] for name in _COMPARED}
-            for row in found
-        }
-        statuses = {
-            row["wasender_session_id"]: row["status"]
-            for row in await connection.fetch("SELECT wasender_session_id, status FROM whatsapp_sessions")
-        }
-    return Staleness(tops, stream, rows, statuses, found)
+        return await read(connection)
+
+
+async def read(connection: asyncpg.Connection) -> Staleness:
+    """The same within a transaction of the caller's."""
+    extents = await connection.fetch(_TOPS)
+    stream: dict[int, list[tuple[int, str, str]]] = {}
+    for row in await connection.fetch(_STREAM, _OF_STATUS):
+        stream.setdefault(row["inbox"], []).append((row["off"], _EVENTS[row["op"]], str(row["key"])))
+    found = [_plain(row) for row in await connection.fetch(_ROWS)]
+    rows = {
+        (row["inbox"], row["direction"], row["id"]): {name: row[name] for name in _COMPARED} for row in found
+    }
+    statuses = {
+        row["wasender_session_id"]: row["status"]
+        for row in await connection.fetch("SELECT wasender_session_id, status FROM whatsapp_sessions")
+    }
+    tops = {row["inbox"]: row["off"] for row in extents}
+    return Staleness(tops, stream, rows, statuses, found, {row["inbox"]: row["epoch"] for row in extents})
+
+
+def _unexpected(resets: Sequence[Mapping[str, Any]], restores: int) -> list[Mapping[str, Any]]:
+    """Those that no restore explains."""
+    counted: Counter[str] = Counter()
+    found, seen = [], set()
+    for frame in resets:
+        counted[frame["topic"]] += 1
+        again = (frame["topic"], frame["epoch"]) in seen
+        seen.add((frame["topic"], frame["epoch"]))
+        if again or counted[frame["topic"]] > restores or frame["reason"] != "epoch_changed":
+            found.append(frame)
+    return found
 
 
 def _plain(row: asyncpg.Record) -> dict[str, Any]:

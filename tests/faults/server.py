@@ -94,11 +94,11 @@ class Server:
     @contextlib.asynccontextmanager
     async def read_only(self) -> AsyncIterator[None]:
         """Every new transaction is read-only while the block runs, as on a standby after a failover."""
-        await self._say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        await self.say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
         try:
             yield
         finally:
-            await self._say(
+            await self.say(
                 "SET default_transaction_read_only = off",
                 "ALTER SYSTEM RESET default_transaction_read_only",
                 "SELECT pg_reload_conf()",
@@ -108,18 +108,18 @@ class Server:
     async def database(self) -> AsyncIterator[str]:
         """Name of a fresh, migrated database."""
         name = f"fault_{next(_names)}"
-        await self._say(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY FILE_COPY")
+        await self.say(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY FILE_COPY")
         try:
             yield name
         finally:
-            await self._say(f"DROP DATABASE {name} WITH (FORCE)")
+            await self.say(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextlib.asynccontextmanager
     async def backup_of(self, database: str) -> AsyncIterator[str]:
         """Name of a copy. Whoever is connected loses the connection."""
         name = f"{database}_backup"
         # Nobody may be connected to what is copied, and who comes back at once would be in the way again.
-        await self._say(
+        await self.say(
             f"ALTER DATABASE {database} ALLOW_CONNECTIONS false",
             f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'",
             f"CREATE DATABASE {name} TEMPLATE {database}",
@@ -128,15 +128,15 @@ class Server:
         try:
             yield name
         finally:
-            await self._say(f"DROP DATABASE {name} WITH (FORCE)")
+            await self.say(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def restore(self, database: str, backup: str) -> None:
         """The database is what the backup is; nobody is asked."""
-        await self._say(
+        await self.say(
             f"DROP DATABASE {database} WITH (FORCE)", f"CREATE DATABASE {database} TEMPLATE {backup}"
         )
 
-    async def _say(self, *statements: str) -> None:
+    async def say(self, *statements: str) -> None:
         # A connection of its own each time: none survives what is done here.
         admin = await asyncpg.connect(self.dsn_of("postgres"))
         try:
@@ -146,7 +146,7 @@ class Server:
             await admin.close()
 
     async def make_template(self) -> None:
-        await self._say("CREATE DATABASE migrated")
+        await self.say("CREATE DATABASE migrated")
         await migrate(self.dsn_of("migrated"), report=lambda _: None)
 
 

@@ -7,10 +7,12 @@ number became known. A story that has begun is told to its end, so its facts hol
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.faults.ledger import Ledger, Restore, is_counted
 from tests.faults.writers import Sender
 from tests.http.webhook_makers import (
     GROUP,
@@ -100,18 +102,36 @@ class Stories:
     """What was told to the end."""
 
     told: list[Story] = field(default_factory=list)
+    began: dict[int, float] = field(default_factory=dict)
+    """When each began, by its place, by the monotonic clock."""
 
-    def complaints(self, rows: Sequence[Row]) -> list[str]:
-        """What the tables say otherwise."""
+    def note(self, story: Story, began: float) -> None:
+        self.began[len(self.told)] = began
+        self.told.append(story)
+
+    def true_in(self, rows: Sequence[Row]) -> frozenset[int]:
+        """Places of the stories that are so in these rows."""
+        return frozenset(place for place, said in self._said_of(rows) if not said)
+
+    def complaints(self, rows: Sequence[Row], restores: Sequence[Restore] = ()) -> list[str]:
+        """What the tables say otherwise. A restore takes back what was told between its dump and itself."""
+        return [
+            complaint
+            for place, said in self._said_of(rows)
+            if is_counted(place, self.began.get(place, 0.0), restores)
+            for complaint in said
+        ]
+
+    def _said_of(self, rows: Sequence[Row]) -> list[tuple[int, list[str]]]:
         by_key: dict[tuple[int, str, bool], list[Row]] = {}
         for row in rows:
             by_key.setdefault((row["inbox"], row["wa_key_id"], row["author"] is None), []).append(row)
-        found = [
-            fact.complaint(by_key.get((fact.session, fact.key, fact.author is None), []))
-            for story in self.told
-            for fact in story.facts
-        ]
-        for story in self.told:
+        said = []
+        for place, story in enumerate(self.told):
+            found = [
+                fact.complaint(by_key.get((fact.session, fact.key, fact.author is None), []))
+                for fact in story.facts
+            ]
             for person in story.persons:
                 named = {
                     name: [
@@ -121,36 +141,47 @@ class Stories:
                     for name in person.keys
                 }
                 found.append(person.complaint(named))
-        return [complaint for complaint in found if complaint is not None]
+            said.append((place, [complaint for complaint in found if complaint is not None]))
+        return said
 
 
 class Teller:
     """Makes up one story after the other and tells each to the end, over any of the gateways."""
 
     def __init__(
-        self, senders: Callable[[int], Sequence[Sender]], stories: Stories, dice: random.Random, name: str
+        self,
+        senders: Callable[[int], Sequence[Sender]],
+        stories: Stories,
+        ledger: Ledger,
+        dice: random.Random,
+        name: str,
     ) -> None:
+        """`ledger` counts what is told."""
         self._senders = senders
         self._stories = stories
+        self._ledger = ledger
         self._dice = dice
         self._name = name
         self._number = 0
 
     async def tell(self, inboxes: Sequence[int], stop: asyncio.Event) -> None:
         kinds = (
-            self._forged,
-            self._filled,
-            self._namesake,
-            self._early,
-            self._late_number,
-            self._late_number,
+            ("story of forged changes", self._forged),
+            ("story of a placeholder", self._filled),
+            ("story of two authors of one key", self._namesake),
+            ("story of early changes", self._early),
+            ("story of a late number (LID merge)", self._late_number),
+            ("story of a late number (LID merge)", self._late_number),
         )
         while not stop.is_set():
             self._number += 1
             session = self._dice.choice(inboxes)
-            story = self._dice.choice(kinds)(session, f"T{self._name}-{self._number}")
+            kind, make = self._dice.choice(kinds)
+            story, began = make(session, f"T{self._name}-{self._number}"), time.monotonic()
             await self._send(story, self._senders(session))
-            self._stories.told.append(story)
+            self._stories.note(story, began)
+            self._ledger.events[kind] += 1
+            self._ledger.events["webhook of a story"] += len(story.bodies)
             await asyncio.sleep(self._dice.random() * 0.05)
 
     async def _send(self, story: Story, senders: Sequence[Sender]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.faults.browser import Browser
-from tests.faults.ledger import Ledger
+from tests.faults.ledger import Ledger, Restore
 from tests.faults.oracle import Staleness
 
 POSITION = {"off": 0, "epoch": "one"}
@@ -77,3 +77,59 @@ def test_a_stream_with_a_hole_is_seen() -> None:
 def test_acknowledged_order_is_held_against_the_stream() -> None:
     assert truth(2).complaints(Ledger(chains=[["K1", "K2"]])) == []
     assert "not in the order" in truth(2).complaints(Ledger(chains=[["K2", "K1"]]))[0]
+
+
+def restore(*keys: str, dumped_at: float = 10.0, dropped_at: float = 20.0) -> Restore:
+    return Restore(dumped_at, frozenset(keys), frozenset(), dropped_at)
+
+
+@pytest.mark.parametrize(
+    ("key", "began", "complaint"),
+    [
+        ("K1", 5.0, []),  # in the dump, and stored
+        ("K3", 15.0, []),  # acknowledged between dump and restore: the operator's choice
+        ("K3", 25.0, ["acknowledged and not stored: K3"]),
+    ],
+)
+def test_a_restore_excuses_what_was_acknowledged_between_and_nothing_else(
+    key: str, began: float, complaint: list[str]
+) -> None:
+    ledger = Ledger(restores=[restore("K1", "K2")])
+    ledger.note(key, "kept", began)
+
+    assert truth(2).complaints(ledger) == complaint
+
+
+def test_what_the_dump_holds_may_come_back_although_it_was_deleted_afterwards() -> None:
+    ledger = Ledger(restores=[restore("K1")])
+    ledger.note("K1", "gone")
+    ledger.note("K2", "gone")
+
+    assert truth(2).complaints(ledger) == ["rolled back or deleted, and stored: K2"]
+
+
+@pytest.mark.parametrize(
+    ("resets", "complaints"),
+    [
+        ([("epoch_changed", "true")], 0),
+        ([("epoch_changed", "two"), ("epoch_changed", "true")], 1),
+        ([("offset_unknown", "true")], 1),
+        ([("epoch_changed", "two")], 1),  # it is not what the table says
+    ],
+)
+def test_a_restore_causes_one_reset_into_the_history_that_is(
+    resets: list[tuple[str, str]], complaints: int
+) -> None:
+    browser = Browser("b", lambda: "", "", after={7: POSITION})
+    for reason, epoch in resets:
+        browser.take_reset({"topic": "inbox:7", "reason": reason, "off": 0, "epoch": epoch})
+        browser.unloaded.clear()
+    true = truth(0)
+    true.epochs = {7: "true"}
+
+    assert len(true.complaints_about(browser, [7], rows=True, restores=1)) == complaints
+
+
+def test_a_dump_that_is_older_than_another_restore_may_reset_twice() -> None:
+    assert Ledger(restores=[restore(), restore(dumped_at=25.0, dropped_at=30.0)]).resets_allowed == 2
+    assert Ledger(restores=[restore(), restore(dumped_at=15.0, dropped_at=30.0)]).resets_allowed == 3

@@ -9,6 +9,7 @@ import asyncpg
 
 from tests.faults.browser import Browser
 from tests.faults.proxy import Proxy
+from tests.faults.restores import Restores
 from tests.faults.town import APPLICATIONS, House, Town
 
 KEEPALIVE_S = 19.0
@@ -33,9 +34,10 @@ class Trouble:
 class Scene:
     """What troubles act on. Troubles of the same thing queue up, so that one does not undo another's middle."""
 
-    def __init__(self, town: Town, browsers: Sequence[Browser]) -> None:
+    def __init__(self, town: Town, browsers: Sequence[Browser], restores: Restores) -> None:
         self.town = town
         self.browsers = browsers
+        self.restores = restores
         self.server_turn = asyncio.Lock()
         self.house_turns = [asyncio.Lock() for _ in town.houses]
 
@@ -78,6 +80,7 @@ async def make(scene: Scene, troubles: Sequence[Trouble]) -> None:
 
 async def _one(scene: Scene, trouble: Trouble) -> None:
     await asyncio.sleep(trouble.at_s)
+    scene.restores.ledger.events[trouble.kind] += 1
     await _acts[trouble.kind][0](scene, trouble)
 
 
@@ -172,6 +175,26 @@ async def _lock(scene: Scene, trouble: Trouble) -> None:
             pass
         finally:
             connection.terminate()
+
+
+@_trouble("restore a dump", 1.5)
+async def _restore(scene: Scene, trouble: Trouble) -> None:
+    """Into another database or over the same tables; now and then a dump that was restored before."""
+    restores = scene.restores
+    if restores.dumps and trouble.size % 0.5 < 0.15:
+        dump = restores.dumps[0]
+    else:
+        async with scene.server_turn:
+            dump = await restores.dump()
+        await asyncio.sleep(trouble.lasts_s / 2)
+    over = trouble.size < 0.5
+    async with scene.server_turn:
+        if await restores.restore(dump, over=over):
+            restores.ledger.events[
+                "restored over the tables" if over else "restored into another database"
+            ] += 1
+        else:
+            restores.ledger.events["restore that met a deadlock each time"] += 1
 
 
 # ---------------------------------------------------------------------------------------------- networks

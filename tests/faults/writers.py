@@ -44,6 +44,12 @@ POISON = (
 )
 """Values that cannot be told, for the columns above and the time of receipt."""
 
+_CHANGES = {
+    ("UPDATE", False): "row changed by SQL",
+    ("UPDATE", True): "row moved between sessions",
+    ("DELETE", False): "row deleted by SQL",
+}
+
 STATUSES = ("connected", "disconnected", "need_scan")
 
 
@@ -77,15 +83,16 @@ class Sender:
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
-    async def until_taken(self, body: dict[str, Any], stop: asyncio.Event) -> bool:
-        """Whether it was acknowledged in the end; False when `stop` came first."""
+    async def until_taken(self, body: dict[str, Any], stop: asyncio.Event) -> float | None:
+        """When the attempt began that was acknowledged; None when `stop` came first."""
         while True:
+            began = time.monotonic()
             status = await self.once(body)
             if status == 200:
-                return True
+                return began
             assert status in (None, 502, 503), status
             if stop.is_set():
-                return False
+                return None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 0.1)
 
@@ -112,12 +119,16 @@ async def send_webhooks(
         number += 1
         key = f"W{name}-{number}"
         ledger.note(key, "unsure")
-        if await sender.until_taken(message(key, f"{name} {number}"), stop):
-            ledger.note(key, "kept")
+        began = await sender.until_taken(message(key, f"{name} {number}"), stop)
+        if began is not None:
+            ledger.note(key, "kept", began)
+            ledger.events["webhook acknowledged"] += 1
             chain.append(key)
             if dice.random() < 0.1:
+                ledger.events["webhook sent twice"] += 1
                 await sender.once(message(key, f"{name} {number}"))
         if dice.random() < 0.1:
+            ledger.events["session.status"] += 1
             await sender.once(status_report(dice.choice(STATUSES)))
         await asyncio.sleep(dice.random() * 0.04)
 
@@ -167,6 +178,7 @@ class ShopWriter:
         await transaction.start()
         try:
             if self._is_odd and dice.random() < 0.2:
+                self._ledger.events["transaction as a replica"] += 1
                 await connection.execute("SET LOCAL session_replication_role = replica")
             for _ in range(dice.randint(1, 4)):
                 await self._step(connection, dice.choice(inboxes), made, removed)
@@ -175,21 +187,24 @@ class ShopWriter:
                         await asyncio.wait_for(stop.wait(), dice.random() ** 4 * 1.5)
             if dice.random() < 0.2:
                 await transaction.rollback()
+                self._ledger.events["transaction rolled back"] += 1
                 self._settle(made, "gone")
                 return
         except BaseException:
             self._settle(made, "gone")
             raise
         self._settle(made | removed, "unsure")
+        began = time.monotonic()
         await transaction.commit()
-        self._settle(made - removed, "kept")
-        self._settle(removed, "gone")
+        self._ledger.events["transaction committed"] += 1
+        self._settle(made - removed, "kept", began)
+        self._settle(removed, "gone", began)
         self._mine = [*self._mine, *(made - removed)][-20:]
         self._mine = [key for key in self._mine if key not in removed]
 
-    def _settle(self, keys: set[str], fate: Any) -> None:
+    def _settle(self, keys: set[str], fate: Any, began: float | None = None) -> None:
         for key in keys:
-            self._ledger.note(key, fate)
+            self._ledger.note(key, fate, began)
 
     async def _step(
         self, connection: asyncpg.Connection, inbox: int, made: set[str], removed: set[str]
@@ -227,12 +242,14 @@ class ShopWriter:
         async with asyncio.timeout(WRITE_S):
             if self._is_odd and self._dice.random() < 0.2:
                 poison = self._dice.choice(POISON)
+                self._ledger.events["row with poison"] += len(rows)
                 await connection.executemany(INSERT_ODD, [(*row, *poison) for row in rows])
             else:
                 await connection.executemany(INSERT, rows)
 
     async def _change(self, sql: str, connection: asyncpg.Connection, own: list[str]) -> str:
         key = self._dice.choice(own)
+        self._ledger.events[_CHANGES[sql.split()[0], "session" in sql]] += 1
         await connection.execute(f"{sql} WHERE message_id = $1", key)
         return key
 

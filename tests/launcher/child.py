@@ -40,6 +40,7 @@ class Child:
     ) -> None:
         """`send_buffer`: how much the kernel keeps of what a client does not read; None: as much as is usual."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self.log = folder / "gateway.log"
         self._terminal = Terminal(folder)
         self._values = {
