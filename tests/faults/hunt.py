@@ -11,6 +11,7 @@ processes is not part of the seed, so run a failing one several times.
 import argparse
 import asyncio
 import random
+import re
 import sys
 import tempfile
 import time
@@ -49,6 +50,11 @@ SMALL_BYTES = 65536
 MAX_RSS_BYTES = 260 << 20
 WHOLE_S = 180.0
 """On a busy machine a gateway takes ten seconds to start, and a seed may start it five times."""
+
+
+_HELD_UP = re.compile(r"spool\.refused .*its disk does not answer")
+"""A gateway that was frozen, or that the machine let wait, finds its disk slow: the webhook goes back to its sender, which
+sends it again. That it is not lost is judged by its acknowledgement."""
 
 
 @dataclass
@@ -102,7 +108,9 @@ async def hunt(seed: int, server: Server, folder: Path) -> Report:
     except Exception as error:
         report.complaints.append("".join(traceback.format_exception(error)))
     report.complaints += [
-        line for line in report.said.splitlines() if "Traceback" in line or " ERROR " in line
+        line
+        for line in report.said.splitlines()
+        if ("Traceback" in line or " ERROR " in line) and not _HELD_UP.search(line)
     ]
     report.took_s = time.monotonic() - started
     return report
