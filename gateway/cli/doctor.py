@@ -166,7 +166,7 @@ class Checkup:
                 f"Postgres at {where} answers, but NOTIFY does not come back: a pooler stands before it. "
                 "Set GATEWAY_LISTEN_URL to the direct host.",
             )  # fmt: skip
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except CONNECT_ERRORS as error:
             return Finding("database", False, f"Postgres at {where} refuses LISTEN ({error}).")
         ms = (time.monotonic() - started) * 1000
         return Finding(

@@ -175,6 +175,16 @@ async def test_a_closed_listener_leaves_no_row_behind(database: str, connection:
     assert await connection.fetchval("SELECT count(*) FROM gateway.gateways") == 0
 
 
+async def test_a_connection_that_is_in_the_middle_of_something_is_let_go_of_all_the_same(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+
+    async with listening(database):
+        monkeypatch.setattr(asyncpg.Connection, "execute", busy)
+
+
 async def test_a_bell_that_the_receiver_chokes_on_does_not_make_it_deaf(
     database: str, connection: asyncpg.Connection
 ) -> None:

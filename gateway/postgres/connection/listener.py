@@ -168,7 +168,7 @@ class Listener:
                 async with Deadline(connection, FAREWELL_S), self._one_at_a_time:
                     await connection.execute(sql.FORGET, self._gateway_id)
                     await connection.close()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except CONNECT_ERRORS:
                 pass
             finally:  # also when we are cancelled in the middle of it
                 if not connection.is_closed():

@@ -20,7 +20,7 @@ from asyncpg import exceptions as pg
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import MessageDeleted, MessageReceived
 from gateway.postgres.connection.clock import DatabaseClock
-from gateway.postgres.connection.pool import mapped_errors
+from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.moves import write_early_moves
 from gateway.postgres.webhooks.writes import (
@@ -165,7 +165,7 @@ class WebhookTable:
             if opened:
                 await write_amendments(connection, LOCK_TIMEOUT_ALONE, opened)
             await forget_sealed(connection, items)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except CONNECT_ERRORS as error:
             logger.warning("webhooks.not_opened error=%s", type(error).__name__)
 
     async def prepare(self, connection: Connection, batch: Sequence[InboundWebhook]) -> None:
@@ -189,7 +189,7 @@ class WebhookTable:
         self._seen_at |= dict.fromkeys(due, now)
         try:
             await self._pool.execute(sql.SEEN, due)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except CONNECT_ERRORS as error:
             logger.warning("webhooks.not_noted error=%s", type(error).__name__)
 
     async def journal_failure(self, inbound: InboundWebhook, reason: str) -> None:
