@@ -53,8 +53,8 @@ WHOLE_S = 180.0
 
 
 _HELD_UP = re.compile(r"spool\.refused .*its disk does not answer")
-"""A gateway that was frozen, or that the machine let wait, finds its disk slow: the webhook goes back to its sender, which
-sends it again. That it is not lost is judged by its acknowledgement."""
+"""A gateway that was frozen, or that the machine let wait, finds its disk slow: the webhook goes back to its sender and
+comes again. That it is not lost is judged by its acknowledgement."""
 
 
 @dataclass
