@@ -77,7 +77,7 @@ async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: R
         response = await endpoint(request)
     except GatewayError as error:
         response = error_reply(error)
-    except Exception as error:
+    except Exception as error:  # `unexpected` logs it
         response = await unexpected(request, error)
     await response(request.scope, request.receive, send)
 

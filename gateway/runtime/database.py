@@ -11,6 +11,7 @@ from gateway.embedded_postgres.server import EmbeddedPostgres, running_dsn
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
 from gateway.postgres.sessions.vault import Vault
 from gateway.runtime.data_dir import DEMO, data_dir
+from gateway.services.background import Background
 from gateway.services.deadlines import within
 from gateway.settings import Settings
 
@@ -28,8 +29,9 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     """The DSN to use: DATABASE_URL, or the embedded Postgres, started and stopped with the stack."""
     if settings.embedded:
         server = await stack.enter_async_context(EmbeddedPostgres(data_dir(settings)))
-        keeper = asyncio.create_task(_keep_up(server), name="postgres-keeper")
-        stack.push_async_callback(_end, keeper)
+        keeping = Background()
+        stack.push_async_callback(keeping.close)
+        keeping.start(_keep_up(server), "postgres-keeper")
         return server.dsn
     if settings.database_url is None:
         raise ConfigError(
@@ -58,11 +60,6 @@ async def _keep_up(server: EmbeddedPostgres) -> None:
                 await server.start()
             except ConfigError as error:
                 logger.error("postgres.not_restarted error=%s", error)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def is_pooled(settings: Settings, dsn: str) -> bool:

@@ -117,7 +117,9 @@ async def _build(settings: Settings, url: str, stack: AsyncExitStack) -> Gateway
     await live.open(stack)
     await services.open()
     await access.revocations.open()
-    tasks = await start_tasks((live, access, media, services, websockets), services, repositories, stack)
+    tasks = await start_tasks(
+        (live, access, media, services, websockets), (services, websockets), repositories, stack
+    )
     return Gateway(
         settings=settings, url=url, database_url=database_url, signals=signals, limiters=limiters,
         repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,

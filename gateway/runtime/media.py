@@ -87,7 +87,7 @@ async def open_media(
     stack.push_async_callback(host.close)
     table = MediaTable(repositories.pool, repositories.sessions, gateway_id)
     media = Media(table, files, scratch, host, live, secret)
-    stack.callback(media.giving.close)
+    stack.push_async_callback(media.giving.close)
     return media
 
 

@@ -104,3 +104,4 @@ class Services:
         await self.linking.close()
         await self.status_hints.close()
         await self.linked_phones.close()
+        await self.authenticator.close()

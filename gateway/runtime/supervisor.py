@@ -19,10 +19,11 @@ from contextlib import AsyncExitStack
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
-from gateway.runtime import database as ground
 from gateway.runtime.data_dir import data_dir, read_secret
+from gateway.runtime.database import open_database
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
+from gateway.services.background import Background
 from gateway.services.open_files import raise_open_files
 from gateway.settings import Settings
 
@@ -64,7 +65,7 @@ async def supervise(settings: Settings, announce: Announce) -> None:
         asyncio.get_running_loop().add_signal_handler(number, shutdown.on_signal)
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
-        database_url = await ground.open_database(settings, stack)
+        database_url = await open_database(settings, stack)
         await migrate(
             settings.listen_url or database_url, report=lambda line: logger.info("migrate %s", line)
         )
@@ -143,7 +144,8 @@ async def _end(child: asyncio.subprocess.Process, hasten: asyncio.Event) -> None
         await hasten.wait()
         child.send_signal(signal.SIGTERM)
 
-    again = asyncio.create_task(ask_again(), name=f"hasten-{child.pid}")
+    asking = Background()
+    asking.start(ask_again(), f"hasten-{child.pid}")
     try:
         async with asyncio.timeout(STOP_S):
             await child.wait()
@@ -151,4 +153,4 @@ async def _end(child: asyncio.subprocess.Process, hasten: asyncio.Event) -> None
         child.kill()
         await child.wait()
     finally:
-        again.cancel()
+        await asking.close()

@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import Protocol, runtime_checkable
 
 from gateway.runtime.repositories import Repositories
-from gateway.runtime.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +21,13 @@ class Work(Protocol):
         """Goes on until it is cancelled."""
 
 
+class Closing(Protocol):
+    """What has to end before the tasks do."""
+
+    async def close(self) -> None:
+        """Returns when nothing is under way any more."""
+
+
 def works_of(floors: Iterable[object]) -> dict[str, Work]:
     """Every part of these floors that has `run`, by its name there."""
     found: dict[str, Work] = {}
@@ -34,9 +40,12 @@ def works_of(floors: Iterable[object]) -> dict[str, Work]:
 
 
 async def start_tasks(
-    floors: Iterable[object], services: Services, repositories: Repositories, stack: AsyncExitStack
+    floors: Iterable[object],
+    closing: Sequence[Closing],
+    repositories: Repositories,
+    stack: AsyncExitStack,
 ) -> dict[str, asyncio.Task[None]]:
-    """Starts the tasks; they end with the stack, after the services have been closed.
+    """Starts the tasks; they end with the stack, after what is `closing` has been closed, in that order.
 
     One that dies ends the gateway: a restart is better than missing changes.
     """
@@ -49,7 +58,8 @@ async def start_tasks(
         cutting.callback(asyncio.get_running_loop().call_later(CLOSE_S, repositories.cut_off).cancel)
         try:
             async with asyncio.timeout(CLOSE_S):
-                await services.close()
+                for part in closing:
+                    await part.close()
         except TimeoutError:
             logger.warning("gateway.closed_late")  # a task has died: what waits for it cannot finish
         for task in tasks.values():

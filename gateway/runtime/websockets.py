@@ -37,10 +37,11 @@ class WebSockets:
             if not settings.probe_s
             else None
         )
+        self.reads = SharedReads(repositories.streams)
         context = EndpointContext(
             hub=live.hub,
             feed=live.feed,
-            streams=SharedReads(repositories.streams),
+            streams=self.reads,
             staleness=live.staleness,
             connections=self.connections,
             origins=access.origins,
@@ -63,3 +64,8 @@ class WebSockets:
             WebSocketRoute("/ws", self.native.serve),
             WebSocketRoute("/realtime/v1/websocket", self.supabase.serve),
         ]
+
+    async def close(self) -> None:
+        """Ends what goes on for all sockets together; those are gone by now."""
+        await self.supabase.close()
+        await self.reads.close()

@@ -64,7 +64,7 @@ class SpoolWriter:
             results = self._file.run(jobs)
             if _nothing in jobs:
                 self._file.tidy()
-        except Exception as error:
+        except Exception as error:  # raised where each job is waited for
             return [error] * len(jobs)
         return results
 

@@ -131,3 +131,66 @@ def many_parameters(path: Path, most: int) -> Iterator[str]:
                     taken = [*item.args.posonlyargs, *item.args.args, *item.args.kwonlyargs]
                     if len(taken) - 1 > most:
                         yield f"{address(path)}:{node.name}"
+
+
+def unowned_tasks(path: Path) -> Iterator[str]:
+    """Functions that start a task whose end nothing awaits, as `path:qualified.name`.
+
+    The end of a task is awaited by a group, by `Background`, by the function that starts it, or by the class that keeps
+    it.
+    """
+    yield from _unowned_tasks(ast.parse(path.read_text("utf-8")), f"{address(path)}:", ())
+
+
+def _unowned_tasks(node: ast.AST, prefix: str, around: tuple[ast.AST, ...]) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{prefix}{'' if prefix.endswith(':') else '.'}{child.name}"
+            yield from _unowned_tasks(child, name, (*around, child))
+            continue
+        if _starts_task(child) and not any(_awaits(owner, child) for owner in around):
+            yield prefix
+        elif not _starts_task(child):
+            yield from _unowned_tasks(child, prefix, around)
+
+
+def _starts_task(node: ast.AST) -> bool:
+    """Whether it is a statement that starts a task otherwise than in a group."""
+    return isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return) and any(
+        isinstance(call, ast.Call)
+        and ast.unparse(call.func) in {"asyncio.create_task", "asyncio.ensure_future"}
+        for call in ast.walk(node)
+    )
+
+
+def _awaits(owner: ast.AST, start: ast.AST) -> bool:
+    """Whether something in `owner` awaits what the statement keeps."""
+    targets = start.targets if isinstance(start, ast.Assign) else []
+    kept = {ast.unparse(target) for target in targets}
+    return any(
+        ast.unparse(part) in kept
+        for node in ast.walk(owner)
+        if isinstance(node, ast.Await)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name | ast.Attribute)
+    )
+
+
+def silent_handlers(path: Path) -> Iterator[str]:
+    """Handlers of every exception that neither raise nor log, and whose first lines have no comment that says why."""
+    text = path.read_text("utf-8")
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        if node.type is not None and ast.unparse(node.type) not in {"Exception", "BaseException"}:
+            continue
+        parts = [part for line in node.body for part in ast.walk(line)]
+        is_told = any(
+            isinstance(part, ast.Raise)
+            or (isinstance(part, ast.Call) and ast.unparse(part.func).startswith("logger."))
+            for part in parts
+        )
+        is_defended = any("#" in line for line in lines[node.lineno - 1 : node.body[0].lineno])
+        if not is_told and not is_defended:
+            yield f"{address(path)}:{node.lineno}"

@@ -9,6 +9,7 @@ from gateway.domain.streams import Event, Extent, Position, ResetReason, Snapsho
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import Page
+from gateway.services.background import Background
 from gateway.services.live.feed import StreamReader
 
 PAGE_EVENTS = 200
@@ -25,6 +26,7 @@ class SharedReads:
     def __init__(self, streams: StreamReader) -> None:
         self._streams = streams
         self._under_way: dict[tuple[object, ...], asyncio.Task[list[Event]]] = {}
+        self._background = Background()
 
     async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         """Top, floor and epoch of these inboxes' streams, or of all that exist. Raises StoreUnavailable."""
@@ -46,9 +48,13 @@ class SharedReads:
         task = self._under_way.get(key)
         if task is None:
             work = self._streams.read_after(offsets, limit, max_bytes)
-            task = self._under_way[key] = asyncio.ensure_future(work)
+            task = self._under_way[key] = self._background.start(work, "catch-up-read")
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)  # one who leaves must not take it away from the others
+
+    async def close(self) -> None:
+        """Ends the reads under way."""
+        await self._background.close()
 
     def _forget(self, key: tuple[object, ...], done: asyncio.Task[list[Event]]) -> None:
         del self._under_way[key]

@@ -48,6 +48,7 @@ from gateway.realtime.supabase.tables import Table, Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
+from gateway.services.background import Background
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class SupabaseRealtime:
         )
         self._open: set[SupabaseConnection] = set()
         self._scheduler = FanoutScheduler()
+        self._background = Background()
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = 0.0
 
@@ -283,7 +285,7 @@ class SupabaseRealtime:
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= LOOK_AGAIN_S and (self._looking is None or self._looking.done()):
             self._looked_at = now
-            self._looking = asyncio.create_task(self._call_back_the_served(), name="supabase-tables")
+            self._looking = self._background.start(self._call_back_the_served(), "supabase-tables")
 
     async def _call_back_the_served(self) -> None:
         try:
@@ -295,6 +297,10 @@ class SupabaseRealtime:
                 refused = [wish for wish in channel.wishes if wish.refusal is not None]
                 if any(read_wish(wish.reply, tables).refusal is None for wish in refused):
                     connection.call_back(channel, TABLE_CAME)
+
+    async def close(self) -> None:
+        """Ends what goes on for all sockets together."""
+        await self._background.close()
 
     def tell_stale(self, since: str) -> None:
         """Tells all clients that they may miss changes; this dialect has no word for since when."""

@@ -122,11 +122,9 @@ class Contacts:
 
     async def run(self) -> None:
         """Moves and asks until it is cancelled."""
-        asking = asyncio.create_task(self._ask_for_ever(), name="people-asking")
-        try:
-            await self._move_for_ever()
-        finally:
-            asking.cancel()
+        async with asyncio.TaskGroup() as works:
+            works.create_task(self._ask_for_ever(), name="people-asking")
+            works.create_task(self._move_for_ever(), name="people-moving")
 
     async def _move_for_ever(self) -> None:
         loop = asyncio.get_running_loop()

@@ -22,6 +22,7 @@ from prometheus_client import Counter, Histogram
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unavailable
 from gateway.domain.media import BACKOFF, GIVE_UP_S
+from gateway.services.background import Background
 from gateway.services.media import kinds, pictures
 from gateway.services.media.files import MediaFiles
 from gateway.services.media.ports import (
@@ -85,6 +86,7 @@ class Fetcher:
         self._awake = awake
         self._wake = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, "media")
+        self._background = Background()
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def notify(self, payload: str = "*") -> None:
@@ -93,7 +95,7 @@ class Fetcher:
 
     async def run(self) -> None:
         """Fetches until it is cancelled."""
-        holding = asyncio.create_task(self._hold_for_ever(), name="media-holding")
+        self._background.start(self._hold_for_ever(), "media-holding")
         failures = 0
         try:
             while True:
@@ -108,14 +110,14 @@ class Fetcher:
                     logger.exception("media.not_claimed")
                 await self._rest(failures)
         finally:
-            await _end([holding, *self._running.values()])
+            await self._background.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _claim(self) -> None:
         while (free := self._at_once - len(self._running)) > 0:
             claimed = await self._store.claim(free)
             for wanted in claimed:
-                task = asyncio.create_task(self._work(wanted), name="media-fetch")
+                task = self._background.start(self._work(wanted), "media-fetch")
                 self._running[wanted.id] = task
                 task.add_done_callback(functools.partial(self._done, wanted.id))
             if len(claimed) < free:
@@ -281,10 +283,3 @@ def _described(wanted: Wanted, opening: Opening, path: Path) -> Fetched:
     if mime in kinds.PICTURES and (size := pictures.size_of(path)) is not None:
         news |= {"width": size[0], "height": size[1]}
     return Fetched(str(path), opening.sha256, opening.size, mime, news)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=5.0)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.domain.access import Act, Principal, Role
 from gateway.domain.errors import Conflict, Invalid, NotFound
+from gateway.services.background import Background
 from gateway.services.media import kinds, pictures
 from gateway.services.media.files import MediaFiles
 from gateway.services.media.ports import MediaRow
@@ -47,10 +48,12 @@ class MediaService:
         self._scratch = scratch
         # One at a time: a picture opened takes 150 MB at worst, and the second core is the loop's.
         self._painter = ThreadPoolExecutor(1, "thumbnails")
+        self._background = Background()
         self._painting: dict[str, asyncio.Task[bytes]] = {}
 
-    def close(self) -> None:
-        """Lets the thread end."""
+    async def close(self) -> None:
+        """Ends what is painted, and lets the thread end."""
+        await self._background.close()
         self._painter.shutdown(wait=False, cancel_futures=True)
 
     async def allowed(self, media_id: str, principal: Principal) -> MediaRow:
@@ -91,7 +94,7 @@ class MediaService:
             return found
         task = self._painting.get(file.sha256)
         if task is None:
-            task = asyncio.create_task(self._paint(file.sha256), name="thumbnail")
+            task = self._background.start(self._paint(file.sha256), "thumbnail")
             self._painting[file.sha256] = task
             task.add_done_callback(lambda _: self._painting.pop(file.sha256, None))
         return await asyncio.shield(task)

@@ -17,6 +17,7 @@ from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, SessionNotFound
 from gateway.domain.message import SessionChange, StatusReported
 from gateway.domain.session import Heard, SessionStatus, StatusSource, normalise_status
+from gateway.services.background import Background
 from gateway.services.deadlines import upstream_late, within
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class StatusHints:
         self._on_status = on_status
         self._on_gone = on_gone
         self._backoff = Backoff(first_pause_s, LONGEST_PAUSE_S)
+        self._background = Background()
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def on_report(self, session_id: int, change: SessionChange) -> None:
@@ -84,18 +86,13 @@ class StatusHints:
     def ask(self, session_id: int, status: str) -> None:
         """A webhook told this status. Returns at once."""
         self.drop(session_id)
-        task = asyncio.create_task(self._settle(session_id, status), name=f"status-hint-{session_id}")
+        task = self._background.start(self._settle(session_id, status), f"status-hint-{session_id}")
         self._tasks[session_id] = task
         task.add_done_callback(lambda done: self._forget(session_id, done))
 
     async def close(self) -> None:
         """Ends the questions that are under way."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            # A task that a silent Postgres holds ends later; unlike `gather`, this wait can be cut off.
-            await asyncio.wait(tasks)
+        await self._background.close()
 
     def _forget(self, session_id: int, done: asyncio.Task[None]) -> None:
         if self._tasks.get(session_id) is done:

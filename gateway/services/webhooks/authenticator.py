@@ -15,6 +15,7 @@ from typing import Protocol
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated, Unavailable
 from gateway.domain.notifications import sessions_of
 from gateway.domain.session import SessionSecrets
+from gateway.services.background import Background
 from gateway.services.deadlines import within
 
 logger = logging.getLogger(__name__)
@@ -74,11 +75,16 @@ class WebhookAuthenticator:
         self._is_fresh = False
         self._away_until = float("-inf")
         self._refreshed_at: dict[int, float] = {}
+        self._background = Background()
         self._refreshing: dict[int, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Learns all secrets while Postgres is there: known ones are enough when it is not."""
         await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
+
+    async def close(self) -> None:
+        """Ends what is asked of upstream."""
+        await self._background.close()
 
     def notify(self, payload: str) -> None:
         """Takes a notification of changed keys or secrets. Never waits; a payload we cannot read counts as `*`."""
@@ -228,7 +234,7 @@ class WebhookAuthenticator:
             and self._clock() - self._refreshed_at.get(session_id, float("-inf")) >= REFRESH_EVERY_S
         ):
             self._refreshed_at[session_id] = self._clock()
-            refresh = asyncio.create_task(self._refresh(session_id), name=f"refresh-secrets-{session_id}")
+            refresh = self._background.start(self._refresh(session_id), f"refresh-secrets-{session_id}")
             self._refreshing[session_id] = refresh
             refresh.add_done_callback(lambda _: self._refreshing.pop(session_id))
         if refresh is not None:

@@ -24,6 +24,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.message import SessionChange
 from gateway.domain.ordering import Cause, held_keys, ordering_keys_of
+from gateway.services.background import Background
 from gateway.services.deadlines import within
 from gateway.services.webhooks.batch import (
     Answer,
@@ -70,7 +71,7 @@ class Ingest:
         self._on_session_change = on_session_change
         self._queue: list[Waiting] = []
         self._unanswered: set[asyncio.Future[Answer]] = set()
-        self._spooling: set[asyncio.Task[None]] = set()
+        self._spooling = Background()
         self._locked_rows = LockedRows(self._try_alone)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._wake = asyncio.Event()
@@ -103,7 +104,8 @@ class Ingest:
                 while self._queue:
                     await self._take_batch()
         finally:
-            self._locked_rows.cancel()
+            await self._locked_rows.close()
+            await self._spooling.close()
 
     async def close(self) -> None:
         """Takes nothing new, and returns when everything taken has been answered: committed, or spooled."""
@@ -200,7 +202,7 @@ class Ingest:
                 cause = cause_of(error)
             except (StoreUnavailable, ConfigError):
                 pass  # out of time, or it is the pump's to find out that Postgres is away
-            except Exception as error:
+            except Exception as error:  # `_give_up` logs it, and notes it in the journal
                 await self._give_up(waiting, error)
                 return
             else:
@@ -254,9 +256,7 @@ class Ingest:
             for waiting in taken:
                 waiting.answer(Unavailable("The webhook cannot be stored now."))
             return
-        task = asyncio.create_task(self._answer_kept(taken, kept), name="ingest-spooling")
-        self._spooling.add(task)
-        task.add_done_callback(self._spooling.discard)
+        self._spooling.start(self._answer_kept(taken, kept), "ingest-spooling")
 
     async def _answer_kept(self, batch: Sequence[Waiting], kept: asyncio.Future[None]) -> None:
         answer: Answer | BaseException = "spooled"

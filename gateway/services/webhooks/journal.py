@@ -135,7 +135,7 @@ class Journal:
             outcome = await self._store.write_again(entry.id, inbound, actor.name)
         except Unavailable:
             raise
-        except Exception as error:
+        except Exception as error:  # `log_refusal` logs it
             outcome = "failed"
             await self._store.note_failure(entry.id, log_refusal(inbound, error), actor.name)
         else:

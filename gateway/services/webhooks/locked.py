@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.domain.ordering import Cause, held_keys
+from gateway.services.background import Background
 from gateway.services.webhooks.batch import Waiting
 
 
@@ -14,7 +15,7 @@ class LockedRows:
         self._attempt = attempt
         self._last: dict[tuple[int, str], asyncio.Task[None]] = {}
         """The last one under each ordering key of a session."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def is_ahead_of(self, waiting: Waiting) -> bool:
         """Whether a webhook that waits here shares an ordering key with this one and has to come first."""
@@ -30,24 +31,21 @@ class LockedRows:
             if (waiting.session_id, ordering_key) in self._last
         }
         ahead = {self._last[waiting.session_id, ordering_key] for ordering_key in behind}
-        task = asyncio.create_task(self._go(waiting, cause, ahead), name="ingest-alone")
+        task = self._background.start(self._go(waiting, cause, ahead), "ingest-alone")
         ordering_keys = behind | held_keys(waiting.inbound.reading, cause)
         for ordering_key in ordering_keys:
             self._last[waiting.session_id, ordering_key] = task
-        self._tasks.add(task)
 
         def leave(_: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
             for ordering_key in ordering_keys:
                 if self._last.get((waiting.session_id, ordering_key)) is task:
                     del self._last[waiting.session_id, ordering_key]
 
         task.add_done_callback(leave)
 
-    def cancel(self) -> None:
-        """Ends all tries. What waited is answered by its own task."""
-        for task in self._tasks:
-            task.cancel()
+    async def close(self) -> None:
+        """Ends all tries, and returns when they have ended."""
+        await self._background.close()
 
     async def _go(self, waiting: Waiting, cause: Cause, ahead: set[asyncio.Task[None]]) -> None:
         if ahead:

@@ -252,7 +252,7 @@ class Replay:
             await self._write_around(items, error)
         except (StoreUnavailable, ConfigError):
             raise
-        except Exception as error:
+        except Exception as error:  # halved until the bad one is alone; `_give_up` logs it
             if len(items) == 1:
                 await self._give_up(items[0], error)
             else:
