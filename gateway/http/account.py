@@ -8,8 +8,10 @@ from starlette.routing import Route
 
 from gateway.domain.access import Principal
 from gateway.domain.session import iso_utc
+from gateway.http.api.account_schemas import PasswordFields
 from gateway.http.auth import Gate, visitor_of
-from gateway.http.responses import fields_of, success
+from gateway.http.requests import body_as
+from gateway.http.responses import success
 from gateway.services.auth.logins import BrowserLogin, Logins
 
 BASE = "/api/account"
@@ -43,9 +45,9 @@ class AccountRoutes:
         return success(None)
 
     async def _change_password(self, request: Request, principal: Principal) -> Response:
-        fields = await fields_of(request)
+        wish = await body_as(request, PasswordFields)
         await self._logins.change_password(
-            principal, fields.get("current_password"), fields.get("new_password"), visitor_of(request)
+            principal, wish.current_password, wish.new_password, visitor_of(request)
         )
         return success(None)
 

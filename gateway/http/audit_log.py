@@ -12,9 +12,11 @@ from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
 from gateway.domain.session import iso_utc
+from gateway.http.api.session_schemas import LogQuery
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.responses import choice_of, flag_of, limit_of, session_id_of, success, text_of
+from gateway.http.requests import query_of
+from gateway.http.responses import session_id_of, success
 from gateway.services.sessions.audit_log import AuditKey, AuditLog, AuditPage, AuditRow
 
 _COLUMNS = ("created_at", "event_type", "message", "actor", "source", "metadata")
@@ -34,21 +36,21 @@ class AuditLogRoutes:
     async def _list(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)
         principal.require(Act.READ, session_id)
-        wanted = choice_of(request, "format", ("json", "csv"))
+        asked = query_of(request, LogQuery)
         page = await self._audit_log.page(
             session_id,
-            event_type=text_of(request, "event_type"),
-            limit=limit_of(request),
-            before=_parse_before(request.query_params.get("cursor")),
-            with_upstream=flag_of(request, "upstream"),
+            event_type=asked.event_type or None,
+            limit=asked.limit,
+            before=_parse_before(asked.cursor),
+            with_upstream=bool(asked.upstream),
         )
-        if wanted == "csv":
+        if asked.format == "csv":
             return _csv(session_id, page)
         cursor = make_cursor(page.next[0].isoformat(), *page.next[1:]) if page.next else None
         return success([_data(row) for row in page.rows], next_cursor=cursor)
 
 
-def _parse_before(text: str | None) -> AuditKey | None:
+def _parse_before(text: str) -> AuditKey | None:
     values = parse_cursor(text, datetime, int, int)
     return None if values is None else (datetime.fromisoformat(values[0]), values[1], values[2])
 

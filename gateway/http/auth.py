@@ -16,15 +16,16 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal, Role
 from gateway.domain.errors import Forbidden, GatewayError, Invalid, Unauthenticated
 from gateway.domain.session import iso_utc
+from gateway.http.api.account_schemas import LoginFields
+from gateway.http.api.schemas import TicketToRedeem, TicketWish
 from gateway.http.limits import RequestLimits, address_of
 from gateway.http.page_files import PageFiles
+from gateway.http.requests import body_as, checked
 from gateway.http.responses import body_of, fields_of, success
 from gateway.services.auth.access_log import AccessLog
 from gateway.services.auth.claims import (
     MAX_GROUNDS,
-    MAX_SESSIONS,
     PERSON,
-    sessions_claim,
     sessions_word,
     text_claim,
 )
@@ -172,20 +173,18 @@ class AuthRoutes:
     async def _log_in(self, request: Request) -> Response:
         """By name and password, or by the ticket of a link."""
         self._gate.require_own_page(request)
-        fields = await _login_fields(request)
-        ticket = fields.get("ticket")
+        wish = checked(LoginFields, await _login_fields(request))
+        is_by_name = "name" in wish.model_fields_set
         wants_page = "text/html" in request.headers.get("accept", "")
         visitor = visitor_of(request)
         try:
-            if ticket or "name" not in fields:
-                token, expires_at = await self._logins.by_link(str(ticket or ""), visitor)
+            if wish.ticket or not is_by_name:
+                token, expires_at = await self._logins.by_link(wish.ticket, visitor)
             else:
-                token, expires_at = await self._logins.by_password(
-                    fields.get("name"), fields.get("password"), visitor
-                )
+                token, expires_at = await self._logins.by_password(wish.name, wish.password, visitor)
         except GatewayError as error:
             if wants_page and not isinstance(error, Invalid):
-                why = "used" if isinstance(error, Unauthenticated) and "name" not in fields else error.code
+                why = "used" if isinstance(error, Unauthenticated) and not is_by_name else error.code
                 return RedirectResponse(f"{self._page.prefix}/login?{why}=1", 303)
             raise
         if wants_page:
@@ -213,30 +212,24 @@ class AuthRoutes:
         return success(data, headers={"Cache-Control": "no-store"})
 
     async def _make_ticket(self, request: Request, principal: Principal) -> Response:
-        fields = await fields_of(request)
+        wish = await body_as(request, TicketWish)
         is_for_other = (
-            fields.get("sub") not in (None, principal.sub)
-            and not principal.by_cookie
-            and principal.can(Act.SEND)
+            wish.sub not in (None, principal.sub) and not principal.by_cookie and principal.can(Act.SEND)
         )
         self._gate.limits.rates.ticket(principal, address_of(request.scope), for_other=is_for_other)
-        kind = fields.get("for", "ws")
-        if kind not in ("ws", "embed"):
-            raise Invalid('`for` must be "ws" or "embed".')
-        role = None if fields.get("role") is None else Role.parse(fields["role"])
-        wished = fields.get("sessions")
-        meant = principal.narrowed(role, None if wished in (None, "*") else _ids(wished))
-        meant = _named(meant, fields, principal)
+        role = None if wish.role is None else Role.parse(wish.role)
+        meant = principal.narrowed(role, wish.sessions if isinstance(wish.sessions, list) else None)
+        meant = _named(meant, wish, principal)
         if len(meant.grounds) >= MAX_GROUNDS:
             raise Forbidden("This login was made from too many others. Log in anew.")
-        ticket = await self._login.make_ticket(kind, meant, TICKET_LIFE_S)
+        ticket = await self._login.make_ticket(wish.purpose, meant, TICKET_LIFE_S)
         await self._log.note(
             "ticket_made",
             meant.sub,
             meant.name,
             principal,
             address_of(request.scope),
-            purpose=kind,
+            purpose=wish.purpose,
             role=meant.role.word,
         )
         return success(
@@ -244,10 +237,9 @@ class AuthRoutes:
         )
 
     async def _redeem_ticket(self, request: Request) -> Response:
-        fields = await fields_of(request)
         kinds: tuple[TicketKind, ...] = ("ws", "embed")
-        ticket = fields.get("ticket")
-        principal = await self._login.use_ticket(ticket if isinstance(ticket, str) else "", kinds)
+        ticket = (await body_as(request, TicketToRedeem)).ticket
+        principal = await self._login.use_ticket(ticket, kinds)
         # The token ends with the login that asked for the ticket: otherwise tickets would renew it for ever.
         left_s = EMBED_LIFE_S if principal.expires_at is None else principal.expires_at - time.time()
         if left_s <= 0:
@@ -274,10 +266,11 @@ def visitor_of(request: Request) -> Visitor:
     return Visitor(address_of(request.scope), request.headers.get("user-agent"))
 
 
-def _named(principal: Principal, fields: dict[str, Any], maker: Principal) -> Principal:
+def _named(principal: Principal, wish: TicketWish, maker: Principal) -> Principal:
     """The principal as the person whom the ticket is for, if it names one. Raises Forbidden or Invalid."""
-    if fields.get("sub") is None and fields.get("name") is None:
+    if wish.sub is None and wish.name is None:
         return principal
+    fields = wish.model_dump()
     maker.require(Act.SEND)
     if maker.by_cookie:
         raise Forbidden("Only a Bearer token may make tickets for others.")
@@ -289,20 +282,6 @@ def _named(principal: Principal, fields: dict[str, Any], maker: Principal) -> Pr
     if sub.startswith(PERSON) and sub != maker.sub:
         raise Forbidden(f"A ticket cannot be for {sub}: that is a person who logs in here.")
     return replace(principal, sub=sub, name=name)
-
-
-def _ids(value: object) -> list[int]:
-    if isinstance(value, list) and all(
-        isinstance(item, int) and not isinstance(item, bool) for item in value
-    ):
-        try:
-            sessions_claim(value)
-        except ValueError:
-            raise Invalid(
-                f"`sessions` must be at most {MAX_SESSIONS} session ids, none below zero."
-            ) from None
-        return value
-    raise Invalid('`sessions` must be a list of session ids, or "*".')
 
 
 async def _login_fields(request: Request) -> dict[str, Any]:

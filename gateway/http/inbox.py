@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, cast, get_args
+from typing import Any, cast
 from urllib.parse import unquote
 
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -15,10 +15,12 @@ from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.message import chat_of, digits_of, mend_text
 from gateway.domain.refs import MessageRef, parse_ref
 from gateway.domain.streams import Position, Snapshot
+from gateway.http.api import inbox_schemas as schemas
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.responses import choice_of, fields_of, flag_of, limit_of, parse_session_id, success, text_of
-from gateway.services.inbox import ConversationFilter, ConversationQuery, InboxStore, Place, ThreadQuery
+from gateway.http.requests import body_as, query_of
+from gateway.http.responses import success
+from gateway.services.inbox import ConversationQuery, InboxStore, Place, ThreadQuery
 from gateway.services.marks import MarkChanges, Marks
 
 _CHAT = "/api/conversations/{chat:path}"
@@ -55,16 +57,16 @@ class InboxRoutes:
 
     async def _list(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.READ)
-        after = parse_cursor(request.query_params.get("cursor"), datetime, int, str)
+        asked = query_of(request, schemas.ConversationQuery)
         query = ConversationQuery(
-            sessions=sessions_of(request, principal),
-            filter=cast(ConversationFilter, choice_of(request, "filter", get_args(ConversationFilter))),
-            search=text_of(request, "search"),
-            limit=limit_of(request),
-            after=after,
-            is_everything=flag_of(request, "groups"),
+            sessions=sessions_of(asked.session, principal),
+            filter=asked.filter,
+            search=asked.search or None,
+            limit=asked.limit,
+            after=parse_cursor(asked.cursor, datetime, int, str),
+            is_everything=bool(asked.groups),
             sub=principal.sub,
-            is_short=choice_of(request, "position", ("all", "page")) == "page",
+            is_short=asked.position == "page",
         )
         page = await self._inbox.conversations(query)
         cursor = make_cursor(*page.next) if page.next else None
@@ -77,17 +79,18 @@ class InboxRoutes:
         return success(data)
 
     async def _show(self, request: Request, principal: Principal) -> Response:
-        session_id, chat = await self._locate(request, principal, request.query_params.get("session"))
+        asked = query_of(request, schemas.ChatQuery)
+        session_id, chat = await self._locate(request, principal, asked.session)
         principal.require(Act.READ, session_id)
         return await self._shown(session_id, chat)
 
     async def _change(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MARK)
-        fields = await fields_of(request)
-        named = request.query_params.get("session") or fields.get("session")
-        session_id, chat = await self._locate(request, principal, None if named is None else str(named))
+        asked, wish = query_of(request, schemas.ChatQuery), await body_as(request, schemas.MarkFields)
+        named = wish.session if asked.session is None else asked.session
+        session_id, chat = await self._locate(request, principal, named)
         principal.require(Act.MARK, session_id)
-        changes = MarkChanges.read(fields)
+        changes = MarkChanges.read(wish.model_dump(exclude_unset=True, exclude={"session"}))
         if not (await self._inbox.conversation(session_id, chat)).items:
             raise NotFound("There are no messages of this chat.")
         await self._marks.change(session_id, chat, changes, principal)
@@ -102,9 +105,10 @@ class InboxRoutes:
     async def _messages(self, request: Request, principal: Principal) -> Response:
         if _rest_of(request)[-1] != "messages":
             return await self._show(request, principal)  # a chat whose name ends like this address
-        session_id, chat = await self._locate(request, principal, request.query_params.get("session"))
+        asked = query_of(request, schemas.ThreadQuery)
+        session_id, chat = await self._locate(request, principal, asked.session)
         principal.require(Act.READ, session_id)
-        page = await self._inbox.messages(_thread_query(request, session_id, chat))
+        page = await self._inbox.messages(_thread_query(asked, session_id, chat))
         before, after = (make_cursor(*place) if place else None for place in (page.before, page.after))
         data = {
             "messages": page.items,
@@ -119,14 +123,17 @@ class InboxRoutes:
 
     async def _mark_read(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MARK_READ)
-        fields = await fields_of(request)
-        named = request.query_params.get("session") or fields.get("session") or fields.get("session_id")
-        session_id, chat = await self._locate(request, principal, None if named is None else str(named))
+        asked, wish = query_of(request, schemas.ChatQuery), await body_as(request, schemas.ReadFields)
+        named = [item for item in (asked.session, wish.session, wish.session_id) if item is not None]
+        session_id, chat = await self._locate(request, principal, named[0] if named else None)
         principal.require(Act.MARK_READ, session_id)
-        marked = await self._inbox.mark_read(session_id, chat, _up_to(fields.get("up_to")))
+        up_to = None if wish.up_to is None else Position(wish.up_to.off, wish.up_to.epoch)
+        marked = await self._inbox.mark_read(session_id, chat, up_to)
         return success({"marked": marked})
 
-    async def _locate(self, request: Request, principal: Principal, named: str | None) -> tuple[int, str]:
+    async def _locate(
+        self, request: Request, principal: Principal, session_id: int | None
+    ) -> tuple[int, str]:
         """The session and the JID that a chat path means. Raises Invalid where several sessions have that chat."""
         rest = _rest_of(request)
         text = "/".join(rest[:-1] if rest[-1] in ("messages", "read") and len(rest) > 1 else rest)
@@ -136,8 +143,7 @@ class InboxRoutes:
         )
         if not text or text != mend_text(text):
             raise Invalid("The chat must be the digits of a phone number, or a JID.")
-        if named is not None:
-            session_id = _any_session_id(named)
+        if session_id is not None:
             if len(candidates) == 1:
                 return session_id, candidates[0]
             found_chat = await self._inbox.first_with_messages(session_id, candidates)
@@ -169,37 +175,25 @@ def _rest_of(request: Request) -> list[str]:
         ) from None
 
 
-def _any_session_id(text: str) -> int:
-    """Also the placeholder below zero that another writer put into a row: it is listed, so it can be opened."""
-    if text.startswith("-"):
-        return -parse_session_id(text[1:])
-    return parse_session_id(text)
-
-
-def sessions_of(request: Request, principal: Principal) -> list[int] | None:
+def sessions_of(session_id: int | None, principal: Principal) -> list[int] | None:
     """The sessions that a list is about: the one that is named, else all of the caller's; None = every one."""
-    named = request.query_params.get("session")
-    if named:
-        session_id = _any_session_id(named)
+    if session_id is not None:
         principal.require(Act.READ, session_id)
         return [session_id]
     return None if principal.sessions is None else sorted(principal.sessions)
 
 
-def _thread_query(request: Request, session_id: int, chat: str) -> ThreadQuery:
+def _thread_query(asked: schemas.ThreadQuery, session_id: int, chat: str) -> ThreadQuery:
     """Raises Invalid for two places at once, and for what is neither a cursor nor a reference."""
-    named = [name for name in ("before", "after", "around") if request.query_params.get(name)]
-    if len(named) > 1:
+    if sum(map(bool, (asked.before, asked.after, asked.around))) > 1:
         raise Invalid("Only one of `before`, `after` and `around` can be asked for.")
-    before, after = (_place_of(request.query_params.get(name)) for name in ("before", "after"))
-    around = text_of(request, "around")
     return ThreadQuery(
         session_id,
         chat,
-        limit_of(request),
-        before=before,
-        after=after,
-        around=_refs_of(around) if around else (),
+        asked.limit,
+        before=_place_of(asked.before),
+        after=_place_of(asked.after),
+        around=_refs_of(asked.around) if asked.around else (),
     )
 
 
@@ -209,23 +203,9 @@ def _refs_of(text: str) -> tuple[MessageRef, ...]:
     return (MessageRef("in", text), MessageRef("out", text)) if ref is None else (ref,)
 
 
-def _place_of(text: str | None) -> Place | MessageRef | None:
-    ref = parse_ref(text or "")
-    if ref is None:
-        return cast(Place | None, parse_cursor(text, datetime, datetime, str, str))
-    if ref.id != mend_text(ref.id):
-        raise Invalid("A reference holds a character that no text may have.")
-    return ref
-
-
-def _up_to(value: object) -> Position | None:
-    """Raises Invalid for anything but a position."""
-    if value is None:
-        return None
-    off, epoch = (value.get("off"), value.get("epoch")) if isinstance(value, dict) else (None, None)
-    if type(off) is not int or not 0 <= off < 2**63 or not isinstance(epoch, str) or "\0" in epoch:
-        raise Invalid("`up_to` must be a position: `{off, epoch}`, as an event or a page gave it.")
-    return Position(off, epoch)
+def _place_of(text: str) -> Place | MessageRef | None:
+    ref = parse_ref(text)
+    return ref or cast(Place | None, parse_cursor(text, datetime, datetime, str, str))
 
 
 def _others(snapshot: Snapshot | None) -> dict[str, str]:

@@ -9,10 +9,12 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound
 from gateway.domain.session import iso_utc
+from gateway.http.api.journal_schemas import JournalQuery, RetryQuery
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.responses import limit_of, parse_session_id, success, text_of
-from gateway.services.webhooks.journal import OUTCOMES, TROUBLE, Entry, Journal, Wanted, parse_outcomes
+from gateway.http.requests import query_of
+from gateway.http.responses import success
+from gateway.services.webhooks.journal import Entry, Journal, Wanted, parse_outcomes
 
 BASE = "/api/journal"
 
@@ -36,7 +38,8 @@ class JournalRoutes:
 
     async def _list(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
-        entries, following = await self._journal.page(_wanted(request, principal), limit_of(request))
+        asked = query_of(request, JournalQuery)
+        entries, following = await self._journal.page(_wanted(asked, principal), asked.limit)
         return success([_data(entry) for entry in entries], next_cursor=_cursor(following))
 
     async def _show(self, request: Request, principal: Principal) -> Response:
@@ -50,10 +53,9 @@ class JournalRoutes:
 
     async def _retry_all(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
-        wanted = _wanted(request, principal, default="failed")
-        if wanted.outcomes is None or not set(wanted.outcomes) <= {*TROUBLE, "ignored", "refused"}:
-            raise Invalid("`outcome` must be failed, unknown, refused or ignored: the others are settled.")
-        counts, following = await self._journal.retry_all(wanted, limit_of(request), principal.actor)
+        asked = query_of(request, RetryQuery)
+        wanted = _wanted(asked, principal)
+        counts, following = await self._journal.retry_all(wanted, asked.limit, principal.actor)
         return success(
             {"processed": sum(counts.values()), "outcomes": counts}, next_cursor=_cursor(following)
         )
@@ -70,17 +72,12 @@ class JournalRoutes:
         return entry
 
 
-def _wanted(request: Request, principal: Principal, default: str | None = None) -> Wanted:
-    words = text_of(request, "outcome") or default
-    outcomes = None if words is None else parse_outcomes(words)
-    if words is not None and outcomes is None:
-        raise Invalid(f"`outcome` must be one or several of {', '.join(OUTCOMES)}, with commas between them.")
-    text = text_of(request, "session")
-    session_id = None if text is None else parse_session_id(text)
-    if session_id is not None:
-        principal.require(Act.MANAGE, session_id)
-    sessions = principal.sessions if session_id is None else {session_id}
-    before = parse_cursor(request.query_params.get("cursor"), int)
+def _wanted(asked: JournalQuery | RetryQuery, principal: Principal) -> Wanted:
+    if asked.session is not None:
+        principal.require(Act.MANAGE, asked.session)
+    sessions = principal.sessions if asked.session is None else {asked.session}
+    before = parse_cursor(asked.cursor, int)
+    outcomes = parse_outcomes(asked.outcome) if asked.outcome else None
     return Wanted(outcomes, sessions, before[0] if before else None)
 
 

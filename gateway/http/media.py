@@ -13,8 +13,10 @@ from gateway.domain.access import Principal
 from gateway.domain.errors import Invalid, TooLarge, Unauthenticated
 from gateway.domain.media import MIB
 from gateway.domain.session import iso_utc
+from gateway.http.api.media_schemas import MediaIds, MediaQuery, UploadQuery
 from gateway.http.auth import Endpoint, Gate
-from gateway.http.responses import fields_of, flag_of, success, text_of
+from gateway.http.requests import body_as, query_of
+from gateway.http.responses import success
 from gateway.services.auth.login import Login
 from gateway.services.body_budget import BODY
 from gateway.services.media.links import LINK_LIFE_S, MediaLinks
@@ -22,7 +24,6 @@ from gateway.services.media.service import File, MediaService
 from gateway.services.media.uploads import MOST_BYTES, Uploads
 
 _MEDIA = "/api/media/{media}"
-MOST_LINKS = 200
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _SAFE = {
     "Cache-Control": "private, no-cache",
@@ -73,16 +74,14 @@ class MediaRoutes:
         row = await self._uploads.take(
             streamed(request),
             request.headers.get("content-type"),
-            text_of(request, "name"),
+            query_of(request, UploadQuery).name or None,
             principal,
         )
         said = {"id": row.id, "kind": row.kind, "mime": row.mime, "bytes": row.bytes, "name": row.name}
         return success(said, 201)
 
     async def _make_links(self, request: Request, principal: Principal) -> Response:
-        ids = (await fields_of(request)).get("ids")
-        if not isinstance(ids, list) or not 0 < len(ids) <= MOST_LINKS or not all(map(_is_id, ids)):
-            raise Invalid(f"`ids` must be a list of 1 to {MOST_LINKS} ids of files.")
+        ids = (await body_as(request, MediaIds)).ids
         made: dict[str, str] = {}
         ends_at = 0.0
         for media_id in dict.fromkeys(ids):
@@ -124,17 +123,15 @@ class MediaRoutes:
 
     async def _show(self, request: Request, principal: Principal) -> Response:
         file = await self._media.file(request.path_params["media"], principal)
-        size = request.query_params.get("size")
-        if size not in (None, "", "thumb"):
-            raise Invalid("`size` must be `thumb`, or left out.")
-        if size == "thumb":
+        asked = query_of(request, MediaQuery)
+        if asked.size == "thumb":
             return await self._thumb(request, file)
         etag = f'"{file.sha256}"'
         headers = {
             **_SAFE,
             "ETag": etag,
             "Accept-Ranges": "bytes",
-            **_shown_as(file, flag_of(request, "download")),
+            **_shown_as(file, bool(asked.download)),
         }
         if _is_known(request, etag):
             return Response(
@@ -175,10 +172,6 @@ async def streamed(request: Request, limit: int = MOST_BYTES) -> AsyncIterator[b
             yield chunk
     except ClientDisconnect:
         raise Invalid("The request ended before its body did.") from None
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= 64
 
 
 def _is_known(request: Request, etag: str) -> bool:

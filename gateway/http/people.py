@@ -9,8 +9,10 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
+from gateway.http.api.account_schemas import NewPerson, PersonFields
 from gateway.http.auth import Gate
-from gateway.http.responses import fields_of, success
+from gateway.http.requests import body_as
+from gateway.http.responses import success
 from gateway.services.auth.people import People, Person, described
 
 BASE = "/api/people"
@@ -38,18 +40,24 @@ class PeopleRoutes:
 
     async def _add(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
-        person = await self._people.add(await fields_of(request), principal)
+        person = await self._people.add(_said(await body_as(request, NewPerson)), principal)
         return success(_data(person), 201)
 
     async def _change(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
-        person = await self._people.change(_id(request), await fields_of(request), principal)
+        said = _said(await body_as(request, PersonFields))
+        person = await self._people.change(_id(request), said, principal)
         return success(_data(person))
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)
         await self._people.delete(_id(request), principal)
         return success(None)
+
+
+def _said(fields: NewPerson | PersonFields) -> dict[str, Any]:
+    """Only what the caller has sent."""
+    return fields.model_dump(exclude_unset=True)
 
 
 def _id(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""The envelope of every answer, and what callers may put into a query."""
+"""The envelope of every answer, and the bytes of a body."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.domain.errors import Invalid, TooLarge
-from gateway.domain.message import mend_text
 from gateway.domain.session import session_number
 from gateway.services.body_budget import BODY
 
@@ -41,37 +40,6 @@ def parse_session_id(text: str) -> int:
     if number is not None:
         return number
     raise Invalid(f"A session id is digits only, as WasenderAPI gives it, not {text[:40]!r}.")
-
-
-def limit_of(request: Request) -> int:
-    """The query's `limit`, or the default one. Raises Invalid beyond 1 to MAX_LIMIT."""
-    text = request.query_params.get("limit")
-    if text is None:
-        return DEFAULT_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
-        raise Invalid(f"`limit` must be a number from 1 to {MAX_LIMIT}.")
-    return int(text)
-
-
-def choice_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
-    """One of the words allowed for a query parameter; the first is the default."""
-    value = request.query_params.get(name) or choices[0]
-    if value not in choices:
-        raise Invalid(f"`{name}` must be one of {', '.join(choices)}.")
-    return value
-
-
-def text_of(request: Request, name: str) -> str | None:
-    """A query parameter as text; None if it is missing or empty. Raises Invalid for a U+0000 or a lone surrogate."""
-    value = request.query_params.get(name, "")
-    if value != mend_text(value):
-        raise Invalid(f"`{name}` holds a character that no text may have. Leave it out.")
-    return value or None
-
-
-def flag_of(request: Request, name: str) -> bool:
-    """Whether the query switches something on: `1`, `true` or `yes`."""
-    return request.query_params.get(name, "").lower() in ("1", "true", "yes")
 
 
 async def body_of(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:

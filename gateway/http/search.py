@@ -8,12 +8,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid
 from gateway.domain.message import chat_of, digits_of
+from gateway.http.api import inbox_schemas as schemas
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.inbox import positions_of, sessions_of
-from gateway.http.responses import flag_of, limit_of, success, text_of
+from gateway.http.requests import query_of
+from gateway.http.responses import success
 from gateway.services.inbox import ConversationQuery, InboxStore, Place, SearchQuery
 
 
@@ -30,15 +31,12 @@ class SearchRoutes:
 
     async def _search(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.READ)
-        text = (text_of(request, "q") or "").strip()
-        if not text:
-            raise Invalid("`q` must hold what to look for.")
-        sessions, limit = sessions_of(request, principal), limit_of(request)
-        chat = await self._chat_of(request)
-        after = cast(
-            Place | None, parse_cursor(request.query_params.get("cursor"), datetime, datetime, str, str)
-        )
-        query = SearchQuery(text, sessions, chat, limit, after, flag_of(request, "groups"))
+        asked = query_of(request, schemas.SearchQuery)
+        text, limit = asked.q, asked.limit
+        sessions = sessions_of(asked.session, principal)
+        chat = await self._chat_of(asked.chat)
+        after = cast(Place | None, parse_cursor(asked.cursor, datetime, datetime, str, str))
+        query = SearchQuery(text, sessions, chat, limit, after, bool(asked.groups))
         found = await self._inbox.search(query)
         people = []
         if chat is None and after is None:
@@ -52,10 +50,9 @@ class SearchRoutes:
         }
         return success(data)
 
-    async def _chat_of(self, request: Request) -> str | None:
+    async def _chat_of(self, text: str) -> str | None:
         """The conversation to search in, by any address that is known of it."""
-        text = text_of(request, "chat")
-        if text is None:
+        if not text:
             return None
         address = chat_of(None, text if "@" in text else digits_of(text))
         return await self._inbox.conversation_of(address) if address else text

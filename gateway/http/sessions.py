@@ -11,23 +11,15 @@ from gateway.domain.access import Act, Principal, Role
 from gateway.domain.errors import Invalid, NotLinking, UpstreamError
 from gateway.domain.linking import Attempt
 from gateway.domain.session import Session, SessionStatus, session_data
+from gateway.http.api import session_schemas as schemas
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.responses import (
-    choice_of,
-    fields_of,
-    flag_of,
-    json_reply,
-    limit_of,
-    session_id_of,
-    success,
-    text_of,
-)
+from gateway.http.requests import query_of
+from gateway.http.responses import fields_of, json_reply, session_id_of, success
 from gateway.services.sessions.cache import SessionKey, SessionQuery
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Linker, Sessions
 
-_SORTABLE = ("name", "created_at", "updated_at", "status", "phone_number", "last_connected_at", "id")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -99,18 +91,19 @@ class SessionRoutes:
 
     async def _list(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.READ)
-        if _asks_upstream(request, principal):
+        asked = query_of(request, schemas.SessionListQuery)
+        if _asks_upstream(asked, principal):
             principal.require_everything(Act.MANAGE)
             await self._reconciler.sync(principal.actor)
-        sort = request.query_params.get("sort") or "name"
+        sort = asked.sort
         query = SessionQuery(
             only=principal.sessions,
-            status=text_of(request, "status"),
-            search=text_of(request, "search"),
-            sort=_parse_sort(sort),
-            limit=limit_of(request),
-            after=_parse_after(request.query_params.get("cursor"), sort),
-            include_gone=request.query_params.get("include") == "gone",
+            status=asked.status or None,
+            search=asked.search or None,
+            sort=schemas.sort_fields(sort),
+            limit=asked.limit,
+            after=_parse_after(asked.cursor, sort),
+            include_gone=asked.include == "gone",
         )
         page = await self._sessions.page(query)
         cursor = make_cursor(sort, page.next.values, page.next.id) if page.next else None
@@ -119,8 +112,8 @@ class SessionRoutes:
     async def _get(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)
         principal.require(Act.READ, session_id)
-        if "reveal" in request.query_params:
-            return await self._reveal(request, principal, session_id)
+        if query_of(request, schemas.SessionDetailQuery).reveal:
+            return await self._reveal(principal, session_id)
         return success(_data(await self._session(request, principal, session_id)))
 
     async def _session(self, request: Request, principal: Principal, session_id: int) -> Session:
@@ -128,14 +121,13 @@ class SessionRoutes:
 
         A viewer must ask for it, which counts: made-up numbers would have WasenderAPI asked for each.
         """
-        asks = _asks_upstream(request, principal)
+        asks = _asks_upstream(query_of(request, schemas.SessionQuery), principal)
         if principal.by_cookie or (principal.role is Role.VIEWER and not asks):
             return await self._sessions.known(session_id)
         return await self._sessions.get(session_id, refresh=asks)
 
-    async def _reveal(self, request: Request, principal: Principal, session_id: int) -> Response:
+    async def _reveal(self, principal: Principal, session_id: int) -> Response:
         principal.require(Act.MANAGE, session_id)
-        choice_of(request, "reveal", ("secrets",))
         if principal.by_cookie:
             await self._sessions.known(session_id)
         session, secrets = await self._sessions.reveal(session_id, principal.actor)
@@ -243,7 +235,7 @@ class SessionRoutes:
     async def _qr_code(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)
         principal.require(Act.SEE_QR, session_id)
-        wanted = choice_of(request, "format", ("json", "svg", "png", "raw"))
+        wanted = query_of(request, schemas.CodeQuery).format
         attempt = await self._attempts.current(session_id)
         if attempt is None or attempt.ended_at is not None:
             raise NotLinking("This session is not being linked. Start with connect.")
@@ -263,32 +255,22 @@ class SessionRoutes:
         return Response(attempt.code, media_type="text/plain", headers=_NO_STORE)
 
 
-def _asks_upstream(request: Request, principal: Principal) -> bool:
+def _asks_upstream(asked: schemas.SessionListQuery | schemas.SessionQuery, principal: Principal) -> bool:
     """Whether `?refresh=1` counts: a browser's GET changes nothing, also when a foreign page made it send one."""
-    return flag_of(request, "refresh") and not principal.by_cookie
+    return bool(asked.refresh) and not principal.by_cookie
 
 
 def _data(session: Session) -> dict[str, Any]:
     return session_data(session, datetime.now(UTC))
 
 
-def _parse_after(cursor: str | None, sort: str) -> SessionKey | None:
+def _parse_after(cursor: str, sort: str) -> SessionKey | None:
     """The end of the page before. Raises Invalid for a cursor of a list in another order."""
     found = parse_cursor(cursor, str, list, int)
     if found is None:
         return None
     order, values, session_id = found
-    is_whole = len(values) == len(_parse_sort(sort))
+    is_whole = len(values) == len(schemas.sort_fields(sort))
     if order != sort or not is_whole or not all(value is None or isinstance(value, str) for value in values):
         raise Invalid("This cursor belongs to a list in another order. Begin at the first page.")
     return SessionKey(tuple(values), session_id)
-
-
-def _parse_sort(text: str) -> tuple[tuple[str, bool], ...]:
-    fields = [part.strip() for part in text.split(",") if part.strip()]
-    names = [field.removeprefix("-") for field in fields]
-    if not names or any(name not in _SORTABLE for name in names) or len(set(names)) < len(names):
-        raise Invalid(
-            f"`sort` must be some of {', '.join(_SORTABLE)}, each once, with `-` in front to turn it round."
-        )
-    return tuple((name, field.startswith("-")) for name, field in zip(names, fields, strict=True))

@@ -70,10 +70,6 @@ expected-statuses = ["2xx", "3xx", "4xx", 502, 503, 504]
 [checks.positive_data_acceptance]
 enabled = false
 
-# Settings are read leniently ("true" is true), and a webhook is kept whatever its shape.
-[checks.negative_data_rejection]
-enabled = false
-
 [phases.stateful]
 enabled = false
 
@@ -89,12 +85,19 @@ parameters = {{ "path.id" = {{ dictionary = "linked", probability = 0.7 }} }}
 
 # Another method at these addresses means a session of that name, and is refused as one.
 [[operations]]
-include-path-regex = "/(list.php|sync|sync.php|journal/retry)$"
+include-path-regex = "/(list.php|sync|sync.php|journal/retry|media/links)$"
 checks.unsupported_method.enabled = false
 checks.allow_header_conformance.enabled = false
 
+# Settings are read leniently ("true" is true).
+[[operations]]
+include-operation-id = ["create_session", "update_session"]
+checks.negative_data_rejection.enabled = false
+
+# A webhook is kept whatever its shape.
 [[operations]]
 include-tag = "Webhooks"
+checks.negative_data_rejection.enabled = false
 parameters = {{ "header.X-Webhook-Signature" = "{secret}", "path.id" = {ids[0]} }}
 """
 

@@ -2,20 +2,23 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.domain.access import RoleName
-from gateway.http.api.schemas import Body, Success, Time
+from gateway.http.api.schemas import NULLABLE, Body, RoleWish, SessionWish, Success, Time
 
 Sessions = Literal["*"] | list[int]
+SessionsOfPerson = Literal["*"] | list[SessionWish]
 
 
 class LoginFields(Body):
     """The ticket of a login link, or a name and a password."""
 
+    model_config = ConfigDict(extra="ignore")  # a form may send more
+
     ticket: str = Field("", description="From the login link.", examples=["q3Vx…"])
     name: str = Field("", examples=["Ann"])
-    password: str = Field("", examples=["correct horse battery"])
+    password: str | None = Field(None, examples=["correct horse battery"])
 
 
 class LoginQuery(Body):
@@ -32,12 +35,13 @@ class LoginReply(Success[LoginData]):
 
 class NewPerson(Body):
     name: str = Field(min_length=1, max_length=100, examples=["Ann"])
-    role: RoleName = Field(examples=["agent"])
-    sessions: Sessions = Field("*", description="Left out: your own.", examples=[[12]])
+    role: RoleWish = Field(examples=["agent"])
+    sessions: SessionsOfPerson = Field("*", description="Left out: your own.", examples=[[12]])
     password: str | None = Field(
         None,
         min_length=8,
         max_length=1000,
+        json_schema_extra=NULLABLE,
         description="Left out: the person cannot log in by password yet.",
         examples=["correct horse battery"],
     )
@@ -47,9 +51,11 @@ class PersonFields(Body):
     """Only what is sent changes. A new password, and `disabled`, end every login of the person."""
 
     name: str | None = Field(None, min_length=1, max_length=100, examples=["Ann"])
-    role: RoleName | None = Field(None, examples=["agent"])
-    sessions: Sessions | None = Field(None, examples=[[12]])
-    password: str | None = Field(None, min_length=8, max_length=1000, examples=["correct horse battery"])
+    role: RoleWish | None = Field(None, examples=["agent"])
+    sessions: SessionsOfPerson | None = Field(None, examples=[[12]])
+    password: str | None = Field(
+        None, min_length=8, max_length=1000, examples=["correct horse battery"], json_schema_extra=NULLABLE
+    )
     disabled: bool | None = Field(None, examples=[False])
 
 

@@ -2,11 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.domain.message import Direction
 from gateway.http.api.media_schemas import MediaData
-from gateway.http.api.schemas import Asked, Body, Cursor, Limit, SessionIdField, Success, Time
+from gateway.http.api.schemas import (
+    NULLABLE,
+    Asked,
+    Body,
+    Cursor,
+    Limit,
+    ListedSessionWish,
+    SessionIdField,
+    Success,
+    Time,
+)
 from gateway.http.responses import DEFAULT_LIMIT
 from gateway.services.inbox import ConversationFilter
 
@@ -156,7 +166,7 @@ class ConversationQuery(Body):
     position: Literal["all", "page"] = Field(
         "all", description="`page`: positions of the page's inboxes, and under `*` one word for all others."
     )
-    session: SessionIdField | None = Field(None, description="Only this session.")
+    session: ListedSessionWish | None = Field(None, description="Only this session.")
     filter: ConversationFilter = "all"
     search: str = Field("", description="Part of a name, a text, or a number.", examples=["ben"])
     limit: Limit = DEFAULT_LIMIT
@@ -165,7 +175,7 @@ class ConversationQuery(Body):
 
 
 class ThreadQuery(Body):
-    session: SessionIdField | None = Field(
+    session: ListedSessionWish | None = Field(
         None, description="May be left out while only one session has this chat."
     )
     before: str = Field(
@@ -183,18 +193,31 @@ class ThreadQuery(Body):
 
 
 class ChatQuery(Body):
-    session: SessionIdField | None = Field(
+    session: ListedSessionWish | None = Field(
         None, description="May be left out while only one session has this chat."
     )
+
+
+class PositionWish(Body):
+    """A position, as an event or a page gave it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    off: int = Field(ge=0, le=2**63 - 1, examples=[185])
+    epoch: Annotated[str, Field(pattern=r"^[^\x00]*$", examples=["5b0f6b0e-6d8c-4c57-9f43-1d2a3b4c5d6e"])]
 
 
 class ReadFields(Body):
     """`session` may stand here instead of in the query."""
 
-    session: SessionIdField | None = None
-    session_id: SessionIdField | None = None
-    up_to: PositionData | None = Field(
-        None, description="Only what was told up to this position; everything without it."
+    model_config = ConfigDict(extra="ignore")
+
+    session: ListedSessionWish | None = Field(None, json_schema_extra=NULLABLE)
+    session_id: ListedSessionWish | None = Field(None, json_schema_extra=NULLABLE)
+    up_to: PositionWish | None = Field(
+        None,
+        json_schema_extra=NULLABLE,
+        description="Only what was told up to this position; everything without it.",
     )
 
 
@@ -219,11 +242,18 @@ class SearchReply(Success[SearchData]):
     pass
 
 
+def _sought(text: object) -> object:
+    words = text.strip() if isinstance(text, str) else text
+    if not words:
+        raise ValueError("`q` must hold what to look for.")
+    return words
+
+
 class SearchQuery(Body):
-    q: str = Field(
+    q: Annotated[str, BeforeValidator(_sought)] = Field(
         min_length=1, description="Part of a name, a text, or a number in any formatting.", examples=["ben"]
     )
-    session: SessionIdField | None = Field(None, description="Only this session.")
+    session: ListedSessionWish | None = Field(None, description="Only this session.")
     chat: str = Field("", description="Only this conversation.")
     limit: Limit = DEFAULT_LIMIT
     cursor: str = Field("", description="`next_cursor` of the page before.")
@@ -247,7 +277,9 @@ class ConversationMarks(BaseModel):
 class MarkFields(Body):
     """What is to change; what is not named stays."""
 
-    session: SessionIdField | None = Field(None, description="May stand here instead of in the query.")
+    session: ListedSessionWish | None = Field(
+        None, description="May stand here instead of in the query.", json_schema_extra=NULLABLE
+    )
     done: bool | None = Field(None, description="True until the customer writes again.", examples=[True])
     unread: bool | None = Field(
         None, description="For everybody. False also marks its messages as read.", examples=[False]
@@ -257,9 +289,14 @@ class MarkFields(Body):
         max_length=255,
         description="`sub` of the person who takes it; null gives it back.",
         examples=["user:3"],
+        json_schema_extra=NULLABLE,
     )
     name: str | None = Field(
-        None, max_length=255, description="The contact's name here; null for none.", examples=["Ann B."]
+        None,
+        max_length=255,
+        description="The contact's name here; null for none.",
+        examples=["Ann B."],
+        json_schema_extra=NULLABLE,
     )
     blocked: bool | None = Field(
         None, description="Blocks the person at WhatsApp, or takes it back.", examples=[False]

@@ -2,29 +2,52 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
-from gateway.http.api.schemas import Body, Cursor, Limit, SessionIdField, Success, Time
+from gateway.http.api.schemas import Body, Cursor, Limit, SessionWish, Success, Time
 from gateway.http.responses import DEFAULT_LIMIT
+from gateway.services.webhooks.journal import OUTCOMES, TROUBLE, parse_outcomes
 
 OutcomeWord = Literal["stored", "duplicate", "ignored", "unknown", "refused", "failed"]
 _WORDS = "(stored|duplicate|ignored|unknown|refused|failed)"
 _AGAIN = "(ignored|unknown|refused|failed)"
 
-Outcomes = Annotated[str, Field(pattern=f"^{_WORDS}(,{_WORDS})*$", examples=["failed,unknown"])]
+
+def _outcomes(value: object) -> object:
+    words = ",".join(word.strip() for word in value.split(",")) if isinstance(value, str) else ""
+    if parse_outcomes(words) is None:
+        raise ValueError(
+            f"`outcome` must be one or several of {', '.join(OUTCOMES)}, with commas between them."
+        )
+    return words
+
+
+def _outcomes_to_retry(value: object) -> object:
+    words = str(_outcomes(value))
+    if not set(words.split(",")) <= {*TROUBLE, "ignored", "refused"}:
+        raise ValueError("`outcome` must be failed, unknown, refused or ignored: the others are settled.")
+    return words
+
+
+Outcomes = Annotated[
+    str,
+    Field(pattern=f"^({_WORDS}(,{_WORDS})*)?$", examples=["failed,unknown"]),
+    BeforeValidator(_outcomes),
+]
+OutcomesToRetry = Annotated[
+    str, Field(pattern=f"^({_AGAIN}(,{_AGAIN})*)?$"), BeforeValidator(_outcomes_to_retry)
+]
 
 
 class JournalQuery(Body):
     outcome: Outcomes | None = Field(None, description="Only these outcomes, with commas between them.")
-    session: SessionIdField | None = Field(None, description="Only webhooks of this session.")
+    session: SessionWish | None = Field(None, description="Only webhooks of this session.")
     limit: Limit = DEFAULT_LIMIT
     cursor: str = Field("", description="`next_cursor` of the page before.")
 
 
 class RetryQuery(JournalQuery):
-    outcome: str = Field(
-        "failed", pattern=f"^{_AGAIN}(,{_AGAIN})*$", description="Which outcomes to process again."
-    )
+    outcome: OutcomesToRetry = Field("failed", description="Which outcomes to process again.")
 
 
 class JournalRow(BaseModel):

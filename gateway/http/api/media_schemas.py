@@ -1,11 +1,12 @@
 """The models of files: what a message says of its file, `/api/media`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.http.api.schemas import Body, Success, Time
+from gateway.http.api.schemas import Asked, Body, Success, Time
 
+MOST_LINKS = 200
 MediaId = "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11"
 
 
@@ -36,10 +37,10 @@ class MediaData(BaseModel):
 
 
 class MediaQuery(Body):
-    size: Literal["", "thumb"] = Field(
-        "", description="`thumb`: a JPEG of at most 320 pixels; of images only."
+    size: Literal["thumb"] | None = Field(
+        None, description="`thumb`: a JPEG of at most 320 pixels; of images only."
     )
-    download: str = Field("", description="`1`: to be saved, not shown.")
+    download: Asked | None = Field(None, description="To be saved, not shown.")
     link: str = Field("", description="From `POST /api/media/links`, instead of a login.")
 
 
@@ -48,7 +49,9 @@ class MediaHeaders(Body):
 
 
 class MediaIds(Body):
-    ids: list[str] = Field(min_length=1, max_length=200, examples=[[MediaId]])
+    ids: list[Annotated[str, Field(max_length=64)]] = Field(
+        min_length=1, max_length=MOST_LINKS, examples=[[MediaId]]
+    )
 
 
 class LinksData(BaseModel):

@@ -7,7 +7,7 @@ example replies are put together from them.
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 
@@ -16,6 +16,7 @@ from gateway.domain.errors import Action
 from gateway.domain.session import MAX_SESSION_ID
 from gateway.http.errors import STATUSES
 from gateway.http.responses import MAX_LIMIT
+from gateway.services.auth.claims import MAX_SESSIONS
 
 T = TypeVar("T")
 
@@ -37,8 +38,62 @@ Status = Annotated[
 ]
 Url = Annotated[str, Field(examples=["https://shop.example/api/whatsapp/webhook"])]
 Cursor = Annotated[str, Field(examples=["NTA"])]
-Asked = Literal["1", "0", "true", "false"]
-Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="How many rows at most.", examples=[50])]
+
+
+# ------------------------------------------------------------------------------------------ what callers send
+
+
+def _number(value: object) -> object:
+    """Digits as a number: a query has only text, and some callers send ids as they stand in an address."""
+    is_digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19
+    return int(value) if is_digits and isinstance(value, str) else value
+
+
+def _session_id(value: object) -> object:
+    number = _number(value)
+    if type(number) is int and 0 <= number <= MAX_SESSION_ID:
+        return number
+    raise ValueError(f"A session id is digits only, as WasenderAPI gives it, not {str(value)[:40]!r}.")
+
+
+def _listed_session_id(value: object) -> object:
+    """Also the placeholder below zero that another writer put into a row: it is listed, so it can be asked for."""
+    if isinstance(value, str) and value.startswith("-"):
+        return -int(str(_session_id(value[1:])))
+    return value if type(value) is int and -MAX_SESSION_ID <= value < 0 else _session_id(value)
+
+
+def _flag(value: object) -> object:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    return str(value) if type(value) is int and abs(value) <= MAX_SESSION_ID else value
+
+
+SessionWish = Annotated[SessionIdField, BeforeValidator(_session_id)]
+ListedSessionWish = Annotated[
+    int, Field(ge=-MAX_SESSION_ID, le=MAX_SESSION_ID, examples=[12]), BeforeValidator(_listed_session_id)
+]
+SessionsWish = Literal["*"] | Annotated[list[SessionIdField], Field(max_length=MAX_SESSIONS)]
+RoleWish = Annotated[RoleName, BeforeValidator(_lower)]
+TextWish = Annotated[str, BeforeValidator(_text)]
+"""A text; a number counts as the text it is written as."""
+Asked = Annotated[
+    bool,
+    BeforeValidator(_flag),
+    WithJsonSchema({"type": "string", "enum": ["1", "0", "true", "false"]}, mode="validation"),
+]
+Limit = Annotated[
+    int,
+    Field(ge=1, le=MAX_LIMIT, description="How many rows at most.", examples=[50]),
+    BeforeValidator(_number),
+]
 
 
 NULLABLE: JsonDict = {"nullable": True}
@@ -46,9 +101,9 @@ NULLABLE: JsonDict = {"nullable": True}
 
 
 class Body(BaseModel):
-    """What a caller sends, in a body or a query."""
+    """What a caller sends, in a body or a query; `http/requests.py` reads it by the model."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -130,18 +185,23 @@ class TicketWish(Body):
     """A ticket may do no more than the login that asks for it."""
 
     purpose: Literal["ws", "embed"] = Field("ws", alias="for", examples=["embed"])
-    role: RoleName | None = Field(None, description="Left out: your own.", examples=["agent"])
-    sessions: Literal["*"] | list[int] | None = Field(
-        None, description="Left out: your own.", examples=[[12]]
+    role: RoleWish | None = Field(
+        None, description="Left out: your own.", examples=["agent"], json_schema_extra=NULLABLE
     )
-    sub: str | None = Field(
+    sessions: SessionsWish | None = Field(
+        None, description="Left out: your own.", examples=[[12]], json_schema_extra=NULLABLE
+    )
+    sub: TextWish | None = Field(
         None,
         max_length=200,
         description="Which person it is for: limits and `created_by` count by it. From an agent's or admin's Bearer "
         "token only.",
         examples=["shop-user-17"],
+        json_schema_extra=NULLABLE,
     )
-    name: str | None = Field(None, max_length=200, description="How that person is shown.", examples=["Ann"])
+    name: TextWish | None = Field(
+        None, max_length=200, description="How that person is shown.", examples=["Ann"]
+    )
 
 
 class TicketData(BaseModel):

@@ -1,8 +1,8 @@
 """The models of `/api/whatsapp-sessions`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.domain.session import StatusSource
 from gateway.domain.webhook_health import WebhookState
@@ -164,15 +164,34 @@ class SyncData(BaseModel):
     errors: list[str] = Field(description="Sessions that could not be read, with the reason.", examples=[[]])
 
 
+SORTABLE = ("name", "created_at", "updated_at", "status", "phone_number", "last_connected_at", "id")
+
+
+def sort_fields(text: str) -> tuple[tuple[str, bool], ...]:
+    """The fields to sort by, and whether each is turned round. Raises ValueError."""
+    fields = [part.strip() for part in text.split(",") if part.strip()]
+    names = [field.removeprefix("-") for field in fields]
+    if not names or any(name not in SORTABLE for name in names) or len(set(names)) < len(names):
+        raise ValueError(
+            f"`sort` must be some of {', '.join(SORTABLE)}, each once, with `-` in front to turn it round."
+        )
+    return tuple((name, field.startswith("-")) for name, field in zip(names, fields, strict=True))
+
+
+def _sortable(text: object) -> object:
+    sort_fields(str(text))
+    return text
+
+
 class SessionListQuery(Body):
     status: str = Field("", description="Only sessions in this status.", examples=["connected"])
     search: str = Field(
         "", description="Part of the name, or of the number in any formatting.", examples=["shop"]
     )
-    sort: str = Field(
+    sort: Annotated[str, BeforeValidator(_sortable)] = Field(
         "name",
-        description="One field; `-` in front turns it round.",
-        pattern="^-?(name|created_at|updated_at|status|phone_number|last_connected_at|id)(,.*)?$",
+        description="Some of these fields, each once, with commas between them; `-` in front turns one round.",
+        pattern="^( *-?(name|created_at|updated_at|status|phone_number|last_connected_at|id) *(,.*)?)?$",
         examples=["-created_at"],
     )
     limit: Limit = DEFAULT_LIMIT
