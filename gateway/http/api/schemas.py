@@ -200,7 +200,11 @@ class TicketWish(Body):
         json_schema_extra=NULLABLE,
     )
     name: TextWish | None = Field(
-        None, max_length=200, description="How that person is shown.", examples=["Ann"]
+        None,
+        max_length=200,
+        description="How that person is shown.",
+        examples=["Ann"],
+        json_schema_extra=NULLABLE,
     )
 
 
