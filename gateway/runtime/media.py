@@ -3,6 +3,7 @@
 import logging
 import uuid
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import asyncpg
 import orjson
@@ -12,6 +13,7 @@ from gateway.domain.errors import ConfigError
 from gateway.http.auth import Gate
 from gateway.http.media import MediaRoutes
 from gateway.http.old_clients_media import OldClientRoutes
+from gateway.postgres.media.keep import MediaKeepTable
 from gateway.postgres.media.media import MediaTable
 from gateway.postgres.media.store_check import compare_store
 from gateway.runtime.access import Access
@@ -23,6 +25,7 @@ from gateway.services.media import voice
 from gateway.services.media.decryption import Decryption
 from gateway.services.media.fetcher import Fetcher
 from gateway.services.media.files import MediaFiles
+from gateway.services.media.keeper import Keeper
 from gateway.services.media.links import MediaLinks
 from gateway.services.media.scratch import Scratch
 from gateway.services.media.service import MediaService
@@ -34,24 +37,30 @@ from gateway.wasender.media_hosts import MediaHosts
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class MediaGround:
+    """What everything about files stands on."""
+
+    table: MediaTable
+    files: MediaFiles
+    scratch: Scratch
+    host: MediaHost
+
+
 class Media:
     """Everything about files that the gateway runs and its routes call."""
 
     def __init__(
-        self,
-        table: MediaTable,
-        files: MediaFiles,
-        scratch: Scratch,
-        host: MediaHost,
-        live: Live,
-        secret: str,
+        self, ground: MediaGround, keep: MediaKeepTable, live: Live, days: float, secret: str
     ) -> None:
+        table, files, scratch = ground.table, ground.files, ground.scratch
         self.table = table
         self.files = files
-        self.media_fetcher = Fetcher(table, host, files, scratch, awake=live.awake)
+        self.media_fetcher = Fetcher(table, ground.host, files, scratch, awake=live.awake)
+        self.media_keeper = Keeper(keep, files, days=days, awake=live.awake)
         self.giving = MediaService(table, files, scratch)
         self.uploads = Uploads(table, files, scratch)
-        self.old_clients = Decryption(table, host)
+        self.old_clients = Decryption(table, ground.host)
         self.links = MediaLinks(secret)
 
     @property
@@ -86,7 +95,8 @@ async def open_media(
     await host.open()
     stack.push_async_callback(host.close)
     table = MediaTable(repositories.pool, repositories.sessions, gateway_id)
-    media = Media(table, files, scratch, host, live, secret)
+    ground, keep = MediaGround(table, files, scratch, host), MediaKeepTable(repositories.pool)
+    media = Media(ground, keep, live, settings.media_days, secret)
     stack.push_async_callback(media.giving.close)
     return media
 
@@ -103,7 +113,7 @@ async def open_files(
     url = media_url(settings, installation)
     files = MediaFiles.at(url)
     store = await _marked(files, url, installation)
-    match await compare_store(pool, store, gateway_id):
+    match await compare_store(pool, store, url, gateway_id):
         case "differs":
             raise ConfigError(
                 f"The media store {url} is not the one that the running gateways of this database use. Give all of "

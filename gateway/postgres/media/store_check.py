@@ -16,7 +16,7 @@ STARTING_S = 60.0
 
 _FIRST = """
 INSERT INTO gateway.settings (key, value) VALUES ('media_store', jsonb_build_object(
-    'store', $1::text, 'gateway', $2::text, 'at', extract(epoch FROM now())))
+    'store', $1::text, 'gateway', $2::text, 'at', extract(epoch FROM now()), 'url', $3::text))
 ON CONFLICT (key) DO NOTHING
 """
 _READ = """
@@ -29,22 +29,29 @@ FROM gateway.settings WHERE key = 'media_store'
 """
 _MOVE = """
 UPDATE gateway.settings
-SET value = jsonb_build_object('store', $1::text, 'gateway', $2::text, 'at', extract(epoch FROM now()))
+SET value = jsonb_build_object(
+    'store', $1::text, 'gateway', $2::text, 'at', extract(epoch FROM now()), 'url', $3::text)
 WHERE key = 'media_store'
 """
 
+_NAME = """
+UPDATE gateway.settings SET value = value || jsonb_build_object('url', $1::text)
+WHERE key = 'media_store' AND value ->> 'url' IS DISTINCT FROM $1
+"""
 
-async def compare_store(pool: asyncpg.Pool, store: str, gateway_id: str) -> StoreFinding:
+
+async def compare_store(pool: asyncpg.Pool, store: str, url: str, gateway_id: str) -> StoreFinding:
     """How this store stands to the one that the gateways of the database use; unless it `differs`, it is that now.
 
     `moved`: it is another one, and no other gateway runs. Raises StoreUnavailable.
     """
     with mapped_errors():
-        await pool.execute(_FIRST, store, gateway_id)
+        await pool.execute(_FIRST, store, gateway_id, url)
         known: Any = await pool.fetchrow(_READ, gateway_id, ALIVE_S, STARTING_S)
         if known is None or known["store"] == store:
+            await pool.execute(_NAME, url)
             return "same"
         if known["is_used"]:
             return "differs"
-        await pool.execute(_MOVE, store, gateway_id)
+        await pool.execute(_MOVE, store, gateway_id, url)
     return "moved"

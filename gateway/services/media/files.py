@@ -23,7 +23,7 @@ _PART_BYTES = 5 * 1024 * 1024
 """The smallest part that S3 takes: of each file that is put one is in memory."""
 
 _PUTS_AT_ONCE = 3
-_S3_CLIENT: Any = {"timeout": "3600s", "connect_timeout": "10s"}
+_S3_TIMES = {"timeout": "3600s", "connect_timeout": "10s"}
 """A person may read a large file slowly; the default of 30 s is for the whole of it."""
 
 _S3_RETRY: Any = {"max_retries": 3}
@@ -49,7 +49,7 @@ class MediaFiles:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 return cls(LocalStore(folder), folder)
             if parts.scheme == "s3" and parts.netloc:
-                return cls(S3Store.from_url(url, client_options=_S3_CLIENT, retry_config=_S3_RETRY), None)
+                return cls(S3Store.from_url(url, client_options=_s3_client(), retry_config=_S3_RETRY), None)
         except OSError as error:
             raise ConfigError(
                 f"GATEWAY_MEDIA_URL names the folder {parts.path}, which cannot be used ({error.strerror})."
@@ -143,6 +143,13 @@ class MediaFiles:
                 return None
 
 
+def _s3_client() -> Any:
+    """An endpoint of the operator's own may speak plain http; Amazon's never does."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = endpoint or os.environ.get("AWS_ENDPOINT") or ""
+    return {**_S3_TIMES, "allow_http": endpoint.startswith("http://")}
+
+
 def _blob(sha256: str) -> str:
     return f"blobs/{sha256[:2]}/{sha256}"
 
@@ -176,9 +183,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 def _mapped() -> Any:
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (BaseError, OSError) as error:
+    except (BaseError, OSError) as error:  # a file that is not there ended before, where that is an answer
         raise Unavailable(f"The media store does not answer: {_line(error)}.", retry_after_s=5) from None
 
 
