@@ -137,6 +137,15 @@ class Settings(LimitSettings):
     jwt_audience: str | None = Field(None, validation_alias="GATEWAY_JWT_AUDIENCE")
     """Keys of the shop's own identity provider, by https; what its tokens must name as `iss` and `aud`, if anything."""
 
+    send_keep_h: float = Field(24.0, gt=0, le=24 * 365, validation_alias="GATEWAY_SEND_KEEP_H")
+    """Hours that a due message waits for its number to be connected, or for the end of a restriction."""
+
+    send_from_sql: bool = Field(False, validation_alias="GATEWAY_SEND_FROM_SQL")
+    """Send rows that the shop's own code inserts with `origin = 'sql'` from now on."""
+
+    read_receipts: bool = Field(False, validation_alias="GATEWAY_READ_RECEIPTS")
+    """Show customers that their messages were read here."""
+
     metrics_token: str | None = Field(None, validation_alias="GATEWAY_METRICS_TOKEN", repr=False)
     """Bearer token that may read /metrics from elsewhere than this machine."""
 

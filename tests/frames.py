@@ -32,6 +32,8 @@ def _shape_of(frame: Json) -> str:
             return "CodeStateFrame"
         case {"type": "state", "event": "session.link_ended"}:
             return "LinkEndedFrame"
+        case {"type": "state", "event": "session.sending"}:
+            return "SendingFrame"
         case {"type": "state", "event": "session.deleted"}:
             return "SessionDeletedFrame"
         case {"type": "state"}:

@@ -53,10 +53,10 @@ class State:
     """The newest value of one part of one session; never an older one after a newer."""
 
     session_id: int
-    part: Literal["session", "link"]
+    part: Literal["session", "link", "sending"]
     version: int
     name: str
-    """session.created, .updated, .status, .deleted, .qr, .link_ended; others may come."""
+    """session.created, .updated, .status, .deleted, .qr, .link_ended, .sending; others may come."""
     at: str
     expires_at: str | None
     data: dict[str, Any] | None

@@ -6,6 +6,7 @@
     ├── Forbidden                the caller is known, and may not do this
     ├── NotFound
     ├── Conflict
+    │   ├── NewerReply           another person has answered, and the author had not seen it
     │   └── NotLinking           a QR code was asked for while no attempt runs
     ├── TooLarge
     ├── Invalid                  the caller's input; `details` names the fields
@@ -77,6 +78,12 @@ class Conflict(GatewayError):
     """What was asked does not fit the present state of the session or row."""
 
     code = "conflict"
+
+
+class NewerReply(Conflict):
+    """Another person has answered, and the author had not seen it; `details` hold the answers."""
+
+    code = "newer_reply"
 
 
 class NotLinking(Conflict):

@@ -52,6 +52,8 @@ class DeliveryState(IntEnum):
     SENT = 3
     DELIVERED = 4
     READ = 5
+    PLAYED = 6
+    """Of a voice note."""
 
     @property
     def word(self) -> str:
@@ -154,6 +156,8 @@ _TIMES = frozenset(
     {
         "received_at", "created_at", "replied_at", "edited_at", "deleted_at", "sent_at", "delivered_at",
         "read_at", "send_after", "updated_at", "last_connected_at", "done_at", "marked_unread_at", "blocked_at",
+        "queued_at", "sending_at", "accepted_at",
+        "played_at",
     }
 )  # fmt: skip
 
@@ -294,6 +298,20 @@ class MessageSent:
     """LID of the recipient, where WhatsApp named one beside the number."""
     is_placeholder: bool = False
     media: "MediaFacts | None" = None
+    is_named: bool = False
+    """Upstream says that it was sent through its API; otherwise a person may have typed it on the phone."""
+    msg_id: int | None = None
+    """Upstream's number of it, where it is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendRefused:
+    """A send through the API that upstream had taken over has failed. WhatsApp has given it no key."""
+
+    error: str
+    at: datetime
+    msg_id: int | None = None
+    """Upstream's number of it, where it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +408,7 @@ class CodeReported:
 MessageChange = (
     MessageReceived
     | MessageSent
+    | SendRefused
     | MessageEdited
     | MessageDeleted
     | MessageReacted

@@ -6,7 +6,7 @@ has a row holds only what is said about the same message: a foreign lock delays 
 
 from typing import Literal
 
-from gateway.domain.message import Change, CodeReported, PeopleTold, Reading, StatusReported
+from gateway.domain.message import Change, CodeReported, PeopleTold, Reading, SendRefused, StatusReported
 
 Cause = Literal["away", "table", "row"]
 """Why a webhook cannot be committed: Postgres is away, a table is locked, or a row is."""
@@ -47,5 +47,7 @@ def _subject(change: Change) -> str:
             return SESSION
         case PeopleTold():
             return PEOPLE
+        case SendRefused():
+            return MESSAGES
         case _:
             return f"={change.key_id}"

@@ -4,6 +4,8 @@ import re
 
 from gateway.domain.errors import Invalid
 
+FEWEST_DIGITS = 8
+"""Of a number that is not known to be assigned; what is shorter is a number that is not written to its end."""
 LONG_DIGITS = 11
 """From this length on, digits without `+` and without a zero are likelier to begin with a country code."""
 _DIALLED = re.compile(r"\+?[0-9\s().\-/\u00a0\u2010-\u2015]{4,40}")
@@ -27,22 +29,33 @@ def international(written: str, own_number: str | None) -> str:
     if not text.startswith("+"):
         is_long = len(re.sub(r"[^0-9]", "", text)) >= LONG_DIGITS
         ways = [national] if text.startswith("0") else [whole, national] if is_long else [national, whole]
-    found = next(filter(None, (_possible(number, region) for number, region in ways)), None)
+    valid = (_number(number, region, is_assigned=True) for number, region in ways)
+    # Numbering plans change, and shops try numbers that are nobody's: what a plan has room for is taken, too.
+    possible = (
+        _number(number, region, is_assigned=False) for number, region in sorted(ways, key=_is_national)
+    )
+    found = next(filter(None, (*valid, *possible)), None)
     if found is None:
         raise _impossible("No country has such a phone number; write it with its country code, such as +49.")
     return found
 
 
-def _possible(text: str, region: str | None) -> str | None:
+def _is_national(way: tuple[str, str | None]) -> bool:
+    return not way[0].startswith("+")
+
+
+def _number(text: str, region: str | None, *, is_assigned: bool) -> str | None:
     import phonenumbers  # tables of all countries: commands that need none of them start faster without
 
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(number):
+    fits = phonenumbers.is_valid_number if is_assigned else phonenumbers.is_possible_number
+    if not fits(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    digits = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return digits if is_assigned or len(digits) >= FEWEST_DIGITS else None
 
 
 def _region(own_number: str | None) -> str | None:

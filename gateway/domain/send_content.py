@@ -105,6 +105,14 @@ def look(kind: str, text: str | None) -> str:
     return hashlib.sha256(mend_text(said).encode()).hexdigest()[:32]
 
 
+_MEDIA = frozenset({"image", "video", "audio", "document", "sticker", "media"})
+
+
+def look_of(kind: str, text: str | None) -> str:
+    """`look` of a row's or a webhook's kind of message; what upstream writes beside a file or a place counts not."""
+    return look("media" if kind in _MEDIA else kind, text if kind == "text" else None)
+
+
 def wish_of(body: Mapping[str, Any], *, idempotency_key: str | None, now: datetime) -> Wish:
     """The request to send. Raises Invalid with all that is wrong, by field."""
     wrong = _Wrong()

@@ -25,6 +25,61 @@ class Evidence:
     """When WhatsApp took it, as far as upstream tells."""
 
 
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A key that may be ours: named by upstream for a send of the session, or seen as the linked number's own."""
+
+    key_id: str
+    chat: str
+    content: str
+    at: float
+    """When WhatsApp took it, at the latest."""
+    is_named: bool
+    msg_id: int | None = None
+    """Upstream's number, where it was told."""
+
+
+def claims(sends: Collection[Send], echoes: Collection[Echo]) -> list[Send]:
+    """The rows whose keys are known now, as `sent`, each with its key.
+
+    `sends` are as for `settled`, of one chat; `echoes` are keys that no row has. A number of upstream's says whose
+    key it is. Without one, a named key is the accepted row's that alone can be meant; where several can, only upstream
+    knows.
+    """
+    done = [
+        _proven(send, _piece(echo))
+        for echo in echoes
+        if echo.msg_id is not None
+        for send in sends
+        if send.msg_id == echo.msg_id and send.key_id is None and send.status is not SendStatus.SENDING
+    ]
+    used = {send.key_id for send in done}
+    left = _without(sends, done)
+    named = [echo for echo in echoes if echo.is_named and echo.key_id not in used]
+    pieces = [_piece(echo) for echo in named]
+    alone = [_alone(left, echo, pieces) for echo in named if echo.msg_id is None]
+    done += [send for send in alone if send is not None]
+    return done + settled(_without(sends, done), pieces, {send.key_id for send in done if send.key_id})
+
+
+def _piece(echo: Echo) -> Evidence:
+    return Evidence(echo.key_id, echo.chat, echo.content, echo.at)
+
+
+def _without(sends: Collection[Send], done: Collection[Send]) -> list[Send]:
+    known = {send.id for send in done}
+    return [send for send in sends if send.id not in known]
+
+
+def _alone(sends: Collection[Send], echo: Echo, pieces: Collection[Evidence]) -> Send | None:
+    """The accepted row that this key must be of: no other row, and no other key, looks like it."""
+    alike = [send for send in sends if send.content == echo.content and send.key_id is None]
+    rivals = [piece for piece in pieces if piece.content == echo.content]
+    if len(alike) != 1 or len(rivals) != 1 or alike[0].status is not SendStatus.ACCEPTED:
+        return None
+    return _proven(alike[0], _piece(echo)) if (alike[0].sending_at or 0.0) < echo.at else None
+
+
 def settled(
     sends: Iterable[Send], evidence: Iterable[Evidence], claimed: Collection[str] = frozenset()
 ) -> list[Send]:

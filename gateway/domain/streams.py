@@ -126,8 +126,11 @@ def is_within(after: Position, known: Position) -> bool:
 
 
 _STATUS_COLUMNS = frozenset(
-    {"status", "status_at", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"}
-)
+    {
+        "status", "status_at", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id", "error_code",
+        "attempt", "queued_at", "sending_at", "accepted_at", "played_at",
+    }
+)  # fmt: skip
 
 
 def event_name(event: Event) -> MessageEventName:

@@ -20,6 +20,7 @@ STATUSES = {
     "forbidden": 403,
     "not_found": 404,
     "conflict": 409,
+    "newer_reply": 409,
     "not_linking": 409,
     "too_large": 413,
     "invalid": 422,

@@ -23,7 +23,7 @@ from gateway.http.responses import success
 from gateway.services.inbox import ConversationQuery, InboxStore, Place, ThreadQuery
 from gateway.services.marks import MarkChanges, Marks
 
-_CHAT = "/api/conversations/{chat:path}"
+CHAT = "/api/conversations/{chat:path}"
 """Another writer's chat may be called anything, with slashes too."""
 
 
@@ -49,8 +49,8 @@ class InboxRoutes:
         guard = self._gate.guard
         return [
             Route("/api/conversations", guard(self._list), methods=["GET"]),
-            Route(f"{_CHAT}/messages", guard(self._messages), methods=["GET"]),
-            Route(f"{_CHAT}/read", guard(self._mark_read), methods=["POST"]),
+            Route(f"{CHAT}/messages", guard(self._messages), methods=["GET"]),
+            Route(f"{CHAT}/read", guard(self._mark_read), methods=["POST"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._show), methods=["GET"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._change), methods=["PUT"]),
         ]
@@ -103,7 +103,7 @@ class InboxRoutes:
         return success({**asdict(page.items[0]), "position": positions_of(page.positions)})
 
     async def _messages(self, request: Request, principal: Principal) -> Response:
-        if _rest_of(request)[-1] != "messages":
+        if rest_of(request)[-1] != "messages":
             return await self._show(request, principal)  # a chat whose name ends like this address
         asked = query_of(request, schemas.ThreadQuery)
         session_id, chat = await self._locate(request, principal, asked.session)
@@ -135,7 +135,7 @@ class InboxRoutes:
         self, request: Request, principal: Principal, session_id: int | None
     ) -> tuple[int, str]:
         """The session and the JID that a chat path means. Raises Invalid where several sessions have that chat."""
-        rest = _rest_of(request)
+        rest = rest_of(request)
         text = "/".join(rest[:-1] if rest[-1] in ("messages", "read") and len(rest) > 1 else rest)
         named_so = chat_of(None, text if "@" in text else digits_of(text))
         candidates = list(
@@ -163,7 +163,7 @@ class InboxRoutes:
         raise NotFound("There are no messages of this chat.")
 
 
-def _rest_of(request: Request) -> list[str]:
+def rest_of(request: Request) -> list[str]:
     """What stands behind `/api/conversations/`, split before its parts are decoded: a name may hold a slash."""
     raw = request.scope.get("raw_path") or request.url.path.encode()
     _, _, rest = raw.partition(b"?")[0].partition(b"/api/conversations/")

@@ -23,9 +23,13 @@ LEASE_SPACE = 0x57A6 << 44
 _LEASES = 1 << 44
 
 
-def lease_of(session_id: int) -> int:
+SENDING_SPACE = 0x57A8 << 44
+"""Leases of another kind have numbers of their own: a session may be linked and sent at once."""
+
+
+def lease_of(session_id: int, space: int = LEASE_SPACE) -> int:
     """The number of the lock. Ids of WasenderAPI are far below 2^44; the sum for a larger one would not fit bigint."""
-    return LEASE_SPACE + (session_id if session_id < _LEASES else session_id % (_LEASES - 59))
+    return space + (session_id if session_id < _LEASES else session_id % (_LEASES - 59))
 
 
 # Advisory locks of one connection stack up; ask only if this one has none yet.

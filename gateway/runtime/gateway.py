@@ -68,6 +68,7 @@ class Gateway:
 
         Webhooks are taken all the while. Once `hasten` is set it takes a moment.
         """
+        await self.services.sending.close()
         for name in self.services.ASK_UPSTREAM:
             self.tasks[name].cancel()
         self.upstream.release()

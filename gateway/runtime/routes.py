@@ -24,6 +24,7 @@ from gateway.http.page_files import PageFiles
 from gateway.http.pages import PageRoutes
 from gateway.http.people import PeopleRoutes
 from gateway.http.search import SearchRoutes
+from gateway.http.sending import SendingRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.realtime.native import asyncapi
@@ -72,7 +73,7 @@ def _about(settings: Settings, media: Media) -> dict[str, Any]:
     """What the page should know of this gateway."""
     simulator = settings.simulator
     return {
-        "timezone": settings.timezone, "simulator": simulator, "can_send": False, "can_record": media.can_record
+        "timezone": settings.timezone, "simulator": simulator, "can_send": True, "can_record": media.can_record
     }  # fmt: skip
 
 
@@ -91,8 +92,12 @@ def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str
 
 def _inbox_routes(gate: Gate, repositories: Repositories, services: Services) -> list[Route]:
     """Conversations, and what is done with them."""
-    inbox = repositories.inbox
-    return [*InboxRoutes(gate, inbox, services.marks).routes(), *SearchRoutes(gate, inbox).routes()]
+    inbox, sessions = repositories.inbox, repositories.sessions
+    return [
+        *SendingRoutes(gate, services.outbox, services.numbers, inbox, sessions).routes(),
+        *InboxRoutes(gate, inbox, services.marks).routes(),
+        *SearchRoutes(gate, inbox).routes(),
+    ]
 
 
 def build_app(

@@ -3,6 +3,7 @@
 from gateway.domain.linking import Limits
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
+from gateway.runtime.sending import build_sending
 from gateway.runtime.upstream import Upstream
 from gateway.services.contacts.service import Contacts
 from gateway.services.linking.ports import LinkingContext
@@ -44,6 +45,7 @@ class Services:
         self._make_sessions(settings, repositories, upstream, live)
         self._make_webhooks(repositories, live, signals)
         self._make_others(repositories, upstream, live)
+        self._make_sending(settings, repositories, upstream, live)
 
     def _make_sessions(
         self, settings: Settings, repositories: Repositories, upstream: Upstream, live: Live
@@ -94,6 +96,11 @@ class Services:
         )
         self.retention = Retention(tables.retention, live.listener, awake=live.awake)
 
+    def _make_sending(self, settings: Settings, tables: Repositories, upstream: Upstream, live: Live) -> None:
+        """Messages on their way out."""
+        parts = build_sending(settings, tables, self.sessions, upstream.client, live.listener)
+        self.sending, self.outbox, self.numbers = parts.sending, parts.outbox, parts.numbers
+
     async def open(self) -> None:
         """Learns what must be known before the first webhook comes."""
         await self.authenticator.open()
@@ -102,6 +109,7 @@ class Services:
         """Ends what is under way, in this order: webhooks are written first."""
         await self.ingest.close()
         await self.linking.close()
+        await self.sending.close()
         await self.status_hints.close()
         await self.linked_phones.close()
         await self.authenticator.close()

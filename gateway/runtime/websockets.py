@@ -33,7 +33,7 @@ class WebSockets:
             settings.max_connections, rates, wake=live.waker.wait_until_awake, current=access.current
         )
         self.idle_monitor = (
-            IdleMonitor(live.waker, live.awake, (self.connections, services.linking))
+            IdleMonitor(live.waker, live.awake, (self.connections, services.linking, services.sending))
             if not settings.probe_s
             else None
         )

@@ -52,6 +52,12 @@ class Signals:
     access_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: logins or people have changed."""
 
+    queues_moved: Signal[[str]] = field(default_factory=Signal)
+    """Of a notification: the sessions whose queues of messages it names, or `*`."""
+
+    leases_renewed: Signal[[]] = field(default_factory=Signal)
+    """The leases of this gateway hold for longer again."""
+
     left_unnumbered: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: a transaction has left changes that are not numbered yet."""
 
@@ -95,4 +101,5 @@ class Signals:
         self.sessions_moved("*")
         self.keys_moved("*")
         self.access_moved("*")
+        self.queues_moved("*")
         self.listening()

@@ -9,7 +9,7 @@ each, documented or observed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ from gateway.domain.message import (
     MessageSent,
     Origin,
     Sealed,
+    SendRefused,
+    mend_text,
 )
 from gateway.wasender.call_events import Call, calls_of
 from gateway.wasender.message_content import (
@@ -40,7 +42,7 @@ from gateway.wasender.message_content import (
 from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
 from gateway.wasender.message_secrets import Use, sealed_in
 from gateway.wasender.timestamps import timestamp
-from gateway.wasender.values import enum_word, present
+from gateway.wasender.values import enum_word, number, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ _STATES: dict[str, DeliveryState] = {
     "3": DeliveryState.DELIVERED, "delivery_ack": DeliveryState.DELIVERED,
     "delivered": DeliveryState.DELIVERED,
     "4": DeliveryState.READ, "read": DeliveryState.READ,
-    "5": DeliveryState.READ, "played": DeliveryState.READ,
+    "5": DeliveryState.PLAYED, "played": DeliveryState.PLAYED,
 }  # fmt: skip
 
 _REVOKE = ("0", "revoke")
@@ -102,14 +104,24 @@ def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     if element.get("success") is False:
         text = error if isinstance(error, str) else "no reason given"
         if own_id is None:
-            return [Skip(f"not sent: {text}"[:500])]
+            return [SendRefused(mend_text(text)[:500], at, _number_of(element))]
         return [DeliveryMoved(own_id, DeliveryState.FAILED, at, text, _chat_of(key))]
     if key is None or own_id is None:
         return [Skip("a message without key.id")]
     if not unwrapped(element.get("message")) and not element.get("messageBody"):
         # Says that it was sent, not what: a row made of this would be empty.
         return [DeliveryMoved(own_id, DeliveryState.SENT, at, chat=_chat_of(key))]
-    return _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at, now), now)
+    found = _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at, now), now)
+    return [
+        replace(item, is_named=True, msg_id=_number_of(element)) if isinstance(item, MessageSent) else item
+        for item in found
+    ]
+
+
+def _number_of(element: dict[str, Any]) -> int | None:
+    """Upstream's own number of a message, where it is told."""
+    found = number(element.get("msgId"))
+    return int(found) if found is not None and 0 < found < 2**53 else None
 
 
 def reaction(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
@@ -174,7 +186,7 @@ def receipt(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     if not isinstance(key, dict) or own_id is None or not isinstance(body, dict):
         return [Skip("a receipt without key.id")]
     for name, state in (
-        ("playedTimestamp", DeliveryState.READ),
+        ("playedTimestamp", DeliveryState.PLAYED),
         ("readTimestamp", DeliveryState.READ),
         ("receiptTimestamp", DeliveryState.DELIVERED),
     ):

@@ -28,6 +28,7 @@ from gateway.wasender.calls import UpstreamCall, of_key
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.http_transport import NOT_REACHED, Upload
 from gateway.wasender.message_identity import key_id
+from gateway.wasender.values import number
 
 Presence = Literal["composing", "recording", "paused"]
 
@@ -51,6 +52,8 @@ class MessageInfo:
     chat: str | None
     status: int | None
     """0 error, 1 pending, 2 sent, 3 delivered, 4 read, 5 played."""
+    at: float | None = None
+    """Unix seconds of the message, whole ones."""
 
 
 class Messages:
@@ -87,6 +90,7 @@ class Messages:
             key_id=key_id(key),
             chat=bare_jid(chat) if isinstance(chat, str) and chat else None,
             status=status if isinstance(status, int) and not isinstance(status, bool) else None,
+            at=number(data.get("messageTimestamp")),
         )
 
     async def edit(self, api_key: str, msg_id: int, text: str) -> None:

@@ -42,7 +42,10 @@ _EVENTS = {
     "UPDATE": "message.updated",
     "STATUS": "message.status",
 }
-_OF_STATUS = '["status", "status_at", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id"]'
+_OF_STATUS = (
+    '["status", "status_at", "sent_at", "delivered_at", "read_at", "error", "msg_id", "wa_key_id", "error_code",'
+    ' "attempt", "queued_at", "sending_at", "accepted_at", "played_at"]'
+)
 _COMPARED = ("message_id", "message_text", "message_type", "chat", "reactions", "status", "is_read")
 
 

@@ -25,6 +25,7 @@ WITH message AS (
            false, false, false, NULL, message_text
     FROM public.whatsapp_outgoing_messages
     WHERE message_type IS DISTINCT FROM 'reaction'
+        AND coalesce(status, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')
 ), conversation AS (
     SELECT session_id, chat, max(at) AS at,
            count(*) FILTER (WHERE is_unread) AS unread,

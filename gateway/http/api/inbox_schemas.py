@@ -74,11 +74,25 @@ class MessageData(BaseModel):
     to_phone: str | None = Field(None, description="Outgoing only.", examples=[None])
     status: str | None = Field(
         None,
-        description="Outgoing only: queued, sent, delivered, read, failed or unknown.",
+        description="Outgoing only: queued, sending, accepted, sent, delivered, read, played, failed, unknown or "
+        "cancelled.",
         examples=[None],
     )
     error: str | None = Field(None, description="Outgoing only: why it failed.", examples=[None])
-    send_after: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    error_code: str | None = Field(None, description="Outgoing only: the same in a word.", examples=[None])
+    send_after: Time | None = Field(
+        None, description="Outgoing only: when it may go, as wished or as foreseen.", examples=[None]
+    )
+    queue_position: int | None = Field(
+        None, description="Of a queued message, in answers about it; from 1.", examples=[None]
+    )
+    overtaken_by: str | None = Field(
+        None, description="Outgoing only: an answer that another person gave meanwhile.", examples=[None]
+    )
+    queued_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    sending_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    accepted_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
+    played_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
     sent_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
     delivered_at: Time | None = Field(None, description="Outgoing only.", examples=[None])
     read_at: Time | None = Field(None, description="Outgoing only.", examples=[None])

@@ -30,6 +30,7 @@ MEANINGS = {
     "forbidden": "This login may not do that.",
     "not_found": "There is nothing of that kind.",
     "conflict": "It cannot be done in this state.",
+    "newer_reply": "Another person has answered behind `seen`; `details.messages` holds what was not seen.",
     "not_linking": "No attempt to link runs, so there is no code. Start with connect.",
     "too_large": "The body is over 1 MiB.",
     "invalid": "Something sent cannot be used; `details` says what.",
@@ -82,6 +83,11 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "description": "Id of the file, from its message.",
         "schema": {"type": "string", "pattern": "^[^/]+$"},
         "example": "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11",
+    },
+    "row": {
+        "description": "Id of an own message, or its ref, such as `out:7`.",
+        "schema": {"type": "string", "pattern": "^(out:)?[^/:\\s]{1,64}$"},
+        "example": "7",
     },
     "chat": {
         "description": "Digits of a phone number, or a JID.",

@@ -36,6 +36,7 @@ MESSAGES_CHANNEL = "whatsapp_incoming_messages"
 SESSIONS_CHANNEL = "whatsapp_sessions"
 KEYS_CHANNEL = "whatsapp_session_keys"
 ACCESS_CHANNEL = "whatsapp_gateway_access"
+SENDING_CHANNEL = "whatsapp_gateway_sending"
 
 PROBE_S = 5.0
 STATEMENT_S = 5.0
@@ -90,6 +91,7 @@ class Listener:
         self.awake.set()
         self._is_up = asyncio.Event()
         self.heard_at = 0.0
+        self._beat_at = float("-inf")
 
     # ------------------------------------------------------------------------------------------ lifecycle
 
@@ -185,10 +187,13 @@ class Listener:
                 await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._signals.sessions_moved))
                 await connection.add_listener(KEYS_CHANNEL, self._heard(self._signals.keys_moved))
                 await connection.add_listener(ACCESS_CHANNEL, self._heard(self._signals.access_moved))
+                await connection.add_listener(SENDING_CHANNEL, self._heard(self._signals.queues_moved))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
+                began = _now()
                 await connection.execute(sql.HEARTBEAT, self._gateway_id, socket.gethostname())
+                self._beat_at = began
         except BaseException:
             connection.terminate()
             raise
@@ -214,7 +219,10 @@ class Listener:
             if _now() - self.heard_at > self._probe_s / 2:
                 await self._probe()
                 self.heard_at = _now()
+            began = _now()
             await self.statement(sql.HEARTBEAT, self._gateway_id, socket.gethostname())
+            self._beat_at = began
+            self._signals.leases_renewed()
             self._failures = (
                 0  # not sooner: one that is cut again and again should come back ever more slowly
             )
@@ -283,12 +291,17 @@ class Listener:
 
     # ------------------------------------------------------------------------------------------ leases
 
-    async def acquire(self, session_id: int) -> bool:
+    @property
+    def lease_left_s(self) -> float:
+        """For how long no peer can have ended this connection as a frozen one; 0 while it is down."""
+        return max(0.0, self._beat_at + FROZEN_AFTER_S - _now()) if self.is_up else 0.0
+
+    async def acquire(self, session_id: int, space: int = sql.LEASE_SPACE) -> bool:
         """The right to run the poller of a session, in the whole cluster; False if another gateway has it."""
         await self._wake_up()
         with mapped_errors():
             try:
-                return bool(await self.statement(sql.ACQUIRE, sql.lease_of(session_id)))
+                return bool(await self.statement(sql.ACQUIRE, sql.lease_of(session_id, space)))
             except TimeoutError:
                 return False
 
@@ -299,13 +312,28 @@ class Listener:
                 async with asyncio.timeout(STATEMENT_S):
                     await self._is_up.wait()
 
-    async def release(self, session_id: int) -> None:
+    async def release(self, session_id: int, space: int = sql.LEASE_SPACE) -> None:
         """Gives the session's lease back; with the connection lost it is gone already."""
         try:
             with mapped_errors():
-                await self.statement(sql.RELEASE, sql.lease_of(session_id))
+                await self.statement(sql.RELEASE, sql.lease_of(session_id, space))
         except StoreUnavailable:
             pass  # the connection is gone, and the lock with it
+
+
+class SendingLeases:
+    """The right to send the queue of a session: a lease of another kind on the same connection."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def acquire(self, session_id: int) -> bool:
+        """Whether this process holds the lease now. Never waits for another holder."""
+        return await self._listener.acquire(session_id, sql.SENDING_SPACE)
+
+    async def release(self, session_id: int) -> None:
+        """Gives the lease back, so that another gateway may take it at once."""
+        await self._listener.release(session_id, sql.SENDING_SPACE)
 
 
 def _now() -> float:

@@ -16,6 +16,10 @@ OUTGOING = """public.whatsapp_outgoing_messages m
          WHERE coalesce(m.wasender_session_id, 0) = k.session AND gateway.chat_of(m.chat, m.to_phone) = k.chat
            AND m.message_type IS DISTINCT FROM 'reaction'"""
 
+# What has not gone out answers nothing, and is no last message.
+_WENT_OUT = "coalesce({}, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')"
+ANSWERS = f"{OUTGOING} AND {_WENT_OUT.format('m.status')}"
+
 # WhatsApp tells whole seconds. Within one the order is that of arrival: when the row was made.
 IN_MADE = "coalesce(m.created_at, m.received_at, 'epoch')::timestamptz"
 OUT_MADE = "coalesce(m.created_at, m.sent_at, 'epoch')::timestamptz"

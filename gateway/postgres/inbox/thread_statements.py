@@ -1,6 +1,6 @@
 """Threads as SQL: incoming and outgoing messages of a chat in one order, however many there are."""
 
-from gateway.postgres.inbox.conversation_statements import IN_MADE, INCOMING, OUT_MADE, OUTGOING
+from gateway.postgres.inbox.conversation_statements import ANSWERS, IN_MADE, INCOMING, OUT_MADE, OUTGOING
 
 # Of each table as many of the newest rows as a page holds, found by index, and all those of the same second. Moments
 # read from naive columns are out of order where clocks are put forward (an hour that does not exist): around that
@@ -83,7 +83,7 @@ CROSS JOIN LATERAL (
     FROM (
         {_newest(_IN, INCOMING, "received_at")}
         UNION ALL
-        {_newest(_OUT, OUTGOING, "sent_at")}
+        {_newest(_OUT, ANSWERS, "sent_at")}
     ) AS newest
     ORDER BY date_trunc('second', at) DESC, made DESC, direction DESC
     LIMIT 1

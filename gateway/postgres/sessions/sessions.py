@@ -45,8 +45,9 @@ WHERE $1::bigint[] IS NULL OR wasender_session_id = ANY($1::bigint[])
 # One snapshot of the row, its version and its newest attempt, for every session asked for.
 _STATES = f"""
 SELECT ids.session_id AS asked, s.id IS NOT NULL AS exists, {SESSION}, to_jsonb(a.*) AS attempt,
-       s.xmin::text::bigint AS row_version
+       s.xmin::text::bigint AS row_version, q.shown AS sending
 FROM unnest($1::bigint[]) AS ids(session_id)
+LEFT JOIN gateway.send_queues q ON q.session = ids.session_id
 LEFT JOIN public.whatsapp_sessions s ON s.wasender_session_id = ids.session_id
 LEFT JOIN gateway.session_state st ON st.wasender_session_id = ids.session_id
 LEFT JOIN LATERAL (
@@ -142,6 +143,7 @@ class SessionTable:
                 session=session_of(row) if row["exists"] else None,
                 attempt=attempt_of(row["attempt"]) if row["attempt"] else None,
                 row_version=row["row_version"],
+                sending=row["sending"],
             )
             for row in rows
         ]

@@ -10,6 +10,9 @@ from gateway.postgres.webhooks import statements as sql
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+_OPEN = ("accepted",)
+"""Upstream has taken a message over; whatever WhatsApp says of it is more."""
+
 Moved = Literal["moved", "early", "same", "elsewhere", "theirs"]
 """What became of a state. `early`: it waits for its message; `elsewhere`: the message is in another chat; `theirs`: it
 came from a customer."""
@@ -34,7 +37,7 @@ async def write_moves(
         [move.at for _, move in items],
         [move.error for _, move in items],
         [move.chat for _, move in items],
-        [",".join(words) for words in weaker],
+        [",".join((*words, *_OPEN)) for words in weaker],
         [",".join(str(int(DeliveryState[word.upper()])) for word in words) for words in weaker],
         int(DeliveryState.FAILED),
         may_wait,

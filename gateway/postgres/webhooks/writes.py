@@ -28,10 +28,13 @@ from gateway.domain.message import (
     PeopleTold,
     Reading,
     Sealed,
+    SendRefused,
     StatusReported,
 )
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.contacts.columns import contact_columns
+from gateway.postgres.sending.evidence import hold_echoes, note_written, settle_chat
+from gateway.postgres.sending.failures import note_failure
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
@@ -98,6 +101,7 @@ class Batch:
         await self._write_contacts()
         await self._write_received()
         await self._write_sent()
+        await self._write_refused()
         await self._write_amendments()
         await self._write_moves()
 
@@ -197,13 +201,29 @@ class Batch:
         ]
 
     async def _write_sent(self) -> None:
-        found = self._each(MessageSent)
+        """Own messages: what may be one that the gateway has sent is held until it is clear whose it is."""
+        said = self._each(MessageSent)
+        if not said:
+            return
+        came = [await self._came(number) for number, _, _ in said]
+        others, chats = await hold_echoes(self._connection, said, came)
+        self._stored.update(said[place][0] for place in set(range(len(said))) - set(others))
+        await self._write_as_rows([said[place] for place in others])
+        for session_id, chat in sorted(chats):
+            await settle_chat(self._connection, session_id, chat)
+
+    async def _write_as_rows(self, found: Sequence[tuple[int, int, MessageSent]]) -> None:
         if not found:
             return
         (written,) = await self._connection.fetch(
             sql.SEND, self._lock_timeout, *sent_columns(found, self._turns)
         )
         self._note_written(written)
+        for place in {place for place, item in enumerate(found) if item[2].is_named} | {
+            place - 1 for place in written["fresh"]
+        }:
+            _, session_id, item = found[place]
+            await note_written(self._connection, session_id, item.key_id, is_named=item.is_named)
         fresh = [found[place - 1] for place in written["fresh"]]
         if not fresh:
             return
@@ -211,6 +231,13 @@ class Batch:
             sql.TAKE_EARLY, [session_id for _, session_id, _ in fresh], [item.key_id for _, _, item in fresh]
         )
         await write_early_moves(self._connection, early)
+
+    async def _write_refused(self) -> None:
+        for number, session_id, refused in self._each(SendRefused):
+            if await note_failure(self._connection, session_id, refused):
+                self._stored.add(number)
+            else:
+                self._idle[number] = f"not sent: {refused.error}"
 
     def _note_written(self, written: asyncpg.Record) -> None:
         self._stored.update(written["stored"])

@@ -125,6 +125,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         _LATER,
     ),
     "LinkEndedFrame": _state("link", "session.link_ended", {"reason": "timeout", "error": None}, _LATER),
+    "SendingFrame": _state(
+        "sending",
+        "session.sending",
+        {"queued": 3, "next_at": _LATER, "paused_until": _LATER, "reason": "rate_limit"},
+    ),
     "HeartbeatFrame": {"type": "heartbeat", "tops": {"inbox:12": 185}},
     "StaleFrame": {"type": "stale", "since": _AT},
     "FreshFrame": {"type": "fresh"},

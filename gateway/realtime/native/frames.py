@@ -231,7 +231,26 @@ class LinkEndedFrame(_State):
     data: EndedData
 
 
-StateFrame = SessionStateFrame | SessionDeletedFrame | CodeStateFrame | LinkEndedFrame
+class SendingData(TypedDict):
+    queued: Annotated[int, Field(description="How many messages wait.")]
+    next_at: Annotated[Time | None, Field(description="When the next may go; null while that is not known.")]
+    paused_until: Time | None
+    reason: Annotated[
+        Literal["rate_limit", "not_connected", "restricted", "unauthorized", "subscription", "gone"] | None,
+        Field(description="Why nothing goes; `restricted`: why no first contact does."),
+    ]
+
+
+class SendingFrame(_State):
+    """How the queue of messages stands. At most once a second."""
+
+    part: Literal["sending"]
+    event: Literal["session.sending"]
+    expires_at: None
+    data: SendingData
+
+
+StateFrame = SessionStateFrame | SessionDeletedFrame | CodeStateFrame | LinkEndedFrame | SendingFrame
 
 
 class SubscribedStateFrame(TypedDict):
@@ -323,6 +342,7 @@ SERVER_FRAMES: tuple[type, ...] = (
     SessionDeletedFrame,
     CodeStateFrame,
     LinkEndedFrame,
+    SendingFrame,
     HeartbeatFrame,
     StaleFrame,
     FreshFrame,

@@ -36,6 +36,10 @@ class StatePublisher:
             link = self._values.link(row) if self._hub.is_watched(f"session:{row.session_id}") else None
             if link is not None:
                 self._hub.publish_state(link)
+        if not before or before.sending != row.sending:
+            sending = self._values.sending(row)
+            if sending is not None:
+                self._hub.publish_state(sending)
         if row.session is None:
             self._values.forget(row.session_id)
 

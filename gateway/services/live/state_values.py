@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 ENDED_SHOWN_S = 600.0
 """How long the end of an attempt stays visible, unless a new attempt begins."""
 
-Part = Literal["session", "link"]
+Part = Literal["session", "link", "sending"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class StateRow:
     """The newest attempt, running or ended."""
     row_version: int | None = None
     """Version of the session's own row: another one for each write of it, whoever writes."""
+    sending: dict[str, Any] | None = None
+    """How its queue of messages stands; None for a session that has never sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,10 @@ class StateValues:
         self._pictures = pictures
 
     def of_session(self, row: StateRow | None) -> list[StateValue]:
-        """Both parts of one session, as far as there is something to show."""
+        """All parts of one session, as far as there is something to show."""
         if row is None:
             return []
-        parts = [self.session(row), self.link(row)]
+        parts = [self.session(row), self.link(row), self.sending(row)]
         return [part for part in parts if part is not None]
 
     def of_all(self, rows: Iterable[StateRow]) -> list[StateValue]:
@@ -152,6 +154,13 @@ class StateValues:
             self.code_data(attempt),
             attempt.expires_at,
         )
+
+    def sending(self, row: StateRow) -> StateValue | None:
+        """Part `sending`: how the queue of messages stands. Viewers are told, too."""
+        if row.sending is None or row.session is None:
+            return None
+        at = iso_utc(datetime.now(UTC)) or ""
+        return StateValue(row.session_id, "sending", row.version, "session.sending", at, row.sending)
 
     def code_data(self, attempt: Attempt) -> dict[str, Any]:
         """An attempt's code as clients see it; the values of a code are None while none has come."""

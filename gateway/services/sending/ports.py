@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol
 
 from gateway.domain.send_queue import Queue, Terms
 from gateway.domain.sending import Answer, Refused, Send
+from gateway.domain.session import iso_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,31 @@ class QueueView:
     """None while it is connected."""
     protected: bool
     """WasenderAPI's account protection is on."""
+    is_gone: bool = False
+    """WasenderAPI has no such session any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a queue stands, as viewers are told."""
+
+    queued: int = 0
+    next_at: float | None = None
+    paused_until: float | None = None
+    reason: str | None = None
+
+    def data(self) -> dict[str, Any]:
+        """As part `sending` of the session's state."""
+        return {
+            "queued": self.queued,
+            "next_at": _iso(self.next_at),
+            "paused_until": _iso(self.paused_until),
+            "reason": self.reason,
+        }
+
+
+def _iso(at: float | None) -> str | None:
+    return None if at is None or at == float("-inf") else iso_utc(datetime.fromtimestamp(round(at), UTC))
 
 
 class Start(Enum):
@@ -57,7 +84,33 @@ class SendStore(Protocol):
         """Commits a change of status. False if the row has changed since `before` was read."""
 
     async def save_queue(self, session_id: int, holder: str, queue: Queue) -> None:
-        """Keeps what is known of the queue, and tells viewers of it. Does nothing for a former holder."""
+        """Keeps what is known of the queue. Does nothing for a former holder."""
+
+
+class QueueStore(SendStore, Protocol):
+    """Queues of all sessions. Every call raises StoreUnavailable."""
+
+    async def fault(self) -> str | None:
+        """Why nothing can be sent from the table; None if it can."""
+
+    async def busy_sessions(self) -> list[int]:
+        """Sessions with something to send, or to find out."""
+
+    async def count(self, session_id: int) -> int:
+        """How many messages wait."""
+
+    async def show(self, session_id: int, holder: str, shown: Shown) -> None:
+        """Tells viewers how the queue stands. Does nothing for a former holder."""
+
+
+class Leases(Protocol):
+    """The right to send a session's queue, while the listening connection lives."""
+
+    async def acquire(self, session_id: int) -> bool:
+        """Whether this process holds the lease now. Never waits for another holder."""
+
+    async def release(self, session_id: int) -> None:
+        """Gives the lease back, so that another gateway may take it at once."""
 
 
 class Upstream(Protocol):
@@ -78,6 +131,23 @@ class Preparation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class UploadedMedia:
+    """A file of ours that lies at upstream, ready to be sent."""
+
+    kind: str
+    """image, video, audio, document or sticker."""
+    url: str
+    name: str | None = None
+
+
+class Uploads(Protocol):
+    """Hands files of ours to upstream."""
+
+    async def upload_for_send(self, session_id: int, api_key: str, media_id: str) -> UploadedMedia | Refused:
+        """The file at upstream; or why it can never be sent. Raises UpstreamError and StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendingContext:
     """What every sender is given."""
 
@@ -89,3 +159,15 @@ class SendingContext:
     lease_until: Callable[[int], float]
     """Until when this process surely holds the lease of a session."""
     terms: Terms = field(default_factory=Terms)
+    on_step: Callable[[int, "Standing"], None] = lambda session_id, standing: None
+    """Told how the queue stands with each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a step of the sender says of the queue."""
+
+    next_at: float | None
+    """When the next message may go; None while that is not known."""
+    paused_until: float | None
+    reason: str | None

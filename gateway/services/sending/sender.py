@@ -23,7 +23,7 @@ from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable, UpstreamError
 from gateway.domain.send_queue import Begin, Expire, Queue, Wait
 from gateway.domain.sending import Answer, NotSent, Refused, Send, SendStatus
-from gateway.services.sending.ports import QueueView, SendingContext, Start
+from gateway.services.sending.ports import QueueView, SendingContext, Standing, Start
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,11 @@ class Sender:
         return bool(orphans)
 
     async def _step(self, view: QueueView) -> None:
+        context, known = self._context, self._queue
         self._learn(view)
-        context = self._context
+        if self._queue.not_connected_since != known.not_connected_since:
+            save = context.store.save_queue
+            await self._patiently(partial(save, self._id, self._holder, self._queue))
         step = send_queue.next_step(
             self._queue,
             view.sends,
@@ -114,6 +117,7 @@ class Sender:
             lease_until=context.lease_until(self._id),
             terms=context.terms,
         )
+        context.on_step(self._id, standing_of(step, self._queue, view, context.clock()))
         match step:
             case Begin():
                 await self._send(step)
@@ -219,3 +223,23 @@ class Sender:
                 logger.info("sending.store_away session=%d error=%s", self._id, error.code)
             failures += 1
             await asyncio.sleep(BACKOFF.pause_s(failures))
+
+
+def standing_of(step: Begin | Expire | Wait, queue: Queue, view: QueueView, now: float) -> Standing:
+    """What viewers are told: when the next message may go, or why none does."""
+    if not isinstance(step, Wait):
+        return Standing(now, None, None)
+    reason: str | None = "gone" if view.is_gone and step.reason == "not_connected" else step.reason
+    is_held = any(
+        send.status is SendStatus.QUEUED and send.due_at <= now and send.chat not in view.wrote
+        for send in view.sends
+    )
+    if reason is None and is_held and queue.restricted_until > now:
+        return Standing(step.until, queue.restricted_until, "restricted")
+    if reason is None:
+        return Standing(step.until, None, None)
+    until = {"rate_limit": queue.pace.not_before, "restricted": queue.restricted_until}.get(
+        reason, queue.paused_until
+    )
+    is_known = until > now and reason not in ("not_connected", "gone")
+    return Standing(until if is_known else None, until if is_known else None, reason)

@@ -37,7 +37,7 @@ def test_a_failure_replaces_what_was_not_delivered_yet_and_a_proof_replaces_the_
 def test_proof_that_it_was_read_wins_in_whatever_order_the_states_come(
     states: list[DeliveryState], order: Any
 ) -> None:
-    everything = [*states, DeliveryState.READ]
+    everything = [*(state for state in states if state <= DeliveryState.READ), DeliveryState.READ]
     order.shuffle(everything)
     word = "unknown"
     for state in everything:

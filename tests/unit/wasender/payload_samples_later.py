@@ -15,6 +15,7 @@ from gateway.domain.message import (
     MessageEdited,
     Origin,
     PeopleTold,
+    SendRefused,
     StatusReported,
 )
 from tests.unit.wasender.payload_parts import (
@@ -67,7 +68,7 @@ DELIVERY = [
     ),
     _update("failed", {"key": MINE, "update": {"status": 0}}, _moved(DeliveryState.FAILED)),
     _update("pending", {"key": MINE, "update": {"status": 1}}, _moved(DeliveryState.QUEUED)),
-    _update("played", {"key": MINE, "update": {"status": 5}}, _moved(DeliveryState.READ)),
+    _update("played", {"key": MINE, "update": {"status": 5}}, _moved(DeliveryState.PLAYED)),
     _update(
         "status in words",
         {"key": MINE, "update": {"status": "DELIVERY_ACK"}},
@@ -112,12 +113,19 @@ DELIVERY = [
         MessageDeleted(TARGET, AT_MS, BY_ANN),
     ),
     Sample(
-        "sent", envelope("message.sent", {"key": MINE, "message": HELLO, "success": True}, SENT_S), (sent(),)
+        "sent",
+        envelope("message.sent", {"key": MINE, "message": HELLO, "success": True}, SENT_S),
+        (sent(is_named=True),),
     ),
     Sample(
         "sent, an array",
         envelope("message.sent", [{"key": MINE, "message": HELLO, "success": True}], SENT_S),
-        (sent(),),
+        (sent(is_named=True),),
+    ),
+    Sample(
+        "sent, with upstream's number",
+        envelope("message.sent", {"key": MINE, "message": HELLO, "success": True, "msgId": 100001}, SENT_S),
+        (sent(is_named=True, msg_id=100001),),
     ),
     Sample(
         "sent, without its text",
@@ -131,8 +139,7 @@ DELIVERY = [
             {"success": False, "error": "Failed to send message: Invalid number JID: +1"},
             SENT_S,
         ),
-        (),
-        "not sent: Failed to send message: Invalid number JID: +1",
+        (SendRefused("Failed to send message: Invalid number JID: +1", AT),),
     ),
     Sample(
         "not sent, with its key",

@@ -1,0 +1,284 @@
+"""`services.sending.outbox.OutboxStore` in Postgres: what people do to rows on their way out."""
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Any
+
+import asyncpg
+
+from gateway.domain import send_pace
+from gateway.domain.message import OUTGOING_TABLE, message_data
+from gateway.domain.send_content import look_of
+from gateway.domain.send_queue import Queue
+from gateway.domain.sending import Send
+from gateway.domain.session import iso_utc
+from gateway.postgres.connection.pool import mapped_errors
+from gateway.postgres.sending.evidence import settle_chat_of
+from gateway.postgres.sending.moves import move
+from gateway.postgres.sending.rows import SEND, content_data, moment_of, queue_of, send_of
+from gateway.services.sending.outbox import Outgoing, Queued, Request
+
+Pool = asyncpg.Pool
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_RECORD = "gateway.record_of_v1(m.*, 'public.whatsapp_outgoing_messages'::regclass) AS record"
+
+_ROW = f"""
+SELECT {SEND}, {_RECORD}, m.deleted_at IS NOT NULL AS is_deleted, m.message_type,
+    gateway.chat_of(m.chat, m.to_phone) AS whole_chat
+FROM public.whatsapp_outgoing_messages AS m
+WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2 AND m.id::text = $3
+"""
+
+_QUEUE = "SELECT gateway.queue_send_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+
+_REWORD = """
+UPDATE public.whatsapp_outgoing_messages AS m
+SET message_text = $2, edited_at = clock_timestamp(), payload = jsonb_set(
+    jsonb_set(coalesce(m.payload, '{}'), '{look}', to_jsonb($3::text)), '{content,text}', to_jsonb($2::text))
+WHERE m.send_no = $1 AND m.status = 'queued'
+RETURNING m.send_no
+"""
+
+_AMEND = "SELECT gateway.amend_one_v1($1, $2, clock_timestamp(), $3, false)"
+
+# Another's message is quoted by both objects of its webhook; an own one by upstream's number.
+_QUOTED_IN = """
+SELECT m.raw_data -> 'key' AS key, m.raw_data -> 'message' AS message, m.wa_key_id, NULL::bigint AS msg_id,
+    false AS may_follow
+FROM public.whatsapp_incoming_messages AS m
+WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.from_phone) = $2 AND m.id::text = $3
+"""
+_QUOTED_OUT = """
+SELECT NULL::jsonb AS key, NULL::jsonb AS message, m.wa_key_id, m.msg_id,
+    m.send_no IS NOT NULL AND m.status IN ('queued', 'sending') AS may_follow
+FROM public.whatsapp_outgoing_messages AS m
+WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2 AND m.id::text = $3
+"""
+
+# How many go before it: those of its lane that are due sooner, and, before a first contact, all of chats that wrote.
+_PLACE = """
+SELECT q.queue, s.account_protection, s.status AS session_status,
+    extract(epoch FROM clock_timestamp())::float8 AS moment, l.chat IS NOT NULL AS is_known,
+    (SELECT count(*) FROM public.whatsapp_outgoing_messages AS o
+     WHERE o.wasender_session_id = m.wasender_session_id AND o.send_no IS NOT NULL AND o.status = 'queued'
+        AND (o.due_at, o.send_no) < (m.due_at, m.send_no)) AS before,
+    extract(epoch FROM m.due_at)::float8 AS due
+FROM public.whatsapp_outgoing_messages AS m
+LEFT JOIN gateway.send_queues AS q ON q.session = m.wasender_session_id
+LEFT JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = m.wasender_session_id
+LEFT JOIN gateway.send_lanes AS l ON l.session = m.wasender_session_id AND l.chat = m.chat
+WHERE m.send_no = $1 AND m.status = 'queued'
+"""
+
+_BY_NUMBER = f"""
+SELECT {SEND}, {_RECORD}, m.deleted_at IS NOT NULL AS is_deleted, m.message_type,
+    gateway.chat_of(m.chat, m.to_phone) AS whole_chat
+FROM public.whatsapp_outgoing_messages AS m
+WHERE m.send_no = $2 AND m.wasender_session_id = $1
+"""
+
+
+class OutboxTable:
+    """Rows of messages on their way out, for people. Everything raises StoreUnavailable."""
+
+    def __init__(self, pool: Pool, zone: tzinfo) -> None:
+        self._pool = pool
+        self._zone = zone
+
+    async def fault(self) -> str | None:
+        """Why nothing can be sent from the table; None if it can."""
+        with mapped_errors():
+            found: str | None = await self._pool.fetchval("SELECT gateway.sending_fault_v1()")
+        return found
+
+    # ------------------------------------------------------------------------------------------ queueing
+
+    async def queue(self, request: Request) -> Queued:
+        """Queues a message, unless it is there, or its author has not seen an answer of another's."""
+        with mapped_errors():
+            async with self._pool.acquire() as connection:
+                async with connection.transaction():
+                    verdict, row_id, unseen = await self._queue(connection, request)
+                row = None
+                if row_id is not None:
+                    row = await self._told(connection, request.session_id, request.chat, row_id)
+        return Queued(verdict, row, tuple(unseen))
+
+    async def _queue(
+        self, connection: Connection, request: Request
+    ) -> tuple[str, str | None, list[dict[str, Any]]]:
+        box, chat = request.session_id, request.chat
+        (found,) = await connection.fetch(
+            "SELECT verdict, id FROM gateway.find_send_v1($1, $2, $3, $4)",
+            box,
+            request.client_id,
+            chat,
+            request.digest,
+        )
+        if found["verdict"] is not None:
+            return found["verdict"], found["id"], []
+        if request.seen is not None:
+            unseen = await connection.fetch(
+                "SELECT record FROM gateway.unseen_answers_v1($1, $2, $3, $4, $5)",
+                box,
+                chat,
+                request.seen.off,
+                request.seen.epoch,
+                request.author_sub,
+            )
+            if unseen:
+                return "unseen", None, [self._data(row["record"]) for row in unseen]
+        return "queued", await self._insert(connection, request), []
+
+    async def _insert(self, connection: Connection, request: Request) -> str:
+        payload = {"content": content_data(request.content), "look": request.look}
+        if request.extra:
+            payload["extra"] = dict(request.extra)
+        row_id: str = await connection.fetchval(
+            _QUEUE,
+            request.session_id,
+            request.client_id,
+            request.chat,
+            request.phone,
+            request.content.text,
+            request.kind,
+            await self._quoted_key(connection, request),
+            moment_of(request.send_at),
+            request.origin,
+            request.author,
+            request.author_sub,
+            payload,
+            request.digest,
+        )
+        return row_id
+
+    async def _quoted_key(self, connection: Connection, request: Request) -> str | None:
+        """`reply_to` of the row: WhatsApp's id of the message it answers, where it is known."""
+        if request.content.reply_to is None:
+            return None
+        quoted = await quoted_row(connection, request.session_id, request.chat, request.content.reply_to)
+        return None if quoted is None else quoted["wa_key_id"]
+
+    # ------------------------------------------------------------------------------------------ changing
+
+    async def outgoing(self, session_id: int, chat: str, row_id: str) -> Outgoing | None:
+        """A row of a chat by its id."""
+        with mapped_errors():
+            row = await self._pool.fetchrow(_ROW, session_id, chat, row_id)
+        return self._outgoing(row) if row else None
+
+    async def by_number(self, session_id: int, number: int) -> Outgoing | None:
+        """A row by its place in the order of sending, which old clients know it by."""
+        with mapped_errors():
+            row = await self._pool.fetchrow(_BY_NUMBER, session_id, number)
+        return self._outgoing(row) if row else None
+
+    def _outgoing(self, row: asyncpg.Record) -> Outgoing:
+        return Outgoing(
+            send=None if row["send_no"] is None else send_of(row),
+            msg_id=row["msg_id"],
+            key_id=row["wa_key_id"],
+            chat=row["whole_chat"] or "",
+            kind=row["message_type"] or "text",
+            is_deleted=row["is_deleted"],
+            data=self._data(row["record"]),
+        )
+
+    async def change(
+        self, session_id: int, number: int, step: Callable[[Send], Send]
+    ) -> dict[str, Any] | None:
+        """The row after a step of the state machine, taken under its lock. None if there is no such row."""
+        with mapped_errors():
+            async with self._pool.acquire() as connection:
+                async with connection.transaction():
+                    row = await connection.fetchrow(_BY_NUMBER + " FOR UPDATE OF m", session_id, number)
+                    if row is None:
+                        return None
+                    before = send_of(row)
+                    after = step(before)
+                    if after is not before:
+                        await move(connection, before, after)
+                        await settle_chat_of(connection, before.id)
+                return await self._told_by_number(connection, session_id, number)
+
+    async def reword(self, session_id: int, number: int, text: str) -> dict[str, Any] | None:
+        """The row with another text, if it is still queued."""
+        with mapped_errors():
+            async with self._pool.acquire() as connection:
+                row = await connection.fetchrow(_BY_NUMBER, session_id, number)
+                look = look_of(row["message_type"] or "text", text) if row else ""
+                if row is None or await connection.fetchval(_REWORD, number, text, look) is None:
+                    return None
+                return await self._told_by_number(connection, session_id, number)
+
+    async def amend(self, session_id: int, outgoing: Outgoing, change: dict[str, Any]) -> dict[str, Any]:
+        """The row after an edit or deletion that upstream has carried out."""
+        told = {"chat": outgoing.chat, "address": None, "lid": None, "is_me": True, "is_named": True}
+        with mapped_errors():
+            async with self._pool.acquire() as connection:
+                await connection.fetchval(_AMEND, session_id, outgoing.key_id, {**told, **change})
+                row = await self._told(connection, session_id, outgoing.chat, str(outgoing.data["id"]))
+        return row or outgoing.data
+
+    async def quotable(self, session_id: int, chat: str, ref: str) -> bool:
+        """Whether a message of the chat can be quoted: there is what upstream needs for it."""
+        with mapped_errors():
+            async with self._pool.acquire() as connection:
+                row = await quoted_row(connection, session_id, chat, ref)
+        if row is None:
+            return False
+        return bool(row["msg_id"] or row["may_follow"] or is_whole(row["key"], row["message"]))
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    async def _told(
+        self, connection: Connection, session_id: int, chat: str, row_id: str
+    ) -> dict[str, Any] | None:
+        """The row as clients see it, with its place in the queue while it waits."""
+        row = await connection.fetchrow(_ROW, session_id, chat, row_id)
+        return None if row is None else await self._with_place(connection, row)
+
+    async def _told_by_number(
+        self, connection: Connection, session_id: int, number: int
+    ) -> dict[str, Any] | None:
+        row = await connection.fetchrow(_BY_NUMBER, session_id, number)
+        return None if row is None else await self._with_place(connection, row)
+
+    async def _with_place(self, connection: Connection, row: asyncpg.Record) -> dict[str, Any]:
+        data = self._data(row["record"])
+        place = await connection.fetchrow(_PLACE, row["send_no"])
+        return data if place is None else data | forecast(place, data.get("send_after"))
+
+    def _data(self, record: dict[str, Any]) -> dict[str, Any]:
+        return message_data(OUTGOING_TABLE, record, self._zone)
+
+
+def forecast(place: asyncpg.Record, wished: str | None) -> dict[str, Any]:
+    """`queue_position` (from 1) and `send_after` of a waiting row; no time while nothing goes."""
+    queue, now = queue_of(place["queue"]) or Queue(), place["moment"]
+    is_protected = bool(place["account_protection"])
+    position = place["before"] + 1
+    start = max(now, send_pace.allowed_at(queue.pace, now, protected=is_protected), queue.paused_until)
+    is_held = str(place["session_status"] or "").lower() != "connected" or (
+        queue.restricted_until > now and not place["is_known"]
+    )
+    told: dict[str, Any] = {"queue_position": position}
+    if wished is None:
+        gap_s = send_pace.gap_s(queue.pace, now, protected=is_protected)
+        at = None if is_held else max(place["due"], start + place["before"] * gap_s)
+        told["send_after"] = iso_utc(moment_of(None if at is None else round(at, 3)))
+    return told
+
+
+def is_whole(key: Any, message: Any) -> bool:
+    """Whether both objects of a webhook are there, as upstream wants them back."""
+    return (
+        isinstance(key, dict) and isinstance(message, dict) and bool(key.get("remoteJid")) and bool(message)
+    )
+
+
+async def quoted_row(connection: Connection, session_id: int, chat: str, ref: str) -> asyncpg.Record | None:
+    """What is known of the message that `in:5` or `out:7` names, in this chat."""
+    way, _, row_id = ref.partition(":")
+    return await connection.fetchrow(_QUOTED_IN if way == "in" else _QUOTED_OUT, session_id, chat, row_id)

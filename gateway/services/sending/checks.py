@@ -1,0 +1,225 @@
+"""Asks WasenderAPI what became of messages whose fate is open, one call at a time beside the sends.
+
+An accepted one is asked for by upstream's number: the answer holds its key and its state. For an unknown one the
+message log is read, where it is kept: an entry that looks like it, and is no other row's, has a number to ask by.
+
+Lifecycle: `run` in a task while this process holds the session's lease; `wake` on every notification.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.domain.backoff import Backoff
+from gateway.domain.errors import NotFound, StoreUnavailable, UpstreamError
+from gateway.domain.message import DeliveryState, digits_of
+from gateway.domain.sending import Send, SendStatus
+from gateway.services.sending.ports import Preparation
+
+logger = logging.getLogger(__name__)
+
+BACKOFF = Backoff(10.0, 3_600.0, spread=0.0)
+LAST_TRY = 12
+"""After so many answers without news upstream is not asked any more; webhooks still count."""
+RETRY_S = 2.0
+LOG_ROWS = 50
+
+_STATES = {
+    0: DeliveryState.FAILED,
+    2: DeliveryState.SENT,
+    3: DeliveryState.DELIVERED,
+    4: DeliveryState.READ,
+    5: DeliveryState.PLAYED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One message that upstream is to be asked about."""
+
+    send: Send
+    to: str
+    """Digits or JID of the recipient."""
+    text: str | None
+    due_at: float
+    tries: int
+    told: str | None
+    """Reason of a failure that may be this one's."""
+
+
+class Info(Protocol):
+    """What upstream knows of one message."""
+
+    @property
+    def key_id(self) -> str | None:
+        """WhatsApp's id."""
+
+    @property
+    def status(self) -> int | None:
+        """0 error, 1 pending, 2 sent, 3 delivered, 4 read, 5 played."""
+
+    @property
+    def at(self) -> float | None:
+        """Unix seconds of the message."""
+
+
+class InfoSource(Protocol):
+    """WasenderAPI, as far as it tells of messages. Raises UpstreamError, and NotFound."""
+
+    async def info(self, api_key: str, msg_id: int) -> Info:
+        """What became of a message."""
+
+
+class LogSource(Protocol):
+    """WasenderAPI's log of sends."""
+
+    async def get_message_logs(self, session_id: int, page: int, per_page: int) -> Mapping[str, Any]:
+        """One page of it, newest first. Raises UpstreamError."""
+
+
+class CheckStore(Protocol):
+    """Rows whose fate is open. Everything raises StoreUnavailable."""
+
+    async def next_check(self, session_id: int) -> Check | None:
+        """The one that is due first."""
+
+    async def known_numbers(self, session_id: int, msg_ids: list[int]) -> set[int]:
+        """Those of upstream's numbers that rows have already."""
+
+    async def learn(
+        self, session_id: int, check: Check, msg_id: int, key_id: str, state: DeliveryState, at: float | None
+    ) -> None:
+        """Upstream has named this key for a send that looks like that row, and says how far it came."""
+
+    async def fail(self, check: Check, error: str) -> None:
+        """Upstream says that the accepted one failed."""
+
+    async def postpone(self, send_id: int, due_at: float | None) -> None:
+        """Ask again then, or (None) no more."""
+
+    async def sweep_echoes(self, session_id: int) -> float | None:
+        """Lets go held messages whose time is over; seconds until the next one, if any is held."""
+
+
+class Checker:
+    """Follows the open messages of one session."""
+
+    def __init__(
+        self,
+        session_id: int,
+        store: CheckStore,
+        source: InfoSource,
+        logs: LogSource,
+        preparation: Preparation,
+        clock: Callable[[], float],
+    ) -> None:
+        self._id = session_id
+        self._store = store
+        self._source = source
+        self._logs = logs
+        self._preparation = preparation
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self.is_idle = False
+        """Nothing is open that has to be asked for here."""
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self.is_idle = False
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Asks whatever is due, until it is cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                wait_s = await self._turn()
+            except StoreUnavailable as error:
+                logger.info("sending.check_store_away session=%d error=%s", self._id, error.code)
+                wait_s = RETRY_S
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+
+    async def _turn(self) -> float | None:
+        """Does what is due; seconds until the next turn."""
+        held_s = await self._store.sweep_echoes(self._id)
+        check = await self._store.next_check(self._id)
+        if check is None:
+            self.is_idle = held_s is None
+            return held_s
+        wait_s = check.due_at - self._clock()
+        if wait_s > 0:
+            return min(wait_s, held_s) if held_s is not None else wait_s
+        try:
+            await self._ask(check)
+        except UpstreamError as error:
+            logger.info(
+                "sending.not_asked session=%d message=%d error=%s", self._id, check.send.id, error.code
+            )
+            await self._later(check, error.retry_after_s)
+        return 0.0
+
+    async def _later(self, check: Check, at_least_s: float | None = None) -> None:
+        wait_s = max(at_least_s or 0.0, BACKOFF.pause_s(check.tries + 1))
+        due_at = None if check.tries >= LAST_TRY else self._clock() + wait_s
+        await self._store.postpone(check.send.id, due_at)
+
+    async def _ask(self, check: Check) -> None:
+        key = await self._preparation.key_of(self._id, fresh=False)
+        if key is None:
+            await self._later(check)
+            return
+        if check.send.status is SendStatus.UNKNOWN:
+            if not await self._search_log(check, key):
+                await self._later(check)
+        elif check.send.msg_id is None or not await self._ask_for(check, key, check.send.msg_id):
+            await self._later(check)
+
+    async def _ask_for(self, check: Check, api_key: str, msg_id: int) -> bool:
+        """Whether upstream's answer has settled it."""
+        try:
+            info = await self._source.info(api_key, msg_id)
+        except NotFound:
+            return False
+        state = _STATES.get(info.status) if info.status is not None else None
+        if state is DeliveryState.FAILED and check.send.status is SendStatus.ACCEPTED:
+            await self._store.fail(check, check.told or "WhatsApp did not take the message.")
+            return True
+        if state is None or state is DeliveryState.FAILED or info.key_id is None:
+            return False
+        await self._store.learn(self._id, check, msg_id, info.key_id, state, info.at)
+        return True
+
+    async def _search_log(self, check: Check, api_key: str) -> bool:
+        """Entries of the log that look like it, and are no row's: each has a key, and keys are evidence."""
+        page = await self._logs.get_message_logs(self._id, 1, LOG_ROWS)
+        rows = page.get("data")
+        found = [number for row in rows if (number := _alike(row, check)) is not None] if rows else []
+        known = await self._store.known_numbers(self._id, found)
+        settled = False
+        for msg_id in reversed([number for number in found if number not in known]):
+            settled |= await self._ask_for(check, api_key, msg_id)
+        return settled
+
+
+def _alike(row: Any, check: Check) -> int | None:
+    """Upstream's number of a log entry, if it may be the message."""
+    if not isinstance(row, dict) or row.get("status") == "failed" or not str(row.get("id", "")).isdigit():
+        return None
+    to = str(row.get("to") or "")
+    same_person = to == check.to or (bool(digits_of(to)) and digits_of(to) == digits_of(check.to))
+    try:
+        content = json.loads(row["content"]) if isinstance(row.get("content"), str) else None
+    except ValueError:
+        return None
+    if not same_person or not isinstance(content, dict):
+        return None
+    said = content.get("text")
+    is_same = (said or "").strip() == (check.text or "").strip() if isinstance(said, str | None) else False
+    return int(str(row["id"])[:15]) if is_same else None

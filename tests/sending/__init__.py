@@ -1,0 +1,1 @@
+"""Answers to customers, from a request to the customer's phone."""
