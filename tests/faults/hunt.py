@@ -297,7 +297,7 @@ class Hunt:
 
 
 def hunt_all(seeds: Sequence[int], logs: Path) -> list[int]:
-    """The seeds that failed; what their gateways said is kept in `logs`. Prints how often what happened."""
+    """The seeds that failed; what their gateways said is kept in `logs`, and how often what happened so far."""
     failed, happened = [], Counter[str]()
     with own_server() as server:
         for seed in seeds:
@@ -305,13 +305,17 @@ def hunt_all(seeds: Sequence[int], logs: Path) -> list[int]:
                 report = asyncio.run(hunt(seed, server, Path(folder)))
             happened += report.happened
             print(report.whole() if report.complaints else report.line(), flush=True)  # noqa: T201
+            logs.mkdir(parents=True, exist_ok=True)
+            (logs / "happened").write_text(_table(happened))
             if report.complaints:
                 failed.append(seed)
-                logs.mkdir(parents=True, exist_ok=True)
                 (logs / f"{seed}.log").write_text(f"{report.whole()}\n\n{report.said}")
-    for event, count in happened.most_common():
-        print(f"{count:>8} {event}")  # noqa: T201
+    print(_table(happened), end="")  # noqa: T201
     return failed
+
+
+def _table(happened: Counter[str]) -> str:
+    return "".join(f"{count:>8} {event}\n" for event, count in happened.most_common())
 
 
 def main() -> None:
