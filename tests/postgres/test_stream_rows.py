@@ -1,5 +1,6 @@
 """What one change leaves in the stream, and which bell it rings."""
 
+import json
 from datetime import datetime
 
 import asyncpg
@@ -228,3 +229,27 @@ async def test_column_added_later_is_seen_by_connections_that_wrote_before(
     assert created.record is not None
     assert created.record["mood"] == "good"
     assert updated.old["changed"] == ["mood"]
+
+
+async def test_a_row_with_a_column_that_cannot_be_told_is_read_a_few_times_and_not_once_per_column(
+    connection: asyncpg.Connection,
+) -> None:
+    await connection.execute(
+        """
+        CREATE SEQUENCE reads;
+        CREATE FUNCTION is_read(value text) RETURNS boolean LANGUAGE sql VOLATILE RETURN nextval('reads') > 0;
+        CREATE DOMAIN counted AS text CHECK (is_read(VALUE));
+        ALTER TABLE whatsapp_incoming_messages ADD COLUMN own counted, ADD COLUMN fresh json, ADD COLUMN list text[];
+        """
+    )
+    await insert_message(connection, 12, own="once", list=["a"])
+    await connection.execute(f"UPDATE {INCOMING} SET fresh = $1::text::json", '"\\u0000"')
+    before = await connection.fetchval("SELECT last_value FROM reads")
+    told = await connection.fetchval(
+        f"SELECT gateway.record_of_v1(m.*, '{INCOMING}'::regclass)::text FROM {INCOMING} AS m"
+    )
+    record = json.loads(told)
+
+    assert (record[""], record["fresh"], record["own"], record["list"]) == (["fresh"], None, "once", ["a"])
+    assert record["wasender_session_id"] == 12
+    assert await connection.fetchval("SELECT last_value FROM reads") - before <= 5
