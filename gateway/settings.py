@@ -161,6 +161,7 @@ class Settings(LimitSettings):
     )
     """Hosts that files are fetched from, by https; `*.` stands for all names below."""
 
+    message_days: float = Field(0.0, ge=0, le=36_500, validation_alias="GATEWAY_MESSAGE_DAYS")
     media_days: float = Field(0.0, ge=0, le=36_500, validation_alias="GATEWAY_MEDIA_DAYS")
     """How long files are kept; 0 for ever."""
 

@@ -42,6 +42,8 @@ class Act(IntEnum):
     CONNECT = Role.AGENT
     SEE_QR = Role.AGENT
     MANAGE = Role.ADMIN
+    ERASE = Role.ADMIN
+    EXPORT = Role.ADMIN
 
 
 # IntEnum folds equal values into aliases, so a refusal is worded by role, not by act.

@@ -20,6 +20,7 @@ from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.requests import body_as, query_of
 from gateway.http.responses import success
+from gateway.services.erasure.service import Erasure
 from gateway.services.inbox import ConversationQuery, InboxStore, Place, ThreadQuery
 from gateway.services.marks import MarkChanges, Marks
 
@@ -39,10 +40,11 @@ register_url_convertor("one_chat", _OneChat())
 class InboxRoutes:
     """Serves conversations and threads, and marks chats as read."""
 
-    def __init__(self, gate: Gate, inbox: InboxStore, marks: Marks) -> None:
+    def __init__(self, gate: Gate, inbox: InboxStore, marks: Marks, erasure: Erasure) -> None:
         self._gate = gate
         self._inbox = inbox
         self._marks = marks
+        self._erasure = erasure
 
     def routes(self) -> list[Route]:
         """The routes, behind the gate."""
@@ -53,6 +55,7 @@ class InboxRoutes:
             Route(f"{CHAT}/read", guard(self._mark_read), methods=["POST"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._show), methods=["GET"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._change), methods=["PUT"]),
+            Route("/api/conversations/{chat:one_chat}", guard(self._erase), methods=["DELETE"]),
         ]
 
     async def _list(self, request: Request, principal: Principal) -> Response:
@@ -95,6 +98,15 @@ class InboxRoutes:
             raise NotFound("There are no messages of this chat.")
         await self._marks.change(session_id, chat, changes, principal)
         return await self._shown(session_id, chat)
+
+    async def _erase(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.ERASE)
+        asked = query_of(request, schemas.EraseQuery)
+        session_id, chat = await self._locate(request, principal, asked.session)
+        principal.require(Act.ERASE, session_id)
+        if not asked.erase:
+            raise Invalid("A conversation is only erased, for good: add `erase=1`.")
+        return success({"erased": await self._erasure.erase(session_id, chat, principal.actor)})
 
     async def _shown(self, session_id: int, chat: str) -> Response:
         page = await self._inbox.conversation(session_id, chat)

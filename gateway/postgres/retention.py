@@ -18,6 +18,10 @@ EARLY_DAYS = 7
 """A delivery state whose message has not come for so long will not meet it any more."""
 
 STREAM = "stream"
+MESSAGES = "messages"
+FORGET_S = 60.0
+"""A table of millions is read for messages that are old enough: no index is in the order of their times."""
+_FORGET = "SELECT gateway.forget_messages_v1($1, $2)"
 
 # $1: how many. Rows of log tables that the shop's own code wrote are the shop's; `written_by` tells.
 _STATEMENTS = {
@@ -80,21 +84,29 @@ DELETE FROM gateway.tickets WHERE digest IN (
 class RetentionTable:
     """Deletes what is old enough, batch by batch."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, message_days: float = 0.0) -> None:
+        """`message_days` is how long messages are kept; 0 for ever."""
         self._pool = pool
+        self._message_days = message_days
         # No client waits for this, and a thousand rows on a busy disk take longer than a read may.
         self._streams = StreamStore(Shared(pool, LOAN_S))
 
     @property
     def kinds(self) -> Sequence[str]:
         """Names of everything that is pruned: streams first."""
-        return (STREAM, *_STATEMENTS)
+        return (STREAM, *((MESSAGES,) if self._message_days else ()), *_STATEMENTS)
 
     async def prune(self, kind: str, batch: int) -> int:
         """How many rows went. Raises StoreUnavailable, also when a transaction holds the whole table."""
         if kind == STREAM:
             return await self._streams.prune(timedelta(days=STREAM_DAYS), batch)
         with mapped_errors():
+            if kind == MESSAGES:
+                async with self._pool.acquire(timeout=FORGET_S) as connection:
+                    gone: int = await connection.fetchval(
+                        _FORGET, self._message_days, batch, timeout=FORGET_S
+                    )
+                    return gone
             async with self._pool.acquire() as connection, connection.transaction():
                 # Behind a request that waits for a lock, every other writer waits, too.
                 await connection.execute("SET LOCAL lock_timeout = '200ms'")

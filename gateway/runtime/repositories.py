@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from gateway.domain.erasure import Digests
 from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
+from gateway.postgres.erasure.erasure import ErasureTable, TombstoneFilter
 from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
 from gateway.postgres.inbox.marks import MarkTable
@@ -67,6 +69,7 @@ class Repositories:
     inbox: InboxTable
     conversation_list: ConversationListTable
     marks: MarkTable
+    erasure: ErasureTable
     monitor: MonitorTable
     contacts: ContactTable
     retention: RetentionTable
@@ -92,9 +95,9 @@ async def open_repositories(
     stack.push_async_callback(close_pool, intake)
     vault = await open_vault(pool, secret, settings.secret_previous)
     clock = DatabaseClock()
+    digests = Digests(secret, settings.secret_previous)
     sessions = SessionTable(pool, vault, clock, on_keys=signals.keys_written)
-    live = live_reader(pool, settings.listen_url or dsn, zone, stack)
-    webhooks = WebhookTable(intake, gateway_id, clock, unseal)
+    webhooks = WebhookTable(intake, gateway_id, clock, unseal, TombstoneFilter(digests))
     installation = await _installation(pool)
     return Repositories(
         pool=pool,
@@ -106,15 +109,16 @@ async def open_repositories(
         attempts=AttemptTable(pool, clock),
         audit_log=AuditLogTable(pool),
         streams=StreamStore(Shared(pool)),
-        live_streams=StreamStore(live),
+        live_streams=StreamStore(live_reader(pool, settings.listen_url or dsn, zone, stack)),
         webhooks=webhooks,
         journal=JournalTable(pool, webhooks),
         inbox=InboxTable(pool, settings.zone, on_behind=signals.list_behind),
         conversation_list=ConversationListTable(pool),
         marks=MarkTable(pool),
+        erasure=ErasureTable(pool, digests),
         monitor=MonitorTable(pool, sessions),
         contacts=ContactTable(pool, sessions),
-        retention=RetentionTable(pool),
+        retention=RetentionTable(pool, settings.message_days),
         columns=ColumnTable(pool),
         unnumbered=UnnumberedTable(pool),
         triggers=TriggerTable(pool),

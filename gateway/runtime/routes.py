@@ -35,6 +35,7 @@ from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
 from gateway.runtime.upstream import Upstream
 from gateway.runtime.websockets import WebSockets
+from gateway.services.erasure.service import Erasure
 from gateway.services.live.state_values import StateValues
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
@@ -90,12 +91,13 @@ def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str
     return [*auth.routes(), *people.routes(), *account.routes()]
 
 
-def _inbox_routes(gate: Gate, repositories: Repositories, services: Services) -> list[Route]:
+def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: Media) -> list[Route]:
     """Conversations, and what is done with them."""
-    inbox, sessions = repositories.inbox, repositories.sessions
+    inbox, sessions = tables.inbox, tables.sessions
+    erasure = Erasure(tables.erasure, media.files, tables.erasure.digests, tables.audit_log.log)
     return [
         *SendingRoutes(gate, services.outbox, services.numbers, inbox, sessions).routes(),
-        *InboxRoutes(gate, inbox, services.marks).routes(),
+        *InboxRoutes(gate, inbox, services.marks, erasure).routes(),
         *SearchRoutes(gate, inbox).routes(),
     ]
 
@@ -128,7 +130,7 @@ def build_app(
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
-            *_inbox_routes(gate, repositories, services),
+            *_inbox_routes(gate, repositories, services, media),
             *media.routes(gate, access, upstream.address),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(files, *descriptions()).routes(),

@@ -6,6 +6,7 @@ from gateway.runtime.repositories import Repositories
 from gateway.runtime.sending import build_sending
 from gateway.runtime.upstream import Upstream
 from gateway.services.contacts.service import Contacts
+from gateway.services.erasure.spool import SpoolPurge
 from gateway.services.linking.ports import LinkingContext
 from gateway.services.linking.service import Linking
 from gateway.services.marks import Marks
@@ -94,6 +95,7 @@ class Services:
         self.marks = Marks(
             tables.marks, tables.inbox, tables.sessions, upstream.patient, tables.audit_log.log
         )
+        self.spool_purge = SpoolPurge(tables.erasure, tables.spool, tables.erasure.digests)
         self.retention = Retention(tables.retention, live.listener, awake=live.awake)
 
     def _make_sending(self, settings: Settings, tables: Repositories, upstream: Upstream, live: Live) -> None:

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -289,6 +289,22 @@ class DiskSpool:
 
         await asyncio.to_thread(write)
         logger.error("spool.put_out file=%s session=%d reason=%s", file, entry.session_id, reason)
+
+    async def remove_refused(self, is_unwanted: Callable[[int, datetime, bytes], bool]) -> int:
+        """Removes files of refused webhooks that are unwanted; how many."""
+
+        def look() -> int:
+            removed = 0
+            for file in self.path.parent.glob(f"refused-{self.path.stem}-*.json"):
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    kept = orjson.loads(file.read_bytes())
+                    came = datetime.fromisoformat(kept["received_at"])
+                    if is_unwanted(kept["session_id"], came, orjson.dumps(kept["body"])):
+                        file.unlink()
+                        removed += 1
+            return removed
+
+        return await asyncio.to_thread(look)
 
     async def tidy(self) -> None:
         """Gives the disk space of removed webhooks back."""

@@ -222,6 +222,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = connect(path, BUSY_S)
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA secure_delete = ON")  # what is removed is gone from the file, too
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")

@@ -170,3 +170,50 @@ async def test_writers_go_on_while_events_are_forgotten(
         assert await prune_everything(retention) == {"stream": 300}
     extent = (await StreamStore(Shared(retention._pool)).extents([12]))[12]
     assert (extent.floor, extent.top) == (300, 301)
+
+
+async def test_old_messages_go_with_what_belongs_to_them_and_what_may_still_be_sent_stays(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    for number, age in enumerate((1.0, 29.0, 31.0, 400.0)):
+        await connection.execute(
+            "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, wasender_session_id, received_at)"
+            " VALUES ($1, '49151', 12, now() - $2::interval)",
+            f"in{number}",
+            days(age),
+        )
+    for status in ("sent", "failed", "queued", "sending", "unknown"):
+        await connection.execute(
+            "INSERT INTO whatsapp_outgoing_messages (client_id, to_phone, wasender_session_id, created_at, status)"
+            " VALUES ($1, '49151', 12, now() - interval '31 days', $1)",
+            status,
+        )
+    await connection.execute(
+        "INSERT INTO gateway.journal (received_at, outcome, event, body, wasender_session_id)"
+        " SELECT now() - age * interval '1 day', 'stored', event, '{}', 12"
+        " FROM unnest(ARRAY[1, 31]) AS age, unnest(ARRAY['messages.received', 'session.status']) AS event"
+    )
+    await connection.execute(
+        "INSERT INTO gateway.media (session, tbl, ref, kind) VALUES"
+        " (12, 'whatsapp_incoming_messages', 'in2', 'image'), (12, 'whatsapp_incoming_messages', 'in1', 'image')"
+    )
+    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+    try:
+        kept = RetentionTable(pool)
+        assert "messages" not in kept.kinds
+        table = RetentionTable(pool, 30)
+        while await table.prune("messages", BATCH):
+            pass
+    finally:
+        await pool.close()
+    left = await connection.fetch("SELECT message_id FROM whatsapp_incoming_messages ORDER BY 1")
+    assert [row["message_id"] for row in left] == ["in0", "in1"]
+    left = await connection.fetch("SELECT client_id FROM whatsapp_outgoing_messages ORDER BY 1")
+    assert [row["client_id"] for row in left] == ["queued", "sending", "unknown"]
+    assert await connection.fetchval("SELECT string_agg(ref, ',') FROM gateway.media") == "in1"
+    bodies = await connection.fetch(
+        "SELECT event FROM gateway.journal WHERE body IS NULL AND received_at < now() - interval '30 days'"
+    )
+    assert [row["event"] for row in bodies] == ["messages.received"]
+    told = await connection.fetchval("SELECT count(*) FROM gateway.stream WHERE op = 'DELETE'")
+    assert told == 4

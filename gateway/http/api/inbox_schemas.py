@@ -333,5 +333,17 @@ class ThreadReply(Success[ThreadPage]):
     pass
 
 
+class ErasedData(BaseModel):
+    erased: int = Field(description="How many messages went.", examples=[42])
+
+
+class ErasedReply(Success[ErasedData]):
+    pass
+
+
+class EraseQuery(ChatQuery):
+    erase: Asked | None = Field(None, description="Has to be asked for.")
+
+
 class MarkedReply(Success[MarkedData]):
     pass

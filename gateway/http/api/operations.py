@@ -224,6 +224,14 @@ _INBOX = [
         errors=(*BODY, "not_found", "conflict", *ABOUT_ONE, *STORE),
     ),
     Operation(
+        "DELETE", CHAT, "Inbox", "erase_conversation", "Erase a person",
+        (Reply(inbox.ErasedReply, text="How many messages went."),),
+        "admin", "For good: messages, files, contact, marks, bodies of webhooks; events keep their offset and say a "
+        "deletion with the id alone. Queued messages are cancelled first; 409 while one is being sent. What was "
+        "received before and still waits in a spool is dropped. The session's log has it, with HMACs of addresses.",
+        query=inbox.EraseQuery, errors=("not_found", "conflict", "invalid", *STORE),
+    ),
+    Operation(
         "GET", f"{CHAT}/messages", "Inbox", "list_messages", "Messages of one chat",
         (Reply(inbox.ThreadReply, text="Incoming and outgoing in one order."),),
         "viewer", "The newest ones, or those before, after or around a message.",

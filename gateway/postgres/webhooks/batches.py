@@ -21,6 +21,7 @@ from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import MessageDeleted, MessageReceived
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
+from gateway.postgres.erasure.erasure import TombstoneFilter
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.moves import write_early_moves
 from gateway.postgres.webhooks.writes import (
@@ -72,8 +73,10 @@ class WebhookTable:
         gateway_id: str | None,
         clock: DatabaseClock | None = None,
         unseal: Unseal = lambda sealed, original, author, changer: None,
+        tombstones: TombstoneFilter | None = None,
     ) -> None:
         """`unseal` opens encrypted changes with the message they are about."""
+        self._tombstones = tombstones
         self._pool = pool
         self._unseal = unseal
         self._clock = clock or DatabaseClock()
@@ -86,6 +89,9 @@ class WebhookTable:
     async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         """Rows and journal of the whole batch in one transaction; the outcome of each, in order."""
         with mapped_write_errors():
+            unwanted = await self._unwanted(batch)
+            if unwanted:
+                return await self._write_others(batch, unwanted)
             async with self._pool.acquire() as connection:
                 if batch and is_all_messages(batch):
                     outcomes, sealed = await self._write_at_once(connection, batch)
@@ -97,6 +103,15 @@ class WebhookTable:
                     await self._open_early(connection, sealed)
             await self._note_seen({item.session_id for item in batch})
         return outcomes
+
+    async def _unwanted(self, batch: Sequence[InboundWebhook]) -> set[int]:
+        return set() if self._tombstones is None else await self._tombstones.unwanted(self._pool, batch)
+
+    async def _write_others(self, batch: Sequence[InboundWebhook], unwanted: set[int]) -> list[Outcome]:
+        """What names a person who was erased since leaves no trace, in the journal neither."""
+        kept = [item for place, item in enumerate(batch) if place not in unwanted]
+        outcomes = iter(await self.write(kept) if kept else [])
+        return ["ignored" if place in unwanted else next(outcomes) for place in range(len(batch))]
 
     async def _write_at_once(
         self, connection: Connection, batch: Sequence[InboundWebhook]

@@ -1,0 +1,1 @@
+"""Erasing a person: everywhere at once, and what comes late."""
