@@ -108,7 +108,7 @@ async def _build(settings: Settings, url: str, stack: AsyncExitStack) -> Gateway
     live = Live(settings, direct, gateway_id, repositories, signals)
     access = await open_access(settings, secret, repositories, live.listener, signals, stack)
     media = await open_media(settings, repositories, upstream, live, gateway_id, secret, stack)
-    services = Services(settings, repositories, upstream, live, signals)
+    services = Services(settings, repositories, upstream, live, media, signals)
     websockets = WebSockets(settings, repositories, live, access, services, limiters.rates)
     app = build_app(
         settings, repositories, upstream, live, access, media, services, websockets, limiters.requests

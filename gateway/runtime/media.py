@@ -28,11 +28,13 @@ from gateway.services.media.files import MediaFiles
 from gateway.services.media.keeper import Keeper
 from gateway.services.media.links import MediaLinks
 from gateway.services.media.scratch import Scratch
+from gateway.services.media.sendable import SendUploads
 from gateway.services.media.service import MediaService
 from gateway.services.media.uploads import Uploads
 from gateway.settings import Settings
 from gateway.wasender.media_host import MediaHost
 from gateway.wasender.media_hosts import MediaHosts
+from gateway.wasender.messages import Messages
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,10 @@ class Media:
         self.uploads = Uploads(table, files, scratch)
         self.old_clients = Decryption(table, ground.host)
         self.links = MediaLinks(secret)
+
+    def uploads_of(self, upstream: Upstream) -> SendUploads:
+        """What hands files to WasenderAPI as they are sent."""
+        return SendUploads(self.table, self.files, Messages(upstream.client))
 
     @property
     def can_record(self) -> bool:

@@ -37,7 +37,7 @@ CALL_MARGIN_S = 3.0
 """A call begins only if no peer can have ended this gateway's lease within so many seconds."""
 
 NO_QUOTE = "The message that this one answers cannot be quoted any more."
-NO_FILES = "This gateway sends no files."
+NO_KEY = "The session has no key to send files with."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,13 @@ class SendingParts:
 class SendPreparation:
     """`services.sending.ports.Preparation`: keys from the sessions' rows, bodies in WasenderAPI's words."""
 
-    def __init__(self, sessions: Sessions, store: SessionStore, table: PreparationTable) -> None:
+    def __init__(
+        self, sessions: Sessions, store: SessionStore, table: PreparationTable, uploads: Uploads
+    ) -> None:
         self._sessions = sessions
         self._store = store
         self._table = table
-        self.uploads: Uploads | None = None
-        """Set where files are kept; without it a message with a file fails with a sentence."""
+        self._uploads = uploads
 
     async def key_of(self, session_id: int, *, fresh: bool) -> str | None:
         """The session's API key; fetched from upstream if `fresh`, or if none is known here. None if there is none."""
@@ -87,9 +88,9 @@ class SendPreparation:
         if content.media is None:
             return None
         key = await self.key_of(prepared.session_id, fresh=False)
-        if self.uploads is None or key is None:
-            return Refused(NO_FILES, "invalid")
-        found = await self.uploads.upload_for_send(prepared.session_id, key, content.media)
+        if key is None:
+            return Refused(NO_KEY, "invalid")
+        found = await self._uploads.upload_for_send(prepared.session_id, key, content.media)
         if isinstance(found, UploadedMedia):
             return UploadedFile(found.kind, found.url, found.name)  # type: ignore[arg-type]
         return found
@@ -115,11 +116,12 @@ def build_sending(
     sessions: Sessions,
     upstream: WasenderClient,
     listener: Listener,
+    uploads: Uploads,
 ) -> SendingParts:
     """Everything that sends; `sending.run` is a task of the gateway's."""
     clock, pool = SendClock(), tables.pool
     calls, checks = MessageCalls(upstream), CheckTable(pool)
-    preparation = SendPreparation(sessions, tables.sessions, PreparationTable(pool))
+    preparation = SendPreparation(sessions, tables.sessions, PreparationTable(pool), uploads)
     context = SendingContext(
         store=(table := SendTable(pool, clock)),
         upstream=calls,

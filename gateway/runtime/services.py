@@ -2,6 +2,7 @@
 
 from gateway.domain.linking import Limits
 from gateway.runtime.live import Live
+from gateway.runtime.media import Media
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.sending import build_sending
 from gateway.runtime.upstream import Upstream
@@ -41,12 +42,13 @@ class Services:
         repositories: Repositories,
         upstream: Upstream,
         live: Live,
+        media: Media,
         signals: Signals,
     ) -> None:
         self._make_sessions(settings, repositories, upstream, live)
         self._make_webhooks(repositories, live, signals)
         self._make_others(repositories, upstream, live)
-        self._make_sending(settings, repositories, upstream, live)
+        self._make_sending(settings, repositories, upstream, live, media)
 
     def _make_sessions(
         self, settings: Settings, repositories: Repositories, upstream: Upstream, live: Live
@@ -98,9 +100,12 @@ class Services:
         self.spool_purge = SpoolPurge(tables.erasure, tables.spool, tables.erasure.digests)
         self.retention = Retention(tables.retention, live.listener, awake=live.awake)
 
-    def _make_sending(self, settings: Settings, tables: Repositories, upstream: Upstream, live: Live) -> None:
+    def _make_sending(
+        self, settings: Settings, tables: Repositories, upstream: Upstream, live: Live, media: Media
+    ) -> None:
         """Messages on their way out."""
-        parts = build_sending(settings, tables, self.sessions, upstream.client, live.listener)
+        uploads = media.uploads_of(upstream)
+        parts = build_sending(settings, tables, self.sessions, upstream.client, live.listener, uploads)
         self.sending, self.outbox, self.numbers = parts.sending, parts.outbox, parts.numbers
 
     async def open(self) -> None:

@@ -6,7 +6,7 @@ what it is, or neither. It makes one call; a `WasenderClient` repeats no send by
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -137,6 +137,10 @@ class Messages:
         if not isinstance(url, str) or not url.startswith(("https://", "http://")):
             raise UpstreamFailed("WasenderAPI took the file but did not say where it is.")
         return url
+
+    async def upload_file(self, api_key: str, chunks: AsyncIterator[bytes], mime: str, size: int) -> str:
+        """`upload` of a file that comes in pieces."""
+        return await self.upload(api_key, Upload(chunks, mime, size))
 
     async def _address(self, api_key: str, name: str, path: str, field: str) -> str | None:
         try:

@@ -32,6 +32,7 @@ from tests.launcher.child import READY_FRAMES
 from tests.launcher.running import mint
 from tests.launcher.settings import SECRET
 from tests.little_files import LITTLE
+from tests.realtime.live import until
 from tests.simulator.support import Served, serving
 
 TROUBLES: tuple[tuple[dict[str, Any], int], ...] = (
@@ -266,8 +267,7 @@ async def run(server: Server, folder: Path, files: int, seed: int, kills: int = 
         others = [asyncio.create_task(storm.trouble()), asyncio.create_task(storm.watch(watching))]
         try:
             await storm.send(files)
-            while storm.outcome.kills < kills:
-                await asyncio.sleep(0.05)
+            await until(lambda: storm.outcome.kills >= kills, "the gateways were killed")
         finally:
             for task in others:
                 task.cancel()

@@ -1,5 +1,6 @@
 """`services.sending.outbox.OutboxStore` in Postgres: what people do to rows on their way out."""
 
+import uuid
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from gateway.domain import send_pace
+from gateway.domain.errors import Invalid
 from gateway.domain.message import OUTGOING_TABLE, message_data
 from gateway.domain.send_content import look_of
 from gateway.domain.send_queue import Queue
@@ -30,7 +32,7 @@ FROM public.whatsapp_outgoing_messages AS m
 WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2 AND m.id::text = $3
 """
 
-_QUEUE = "SELECT gateway.queue_send_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+_QUEUE = "SELECT gateway.queue_send_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 
 _REWORD = """
 UPDATE public.whatsapp_outgoing_messages AS m
@@ -77,6 +79,21 @@ SELECT {SEND}, {_RECORD}, m.deleted_at IS NOT NULL AS is_deleted, m.message_type
 FROM public.whatsapp_outgoing_messages AS m
 WHERE m.send_no = $2 AND m.wasender_session_id = $1
 """
+
+
+def _media_id(text: str | None) -> uuid.UUID | None:
+    """Raises Invalid for what is no id."""
+    try:
+        return None if text is None else uuid.UUID(text)
+    except ValueError:
+        raise _no_upload() from None
+
+
+def _no_upload() -> Invalid:
+    return Invalid(
+        "media: This file was not uploaded by you, or another message has it already. Upload it once more.",
+        details={"errors": {"media": ["There is no such upload."]}},
+    )
 
 
 class OutboxTable:
@@ -135,7 +152,7 @@ class OutboxTable:
         payload = {"content": content_data(request.content), "look": request.look}
         if request.extra:
             payload["extra"] = dict(request.extra)
-        row_id: str = await connection.fetchval(
+        row_id: str | None = await connection.fetchval(
             _QUEUE,
             request.session_id,
             request.client_id,
@@ -150,7 +167,10 @@ class OutboxTable:
             request.author_sub,
             payload,
             request.digest,
+            _media_id(request.content.media),
         )
+        if row_id is None:
+            raise _no_upload()
         return row_id
 
     async def _quoted_key(self, connection: Connection, request: Request) -> str | None:
