@@ -87,8 +87,8 @@ async def test_one_socket_too_many_is_refused_whatever_its_dialect(project: Runn
         assert (await refusal(project, project.token()))[0] == 429
 
 
-async def test_the_key_may_come_as_a_header(live: Running) -> None:
-    async with phoenix(live, "", additional_headers={"x-api-key": live.token()}) as client:
+async def test_the_key_may_come_as_a_header(shared_live: Running) -> None:
+    async with phoenix(shared_live, "", additional_headers={"x-api-key": shared_live.token()}) as client:
         assert (await client.join("shop", ALL_INCOMING))["status"] == "ok"
 
 
@@ -142,9 +142,9 @@ async def test_the_token_of_a_join_counts_more_than_the_key(
 
 
 @pytest.mark.parametrize("token", ["", "sb_publishable_x", "the key"])
-async def test_a_join_without_a_token_of_its_own_is_the_keys(live: Running, token: str) -> None:
-    key = live.token()
-    async with phoenix(live, key) as client:
+async def test_a_join_without_a_token_of_its_own_is_the_keys(shared_live: Running, token: str) -> None:
+    key = shared_live.token()
+    async with phoenix(shared_live, key) as client:
         await client.join("shop", ALL_INCOMING, token=key if token == "the key" else token)
 
         assert (await client.system())["status"] == "ok"
