@@ -71,6 +71,35 @@ def must_be_documented(definition: Definition) -> bool:
     return definition.is_public and not is_model
 
 
+def private_names() -> set[str]:
+    """The names with an underscore that the gateway's modules and classes keep for themselves."""
+    found = set()
+    for path in files("gateway", ".py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def reaches_inside(path: Path, private: set[str]) -> set[str]:
+    """`path:expression` for each private name of the gateway that a file of tests reads, sets or patches."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in private and ast.unparse(node.value) != "self":
+            found.add(f"{ast.unparse(node.value)}.{node.attr}")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gateway"):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if alias.name in private}
+        elif isinstance(node, ast.Call) and len(node.args) > 1 and ast.unparse(node.func).endswith("setattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and name.value in private:
+                found.add(f"{ast.unparse(node.args[0])}.{name.value}")
+    return {f"{address(path)}:{expression}" for expression in found}
+
+
 def listed(name: str) -> list[str]:
     """The lines of a list of exceptions, without comments."""
     lines = (EXCEPTIONS / f"{name}.txt").read_text("utf-8").splitlines()

@@ -31,11 +31,11 @@ DEADLINE_S = 30.0
 
 
 class Reached(ABC):
-    """A gateway at an address, with an admin's HTTP client."""
+    """A gateway at an address. `http` is a client without any login."""
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = url
-        self._http = http
+        self.http = http
 
     @abstractmethod
     def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
@@ -47,7 +47,7 @@ class Reached(ABC):
         """Status and parsed JSON of one request, as an admin unless a token is given ("" = nobody)."""
         bearer = self.token() if token is None else token
         headers = {**({"Authorization": f"Bearer {bearer}"} if bearer else {}), **more.pop("headers", {})}
-        async with self._http.request(
+        async with self.http.request(
             method, self.url + path, json=body, headers=headers, allow_redirects=False, **more
         ) as reply:
             text = await reply.text()
@@ -61,7 +61,7 @@ class Reached(ABC):
 
     async def headers(self, path: str, **sent: str) -> CIMultiDictProxy[str]:
         """Of a successful answer, asked for by nobody in particular."""
-        async with self._http.get(self.url + path, headers=sent) as reply:
+        async with self.http.get(self.url + path, headers=sent) as reply:
             assert reply.status == 200, await reply.text()
             return reply.headers
 

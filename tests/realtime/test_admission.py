@@ -17,7 +17,7 @@ from gateway.realtime.transport.socket_transport import AsgiTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
 from tests.launcher.running import Running, Socket, running
 from tests.launcher.settings import settings_for
-from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until
+from tests.realtime.live import close_code, connection_of, roster_of, until
 
 
 @contextlib.asynccontextmanager
@@ -212,7 +212,7 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
     await until(
         lambda: not names & {task.get_name() for task in asyncio.all_tasks()} - before, "no task is left"
     )
-    hub = realtime_of(live)._hub
+    hub = live.gateway.live.hub
     assert not hub.connections
     assert not roster_of(live).open
     assert not hub.is_watched("sessions")

@@ -274,7 +274,7 @@ async def test_rest_is_refused_with_a_sentence_that_the_shops_page_may_read(proj
         ("POST", "/rest/v1/rpc/x"),
         ("GET", "/rest/v1"),
     ):
-        async with project._http.request(method, project.url + path, headers=headers) as reply:
+        async with project.http.request(method, project.url + path, headers=headers) as reply:
             body = await reply.json()
             assert reply.status == 404
             assert "Keep your Supabase or database client" in body["error"]
@@ -284,7 +284,7 @@ async def test_rest_is_refused_with_a_sentence_that_the_shops_page_may_read(proj
         "Access-Control-Request-Method": "PATCH",
         "Access-Control-Request-Headers": "accept-profile,apikey,authorization,prefer,x-client-info,x-retry-count",
     }
-    async with project._http.options(project.url + "/rest/v1/customers", headers=asked) as reply:
+    async with project.http.options(project.url + "/rest/v1/customers", headers=asked) as reply:
         assert reply.status == 200
         assert reply.headers["Access-Control-Allow-Origin"] == SHOP
     status, body = await project.call("POST", "/realtime/v1/api/broadcast", {"messages": []})
