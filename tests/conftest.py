@@ -1,5 +1,7 @@
 """Fixtures for all tests, and the rule that CI skips nothing."""
 
+import contextlib
+import importlib
 import itertools
 import os
 from collections.abc import Generator
@@ -38,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
     # Before anything is started, so that everything carries it.
     leftovers.mark()
+    with contextlib.suppress(ImportError):
+        # After Ctrl-C; `leftovers` ends what a worker could not end by then.
+        importlib.import_module("xdist.workermanage").NodeManager.EXIT_TIMEOUT = 3
     bytecode.keep()
 
 
