@@ -9,12 +9,12 @@ from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
 from gateway.runtime.access import Access
+from gateway.runtime.context import BuildContext
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
 from gateway.services.live.idle import IdleMonitor
 from gateway.services.rates import Rates
-from gateway.settings import Settings
 
 
 class WebSockets:
@@ -22,23 +22,29 @@ class WebSockets:
 
     def __init__(
         self,
-        settings: Settings,
+        context: BuildContext,
         repositories: Repositories,
         live: Live,
         access: Access,
         services: Services,
         rates: Rates,
     ) -> None:
+        settings = context.settings
         self.connections = Connections(
             settings.max_connections, rates, wake=live.waker.wait_until_awake, current=access.current
         )
         self.idle_monitor = (
-            IdleMonitor(live.waker, live.awake, (self.connections, services.linking, services.sending))
+            IdleMonitor(
+                live.waker,
+                live.awake,
+                (self.connections, services.linking, services.sending),
+                idle_s=context.timings.idle_s,
+            )
             if not settings.probe_s
             else None
         )
         self.reads = SharedReads(repositories.streams)
-        context = EndpointContext(
+        shared = EndpointContext(
             hub=live.hub,
             feed=live.feed,
             streams=self.reads,
@@ -47,7 +53,7 @@ class WebSockets:
             origins=access.origins,
         )
         self.native = Realtime(
-            context,
+            shared,
             states=live.states,
             values=live.state_values,
             login=access.login,
@@ -55,7 +61,7 @@ class WebSockets:
             max_topics=settings.subscriptions,
         )
         self.supabase = SupabaseRealtime(
-            context, keys=access.keys, tables=Tables(repositories.columns), limits=settings.limits
+            shared, keys=access.keys, tables=Tables(repositories.columns), limits=settings.limits
         )
 
     def routes(self) -> list[BaseRoute]:

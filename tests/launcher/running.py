@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect as connect_socket
 
 from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
+from gateway.runtime.context import DEFAULT_TIMINGS, Timings
 from gateway.runtime.gateway import Gateway, open_gateway
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving
@@ -165,12 +166,14 @@ def open_port(settings: Settings, send_buffer: int | None = None) -> socket.sock
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, send_buffer: int | None = None) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, *, send_buffer: int | None = None, timings: Timings = DEFAULT_TIMINGS
+) -> AsyncIterator[Running]:
     """A gateway in this process, which is gone with the block."""
     sock = open_port(settings, send_buffer)
     async with (
         aiohttp.ClientSession() as http,
-        open_gateway(settings, address_of(sock)) as gateway,
+        open_gateway(settings, address_of(sock), timings) as gateway,
         serving(gateway.app, sock, guard=gateway.limiters.guard),
     ):
         try:

@@ -66,6 +66,9 @@ class ListenerSettings:
     probe_s: float
     """Between two probes; 0 where the database may sleep."""
 
+    heartbeat_s: float = HEARTBEAT_S
+    statement_s: float = STATEMENT_S
+
 
 class Listener:
     """Hears notifications and holds leases on one connection, and makes a new one whenever it is lost."""
@@ -79,6 +82,8 @@ class Listener:
         self._timezone = settings.timezone
         # 0 lets the database sleep while it is not needed; while it is, the connection is probed as with 5.
         self._probe_s = settings.probe_s or PROBE_S
+        self._heartbeat_s = settings.heartbeat_s
+        self._statement_s = settings.statement_s
         self._probe_channel = f"gateway_probe_{self._gateway_id.replace('-', '')}"
         self._echo = asyncio.Event()
         self._lost = asyncio.Event()
@@ -180,7 +185,7 @@ class Listener:
         self._lost.clear()
         connection = await connect_direct(self._dsn, timezone=self._timezone, name=APPLICATION)
         try:
-            async with Deadline(connection, STATEMENT_S):
+            async with Deadline(connection, self._statement_s):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
                 # dropped by the driver; that is why everything is read once in `_up`.
                 await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._messages_notified))
@@ -210,7 +215,7 @@ class Listener:
         failures = 0
         while not self._lost.is_set():
             try:
-                async with asyncio.timeout(min(self._probe_s, HEARTBEAT_S)):
+                async with asyncio.timeout(min(self._probe_s, self._heartbeat_s)):
                     await self._lost.wait()
                 return
             except TimeoutError:
@@ -237,7 +242,7 @@ class Listener:
         """A NOTIFY to ourselves. Raises TimeoutError if it does not come back in time."""
         self._echo.clear()
         await self.statement(sql.PROBE, self._probe_channel)
-        async with asyncio.timeout(STATEMENT_S):
+        async with asyncio.timeout(self._statement_s):
             await self._echo.wait()
 
     def _up(self) -> None:
@@ -281,7 +286,7 @@ class Listener:
             if connection is None:
                 raise StoreUnavailable("The listening connection is down.")
             try:
-                async with Deadline(connection, STATEMENT_S):
+                async with Deadline(connection, self._statement_s):
                     return await connection.fetchval(statement, *arguments)
             except TimeoutError:
                 # The statement may still run there: this connection cannot be trusted any more.
@@ -309,7 +314,7 @@ class Listener:
         if not self.awake.is_set():
             self.wake()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STATEMENT_S):
+                async with asyncio.timeout(self._statement_s):
                     await self._is_up.wait()
 
     async def release(self, session_id: int, space: int = sql.LEASE_SPACE) -> None:
