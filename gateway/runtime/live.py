@@ -55,7 +55,7 @@ class Live:
         )
         self.numbering = Numbering(repositories.unnumbered, awake=awake)
         self.triggers = TriggerCheck(repositories.triggers, awake=awake)
-        self.conversation_list = ConversationList(repositories.conversation_list)
+        self.conversation_list = ConversationList(repositories.conversation_list, awake=awake)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Listens, and learns where everything stands. Raises ConfigError, StoreUnavailable."""

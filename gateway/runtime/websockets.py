@@ -1,5 +1,7 @@
 """Both dialects over one hub and one set of connections."""
 
+from collections.abc import Sequence
+
 from starlette.routing import BaseRoute, WebSocketRoute
 
 from gateway.realtime.connections import Connections
@@ -13,7 +15,7 @@ from gateway.runtime.context import BuildContext
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
-from gateway.services.live.idle import IdleMonitor
+from gateway.services.live.idle import IdleMonitor, User
 from gateway.services.rates import Rates
 
 
@@ -33,16 +35,8 @@ class WebSockets:
         self.connections = Connections(
             settings.max_connections, rates, wake=live.waker.wait_until_awake, current=access.current
         )
-        self.idle_monitor = (
-            IdleMonitor(
-                live.waker,
-                live.awake,
-                (self.connections, services.linking, services.sending),
-                idle_s=context.timings.idle_s,
-            )
-            if not settings.probe_s
-            else None
-        )
+        users = (self.connections, services.linking, services.sending)
+        self.idle_monitor = None if settings.probe_s else _idle_monitor(context, live, users)
         self.reads = SharedReads(repositories.streams)
         shared = EndpointContext(
             hub=live.hub,
@@ -75,3 +69,7 @@ class WebSockets:
         """Ends what goes on for all sockets together; those are gone by now."""
         await self.supabase.close()
         await self.reads.close()
+
+
+def _idle_monitor(context: BuildContext, live: Live, users: Sequence[User]) -> IdleMonitor:
+    return IdleMonitor(live.waker, live.awake, users, idle_s=context.timings.idle_s)
