@@ -12,6 +12,7 @@ import pytest
 from tests.house.reading import (
     CHECKOUT,
     address,
+    built_sql,
     definitions,
     files,
     listed,
@@ -38,7 +39,10 @@ MAX_PARAMETERS = 6
 WITHOUT_POSTGRES = {"client", "simulator", "spool", "wasender"}
 """Rooms in which nothing asks Postgres."""
 
+WITH_SQL = ("postgres", "spool", "runtime", "cli")
+
 CEILINGS = {
+    "built_sql": 34,
     "long_files": 1,
     "long_functions": 3,
     "own_tasks": 2,
@@ -186,6 +190,15 @@ def test_tests_of_running_parts_stay_outside_but_those_listed() -> None:
             found |= reaches_inside(path, private)
 
     assert sorted(found) == listed("private_reaches")
+
+
+def test_sql_is_written_and_not_put_together() -> None:
+    """What is longer than ten lines and needed twice is a function of the database, with a version."""
+    built = {
+        place for room in WITH_SQL for path in files(f"gateway/{room}", ".py") for place in built_sql(path)
+    }
+
+    assert sorted(built) == listed("built_sql")
 
 
 @pytest.mark.parametrize("name", sorted(CEILINGS))
