@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
@@ -21,6 +21,7 @@ from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.requests import body_as, query_of
 from gateway.http.responses import success
 from gateway.services.erasure.service import Erasure
+from gateway.services.export.export import MEDIA_TYPES, Export
 from gateway.services.inbox import ConversationQuery, InboxStore, Place, ThreadQuery
 from gateway.services.marks import MarkChanges, Marks
 
@@ -31,7 +32,7 @@ CHAT = "/api/conversations/{chat:path}"
 class _OneChat(PathConvertor):
     """The address of a conversation itself: what ends like those of its messages is theirs."""
 
-    regex = r"(?:messages|read|.*(?<!/messages)(?<!/read))"
+    regex = r"(?:messages|read|export|.*(?<!/messages)(?<!/read)(?<!/export))"
 
 
 register_url_convertor("one_chat", _OneChat())
@@ -40,11 +41,12 @@ register_url_convertor("one_chat", _OneChat())
 class InboxRoutes:
     """Serves conversations and threads, and marks chats as read."""
 
-    def __init__(self, gate: Gate, inbox: InboxStore, marks: Marks, erasure: Erasure) -> None:
+    def __init__(self, gate: Gate, inbox: InboxStore, marks: Marks, erasure: Erasure, export: Export) -> None:
         self._gate = gate
         self._inbox = inbox
         self._marks = marks
         self._erasure = erasure
+        self._export = export
 
     def routes(self) -> list[Route]:
         """The routes, behind the gate."""
@@ -52,6 +54,7 @@ class InboxRoutes:
         return [
             Route("/api/conversations", guard(self._list), methods=["GET"]),
             Route(f"{CHAT}/messages", guard(self._messages), methods=["GET"]),
+            Route(f"{CHAT}/export", guard(self._export_chat), methods=["GET"]),
             Route(f"{CHAT}/read", guard(self._mark_read), methods=["POST"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._show), methods=["GET"]),
             Route("/api/conversations/{chat:one_chat}", guard(self._change), methods=["PUT"]),
@@ -108,6 +111,23 @@ class InboxRoutes:
             raise Invalid("A conversation is only erased, for good: add `erase=1`.")
         return success({"erased": await self._erasure.erase(session_id, chat, principal.actor)})
 
+    async def _export_chat(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.EXPORT)
+        asked = query_of(request, schemas.ExportQuery)
+        session_id, chat = await self._locate(request, principal, asked.session)
+        principal.require(Act.EXPORT, session_id)
+        if not (await self._inbox.conversation(session_id, chat)).items:
+            raise NotFound("There are no messages of this chat.")
+        await self._marks.note_export(session_id, chat, asked.format, principal)
+        name = "".join(sign for sign in chat.partition("@")[0] if sign.isascii() and sign.isalnum())
+        headers = {
+            "Content-Disposition": f'attachment; filename="conversation-{session_id}-{name}.{asked.format}"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        pieces = self._export.stream(session_id, chat, asked.format)
+        return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES[asked.format])
+
     async def _shown(self, session_id: int, chat: str) -> Response:
         page = await self._inbox.conversation(session_id, chat)
         if not page.items:
@@ -148,7 +168,7 @@ class InboxRoutes:
     ) -> tuple[int, str]:
         """The session and the JID that a chat path means. Raises Invalid where several sessions have that chat."""
         rest = rest_of(request)
-        text = "/".join(rest[:-1] if rest[-1] in ("messages", "read") and len(rest) > 1 else rest)
+        text = "/".join(rest[:-1] if rest[-1] in ("messages", "read", "export") and len(rest) > 1 else rest)
         named_so = chat_of(None, text if "@" in text else digits_of(text))
         candidates = list(
             dict.fromkeys([await self._inbox.conversation_of(named_so), text] if named_so else [text])

@@ -27,6 +27,7 @@ from gateway.http.search import SearchRoutes
 from gateway.http.sending import SendingRoutes
 from gateway.http.sessions import SessionRoutes
 from gateway.http.webhooks import WebhookRoutes
+from gateway.postgres.inbox.export import ExportTable
 from gateway.realtime.native import asyncapi
 from gateway.runtime.access import Access
 from gateway.runtime.live import Live
@@ -36,6 +37,7 @@ from gateway.runtime.services import Services
 from gateway.runtime.upstream import Upstream
 from gateway.runtime.websockets import WebSockets
 from gateway.services.erasure.service import Erasure
+from gateway.services.export.export import Export
 from gateway.services.live.state_values import StateValues
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
@@ -95,9 +97,10 @@ def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: M
     """Conversations, and what is done with them."""
     inbox, sessions = tables.inbox, tables.sessions
     erasure = Erasure(tables.erasure, media.files, tables.erasure.digests, tables.audit_log.log)
+    export = Export(inbox, ExportTable(tables.pool, media.files))
     return [
         *SendingRoutes(gate, services.outbox, services.numbers, inbox, sessions).routes(),
-        *InboxRoutes(gate, inbox, services.marks, erasure).routes(),
+        *InboxRoutes(gate, inbox, services.marks, erasure, export).routes(),
         *SearchRoutes(gate, inbox).routes(),
     ]
 

@@ -123,6 +123,12 @@ class Marks:
             sentence = f"{principal.actor.name} changed a conversation: {', '.join(sorted(told))}."
             await self._log(session_id, "conversation_marked", sentence, metadata)
 
+    async def note_export(self, session_id: int, chat: str, form: str, principal: Principal) -> None:
+        """Writes down that somebody takes a conversation out of the house."""
+        metadata = {**principal.actor.described(), "chat": chat, "format": form}
+        sentence = f"{principal.actor.name} exported a conversation."
+        await self._log(session_id, "conversation_exported", sentence, metadata)
+
     async def _name_of(self, owner: str | None, principal: Principal) -> str | None:
         if owner is None or owner == principal.sub:
             return None if owner is None else principal.name

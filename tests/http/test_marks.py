@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.access import Principal, Role
+from tests.http.media_parts import linked_number
 from tests.http.support import Shop, eventually, received
 from tests.realtime.phoenix import phoenix
 from tests.unit.wasender import payload_parts as parts
@@ -260,3 +261,35 @@ async def test_of_twenty_agents_at_once_one_gets_each_conversation(shop: Shop) -
     assert {int(row["chat"].partition("@")[0]) - 490000000000: row["owner"] for row in rows} == {
         number: winners[0] for number, winners in won.items()
     }
+
+
+async def test_blocking_is_upstreams_word_first(shop: Shop) -> None:
+    post = await linked_number(shop)
+    await shop.db.execute(
+        "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, wasender_session_id) VALUES ('x', $1, $2)",
+        ANN,
+        post.session_id,
+    )
+    path = f"/api/conversations/{ANN}?session={post.session_id}"
+
+    async def asked_upstream() -> list[str]:
+        calls = await shop.gateway.data("GET", "/_simulator/calls", token="")
+        return sorted(
+            action
+            for action in ("block", "unblock")
+            if any(call["path"].endswith(f"/{action}") for call in calls)
+        )
+
+    assert (await shop.gateway.data("PUT", path, {"blocked": True}))["blocked"] is True
+    assert await asked_upstream() == ["block"]
+    assert (await shop.gateway.data("PUT", path, {"blocked": False}))["blocked"] is False
+    assert await asked_upstream() == ["block", "unblock"]
+    await shop.gateway.data(
+        "POST",
+        "/_simulator/faults",
+        {"path": f"/api/contacts/{ANN}/block", "status": 500, "times": 9},
+        token="",
+    )
+    status, reply = await shop.gateway.call("PUT", path, {"blocked": True})
+    assert (status, reply["code"]) == (502, "upstream_error")
+    assert (await shop.gateway.data("GET", path))["blocked"] is False

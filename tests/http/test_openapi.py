@@ -11,7 +11,8 @@ from starlette.routing import Mount, Route
 
 from gateway.domain.access import Role
 from gateway.http.api.openapi import MEANINGS, document
-from gateway.http.api.operations import OPERATIONS, Operation
+from gateway.http.api.operation import Operation
+from gateway.http.api.operations import OPERATIONS
 from gateway.http.errors import STATUSES
 from tests.http.support import Shop
 from tests.launcher.running import Running

@@ -95,6 +95,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/conversations"): Rule(V),
     ("GET", CHAT): Rule(V, "session", "?session=12"),
     ("PUT", CHAT): Rule(A, "session", "?session=12", body={"done": True}),
+    ("GET", f"{CHAT}/export"): Rule(M, "session", "?session=12"),
     ("DELETE", CHAT): Rule(M, "session", "?session=12"),
     ("GET", f"{CHAT}/messages"): Rule(V, "session", "?session=12"),
     ("GET", "/api/search"): Rule(V, query="?q=x"),

@@ -341,6 +341,12 @@ class ErasedReply(Success[ErasedData]):
     pass
 
 
+class ExportQuery(ChatQuery):
+    format: Literal["jsonl", "csv", "zip"] = Field(
+        "jsonl", description="`zip` holds both others, and the files."
+    )
+
+
 class EraseQuery(ChatQuery):
     erase: Asked | None = Field(None, description="Has to be asked for.")
 

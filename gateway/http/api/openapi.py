@@ -15,7 +15,8 @@ from gateway import __version__
 from gateway.domain import errors
 from gateway.domain.session import MAX_SESSION_ID
 from gateway.http.api.inbox_schemas import ConversationMarks
-from gateway.http.api.operations import OPERATIONS, TAGS, Operation, Reply
+from gateway.http.api.operation import Operation, Reply
+from gateway.http.api.operations import OPERATIONS, TAGS
 from gateway.http.api.schemas import Body, ErrorReply
 from gateway.http.auth import COOKIE
 from gateway.http.errors import STATUSES

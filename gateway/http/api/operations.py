@@ -4,32 +4,27 @@ The document at /openapi.json is generated from this table. A test compares it w
 application, so neither can have what the other has not.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import BaseModel
-
-from gateway.domain.access import RoleName
 from gateway.http.api import account_schemas as account
-from gateway.http.api import inbox_schemas as inbox
 from gateway.http.api import journal_schemas as journal
 from gateway.http.api import media_schemas as media
 from gateway.http.api import schemas
 from gateway.http.api import sending_schemas as sends
 from gateway.http.api import session_schemas as sessions
-
-Tag = Literal[
-    "Sessions",
-    "Linking",
-    "Inbox",
-    "Sending",
-    "Files",
-    "Logins and tickets",
-    "People",
-    "Webhooks",
-    "Journal",
-    "Health",
-]
+from gateway.http.api.inbox_operations import INBOX
+from gateway.http.api.operation import (
+    ABOUT_ONE,
+    BODY,
+    CHAT,
+    HOOK,
+    HTML,
+    LIST,
+    ONE,
+    STORE,
+    UPSTREAM,
+    Operation,
+    Reply,
+    Tag,
+)
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -52,58 +47,6 @@ TAGS: dict[Tag, str] = {
     "can be processed again.",
     "Health": "For load balancers and monitoring.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A success. Several of one status differ by their media type."""
-
-    model: type[BaseModel] | None = None
-    status: int = 200
-    text: str = "Done."
-    media: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`errors` are codes of domain/errors.py; `role` is the least one, None = open to every caller."""
-
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    tag: Tag
-    id: str
-    summary: str
-    replies: tuple[Reply, ...]
-    role: RoleName | None = None
-    notes: str = ""
-    query: type[BaseModel] | None = None
-    headers: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    is_body_needed: bool = True
-    takes_file: bool = False
-    """The body is a file, of any type."""
-    needs_one_session: bool = False
-    """A call of WasenderAPI's: the token names the one session that it is for."""
-    errors: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-
-
-LIST, ONE = "/api/whatsapp-sessions", "/api/whatsapp-sessions/{id}"
-CHAT = "/api/conversations/{chat}"
-HOOK = "/api/whatsapp/webhook"
-
-STORE = ("unavailable",)
-BODY = ("invalid", "too_large")
-UPSTREAM = (
-    "invalid",
-    "upstream_unauthorized",
-    "upstream_limit",
-    "rate_limited",
-    "upstream_error",
-    "upstream_timeout",
-)
-ABOUT_ONE = ("session_not_found", *UPSTREAM)
-HTML = "text/html"
 
 _SESSIONS = [
     Operation(
@@ -202,56 +145,6 @@ _LINKING = [
         errors=("not_found", *ABOUT_ONE, *STORE),
     ),
 ]  # fmt: skip
-
-_INBOX = [
-    Operation(
-        "GET", "/api/conversations", "Inbox", "list_conversations", "Conversations, newest first",
-        (Reply(inbox.ConversationListReply, text="One page, and the positions of its inboxes."),),
-        "viewer", "`mine` and `free` leave out what is done, and so does `unreplied`.",
-        query=inbox.ConversationQuery, errors=("invalid", *STORE),
-    ),
-    Operation(
-        "GET", CHAT, "Inbox", "get_conversation", "One conversation",
-        (Reply(inbox.ConversationReply, text="The conversation, under whichever address it was asked for."),),
-        "viewer", query=inbox.ChatQuery, errors=("not_found", "invalid", *STORE),
-    ),
-    Operation(
-        "PUT", CHAT, "Inbox", "mark_conversation", "Take, end, rename or block a conversation",
-        (Reply(inbox.ConversationReply, text="The conversation as it is now."),),
-        "agent", "An owner is set only where the conversation is free or one's own; otherwise 409 names who has it. "
-        "An admin overrides. Every change stands in the session's log, and browsers are told.",
-        query=inbox.ChatQuery, body=inbox.MarkFields,
-        errors=(*BODY, "not_found", "conflict", *ABOUT_ONE, *STORE),
-    ),
-    Operation(
-        "DELETE", CHAT, "Inbox", "erase_conversation", "Erase a person",
-        (Reply(inbox.ErasedReply, text="How many messages went."),),
-        "admin", "For good: messages, files, contact, marks, bodies of webhooks; events keep their offset and say a "
-        "deletion with the id alone. Queued messages are cancelled first; 409 while one is being sent. What was "
-        "received before and still waits in a spool is dropped. The session's log has it, with HMACs of addresses.",
-        query=inbox.EraseQuery, errors=("not_found", "conflict", "invalid", *STORE),
-    ),
-    Operation(
-        "GET", f"{CHAT}/messages", "Inbox", "list_messages", "Messages of one chat",
-        (Reply(inbox.ThreadReply, text="Incoming and outgoing in one order."),),
-        "viewer", "The newest ones, or those before, after or around a message.",
-        query=inbox.ThreadQuery, errors=("not_found", "invalid", *STORE),
-    ),
-    Operation(
-        "POST", f"{CHAT}/read", "Inbox", "mark_conversation_read", "Mark a chat as read",
-        (Reply(inbox.MarkedReply, text="How many messages were unread."),),
-        "agent", "Other browsers are told, one event for each message. The customer sees no blue ticks.",
-        query=inbox.ChatQuery, body=inbox.ReadFields, is_body_needed=False,
-        errors=(*BODY, "not_found", "conflict", *STORE),
-    ),
-    Operation(
-        "GET", "/api/search", "Inbox", "search", "Search conversations and messages",
-        (Reply(inbox.SearchReply, text="Conversations by name and number, messages by text."),),
-        "viewer", "`GET …/messages?around=` with the `ref` of a hit opens the thread around it.",
-        query=inbox.SearchQuery, errors=("invalid", *STORE),
-    ),
-]  # fmt: skip
-
 _FILES = [
     Operation(
         "GET", "/api/media/{media}", "Files", "get_media", "The file of a message",
@@ -488,7 +381,7 @@ _HEALTH = [
 OPERATIONS: tuple[Operation, ...] = (
     *_SESSIONS,
     *_LINKING,
-    *_INBOX,
+    *INBOX,
     *_SENDING,
     *_FILES,
     *_LOGINS,

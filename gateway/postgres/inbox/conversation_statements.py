@@ -36,6 +36,7 @@ SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done
 FROM gateway.conversations_of_sessions_v1($1)
 """
 
+KEPT_TOTALS = "SELECT * FROM gateway.kept_totals_v1($1, $2)"
 TOTALS = "SELECT * FROM gateway.conversation_totals_v1($1, $2, $3, $4, $5, $6)"
 
 # Negative numbers are other writers' placeholders: rows of inbox 0 that are listed under what they say.

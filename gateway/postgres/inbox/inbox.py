@@ -293,6 +293,9 @@ async def _rows(
 
 
 async def _totals(connection: Connection, query: ConversationQuery, overlay: Overlay) -> Totals:
+    if not overlay.chats and not overlay.unlisted_inboxes:
+        row = await connection.fetchrow(conversation_statements.KEPT_TOTALS, query.sub, query.sessions)
+        return Totals(**dict(row or {}))
     row = await connection.fetchrow(
         conversation_statements.TOTALS,
         query.sub,
