@@ -55,6 +55,6 @@ def _is_time(text: str) -> bool:
         year, month, day = (int(part) for part in far.group(1, 2, 3))
         # The calendar repeats itself after 400 years.
         text = f"{2000 + year % 400}-{month:02}-{day:02} {far[4]}"
-        if not year or year > (4713 if far[5] else 294_275):
+        if not year or year > (4713 if far[5] else 294_276):
             return False
     return datetime.fromisoformat(text).tzinfo is not None
