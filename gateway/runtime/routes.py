@@ -96,7 +96,7 @@ def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str
 def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: Media) -> list[Route]:
     """Conversations, and what is done with them."""
     inbox, sessions = tables.inbox, tables.sessions
-    erasure = Erasure(tables.erasure, media.files, tables.erasure.digests, tables.audit_log.log)
+    erasure = Erasure(tables.erasure, media.media_keeper, tables.erasure.digests, tables.audit_log.log)
     export = Export(inbox, ExportTable(tables.pool, media.files))
     return [
         *SendingRoutes(gate, services.outbox, services.numbers, inbox, sessions).routes(),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     fanout,
+    files,
     growth,
     latency,
     machine,
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "idle": memory.run_part,
     "mute": mute.run_part,
     "stored": stored.run_part,
+    "files": files.run_part,
     "start": starting.run_part,
 }
 

@@ -60,11 +60,6 @@ class ErasureTable:
                 for statement in (_TRACES, _EVENTS):
                     await connection.execute(statement, session_id, addresses, timeout=_TIMEOUT_S)
 
-    async def forget_blobs(self, hashes: list[str]) -> None:
-        """Forgets files whose bytes have been removed. Raises StoreUnavailable."""
-        with mapped_errors():
-            await self._pool.execute("DELETE FROM gateway.blobs WHERE sha256 = ANY ($1::text[])", hashes)
-
     async def tombstones(self, since: datetime | None) -> list[Tombstone]:
         """Those that were set after that moment, the oldest first; all without one. Raises StoreUnavailable."""
         with mapped_errors():

@@ -5,6 +5,7 @@ at that moment is found by the second pass.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.domain.erasure import Digests
@@ -34,15 +35,12 @@ class ErasureStore(Protocol):
     async def erase_traces(self, session_id: int, addresses: list[str]) -> None:
         """Everything beside the messages; of events the id stays."""
 
-    async def forget_blobs(self, hashes: list[str]) -> None:
-        """Forgets files whose bytes have been removed."""
-
 
 class FileStore(Protocol):
     """Where the bytes of files are."""
 
-    async def remove(self, sha256: str) -> None:
-        """Removes a file and its small picture. Raises Unavailable."""
+    async def remove_unused(self, hashes: Sequence[str]) -> None:
+        """Removes those of these files that no message has any more, with their small pictures. Raises Unavailable."""
 
 
 class Erasure:
@@ -75,10 +73,7 @@ class Erasure:
         erased = 0
         while True:
             count, hashes = await self._store.erase_messages(session_id, addresses, STEP)
-            for sha256 in hashes:
-                await self._files.remove(sha256)
-            if hashes:
-                await self._store.forget_blobs(hashes)
+            await self._files.remove_unused(hashes)
             erased += count
             if not count:
                 break

@@ -52,7 +52,7 @@ TOOK = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 
-AT_ONCE = 4
+AT_ONCE = 3
 TICK_S = 5.0
 GATHER_S = 0.05
 """Notifications of one moment are one look."""
@@ -85,7 +85,8 @@ class Fetcher:
         self._at_once = at_once
         self._awake = awake
         self._wake = asyncio.Event()
-        self._threads = ThreadPoolExecutor(2, "media")
+        # One: hashing on the second core, the loop on the first.
+        self._threads = ThreadPoolExecutor(1, "media")
         self._background = Background()
         self._running: dict[str, asyncio.Task[None]] = {}
 

@@ -19,10 +19,12 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from gateway.domain.errors import ConfigError, NotFound, Unavailable
 
 PIECE_BYTES = 128 * 1024
+_FIRST_BYTES = 64 * 1024
 _PART_BYTES = 5 * 1024 * 1024
 """The smallest part that S3 takes: of each file that is put one is in memory."""
 
-_PUTS_AT_ONCE = 3
+_LOCAL_PART_BYTES = 512 * 1024
+_PUTS_AT_ONCE = 2
 _S3_TIMES = {"timeout": "3600s", "connect_timeout": "10s"}
 """A person may read a large file slowly; the default of 30 s is for the whole of it."""
 
@@ -64,11 +66,10 @@ class MediaFiles:
 
     async def put(self, sha256: str, path: Path) -> None:
         """Puts a file of this disk under its hash. Raises Unavailable."""
+        part = _PART_BYTES if self._folder is None else _LOCAL_PART_BYTES
         async with self._putting:
             with _mapped():
-                await obstore.put_async(
-                    self._store, _blob(sha256), path, chunk_size=_PART_BYTES, max_concurrency=1
-                )
+                await obstore.put_async(self._store, _blob(sha256), path, chunk_size=part, max_concurrency=1)
             if self._folder is not None:
                 await asyncio.to_thread(_sync, self._folder / _blob(sha256))
 
@@ -86,10 +87,24 @@ class MediaFiles:
             try:
                 if start == end:
                     return _nothing()
+                if self._folder is not None:  # a folder's own stream comes in pieces of 8 kB
+                    first = await self._range(sha256, start, min(end, start + _FIRST_BYTES))
+                    return self._ranges(sha256, first, start + len(first), end)
                 found = await obstore.get_async(self._store, _blob(sha256), options={"range": (start, end)})
             except FileNotFoundError:
                 raise NotFound("The file is not in the media store any more.") from None
         return _pieces(found.stream(min_chunk_size=PIECE_BYTES))
+
+    async def _range(self, sha256: str, start: int, end: int) -> bytes:
+        return bytes(await obstore.get_range_async(self._store, _blob(sha256), start=start, end=end))
+
+    async def _ranges(self, sha256: str, first: bytes, start: int, end: int) -> AsyncIterator[bytes]:
+        yield first
+        with _mapped():
+            while start < end:
+                piece = await self._range(sha256, start, min(end, start + PIECE_BYTES))
+                start += len(piece)
+                yield piece
 
     async def copy_to(self, sha256: str, target: Path) -> None:
         """Writes a file of the store to this disk. Raises NotFound, Unavailable, OSError."""

@@ -95,7 +95,10 @@ class Keeper:
         Raises StoreUnavailable, and Unavailable where the media store is away: then the rows are gone already, and the
         bytes go with a later pass.
         """
-        hashes = await self._store.erase(ids)
+        await self.remove_unused(await self._store.erase(ids))
+
+    async def remove_unused(self, hashes: Sequence[str]) -> None:
+        """Removes those of these files that no message has any more. The same file that comes meanwhile waits."""
         if hashes:
             await self._remove(await self._store.take_unused_blobs(hashes, len(hashes)))
 
