@@ -64,6 +64,15 @@ async def fill(shop: Shop) -> None:
         "INSERT INTO gateway.journal (wasender_session_id, event, outcome, body) VALUES (12, 'x', 'unknown', $1)",
         {"chat": parts.ANN_JID, "text": WORD},
     )
+    await shop.db.execute(
+        "INSERT INTO gateway.number_checks (jid, is_there, session) VALUES ($1, true, 12)", parts.ANN_JID
+    )
+    await shop.db.execute(
+        "INSERT INTO gateway.sent_echoes (session, key_id, chat, look, at, is_named, message)"
+        " VALUES (12, 'e', $1, 'x', now(), false, $2)",
+        parts.ANN_JID,
+        {"text": WORD},
+    )
     await shop.gateway.data("PUT", f"/api/conversations/{ANN}?session=12", {"name": "Ann Marmaladova"})
     await shop.take(received("I am Bob", key_id="bob", jid=parts.BOB_JID))
 
