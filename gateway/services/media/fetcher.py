@@ -57,11 +57,31 @@ TICK_S = 5.0
 GATHER_S = 0.05
 """Notifications of one moment are one look."""
 
+RATE_BYTES_PER_S = 32 * 1024 * 1024
+BURST_BYTES = 8 * 1024 * 1024
+"""How fast files are opened, all together: messages share the cores with them, and come first."""
+
 HOLD_EVERY_S = 20.0
 GOING_WAIT_S = 2.0
 TURN_WAIT_S = 30.0
 _UNREAD = Backoff(first_s=2.0, most_s=60.0)
 """While it cannot be read what there is to fetch."""
+
+
+class _Pace:
+    """Lets bytes pass at a rate, after a burst that passes at once."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst_s = burst / rate
+        self._next_at = float("-inf")
+
+    async def take(self, size: int) -> None:
+        """Waits until so many bytes more may pass."""
+        now = asyncio.get_running_loop().time()
+        self._next_at = max(self._next_at, now - self._burst_s) + size / self._rate
+        if self._next_at > now:
+            await asyncio.sleep(self._next_at - now)
 
 
 class Fetcher:
@@ -88,6 +108,7 @@ class Fetcher:
         # One: hashing on the second core, the loop on the first.
         self._threads = ThreadPoolExecutor(1, "media")
         self._background = Background()
+        self._pace = _Pace(RATE_BYTES_PER_S, BURST_BYTES)
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def notify(self, payload: str = "*") -> None:
@@ -218,6 +239,7 @@ class Fetcher:
         file = _opened(path)
         try:
             async for piece in pieces:
+                await self._pace.take(len(piece))
                 await self._in_thread(functools.partial(_open_and_write, file, opening, piece))
             await self._in_thread(lambda: _write(file, opening.finish()))
         finally:
