@@ -21,10 +21,13 @@ FARTHEST = timedelta(days=366)
 
 Kind = Literal["text", "media", "location", "contact"]
 
+_MOST_OFFSET = 2**63 - 1
+_LONG_PAST = datetime(1970, 1, 1, tzinfo=UTC)
+
 _FIELDS = frozenset(
     {"client_id", "text", "media", "location", "contact", "reply_to", "mentions", "seen", "send_at"}
 )
-_REF = re.compile(r"(in|out):[^\s:]{1,64}")
+_REF = re.compile(r"(in|out):[^\s:\x00]{1,64}")
 _PERSON = re.compile(r"\+?[0-9]{5,15}|[0-9]{5,20}@(s\.whatsapp\.net|lid|c\.us)")
 
 
@@ -260,10 +263,11 @@ def _seen(value: Any, wrong: _Wrong) -> Seen | None:
         return None
     place = value if isinstance(value, dict) else {}
     off, epoch = place.get("off"), place.get("epoch")
-    if isinstance(off, bool) or not isinstance(off, int) or off < 0 or not isinstance(epoch, str):
+    is_place = isinstance(epoch, str) and epoch == mend_text(epoch)
+    if isinstance(off, bool) or not isinstance(off, int) or not 0 <= off <= _MOST_OFFSET or not is_place:
         wrong.add("seen", "It must be a position: off, a whole number, and epoch, a text.")
         return None
-    return Seen(off, epoch)
+    return Seen(off, str(epoch))
 
 
 def _send_at(value: Any, now: datetime, wrong: _Wrong) -> datetime | None:
@@ -278,4 +282,6 @@ def _send_at(value: Any, now: datetime, wrong: _Wrong) -> datetime | None:
         return None
     if at > now + FARTHEST:
         wrong.add("send_at", "It is more than a year ahead.")
-    return at.astimezone(UTC)
+        return None
+    # What is past goes at once, whatever its year: the first day of the calendar is no day of UTC's everywhere.
+    return max(at, _LONG_PAST).astimezone(UTC)

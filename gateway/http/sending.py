@@ -22,7 +22,7 @@ from gateway.services.sending.outbox import Outbox, Outgoing
 from gateway.services.sending.outbox import Request as Wished
 
 _JID = re.compile(r"[0-9]{5,20}(-[0-9]{5,20})?@(s\.whatsapp\.net|g\.us|lid|newsletter|c\.us)")
-_ROW = re.compile(r"(?:(in|out):)?([^:/\s]{1,64})")
+_ROW = re.compile(r"(?:(in|out):)?([^:/\s\x00]{1,64})")
 
 
 class Chats(Protocol):

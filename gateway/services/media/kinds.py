@@ -13,6 +13,9 @@ UNKNOWN = "application/octet-stream"
 HEAD_BYTES = 4096
 """Enough of a file to tell what it is."""
 
+MOST_NAMES_BYTES = 512 * 1024
+"""Of the list of names in an archive: a document of an office has some hundred."""
+
 SHOWN = frozenset(
     {
         "image/jpeg", "image/png", "image/gif", "image/webp",
@@ -139,13 +142,32 @@ def _by_library(head: bytes) -> str:
 def _inside(file: io.BufferedReader) -> str | None:
     """What an archive is, by the names in it."""
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(_Frugal(file)) as archive:
             names = [item.filename for item in archive.infolist()[:200]]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return None
     if "[Content_Types].xml" not in names:
         return None
     return next((mime for name, mime in _OFFICE if any(name.match(item) for item in names)), None)
+
+
+class _Frugal:
+    """A file that gives no large piece: `zipfile` reads all names of an archive, and a stranger's may have millions."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises ValueError for more than a list of names that is worth reading."""
+        if size > MOST_NAMES_BYTES:
+            raise ValueError
+        return self._file.read(MOST_NAMES_BYTES if size < 0 else size)
+
+    def seek(self, at: int, whence: int = 0) -> int:
+        return self._file.seek(at, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def plain_type(mime: str | None) -> str | None:

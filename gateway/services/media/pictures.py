@@ -13,7 +13,11 @@ SIDE = 320
 MOST_PIXELS = 50_000_000
 """What a phone's camera makes at most. A file of 10 kB can hold a hundred times as many."""
 
+MOST_BYTES = 16 * 1024 * 1024
+"""WhatsApp's limit for images. A decoder may hold the whole file, and a stranger's may have two gigabytes."""
+
 _TOO_MANY = "The picture has too many pixels to be made small."
+_TOO_LARGE = f"The picture has more than {MOST_BYTES // 1024**2} MiB, which is too much to be made small."
 _QUALITY = 80
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 
@@ -23,8 +27,10 @@ class NoPicture(Exception):
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Width and height, as the file's head says; None for what is no picture."""
+    """Width and height, as the file's head says; None for what is no picture, and for what is too large to open."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
         with Image.open(path, formats=_FORMATS) as picture:
             return picture.size
     except Exception:  # whatever a stranger's file makes a decoder raise
@@ -33,6 +39,8 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 def small_picture(path: Path) -> bytes:
     """A JPEG of at most SIDE pixels, upright. Raises NoPicture."""
+    if path.stat().st_size > MOST_BYTES:
+        raise NoPicture(_TOO_LARGE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -155,7 +155,7 @@ class Outbox:
         self._preparation = preparation
         self._log = log
         self._clock = clock
-        self._typing: dict[tuple[int, str], float] = {}
+        self._typing: dict[tuple[int, str], tuple[float, bool]] = {}
         self._typing_now: set[int] = set()
 
     # ------------------------------------------------------------------------------------------ queueing
@@ -245,18 +245,16 @@ class Outbox:
         return row
 
     async def show_typing(self, session_id: int, chat: str, *, is_typing: bool) -> bool:
-        """Shows the customer that the shop types; at most once per 10 s. Whether upstream was asked."""
+        """Shows the customer that the shop types, or has stopped; at most once per 10 s. Whether upstream was asked."""
         now, place = time.monotonic(), (session_id, chat)
-        if is_typing and now - self._typing.get(place, float("-inf")) < TYPING_EVERY_S:
-            return False
+        asked_at, was_typing = self._typing.get(place, (float("-inf"), False))
+        if now - asked_at < TYPING_EVERY_S or not (is_typing or was_typing):
+            return False  # WhatsApp ends it by itself
         if session_id in self._typing_now:
             return False  # one call beside a send, and no more
         if len(self._typing) > TYPING_CHATS:
             self._typing.clear()
-        if is_typing:
-            self._typing[place] = now
-        else:
-            self._typing.pop(place, None)
+        self._typing[place] = now, is_typing
         self._typing_now.add(session_id)
         try:
             await self._calls.show_typing(await self._key(session_id), chat, is_typing)
