@@ -1,20 +1,13 @@
 /** The page itself: the rail, the inbox, the numbers, and what is shown without a login. */
 
 import { backend } from "./common/backend.js";
-import { connectionBanner } from "./common/banner.js";
 import { el, fill } from "./common/dom.js";
-import { LiveElement } from "./common/element.js";
-import { displayName, formatPhone, initials } from "./common/format.js";
 import { icon } from "./common/icons.js";
-import { showMenu } from "./common/menu.js";
-import { sessionHealth } from "./common/states.js";
 import { directionOf, language, t, useLanguage } from "./common/strings.js";
 import { WhatsAppInbox } from "./inbox/inbox.js";
+import { Rail } from "./rail.js";
 import { WhatsAppSessions } from "./sessions/sessions.js";
-import { Attention } from "./attention.js";
-import { applyTheme, hasShortcuts, languageSetting, showKeys, showSettings } from "./settings.js";
-
-const DOTS = 6;
+import { applyTheme, languageSetting } from "./settings.js";
 
 applyTheme();
 useLanguage(languageSetting());
@@ -24,148 +17,9 @@ document.documentElement.dir = directionOf(language());
 const shared = backend();
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));
 const notices = /** @type {HTMLElement} */ (document.querySelector(".app-notices"));
-const sessions = new WhatsAppSessions();
+const place = /** @type {HTMLElement} */ (document.querySelector(".app-rail"));
 const inbox = new WhatsAppInbox();
 inbox.setAttribute("routed", "");
-
-class Rail extends LiveElement {
-  #badge = el("span", { class: "app-badge", hidden: true });
-  #dots = el("span", { class: "app-dots" });
-  #me = el("button", { type: "button", class: "app-who", "aria-haspopup": "menu", hidden: true });
-  #hint = el("div", { class: "app-hint", hidden: true });
-  #health = el("div", { class: "app-needs-link", role: "status", hidden: true });
-  #people = el("a", { class: "app-rail-item", href: "people", hidden: true });
-  #unread = 0;
-
-  begin() {
-    this.classList.add("app-rail-in");
-    const attention = new Attention(this, (message) => inbox.openKey(`${message.session_id}|${message.chat}`));
-    const home = el("a", { class: "app-rail-item app-home", href: "#", "aria-current": "page" }, icon("chat"), this.#badge);
-    home.setAttribute("aria-label", t("app.title"));
-    home.title = t("app.title");
-    home.addEventListener("click", (event) => {
-      event.preventDefault();
-      inbox.showAll();
-    });
-    fill(this.#people, icon("people"));
-    this.#people.setAttribute("aria-label", t("app.people"));
-    this.#people.title = t("app.people");
-    const settings = el(
-      "button",
-      { type: "button", class: "app-rail-item", "aria-label": t("app.settings"), title: t("app.settings"), onclick: () => showSettings(attention) },
-      icon("gear"),
-    );
-    const numbers = el("div", { class: "app-numbers" }, sessions, this.#dots);
-    this.replaceChildren(home, numbers, this.#people, el("span", { class: "app-gap" }), settings, this.#me);
-    fill(notices, connectionBanner(shared), this.#health, this.#hint);
-    this.on(shared, "open", () => this.redraw());
-    this.on(shared, "login-needed", (event) => showLogin(event.detail.over));
-    this.on(shared.sessions, "change", () => this.redraw());
-    this.on(this.#me, "click", () => this.#showAccount());
-    this.on(inbox, "sessions-wanted", (event) => sessions.open(undefined, event.detail?.session_id));
-    this.on(sessions, "session-open", (event) => inbox.showSession(event.detail.session_id));
-    this.on(inbox, "unread-change", (event) => {
-      this.#unread = event.detail.unread;
-      attention.count(this.#unread);
-      this.redraw();
-    });
-    this.on(inbox, "message", (event) => {
-      const message = event.detail;
-      attention.arrived(message, inbox.isReading(message), message.push_name || displayName({ ...message, name: null }));
-    });
-    this.on(document, "keydown", onKey);
-    attention.count(0);
-  }
-
-  #showAccount() {
-    const leave = async () => {
-      await shared.rest.post("/logout").catch(() => null); // the login page says the same either way
-      location.assign("./");
-    };
-    showMenu(
-      this.#me,
-      [
-        { text: t("app.account"), icon: "user", run: () => location.assign("account") },
-        { text: t("keys.title"), icon: "keyboard", run: showKeys },
-        { text: t("app.logout"), icon: "logout", run: () => void leave() },
-      ],
-      t("app.account"),
-    );
-  }
-
-  draw() {
-    const me = shared.me;
-    const text = this.#unread > 99 ? "99+" : String(this.#unread);
-    this.#badge.hidden = this.#unread === 0;
-    if (this.#badge.textContent !== text) this.#badge.textContent = text;
-    this.#showNumbers();
-    if (!me) return;
-    this.#me.hidden = false;
-    this.#people.hidden = me.role !== "admin";
-    const name = me.name || me.sub;
-    if (this.#me.dataset.name !== name) {
-      this.#me.dataset.name = name;
-      this.#me.title = `${name} · ${t(`role.${me.role}`)}`;
-      fill(this.#me, el("span", { "aria-hidden": "true" }, initials(name)), el("span", { class: "wa-unseen" }, `${name}, ${t(`role.${me.role}`)}`));
-    }
-    if (!me.simulator || !this.#hint.hidden) return;
-    this.#hint.hidden = false;
-    const link = el("a", { href: "simulator", target: "_blank", rel: "noopener" }, t("app.simulator"));
-    const close = el(
-      "button",
-      { type: "button", class: "wa-ghost wa-square", "aria-label": t("common.close"), onclick: () => this.#hint.remove() },
-      icon("close"),
-    );
-    fill(this.#hint, icon("phone"), el("span", {}, t("app.simulator.hint")), link, close);
-  }
-
-  /** One dot a number: green, or red when it needs somebody. */
-  #showNumbers() {
-    const all = shared.sessions.list();
-    const bad = all.filter((session) => sessionHealth(session) === "bad");
-    const drawn = JSON.stringify([all.map((one) => [one.id, sessionHealth(one)]), bad.map((one) => one.name)]);
-    if (this.#dots.dataset.drawn === drawn) return;
-    this.#dots.dataset.drawn = drawn;
-    const words = [t("app.numbers", { n: all.length }), bad.length ? t("app.numbers.bad", { n: bad.length }) : ""];
-    fill(
-      this.#dots,
-      ...all.slice(0, DOTS).map((session) => el("i", { class: `app-dot app-dot-${sessionHealth(session)}` })),
-      el("span", { class: "wa-unseen" }, all.length ? words.filter(Boolean).join(", ") : ""),
-    );
-    const [first] = bad;
-    this.#health.hidden = !first;
-    if (!first) return;
-    const name = first.name || formatPhone(first.phone_number);
-    const link = el("button", { type: "button", class: "wa-link", onclick: () => sessions.open(undefined, first.id) }, t("app.needs_link.action"));
-    fill(this.#health, icon("unlink"), el("span", {}, t("app.needs_link", { name })), shared.isAgent && link);
-  }
-}
-customElements.define("wa-rail", Rail);
-
-/** Single keys mean something outside of fields, and can be turned off. @param {KeyboardEvent} event */
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.key === "F6") {
-    event.preventDefault();
-    return inbox.nextPane();
-  }
-  const target = /** @type {Element} */ (event.target);
-  if (target.closest("input, textarea, select, [contenteditable]") || !hasShortcuts()) return;
-  /** @type {Record<string, () => void>} */
-  const keys = {
-    "/": () => inbox.focusSearch(),
-    j: () => inbox.openNeighbour(1),
-    k: () => inbox.openNeighbour(-1),
-    r: () => inbox.focusComposer(),
-    e: () => void inbox.act("done"),
-    u: () => void inbox.act("mark_unread"),
-    "?": showKeys,
-  };
-  const run = keys[event.key.toLowerCase()];
-  if (!run) return;
-  event.preventDefault();
-  run();
-}
 
 /** @param {boolean} over  there was a login, and it ended */
 function showLogin(over) {
@@ -187,7 +41,7 @@ function showLogin(over) {
   );
 }
 
-const rail = /** @type {HTMLElement} */ (document.querySelector(".app-rail"));
-rail.setAttribute("aria-label", t("app.rail"));
-rail.append(new Rail());
-fill(main, inbox);
+shared.addEventListener("login-needed", (event) => showLogin(/** @type {CustomEvent} */ (event).detail.over));
+place.setAttribute("aria-label", t("app.rail"));
+place.append(new Rail(inbox, new WhatsAppSessions(), notices));
+fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);

@@ -1,5 +1,6 @@
 """A real Chromium, driven by Playwright."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from gateway.services.sessions.monitor import Monitor
+from tests.browser.desk import Desk, log_in, window
+from tests.http.support import Shop, opened
+from tests.launcher.running import Running
 from tests.launcher.terminal import Terminal
 from tests.processes.conftest import folder_for_data
 
@@ -60,3 +65,27 @@ def data_dir() -> Iterator[Path]:
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
+
+
+@pytest.fixture
+def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of these tests exists only here: a sync of the gateway's own accord would find it gone."""
+
+    async def rest(_: Monitor) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Monitor, "run", rest)
+
+
+@pytest_asyncio.fixture
+async def shop(no_upkeep: None, gateway: Running, database: str) -> AsyncIterator[Shop]:
+    async with opened(gateway, database) as made:
+        await made.add_session(12, name="Front desk")
+        yield made
+
+
+@pytest_asyncio.fixture
+async def desk(shop: Shop, browser: Browser) -> AsyncIterator[Desk]:
+    async with window(browser) as page:
+        await log_in(page, shop.gateway, "Amina")
+        yield Desk(shop, page)

@@ -344,3 +344,15 @@ test("what waits to be sent answers nothing until it goes", () => {
   data.apply({ ...created(12, { ...queued, status: "sent", sent_at: at(21) }), event: "message.status" });
   assert.deepEqual([data.rows()[0].last_message.status, data.rows()[0].replied], ["sent", true]);
 });
+
+test("marks that a colleague set are shown, and are no message of the thread", () => {
+  const marks = { session_id: 1, chat: CHAT, owner: "user:2", owner_name: "Ali", done_at: at(30), marked_unread_at: null };
+  const event = { inbox: "1", off: 11, epoch: "a", event: "conversation.updated", data: marks };
+  const data = loaded();
+  const messages = thread();
+
+  assert.equal(data.apply(event), "refresh");
+  assert.deepEqual([data.rows()[0].owner_name, data.rows()[0].done], ["Ali", true]);
+  assert.equal(messages.apply(event), "none");
+  assert.equal(messages.size, 2);
+});

@@ -13,29 +13,38 @@ import { t } from "./strings.js";
 const BASE = import.meta.url.slice(0, import.meta.url.lastIndexOf("/ui/"));
 
 export class Backend extends EventTarget {
-  rest = new Rest(BASE);
-  client = connect(`${BASE}/ws`, {
-    lazy: true,
-    token: () => this.rest.token,
-    onEnd: (code) => this.#stopped(code),
-    onVersion: () =>
-      showToast(t("app.version"), {
-        tone: "calm",
-        action: { text: t("app.reload"), run: () => location.reload() },
-      }),
-  });
-  media = new MediaSource(this.rest);
+  rest;
+  client;
+  sessions;
+  media;
   /** @type {Map<number, Promise<Template[]>>} */
   #templates = new Map();
-  sessions = new SessionStore(this.rest, this.client);
   /** @type {Me | null} */
   me = null;
   /** @type {Promise<Me> | null} */
   #ready = null;
 
-  constructor() {
+  /** @param {{rest?: Rest, client?: import("../client.js").Client}} [parts]  others than this page's own, for the gallery */
+  constructor({ rest = new Rest(BASE), client } = {}) {
     super();
+    this.rest = rest;
+    this.client = client ?? this.#connect();
+    this.sessions = new SessionStore(this.rest, this.client);
+    this.media = new MediaSource(this.rest);
     this.rest.onUnauthenticated = () => this.#loggedOut();
+  }
+
+  #connect() {
+    return connect(`${BASE}/ws`, {
+      lazy: true,
+      token: () => this.rest.token,
+      onEnd: (code) => this.#stopped(code),
+      onVersion: () =>
+        showToast(t("app.version"), {
+          tone: "calm",
+          action: { text: t("app.reload"), run: () => location.reload() },
+        }),
+    });
   }
 
   get zone() {
@@ -110,6 +119,11 @@ export class Backend extends EventTarget {
 
 /** @type {Backend | null} */
 let shared = null;
+
+/** Puts another backend in the place of the page's own, before any element is made. @param {Backend} backend */
+export function useBackend(backend) {
+  shared = backend;
+}
 
 /** The one backend of this page. */
 export function backend() {

@@ -48,6 +48,7 @@ export function dayName(ms, now, zone) {
   const days = dayNumber(now, zone) - dayNumber(ms, zone);
   if (days === 0) return t("thread.today");
   if (days === 1) return t("thread.yesterday");
+  if (days === -1) return t("thread.tomorrow");
   if (days > 1 && days < 7) return formatter(zone, { weekday: "long" }).format(ms);
   return formatter(zone, { day: "numeric", month: "long", year: "numeric" }).format(ms);
 }

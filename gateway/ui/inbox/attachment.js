@@ -169,7 +169,7 @@ function fileRow(media, actions) {
   if (row instanceof HTMLAnchorElement) {
     row.href = "#";
     row.download = media.name ?? "";
-    row.setAttribute("aria-label", `${t("media.download")}: ${media.name ?? t("type.document")}`);
+    row.prepend(el("span", { class: "wa-unseen" }, `${t("media.download")}: `));
     actions.source(media).then((url) => (row.href = url), () => {});
   }
   return row;

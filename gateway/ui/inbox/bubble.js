@@ -249,9 +249,9 @@ function quote(ref, look, actions) {
     {
       type: "button",
       class: "wa-quote",
-      "aria-label": t("message.quote", { name, text }),
       onclick: () => actions.jump(ref),
     },
+    el("span", { class: "wa-unseen" }, t("message.quote")),
     name && el("bdi", { class: "wa-quote-name" }, name),
     el("span", { class: "wa-quote-text", dir: "auto" }, text),
   );

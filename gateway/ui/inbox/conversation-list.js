@@ -52,6 +52,7 @@ export class ConversationList extends LiveElement {
   /** The row under the pointer or with the focus, and the moment it is sorted by meanwhile. @type {{key: string, last_at: string | null} | null} */
   #held = null;
   #hovered = "";
+  #isPressed = false;
   /** The keys in the order last drawn. @type {string[]} */
   #order = [];
   /** Rows that came in above while something was held. */
@@ -91,7 +92,11 @@ export class ConversationList extends LiveElement {
     this.on(this.#pill, "click", () => this.toTop());
     this.on(this.#list, "keydown", (event) => this.#walk(event));
     this.on(this.#scroller, "pointerover", (event) => this.#onPointer(event));
-    this.on(this.#scroller, "pointerleave", () => this.#onPointer(null));
+    this.on(this.#scroller, "pointerleave", (event) => this.#onLeave(event));
+    this.on(document, "pointermove", (event) => this.#hovered && this.#onLeave(event), { passive: true });
+    // What is pressed is not drawn anew before it is let go: a click needs one and the same element for both.
+    this.on(this.#list, "pointerdown", () => (this.#isPressed = true));
+    for (const type of ["pointerup", "pointercancel"]) this.on(document, type, () => this.#release());
     this.on(this.#list, "focusin", () => this.#hold());
     this.on(this.#list, "focusout", () => queueMicrotask(() => this.#hold()));
     const watcher = new ResizeObserver(() => this.redraw());
@@ -128,6 +133,13 @@ export class ConversationList extends LiveElement {
 
   // ------------------------------------------------------------------------------------------ holding still
 
+  /** Browsers also say that the pointer has left where what was under it was taken away. @param {PointerEvent} event */
+  #onLeave(event) {
+    const { left, right, top, bottom } = this.#scroller.getBoundingClientRect();
+    const { clientX: x, clientY: y } = event;
+    if (x <= left || x >= right || y <= top || y >= bottom) this.#onPointer(null);
+  }
+
   /** @param {PointerEvent | null} event */
   #onPointer(event) {
     if (event && event.pointerType === "touch") return;
@@ -160,9 +172,19 @@ export class ConversationList extends LiveElement {
     return others;
   }
 
+  #release() {
+    if (!this.#isPressed) return;
+    // After the click, which follows the release.
+    setTimeout(() => {
+      this.#isPressed = false;
+      this.redraw();
+    });
+  }
+
   // ------------------------------------------------------------------------------------------ drawing
 
   draw() {
+    if (this.#isPressed) return;
     const { state, hits } = this.#look;
     const rows = state === "failed" ? [] : this.#sorted();
     const keys = rows.map(conversationKey);
@@ -171,7 +193,9 @@ export class ConversationList extends LiveElement {
     const after = anchor ? keys.indexOf(anchor) : -1;
     this.#order = keys;
     const moved = before >= 0 && after >= 0 ? after - before : 0;
-    this.#drawRows(rows, keys, Math.max(0, this.#scroller.scrollTop + moved * this.#rowPx));
+    const top = Math.max(0, this.#scroller.scrollTop + moved * this.#rowPx);
+    this.#drawRows(rows, keys, top);
+    if (state === "loaded" && rows.length * this.#rowPx - top - this.#scroller.clientHeight < MORE_AFTER_PX) this.#actions.more();
     if (moved !== 0) this.#push(moved);
     this.#list.hidden = !rows.length;
     this.#hits.show(hits, this.#data.query.search);
@@ -208,6 +232,12 @@ export class ConversationList extends LiveElement {
       entries.push([key, { conversation, key, look: this.#rowLook(conversation, key, at), at: index + 1, of: rows.length }]);
     }
     this.#rows.show(entries, sameEntry);
+    for (const [key, { at: place, of }] of entries) {
+      const row = this.#rows.get(key);
+      if (row?.ariaPosInSet === String(place) && row.ariaSetSize === String(of)) continue;
+      row?.setAttribute("aria-posinset", String(place));
+      row?.setAttribute("aria-setsize", String(of));
+    }
     // Room below, so that a list that is too short to scroll can still hold a row in its place.
     const room = this.#pushed > 0 || this.#held ? Math.max(0, top + height - rows.length * this.#rowPx) : 0;
     this.#list.style.paddingBlockStart = `${first * this.#rowPx}px`;
@@ -238,11 +268,9 @@ export class ConversationList extends LiveElement {
   }
 
   /** @param {Entry} entry @param {HTMLElement | undefined} old */
-  #make({ conversation, look, at, of, key }, old) {
+  #make({ conversation, look, key }, old) {
     const place = conversationRow(conversation, look, this.#actions.open, key);
     place.dataset.key = key;
-    place.setAttribute("aria-posinset", String(at));
-    place.setAttribute("aria-setsize", String(of));
     if (!old) return place;
     // The same button stays, so that focus and hover are left alone.
     const [had, has] = [old.querySelector("button"), place.querySelector("button")];
@@ -250,7 +278,6 @@ export class ConversationList extends LiveElement {
     for (const name of had.getAttributeNames()) if (!has.hasAttribute(name)) had.removeAttribute(name);
     for (const name of has.getAttributeNames()) had.setAttribute(name, has.getAttribute(name) ?? "");
     had.replaceChildren(...has.childNodes);
-    for (const name of ["aria-posinset", "aria-setsize"]) old.setAttribute(name, place.getAttribute(name) ?? "");
     return old;
   }
 
@@ -280,8 +307,6 @@ export class ConversationList extends LiveElement {
   // ------------------------------------------------------------------------------------------ moving
 
   #onScroll() {
-    const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
-    if (scrollHeight - scrollTop - clientHeight < MORE_AFTER_PX) this.#actions.more();
     this.redraw();
   }
 
@@ -306,7 +331,7 @@ export class ConversationList extends LiveElement {
 
 /** @param {Entry} a @param {Entry} b */
 function sameEntry(a, b) {
-  if (a.conversation !== b.conversation || a.at !== b.at || a.of !== b.of) return false;
+  if (a.conversation !== b.conversation) return false;
   return /** @type {(keyof RowLook)[]} */ (Object.keys(a.look)).every((name) => a.look[name] === b.look[name]);
 }
 

@@ -35,6 +35,8 @@ export class Conversations {
   #view = new Set();
   /** Sorted rows, until something moves. @type {Conversation[] | null} */
   #rows = null;
+  /** The keys as they were sorted last. @type {string[]} */
+  #order = [];
   /** @type {StreamEvent[] | null} events since a load began */
   #since = null;
   /** @type {Query} */
@@ -54,10 +56,19 @@ export class Conversations {
 
   /** Newest first. @param {string | null} [keep] a conversation to show even if the query has dropped it */
   rows(keep = null) {
-    this.#rows ??= [...this.#view].flatMap((key) => this.#known.get(key) ?? []).sort(compareConversations);
+    this.#rows ??= this.#sorted();
     const kept = keep && !this.#view.has(keep) ? this.#known.get(keep) : undefined;
     if (!kept || this.query.search || kept.session_id !== (this.query.session ?? kept.session_id)) return this.#rows;
     return [...this.#rows, kept].sort(compareConversations);
+  }
+
+  /** From the order before, which is nearly right: then sorting costs little. */
+  #sorted() {
+    const wanted = new Set(this.#view);
+    const keys = this.#order.filter((key) => wanted.delete(key));
+    const rows = [...keys, ...wanted].flatMap((key) => this.#known.get(key) ?? []).sort(compareConversations);
+    this.#order = rows.map(conversationKey);
+    return rows;
   }
 
   /** @param {string} key */
@@ -169,6 +180,8 @@ export class Conversations {
     this.#since?.push(event);
     if (isCovered(this.#readAt.get(key), event)) return "none";
     if (event.event === "message.created") return this.#create(key, message);
+    if (event.event === "conversation.updated") return this.#mark(key, event.data);
+    if (!event.event.startsWith("message.")) return "none";
     const known = this.#known.get(key);
     const last = known?.last_message;
     if (known && last && messageKey(last) === messageKey(message) && message.created_at) {
@@ -179,6 +192,19 @@ export class Conversations {
     }
     if (event.event === "message.status") return "changed";
     return isGroup(message.chat) && this.query.filter !== "groups" ? "changed" : "refresh";
+  }
+
+  /** Somebody took it, ended it, named it: the event has all marks as they are now. @param {string} key @param {Record<string, any>} marks @returns {"refresh"} */
+  #mark(key, marks) {
+    this.change(key, {
+      owner: marks.owner ?? null,
+      owner_name: marks.owner_name ?? null,
+      done: Boolean(marks.done_at),
+      marked_unread: Boolean(marks.marked_unread_at),
+      blocked: Boolean(marks.blocked_at),
+      ...(marks.name ? { name: marks.name } : {}),
+    });
+    return "refresh";
   }
 
   /** @param {string} key @param {Message} message @returns {"changed" | "refresh" | "none"} */

@@ -187,6 +187,7 @@ export class WhatsAppInbox extends LiveElement {
 
   /** Reads the newest rows. @param {{refresh?: boolean}} [options]  refresh: those shown stay where they are not replaced */
   async #load({ refresh = false } = {}) {
+    if (!this.isConnected) return;
     const limit = refresh ? Math.min(MAX_PAGE, Math.max(PAGE, this.#data.size)) : PAGE;
     await this.#read({ limit, cursor: null, refresh });
   }

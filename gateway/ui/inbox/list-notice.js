@@ -14,21 +14,21 @@ export function listNotice(kind, { retry, link }) {
     case "loading":
       return [skeleton()];
     case "failed":
-      return [icon("alert"), el("h3", {}, t("list.error")), button(retry, t("action.retry"))];
+      return [icon("alert"), el("h2", {}, t("list.error")), button(retry, t("action.retry"))];
     case "first":
       return [
         icon("phone"),
-        el("h3", {}, t("list.first")),
+        el("h2", {}, t("list.first")),
         el("p", {}, t("list.first.hint")),
         button(link, t("list.first.button")),
       ];
     case "nothing":
-      return [icon("search"), el("h3", {}, t("list.nothing")), el("p", {}, t("list.nothing.hint"))];
+      return [icon("search"), el("h2", {}, t("list.nothing")), el("p", {}, t("list.nothing.hint"))];
     case "all":
-      return [icon("chat"), el("h3", {}, t("list.empty")), el("p", {}, t("list.empty.hint"))];
+      return [icon("chat"), el("h2", {}, t("list.empty")), el("p", {}, t("list.empty.hint"))];
     case "unread":
     case "unreplied":
-      return [icon("done"), el("h3", {}, t(`list.empty.${kind}`))];
+      return [icon("done"), el("h2", {}, t(`list.empty.${kind}`))];
     default:
       return [icon("chat"), el("p", {}, t("list.empty.filter"))];
   }

@@ -57,7 +57,7 @@ export class ListTools {
     );
     fill(
       this.element,
-      el("div", { class: "wa-list-title" }, el("h1", {}, t("app.title")), this.#session, write),
+      el("div", { class: "wa-list-title" }, el("h2", {}, t("app.title")), this.#session, write),
       el("label", { class: "wa-search" }, icon("search"), this.#search),
       el(
         "div",

@@ -104,6 +104,7 @@ export class MessageLog extends LiveElement {
     this.#around(this.#goal?.key ?? null);
     this.#count(0);
     this.#quietly(() => this.draw());
+    if (this.#isAtEnd) this.#stickToEnd();
   }
 
   /** @param {Message} first */
@@ -145,6 +146,7 @@ export class MessageLog extends LiveElement {
     this.#around(null);
     this.#count(0);
     this.draw();
+    this.#stickToEnd();
     this.#actions.atEnd();
   }
 
@@ -243,7 +245,6 @@ export class MessageLog extends LiveElement {
 
   /** @param {Place | null} goal */
   #stand(goal) {
-    if (this.#isAtEnd) return this.#stickToEnd();
     const element = goal && this.#list.get(goal.key);
     if (element) this.#log.scrollTop = element.offsetTop - goal.offset;
   }
@@ -256,7 +257,8 @@ export class MessageLog extends LiveElement {
     this.#goal = null;
     const [from, to] = this.#range();
     this.#list.show(this.#entries(from, to), sameEntry);
-    this.#stand(goal);
+    // At the end the observer of sizes sticks to it, after the layout that comes anyway: here it would be one more.
+    if (!this.#isAtEnd) this.#stand(goal);
   }
 
   /** @param {number} from @param {number} to @returns {[string, Entry][]} */
@@ -266,13 +268,13 @@ export class MessageLog extends LiveElement {
     /** @type {[string, Entry][]} */
     const entries = [];
     let above = list[from - 1];
-    let day = above ? dayNumber(messageTime(above), look.zone) : NaN;
+    let day = above ? this.#dayOf(above, look.zone) : NaN;
     if (from === to - 1 || from === 0) day = NaN;
     for (let at = from; at < to; at += 1) {
       const message = list[at];
       const key = messageKey(message);
       const time = messageTime(message);
-      const today = dayNumber(time, look.zone);
+      const today = this.#dayOf(message, look.zone);
       if (today !== day) entries.push([`day ${today}`, { kind: "day", name: dayName(time, look.now(), look.zone) }]);
       if (key === this.#unreadKey)
         entries.push(["unread", { kind: "unread", text: t("thread.unread", { n: this.#unread }) }]);
@@ -282,6 +284,16 @@ export class MessageLog extends LiveElement {
       above = message;
     }
     return entries;
+  }
+
+  /** The day of each message, reckoned once. @type {WeakMap<Message, number>} */
+  #days = new WeakMap();
+
+  /** @param {Message} message @param {string} zone */
+  #dayOf(message, zone) {
+    let day = this.#days.get(message);
+    if (day === undefined) this.#days.set(message, (day = dayNumber(messageTime(message), zone)));
+    return day;
   }
 
   /** @param {Entry} entry @param {HTMLElement | undefined} old */

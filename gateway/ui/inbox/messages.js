@@ -191,6 +191,8 @@ export class Messages {
   apply(event) {
     const message = event.data;
     if (String(message.session_id ?? this.session) === String(this.session)) this.#heard(event);
+    // Marks of the conversation are an event of its stream, too, and no message.
+    if (!event.event.startsWith("message.")) return "none";
     const removed = event.event === "message.deleted" && !message.deleted_at;
     if (removed) {
       if (message.session_id && message.session_id !== this.session) return "none";

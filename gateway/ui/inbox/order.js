@@ -65,10 +65,19 @@ export function compareMessages(a, b) {
   );
 }
 
+/** When each conversation moved last: thousands are sorted by it. @type {WeakMap<Conversation, number>} */
+const moments = new WeakMap();
+
+/** @param {Conversation} of */
+function moment(of) {
+  let at = moments.get(of);
+  if (at === undefined) moments.set(of, (at = Date.parse(of.last_at ?? "") || 0));
+  return at;
+}
+
 /** Newest first. @param {Conversation} a @param {Conversation} b */
 export function compareConversations(a, b) {
-  const [x, y] = [Date.parse(a.last_at ?? "") || 0, Date.parse(b.last_at ?? "") || 0];
-  return y - x || (conversationKey(a) < conversationKey(b) ? -1 : 1);
+  return moment(b) - moment(a) || (conversationKey(a) < conversationKey(b) ? -1 : 1);
 }
 
 /** @param {string | null | undefined} chat */

@@ -1,0 +1,147 @@
+/** Every state of the page that is photographed: what is on the stage, and what somebody has done there. */
+
+import { ashasThread, everyKind, everyState, groupThread, incoming, list, longThread, outgoing, SESSIONS } from "./fixtures.js";
+
+/** @import { Scene } from "./stage.js" */
+
+/**
+ * @typedef {object} State
+ * @property {Scene} scene
+ * @property {boolean} [opens]  the first conversation
+ * @property {(find: (selector: string) => HTMLElement) => void | Promise<void>} [then]
+ */
+
+/** @param {() => any} test */
+async function until(test) {
+  for (let n = 0; n < 200 && !test(); n += 1) await new Promise((resolve) => setTimeout(resolve, 25));
+}
+
+/** @param {string} selector @param {(selector: string) => HTMLElement} find */
+async function press(selector, find) {
+  await until(() => document.querySelector(selector));
+  find(selector).click();
+}
+
+/** @param {string} text @param {(selector: string) => HTMLElement} find */
+function write(text, find) {
+  const input = /** @type {HTMLTextAreaElement} */ (find("[data-testid=composer]"));
+  input.value = text;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+const group = () => list().filter((one) => one.chat.endsWith("@g.us"));
+const ali = { sub: "user:2", name: "Ali", doing: /** @type {"typing"} */ ("typing") };
+const slow = { queued: 1, next_at: "2026-11-30T10:34:04Z", paused_until: null, reason: null };
+const unlinked = SESSIONS.map((one) => (one.id === 1 ? { ...one, status: "logged_out" } : one));
+
+/** @type {Record<string, () => State>} */
+export const STATES = {
+  inbox: () => ({ scene: { list: list(), thread: ashasThread(), people: [ali], sending: slow }, opens: true }),
+  waiting: () => ({ scene: { list: list() } }),
+  kinds: () => ({ scene: { list: list(), thread: everyKind() }, opens: true }),
+  "kinds-above": () => ({
+    scene: { list: list(), thread: everyKind() },
+    opens: true,
+    then: (find) => {
+      find("[data-testid=thread]").scrollTop = 0;
+    },
+  }),
+  sending: () => ({ scene: { list: list(), thread: everyState(), sending: slow }, opens: true }),
+  long: () => ({ scene: { list: list(), thread: longThread() }, opens: true }),
+  group: () => ({ scene: { list: group(), thread: groupThread() }, opens: true }),
+  "list-loading": () => ({ scene: { answers: "never" } }),
+  "list-failed": () => ({ scene: { answers: "fails" } }),
+  "list-first": () => ({ scene: { sessions: [], totals: { all: 0, unread: 0, unreplied: 0, mine: 0, free: 0, groups: 0 } } }),
+  "list-empty": () => ({ scene: { totals: { all: 0, unread: 0, unreplied: 0, mine: 0, free: 0, groups: 0 } } }),
+  search: () => ({
+    scene: { list: list(), hits: [incoming("09:12", "Do you still have the brown sugar, 25 kg?", { chat: list()[0].chat })] },
+    then: async (find) => {
+      const input = /** @type {HTMLInputElement} */ (find("[data-testid=search]"));
+      input.value = "as";
+      input.dispatchEvent(new Event("input"));
+      await until(() => document.querySelector("mark"));
+    },
+  }),
+  "search-nothing": () => ({
+    scene: { list: list() },
+    then: async (find) => {
+      const input = /** @type {HTMLInputElement} */ (find("[data-testid=search]"));
+      input.value = "zzz";
+      input.dispatchEvent(new Event("input"));
+      await until(() => document.querySelector('.wa-list .wa-empty[data-kind="nothing"]'));
+    },
+  }),
+  "thread-loading": () => ({
+    scene: { list: list() },
+    opens: true,
+    then: async (find) => find(".wa-thread > .wa-empty").classList.add("gallery-still"),
+  }),
+  "thread-new": () => ({ scene: { list: list(), thread: [] }, opens: true }),
+  "newer-reply": () => ({
+    scene: {
+      list: list(),
+      thread: ashasThread().slice(0, 5),
+      newer: [outgoing("10:33", "Yes, that is the one. Shall I send two bags?", "sent", { created_by: "Ali Hassan" })],
+    },
+    opens: true,
+    then: async (find) => {
+      await until(() => document.querySelector("[data-testid=message]"));
+      write("Yes, exactly that one. How many bags?", find);
+      find("[data-testid=send-button]").click();
+      await until(() => document.querySelector("[data-testid=newer-reply]"));
+    },
+  }),
+  "not-linked": () => ({
+    scene: { list: list(), sessions: unlinked, thread: ashasThread(), sending: { ...slow, reason: "not_connected" } },
+    opens: true,
+  }),
+  viewer: () => ({ scene: { list: list(), thread: ashasThread(), me: { role: "viewer" } }, opens: true }),
+  menu: () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: (find) => press(".wa-thread-head [aria-haspopup=menu]", find),
+  }),
+  "message-menu": () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: (find) => press(".wa-out .wa-more", find),
+  }),
+  templates: () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: async (find) => {
+      write("/", find);
+      await until(() => document.querySelector(".wa-templates li"));
+    },
+  }),
+  emoji: () => ({ scene: { list: list(), thread: ashasThread() }, opens: true, then: (find) => press(".wa-smile", find) }),
+  later: () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: async (find) => {
+      await press(".wa-composer [aria-haspopup=menu]", find);
+      await press(".wa-menu-item:last-child", find);
+    },
+  }),
+  "media-viewer": () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: (find) => press(".wa-picture", find),
+  }),
+  block: () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: async (find) => {
+      await press(".wa-thread-head [aria-haspopup=menu]", find);
+      await press(".wa-menu-item.wa-danger", find);
+    },
+  }),
+  settings: () => ({ scene: { list: list() }, then: (find) => press(".app-rail [aria-label]:is(button).app-rail-item", find) }),
+  keys: () => ({
+    scene: { list: list() },
+    then: () => void document.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true })),
+  }),
+  reconnecting: () => ({ scene: { list: list(), thread: ashasThread(), connection: "reconnecting" }, opens: true }),
+  offline: () => ({ scene: { list: list(), thread: ashasThread(), connection: "offline" }, opens: true }),
+  stale: () => ({ scene: { list: list(), thread: ashasThread(), connection: "stale" }, opens: true }),
+};
