@@ -34,6 +34,8 @@ export class Sending {
   #hooks;
   /** @type {Set<string>} client ids on their way */
   #posting = new Set();
+  /** Of these, what was taken back meanwhile: cancelled as soon as the gateway has it. @type {Set<string>} */
+  #unwanted = new Set();
   #isEnded = false;
 
   /** @param {Backend} backend @param {SendingHooks} hooks */
@@ -128,6 +130,7 @@ export class Sending {
     else if (isHere && outcome === "refused")
       messages.put({ ...own, status: "failed", error: error?.message ?? null, local: "refused" });
     else if (isHere && outcome === "waiting") messages.put({ ...own, local: "waiting" });
+    if (this.#unwanted.delete(parcel.client_id) && row?.id) void this.#call(row, "DELETE");
     if (outcome === "refused" && !isHere && error) showFailure(error);
     if (outcome === "waiting" && !this.#isEnded) setTimeout(() => void this.#hand(parcel), AGAIN_AFTER_MS);
     this.#hooks.changed(false);
@@ -159,6 +162,8 @@ export class Sending {
 
   /** @param {Message} message */
   cancel(message) {
+    const name = message.client_id ?? "";
+    if (!message.id && this.#posting.has(name)) return Promise.resolve(void this.#unwanted.add(name));
     if (message.local || !message.id) return Promise.resolve(this.remove(message));
     return this.#call(message, "DELETE");
   }
