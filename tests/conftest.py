@@ -1,5 +1,7 @@
 """Fixtures for all tests, and the rule that CI skips nothing."""
 
+import contextlib
+import importlib
 import itertools
 import os
 from collections.abc import Generator
@@ -38,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
     # Before anything is started, so that everything carries it.
     leftovers.mark()
+    with contextlib.suppress(ImportError):
+        # After Ctrl-C; `leftovers` ends what a worker could not end by then.
+        importlib.import_module("xdist.workermanage").NodeManager.EXIT_TIMEOUT = 3
     bytecode.keep()
 
 
@@ -54,12 +59,24 @@ def _long_files_first(items: list[pytest.Item]) -> None:
     items[:] = [item for path in by_turns + kinds[2] for item in files[path]]
 
 
+def _shared_last(items: list[pytest.Item]) -> None:
+    """Tests that share a gateway run on the loop of their file, and one after the other at its end.
+
+    That loop stands still while a test runs on a loop of its own: in between, the gateway would fall silent.
+    """
+    files: dict[Path, tuple[list[pytest.Item], list[pytest.Item]]] = {}
+    for item in items:
+        is_shared = any(name.startswith("shared_") for name in getattr(item, "fixturenames", ()))
+        files.setdefault(item.path, ([], []))[is_shared].append(item)
+        if is_shared:
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+    items[:] = [item for alone, shared in files.values() for item in alone + shared]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):  # xdist hands files out in this order
         _long_files_first(items)
-    for item in items:
-        if any(name.startswith("shared_") for name in getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+    _shared_last(items)
     if os.geteuid() == 0:
         return
     inapplicable = [item for item in items if item.get_closest_marker("root_only")]

@@ -5,13 +5,16 @@ clones of a database as the shop has it, not migrated yet; `empty_database` hold
 """
 
 import asyncio
+import fcntl
 import itertools
+import os
 import shutil
+import subprocess
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,18 +69,60 @@ def run_blocking(work: Coroutine[Any, Any, Any]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The running server, with the templates made."""
+    with serving_cluster(FAST) as server:
+        try:
+            yield server
+        finally:
+            dismiss(server)
+
+
+@contextmanager
+def serving_cluster(settings: Mapping[str, str]) -> Iterator[EmbeddedPostgres]:
+    """A running server on a new data folder that holds the templates; both are gone with the block."""
     folder = make_folder()
-    server = EmbeddedPostgres(folder, settings=FAST)
+    # Not shutil: for root, the owner of the files has to stay as well.
+    subprocess.run(["cp", "-a", f"{_ready_cluster()}/.", str(folder)], check=True)
+    server = EmbeddedPostgres(folder, settings=settings)
     server.start_now()
     try:
-        run_blocking(_make_templates(server))
         yield server
     finally:
-        try:
-            dismiss(server)
-        finally:
-            server.stop_now()
-            shutil.rmtree(folder, ignore_errors=True)
+        server.stop_now()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_SHARED = "WHATSAPP_TESTS_SHARED"
+"""Environment variable that names the folder which a run's workers share."""
+
+
+def _share_folder() -> None:
+    os.environ[_SHARED] = str(make_folder())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # before any worker starts, and in none of them
+        _share_folder()
+
+
+def _ready_cluster() -> Path:
+    """A data folder with the templates in it, made once in a run and copied: initdb takes longer than all the rest."""
+    if _SHARED not in os.environ:
+        _share_folder()
+    shared = Path(os.environ[_SHARED])
+    cluster, is_ready = shared / "cluster", shared / "is_ready"
+    with open(shared / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_ready.exists():
+            shutil.rmtree(cluster, ignore_errors=True)  # of a worker that was killed
+            cluster.mkdir()
+            server = EmbeddedPostgres(cluster, settings=FAST)
+            server.start_now()
+            try:
+                run_blocking(_make_templates(server))
+            finally:
+                server.stop_now()
+            is_ready.touch()
+    return cluster
 
 
 async def _make_templates(server: EmbeddedPostgres) -> None:

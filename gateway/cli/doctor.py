@@ -34,7 +34,7 @@ from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.triggers import read_faults, read_subscribed
-from gateway.runtime import database as ground
+from gateway.runtime import database
 from gateway.runtime.data_dir import read_secret
 from gateway.services.auth.account_token import AccountToken
 from gateway.services.deadlines import Deadline
@@ -103,7 +103,7 @@ class Checkup:
         try:
             secret = read_secret(self._settings)
             yield self._secret(secret)
-            dsn = await ground.open_database(self._settings, self._stack)
+            dsn = await database.open_database(self._settings, self._stack)
             direct = self._settings.listen_url or dsn
             connection = await self._connect(direct)
         except ConfigError as error:
@@ -122,13 +122,13 @@ class Checkup:
         if (finding := await self._subscriptions(connection)) is not None:
             yield finding
         pool = await open_pool(
-            dsn, timezone=self._settings.timezone, pooled=ground.is_pooled(self._settings, dsn)
+            dsn, timezone=self._settings.timezone, pooled=database.is_pooled(self._settings, dsn)
         )
-        self._stack.push_async_callback(ground.close_pool, pool)
+        self._stack.push_async_callback(database.close_pool, pool)
         previous = self._settings.secret_previous
         if not await is_the_others(pool, secret, previous):
             yield Finding("secret", False, OTHER_SECRET)
-        vault = await ground.open_vault(pool, secret, previous)
+        vault = await database.open_vault(pool, secret, previous)
         async for finding in self._upstream(CredentialTable(pool, vault), SessionTable(pool, vault)):
             yield finding
         yield await self._clock(connection)

@@ -14,9 +14,11 @@ from gateway.domain.message import bare_jid, chat_of, digits_of, jid_of_phone, m
 from gateway.domain.phones import international
 from gateway.domain.send_content import edited_text, wish_of
 from gateway.domain.session import Session, iso_utc
+from gateway.http.api.sending_schemas import EditFields, SendQuery, SettleFields, TypingFields
 from gateway.http.auth import Gate
 from gateway.http.inbox import CHAT, rest_of
-from gateway.http.responses import fields_of, parse_session_id, success
+from gateway.http.requests import body_as, query_of
+from gateway.http.responses import fields_of, success
 from gateway.services.sending.numbers import Numbers
 from gateway.services.sending.outbox import Outbox, Outgoing
 from gateway.services.sending.outbox import Request as Wished
@@ -86,7 +88,7 @@ class SendingRoutes:
 
     async def _edit(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        text = edited_text(await fields_of(request))
+        text = edited_text((await body_as(request, EditFields)).model_dump())
         session_id, found = await self._find(request, principal, 2)
         return success(await self._outbox.edit(session_id, found, text, principal))
 
@@ -102,12 +104,7 @@ class SendingRoutes:
 
     async def _settle(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        fields = await fields_of(request)
-        was_sent = fields.get("sent")
-        if not isinstance(was_sent, bool) or fields.keys() - {"sent"}:
-            raise Invalid(
-                "`sent` must be true or false.", details={"errors": {"sent": ["It must be true or false."]}}
-            )
+        was_sent = (await body_as(request, SettleFields)).sent
         session_id, found = await self._find(request, principal, 3)
         return success(await self._outbox.settle(session_id, found, was_sent, principal))
 
@@ -115,10 +112,7 @@ class SendingRoutes:
 
     async def _type(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        fields = await fields_of(request)
-        is_typing = fields.get("typing", True)
-        if not isinstance(is_typing, bool):
-            raise Invalid("`typing` must be true or false.")
+        is_typing = (await body_as(request, TypingFields)).typing
         session, chat = await self._locate(request, principal, 1)
         shown = await self._outbox.show_typing(int(session.id), chat, is_typing=is_typing)
         return success({"shown": shown})
@@ -156,7 +150,7 @@ class SendingRoutes:
         if not text or text != mend_text(text):
             raise _bad_chat("The chat must be the digits of a phone number, or a JID.")
         known = await self._known(text)
-        session = await self._session_of(request.query_params.get("session"), principal, known)
+        session = await self._session_of(query_of(request, SendQuery).session, principal, known)
         principal.require(Act.SEND, int(session.id))
         if known is not None and await self._chats.first_with_messages(int(session.id), [known]):
             return session, known
@@ -167,9 +161,9 @@ class SendingRoutes:
         named = chat_of(None, bare_jid(text) if "@" in text else digits_of(text))
         return await self._chats.conversation_of(named) if named else None
 
-    async def _session_of(self, named: str | None, principal: Principal, chat: str | None) -> Session:
-        if named:
-            session_id = parse_session_id(named)
+    async def _session_of(self, named: int | None, principal: Principal, chat: str | None) -> Session:
+        if named is not None:
+            session_id = named
             principal.require(Act.SEND, session_id)
         else:
             session_id = await self._only_session(principal, chat)

@@ -23,38 +23,39 @@ FORGET_S = 60.0
 """A table of millions is read for messages that are old enough: no index is in the order of their times."""
 _FORGET = "SELECT gateway.forget_messages_v1($1, $2)"
 
-# $1: how many. Rows of log tables that the shop's own code wrote are the shop's; `written_by` tells.
+# $1: how many; $2: days after which. Rows of log tables that the shop's own code wrote are the shop's; `written_by`
+# tells.
 _STATEMENTS = {
-    "journal": f"""
+    "journal": """
 DELETE FROM gateway.journal WHERE id IN (
-    SELECT id FROM gateway.journal WHERE received_at < now() - interval '{JOURNAL_DAYS} days'
+    SELECT id FROM gateway.journal WHERE received_at < now() - make_interval(days => $2)
     ORDER BY received_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
-    "logs": f"""
+    "logs": """
 DELETE FROM public.whatsapp_session_logs WHERE id IN (
     SELECT id FROM public.whatsapp_session_logs
-    WHERE written_by = 'gateway' AND created_at < now() - interval '{LOG_DAYS} days'
+    WHERE written_by = 'gateway' AND created_at < now() - make_interval(days => $2)
     ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
     # The newest of a session stays: it is what its `link` part shows.
-    "attempts": f"""
+    "attempts": """
 DELETE FROM gateway.whatsapp_link_attempts WHERE id IN (
     SELECT a.id FROM gateway.whatsapp_link_attempts AS a
-    WHERE a.ended_at < now() - interval '{ATTEMPT_DAYS} days' AND EXISTS (
+    WHERE a.ended_at < now() - make_interval(days => $2) AND EXISTS (
         SELECT FROM gateway.whatsapp_link_attempts AS newer
         WHERE newer.wasender_session_id = a.wasender_session_id AND newer.id > a.id)
     ORDER BY a.id LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
-    "early deliveries": f"""
+    "early deliveries": """
 DELETE FROM gateway.early_deliveries WHERE (wasender_session_id, wa_key_id) IN (
     SELECT wasender_session_id, wa_key_id FROM gateway.early_deliveries
-    WHERE came_at < now() - interval '{EARLY_DAYS} days'
+    WHERE came_at < now() - make_interval(days => $2)
     ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
-    "early changes": f"""
+    "early changes": """
 DELETE FROM gateway.early_changes WHERE (wasender_session_id, wa_key_id, kind, author) IN (
     SELECT wasender_session_id, wa_key_id, kind, author FROM gateway.early_changes
-    WHERE came_at < now() - interval '{EARLY_DAYS} days'
+    WHERE came_at < now() - make_interval(days => $2)
     ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
     "logins": """
@@ -68,9 +69,9 @@ DELETE FROM gateway.revoked WHERE id IN (
     SELECT id FROM gateway.revoked WHERE ends_at < now() - interval '1 day'
     ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
-    "access log": f"""
+    "access log": """
 DELETE FROM gateway.access_log WHERE id IN (
-    SELECT id FROM gateway.access_log WHERE at < now() - interval '{ACCESS_LOG_DAYS} days'
+    SELECT id FROM gateway.access_log WHERE at < now() - make_interval(days => $2)
     ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
     "tickets": """
@@ -78,6 +79,15 @@ DELETE FROM gateway.tickets WHERE digest IN (
     SELECT digest FROM gateway.tickets WHERE expires_at < now()
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
+}
+
+_DAYS = {
+    "journal": JOURNAL_DAYS,
+    "logs": LOG_DAYS,
+    "attempts": ATTEMPT_DAYS,
+    "early deliveries": EARLY_DAYS,
+    "early changes": EARLY_DAYS,
+    "access log": ACCESS_LOG_DAYS,
 }
 
 
@@ -110,5 +120,6 @@ class RetentionTable:
             async with self._pool.acquire() as connection, connection.transaction():
                 # Behind a request that waits for a lock, every other writer waits, too.
                 await connection.execute("SET LOCAL lock_timeout = '200ms'")
-                status: str = await connection.execute(_STATEMENTS[kind], batch)
+                days = [_DAYS[kind]] if kind in _DAYS else []
+                status: str = await connection.execute(_STATEMENTS[kind], batch, *days)
         return int(status.rpartition(" ")[2])

@@ -10,6 +10,7 @@ from gateway.domain.access import Principal
 from gateway.domain.errors import ConfigError
 from gateway.postgres.auth.secret_check import compare_secret
 from gateway.postgres.connection.listener import Listener
+from gateway.runtime.context import BuildContext
 from gateway.runtime.data_dir import MIN_SECRET_BYTES
 from gateway.runtime.jwks import Jwks
 from gateway.runtime.repositories import Repositories
@@ -24,7 +25,6 @@ from gateway.services.auth.revocations import Revocations
 from gateway.services.auth.supabase_keys import SupabaseKeys
 from gateway.services.auth.throttle import LoginThrottle
 from gateway.services.auth.token_reader import TokenRules
-from gateway.services.signals import Signals
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -34,20 +34,15 @@ class Access:
     """Everything that decides who may come in. `revocations` must be opened before anything is served."""
 
     def __init__(
-        self,
-        settings: Settings,
-        secret: str,
-        repositories: Repositories,
-        jwks: Jwks | None,
-        listener: Listener,
-        signals: Signals,
+        self, context: BuildContext, repositories: Repositories, jwks: Jwks | None, listener: Listener
     ) -> None:
+        settings, secret = context.settings, context.secret
         self.jwks = jwks
         rules = token_rules(settings, secret)
         people, passwords = repositories.people, Passwords()
         self.access_log = AccessLog(people)
         self.revocations = Revocations(
-            people, is_cut_off=listener.is_cut_off, on_change=signals.access_changed
+            people, is_cut_off=listener.is_cut_off, on_change=context.signals.access_changed
         )
         self.login = Login(
             secret, repositories.credentials, rules=rules, keys=jwks, revocations=self.revocations
@@ -68,22 +63,16 @@ class Access:
         return self.revocations.current(principal)
 
 
-async def open_access(
-    settings: Settings,
-    secret: str,
-    repositories: Repositories,
-    listener: Listener,
-    signals: Signals,
-    stack: AsyncExitStack,
-) -> Access:
+async def open_access(context: BuildContext, repositories: Repositories, listener: Listener) -> Access:
     """What lets people in. Raises ConfigError where the settings of an identity provider are not safe."""
-    jwks = await open_jwks(settings, stack)
-    return Access(settings, secret, repositories, jwks, listener, signals)
+    jwks = await open_jwks(context.settings, context.stack)
+    return Access(context, repositories, jwks, listener)
 
 
-async def check_secret(settings: Settings, secret: str, gateway_id: str, pool: asyncpg.Pool) -> None:
+async def check_secret(context: BuildContext, pool: asyncpg.Pool) -> None:
     """Says so if this gateway's secret is not the one of the others."""
-    match await compare_secret(pool, secret, settings.secret_previous, gateway_id):
+    secret, previous = context.secret, context.settings.secret_previous
+    match await compare_secret(pool, secret, previous, context.gateway_id):
         case "differs":
             logger.error(
                 "secret.differs This gateway's GATEWAY_SECRET is not the one of the gateways that run on this "

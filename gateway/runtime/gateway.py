@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from gateway.domain.access import Principal, Role
 from gateway.postgres.migrations.runner import migrate
 from gateway.runtime.access import Access, check_secret, open_access
+from gateway.runtime.context import DEFAULT_TIMINGS, BuildContext, Timings
 from gateway.runtime.data_dir import read_secret
 from gateway.runtime.database import open_database
 from gateway.runtime.limiters import Limiters
@@ -81,7 +82,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, url: str) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, url: str, timings: Timings = DEFAULT_TIMINGS
+) -> AsyncIterator[Gateway]:
     """A gateway that runs while the block does: `async with open_gateway(settings, url) as gateway`.
 
     `url` is our own address on this machine; it stands in for GATEWAY_PUBLIC_URL where the simulator is upstream.
@@ -89,40 +92,49 @@ async def open_gateway(settings: Settings, url: str) -> AsyncIterator[Gateway]:
     """
     stack = AsyncExitStack()
     try:
-        yield await _build(settings, url, stack)
+        secret = read_secret(settings)
+        yield await _build(
+            BuildContext(
+                settings=settings,
+                url=url,
+                gateway_id=str(uuid.uuid4()),
+                secret=secret,
+                stack=stack,
+                timings=timings,
+            )
+        )
     finally:
         await stack.aclose()
 
 
-async def _build(settings: Settings, url: str, stack: AsyncExitStack) -> Gateway:
-    gateway_id, signals = str(uuid.uuid4()), Signals()
-    secret, limiters = read_secret(settings), Limiters(settings)
+async def _build(context: BuildContext) -> Gateway:
+    settings = context.settings
+    limiters = Limiters(settings)
 
-    database_url = await open_database(settings, stack)
+    database_url = await open_database(settings, context.stack)
     direct = settings.listen_url or database_url
     await migrate(direct, report=lambda line: logger.info("migrate %s", line))
-    repositories = await open_repositories(settings, database_url, secret, gateway_id, signals, stack)
-    upstream = await open_upstream(settings, url, repositories.credentials, stack)
-    await check_secret(settings, secret, gateway_id, repositories.pool)
+    repositories = await open_repositories(context, database_url)
+    upstream = await open_upstream(context, repositories.credentials)
+    await check_secret(context, repositories.pool)
 
-    live = Live(settings, direct, gateway_id, repositories, signals)
-    access = await open_access(settings, secret, repositories, live.listener, signals, stack)
-    media = await open_media(settings, repositories, upstream, live, gateway_id, secret, stack)
-    services = Services(settings, repositories, upstream, live, media, signals)
-    websockets = WebSockets(settings, repositories, live, access, services, limiters.rates)
+    live = Live(context, direct, repositories)
+    access = await open_access(context, repositories, live.listener)
+    media = await open_media(context, repositories, upstream, live)
+    services = Services(context, repositories, upstream, live, media)
+    websockets = WebSockets(context, repositories, live, access, services, limiters.rates)
     app = build_app(
         settings, repositories, upstream, live, access, media, services, websockets, limiters.requests
     )
 
-    connect(signals, live, access, media, services, websockets)
-    await live.open(stack)
+    connect(context.signals, live, access, media, services, websockets)
+    await live.open(context.stack)
     await services.open()
     await access.revocations.open()
-    tasks = await start_tasks(
-        (live, access, media, services, websockets), (services, websockets), repositories, stack
-    )
+    floors = (live, access, media, services, websockets)
+    tasks = await start_tasks(floors, (services, websockets), repositories, context)
     return Gateway(
-        settings=settings, url=url, database_url=database_url, signals=signals, limiters=limiters,
+        settings=settings, url=context.url, database_url=database_url, signals=context.signals, limiters=limiters,
         repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,
         websockets=websockets, app=app, tasks=tasks,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from gateway.postgres.connection.listener import Listener, ListenerSettings
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
+from gateway.runtime.context import BuildContext
 from gateway.runtime.repositories import Repositories
 from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
@@ -15,30 +16,32 @@ from gateway.services.live.staleness import Staleness
 from gateway.services.live.state_publisher import StatePublisher
 from gateway.services.live.state_values import CodePictures, StateValues
 from gateway.services.live.trigger_check import TriggerCheck
-from gateway.services.signals import Signals
-from gateway.settings import Settings
 from gateway.wasender import qr
 
 
 class Live:
     """From the listening connection to the hub."""
 
-    def __init__(
-        self, settings: Settings, dsn: str, gateway_id: str, repositories: Repositories, signals: Signals
-    ) -> None:
+    def __init__(self, context: BuildContext, dsn: str, repositories: Repositories) -> None:
         """`dsn` is the address for the listening connection."""
-        self.listener = Listener(
-            dsn, signals, ListenerSettings(gateway_id, settings.timezone, settings.probe_s)
-        )
+        settings, signals, timings = context.settings, context.signals, context.timings
+        self.listener = Listener(dsn, signals, _listener_settings(context))
         self.awake = awake = self.listener.awake
         self.hub = Hub(protocol.event_encoder(settings.zone), on_followed=signals.inbox_followed)
-        self.feed = Feed(repositories.live_streams, self.hub, on_failure=signals.read_failed, awake=awake)
+        self.feed = Feed(
+            repositories.live_streams,
+            self.hub,
+            on_failure=signals.read_failed,
+            tick_s=timings.tick_s,
+            awake=awake,
+        )
         self.state_values = StateValues(CodePictures(qr.svg_data_url))
         self.states = SessionStates(
             repositories.sessions,
             StatePublisher(self.hub, self.state_values),
             on_change=signals.session_changed,
             on_failure=signals.read_failed,
+            tick_s=timings.tick_s,
             awake=awake,
         )
         self.staleness = Staleness(
@@ -47,10 +50,12 @@ class Live:
             tell_stale=signals.stale,
             tell_fresh=signals.fresh,
         )
-        self.waker = Waker(self.listener, catch_up=self.staleness.catch_up, on_lost=signals.cut_off)
+        self.waker = Waker(
+            self.listener, catch_up=self.staleness.catch_up, on_lost=signals.cut_off, wake_s=timings.wake_s
+        )
         self.numbering = Numbering(repositories.unnumbered, awake=awake)
         self.triggers = TriggerCheck(repositories.triggers, awake=awake)
-        self.conversation_list = ConversationList(repositories.conversation_list)
+        self.conversation_list = ConversationList(repositories.conversation_list, awake=awake)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Listens, and learns where everything stands. Raises ConfigError, StoreUnavailable."""
@@ -58,3 +63,14 @@ class Live:
         await self.listener.open()
         await self.feed.open()
         await self.states.open()
+
+
+def _listener_settings(context: BuildContext) -> ListenerSettings:
+    settings, timings = context.settings, context.timings
+    return ListenerSettings(
+        context.gateway_id,
+        settings.timezone,
+        settings.probe_s,
+        heartbeat_s=timings.listener_heartbeat_s,
+        statement_s=timings.listener_statement_s,
+    )

@@ -2,7 +2,6 @@
 
 import logging
 import uuid
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import asyncpg
@@ -17,6 +16,7 @@ from gateway.postgres.media.keep import MediaKeepTable
 from gateway.postgres.media.media import MediaTable
 from gateway.postgres.media.store_check import compare_store
 from gateway.runtime.access import Access
+from gateway.runtime.context import BuildContext
 from gateway.runtime.data_dir import data_dir
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
@@ -85,15 +85,10 @@ class Media:
 
 
 async def open_media(
-    settings: Settings,
-    repositories: Repositories,
-    upstream: Upstream,
-    live: Live,
-    gateway_id: str,
-    secret: str,
-    stack: AsyncExitStack,
+    context: BuildContext, repositories: Repositories, upstream: Upstream, live: Live
 ) -> Media:
     """Closed with the stack. Raises ConfigError where the media store cannot be used, or is not the others'."""
+    settings, gateway_id, stack = context.settings, context.gateway_id, context.stack
     files = await open_files(settings, repositories.pool, repositories.installation, gateway_id)
     scratch = Scratch(data_dir(settings) / "media-scratch")
     stack.callback(scratch.close)
@@ -102,7 +97,7 @@ async def open_media(
     stack.push_async_callback(host.close)
     table = MediaTable(repositories.pool, repositories.sessions, gateway_id)
     ground, keep = MediaGround(table, files, scratch, host), MediaKeepTable(repositories.pool)
-    media = Media(ground, keep, live, settings.media_days, secret)
+    media = Media(ground, keep, live, settings.media_days, context.secret)
     stack.push_async_callback(media.giving.close)
     return media
 

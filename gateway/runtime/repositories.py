@@ -27,9 +27,9 @@ from gateway.postgres.triggers import TriggerTable
 from gateway.postgres.unnumbered import UnnumberedTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
+from gateway.runtime.context import BuildContext
 from gateway.runtime.data_dir import data_dir
 from gateway.runtime.database import close_pool, is_pooled, open_vault
-from gateway.services.signals import Signals
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
 from gateway.wasender.unseal import unseal
@@ -84,20 +84,19 @@ class Repositories:
         self.intake.terminate()
 
 
-async def open_repositories(
-    settings: Settings, dsn: str, secret: str, gateway_id: str, signals: Signals, stack: AsyncExitStack
-) -> Repositories:
+async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
     """The database is brought up to date already. Raises ConfigError; everything is closed with the stack."""
+    settings, stack, signals = context.settings, context.stack, context.signals
     zone, pooled = settings.timezone, is_pooled(settings, dsn)
     pool = await open_pool(dsn, timezone=zone, pooled=pooled)
     stack.push_async_callback(close_pool, pool)
     intake = await open_pool(dsn, timezone=zone, pooled=pooled, max_size=INTAKE_SIZE)
     stack.push_async_callback(close_pool, intake)
-    vault = await open_vault(pool, secret, settings.secret_previous)
+    vault = await open_vault(pool, context.secret, settings.secret_previous)
     clock = DatabaseClock()
-    digests = Digests(secret, settings.secret_previous)
+    digests = Digests(context.secret, settings.secret_previous)
     sessions = SessionTable(pool, vault, clock, on_keys=signals.keys_written)
-    webhooks = WebhookTable(intake, gateway_id, clock, unseal, TombstoneFilter(digests))
+    webhooks = WebhookTable(intake, context.gateway_id, clock, unseal, TombstoneFilter(digests))
     installation = await _installation(pool)
     return Repositories(
         pool=pool,

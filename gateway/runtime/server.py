@@ -15,6 +15,7 @@ from gateway.postgres.connection.pool import quieten_lost_connections
 from gateway.realtime.transport.guard import Guard
 from gateway.realtime.transport.http_protocol import GatewayHttpProtocol, ServerConfig
 from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
+from gateway.runtime.context import DEFAULT_TIMINGS, Timings
 from gateway.runtime.data_dir import note_address
 from gateway.runtime.gateway import Gateway, open_gateway
 from gateway.runtime.listen_socket import address_of, bind
@@ -99,6 +100,7 @@ async def run(
     settings: Settings,
     on_ready: Callable[[Gateway], Awaitable[None]],
     sock: socket.socket | None = None,
+    timings: Timings = DEFAULT_TIMINGS,
 ) -> None:
     """A gateway until a signal, during the start as well. Raises ConfigError if it cannot start.
 
@@ -121,7 +123,7 @@ async def run(
         loop.add_signal_handler(number, on_signal)
     sock = sock or bind(settings.host, settings.port)
     try:
-        async with open_gateway(settings, address_of(sock)) as gateway:
+        async with open_gateway(settings, address_of(sock), timings) as gateway:
             is_up = True
             async with serving(gateway.app, sock, guard=gateway.limiters.guard) as server:
                 # What the start has made stays: no need to look at it in every collection.

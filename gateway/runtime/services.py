@@ -1,6 +1,7 @@
 """The services: what is done with webhooks, sessions and everything that is kept."""
 
 from gateway.domain.linking import Limits
+from gateway.runtime.context import BuildContext
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media
 from gateway.runtime.repositories import Repositories
@@ -20,13 +21,11 @@ from gateway.services.sessions.service import Sessions
 from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.sessions.status_probe import StatusProbe
 from gateway.services.sessions.webhook_watch import WebhookWatch
-from gateway.services.signals import Signals
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.early import EarlyChanges
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
 from gateway.services.webhooks.replay import Replay
-from gateway.settings import Settings
 from gateway.wasender import payloads, webhook
 
 
@@ -38,29 +37,34 @@ class Services:
 
     def __init__(
         self,
-        settings: Settings,
+        context: BuildContext,
         repositories: Repositories,
         upstream: Upstream,
         live: Live,
         media: Media,
-        signals: Signals,
     ) -> None:
-        self._make_sessions(settings, repositories, upstream, live)
-        self._make_webhooks(repositories, live, signals)
-        self._make_others(repositories, upstream, live)
-        self._make_sending(settings, repositories, upstream, live, media)
+        self._make_sessions(context, repositories, upstream, live)
+        self._make_webhooks(context, repositories, live)
+        self._make_others(context, repositories, upstream, live)
+        self._make_sending(context, repositories, upstream, live, media)
 
     def _make_sessions(
-        self, settings: Settings, repositories: Repositories, upstream: Upstream, live: Live
+        self, context: BuildContext, repositories: Repositories, upstream: Upstream, live: Live
     ) -> None:
         """Sessions, how they are linked, and what looks after them."""
+        settings, timings = context.settings, context.timings
         tables, leases, awake = repositories, live.listener, live.awake
         log, address = tables.audit_log.log, upstream.public_url
         patient, background = upstream.patient, upstream.background
         limits = Limits(settings.link_poll_s, settings.link_idle_s, settings.link_max_s)
         self.linked_phones = LinkedPhones(patient, tables.sessions)
-        context = LinkingContext(tables.attempts, upstream.client, log, limits)
-        self.linking = Linking(context, leases, on_connected=self.linked_phones.refresh, awake=awake)
+        self.linking = Linking(
+            LinkingContext(tables.attempts, upstream.client, log, limits),
+            leases,
+            on_connected=self.linked_phones.refresh,
+            look_s=timings.link_look_s,
+            awake=awake,
+        )
         self.sessions = Sessions(
             patient,
             tables.sessions,
@@ -81,31 +85,39 @@ class Services:
             on_gone=self.sessions.mark_gone,
         )
 
-    def _make_webhooks(self, tables: Repositories, live: Live, signals: Signals) -> None:
+    def _make_webhooks(self, context: BuildContext, tables: Repositories, live: Live) -> None:
         """From a webhook to its rows."""
         self.authenticator = WebhookAuthenticator(
             tables.sessions, self.sessions, is_stale=live.staleness.is_stale
         )
-        self.ingest = Ingest(tables.webhooks, signals.session_reported, tables.spool)
+        self.ingest = Ingest(tables.webhooks, context.signals.session_reported, tables.spool)
         self.replay = Replay(tables.spool, tables.webhooks, self.ingest, webhook.read)
         self.journal = Journal(tables.journal, webhook.read, tables.audit_log.log, self.ingest.tell)
         self.early_changes = EarlyChanges(tables.webhooks, awake=live.awake)
 
-    def _make_others(self, tables: Repositories, upstream: Upstream, live: Live) -> None:
+    def _make_others(
+        self, context: BuildContext, tables: Repositories, upstream: Upstream, live: Live
+    ) -> None:
         """A new service is one line here, or beside those of its topic above."""
         self.contacts = Contacts(tables.contacts, upstream.background, awake=live.awake)
         self.marks = Marks(
             tables.marks, tables.inbox, tables.sessions, upstream.patient, tables.audit_log.log
         )
         self.spool_purge = SpoolPurge(tables.erasure, tables.spool, tables.erasure.digests)
-        self.retention = Retention(tables.retention, live.listener, awake=live.awake)
+        self.retention = Retention(
+            tables.retention,
+            live.listener,
+            pass_every_s=context.timings.retention_pass_s,
+            awake=live.awake,
+        )
 
     def _make_sending(
-        self, settings: Settings, tables: Repositories, upstream: Upstream, live: Live, media: Media
+        self, context: BuildContext, tables: Repositories, upstream: Upstream, live: Live, media: Media
     ) -> None:
         """Messages on their way out."""
         uploads = media.uploads_of(upstream)
-        parts = build_sending(settings, tables, self.sessions, upstream.client, live.listener, uploads)
+        settings, client = context.settings, upstream.client
+        parts = build_sending(settings, tables, self.sessions, client, live.listener, uploads)
         self.sending, self.outbox, self.numbers = parts.sending, parts.outbox, parts.numbers
 
     async def open(self) -> None:

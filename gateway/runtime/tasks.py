@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from typing import Protocol, runtime_checkable
 
+from gateway.runtime.context import BuildContext
 from gateway.runtime.repositories import Repositories
 
 logger = logging.getLogger(__name__)
-
-CLOSE_S = 8.0
 
 
 @runtime_checkable
@@ -43,21 +42,22 @@ async def start_tasks(
     floors: Iterable[object],
     closing: Sequence[Closing],
     repositories: Repositories,
-    stack: AsyncExitStack,
+    context: BuildContext,
 ) -> dict[str, asyncio.Task[None]]:
     """Starts the tasks; they end with the stack, after what is `closing` has been closed, in that order.
 
     One that dies ends the gateway: a restart is better than missing changes.
     """
+    stack, close_s = context.stack, context.timings.close_s
     cutting = stack.enter_context(ExitStack())
     group = await stack.enter_async_context(asyncio.TaskGroup())
     tasks = {name: group.create_task(work.run(), name=name) for name, work in works_of(floors).items()}
 
     async def stop() -> None:
         # What waits for a silent Postgres waits on when it is cancelled: only cutting its connection ends that.
-        cutting.callback(asyncio.get_running_loop().call_later(CLOSE_S, repositories.cut_off).cancel)
+        cutting.callback(asyncio.get_running_loop().call_later(close_s, repositories.cut_off).cancel)
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(close_s):
                 for part in closing:
                     await part.close()
         except TimeoutError:

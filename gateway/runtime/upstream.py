@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from starlette.routing import BaseRoute, Mount
 
 from gateway.domain.errors import ConfigError
+from gateway.runtime.context import BuildContext
 from gateway.runtime.data_dir import data_dir
 from gateway.services.auth.account_token import AccountToken, TokenStore
 from gateway.settings import Settings
@@ -48,18 +49,18 @@ class Upstream:
             self.simulator.release()
 
 
-async def open_upstream(settings: Settings, url: str, tokens: TokenStore, stack: AsyncExitStack) -> Upstream:
-    """`url` is our own address on this machine; the simulator needs no other, and `tokens` keeps an account token.
-
-    Raises ConfigError where the simulator may not run. Everything ends with the stack.
-    """
+async def open_upstream(context: BuildContext, tokens: TokenStore) -> Upstream:
+    """`tokens` keeps an account token. Raises ConfigError where the simulator may not run. All ends with the stack."""
+    settings, url, stack = context.settings, context.url, context.stack
     simulator = await _open_simulator(settings, stack)
     if simulator is None:
         base_url, token, public_url = settings.wasender_base_url, settings.wasender_token, settings.public_url
     else:
         base_url, token = f"{url}/simulator/api", simulator.account_token
         public_url = settings.public_url or url
-    client = await stack.enter_async_context(WasenderClient(base_url, AccountToken(token, tokens)))
+    client = await stack.enter_async_context(
+        WasenderClient(base_url, AccountToken(token, tokens), timeouts=context.timings.upstream)
+    )
     return Upstream(client, public_url, url, simulator)
 
 

@@ -1,5 +1,7 @@
 """Both dialects over one hub and one set of connections."""
 
+from collections.abc import Sequence
+
 from starlette.routing import BaseRoute, WebSocketRoute
 
 from gateway.realtime.connections import Connections
@@ -9,12 +11,12 @@ from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.supabase.endpoint import SupabaseRealtime
 from gateway.realtime.supabase.tables import Tables
 from gateway.runtime.access import Access
+from gateway.runtime.context import BuildContext
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
-from gateway.services.live.idle import IdleMonitor
+from gateway.services.live.idle import IdleMonitor, User
 from gateway.services.rates import Rates
-from gateway.settings import Settings
 
 
 class WebSockets:
@@ -22,23 +24,21 @@ class WebSockets:
 
     def __init__(
         self,
-        settings: Settings,
+        context: BuildContext,
         repositories: Repositories,
         live: Live,
         access: Access,
         services: Services,
         rates: Rates,
     ) -> None:
+        settings = context.settings
         self.connections = Connections(
             settings.max_connections, rates, wake=live.waker.wait_until_awake, current=access.current
         )
-        self.idle_monitor = (
-            IdleMonitor(live.waker, live.awake, (self.connections, services.linking, services.sending))
-            if not settings.probe_s
-            else None
-        )
+        users = (self.connections, services.linking, services.sending)
+        self.idle_monitor = None if settings.probe_s else _idle_monitor(context, live, users)
         self.reads = SharedReads(repositories.streams)
-        context = EndpointContext(
+        shared = EndpointContext(
             hub=live.hub,
             feed=live.feed,
             streams=self.reads,
@@ -47,7 +47,7 @@ class WebSockets:
             origins=access.origins,
         )
         self.native = Realtime(
-            context,
+            shared,
             states=live.states,
             values=live.state_values,
             login=access.login,
@@ -55,7 +55,7 @@ class WebSockets:
             max_topics=settings.subscriptions,
         )
         self.supabase = SupabaseRealtime(
-            context, keys=access.keys, tables=Tables(repositories.columns), limits=settings.limits
+            shared, keys=access.keys, tables=Tables(repositories.columns), limits=settings.limits
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -69,3 +69,7 @@ class WebSockets:
         """Ends what goes on for all sockets together; those are gone by now."""
         await self.supabase.close()
         await self.reads.close()
+
+
+def _idle_monitor(context: BuildContext, live: Live, users: Sequence[User]) -> IdleMonitor:
+    return IdleMonitor(live.waker, live.awake, users, idle_s=context.timings.idle_s)

@@ -45,11 +45,13 @@ class Retention:
         store: RetentionStore,
         leases: Leases,
         *,
+        pass_every_s: float = PASS_EVERY_S,
         roll: Callable[[], float] = random.random,
         awake: asyncio.Event | None = None,
     ) -> None:
         self._store = store
         self._leases = leases
+        self._pass_every_s = pass_every_s
         self._roll = roll
         self._awake = awake
 
@@ -68,7 +70,9 @@ class Retention:
                 logger.warning("retention.pass_failed error=%s", error)
             except Exception:
                 logger.exception("retention.pass_failed")
-            await asyncio.sleep((PASS_EVERY_S if is_done else BACKLOG_EVERY_S) * (0.8 + 0.4 * self._roll()))
+            await asyncio.sleep(
+                (self._pass_every_s if is_done else BACKLOG_EVERY_S) * (0.8 + 0.4 * self._roll())
+            )
 
     async def prune(self) -> bool:
         """One pass over everything; False if it had to leave some."""

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -29,8 +28,7 @@ from tests.benchmarks.machine import cores, cpu_s
 from tests.launcher.running import Remote, Socket, reach
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import CHECKOUT, Terminal
-from tests.postgres_fixtures import FAST, clone, dismiss, make_folder, run_blocking
-from tests.postgres_fixtures import _make_templates as make_templates
+from tests.postgres_fixtures import FAST, clone, dismiss, serving_cluster
 
 WATCHED = 50
 CODE_LIFE_S = 10.0
@@ -214,17 +212,11 @@ async def run(size: int, way: str, server: EmbeddedPostgres, folder: Path) -> Fi
 @contextlib.contextmanager
 def postgres() -> Iterator[tuple[EmbeddedPostgres, Path]]:
     """A private Postgres in memory, and a folder for gateways on a disk: they refuse to keep webhooks in memory."""
-    folder = make_folder()
-    server = EmbeddedPostgres(folder, settings=FAST)
-    server.start_now()
-    try:
-        run_blocking(make_templates(server))
-        with tempfile.TemporaryDirectory(prefix="gateway-linking-") as data_dir:
+    with serving_cluster(FAST) as server, tempfile.TemporaryDirectory(prefix="gateway-linking-") as data_dir:
+        try:
             yield server, Path(data_dir)
-    finally:
-        dismiss(server)
-        server.stop_now()
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            dismiss(server)
 
 
 async def compare(sizes: list[int], ways: list[str], server: EmbeddedPostgres, folder: Path) -> None:

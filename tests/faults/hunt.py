@@ -44,6 +44,8 @@ TELLERS = 8
 TROUBLE_S = 4.0
 SETTLE_S = 40.0
 """A generous end: a half-open connection may be found out only after some seconds, one after the other."""
+REPLAY_S = 0.03
+"""More for each webhook in a spool: a restore that waits for locks for half a minute leaves thousands there."""
 SMALL_BYTES = 65536
 """What the network keeps of what a client does not read: the rest is the gateway's problem."""
 
@@ -222,7 +224,7 @@ class Hunt:
         try:
             truth, waiting = await oracle.look(connection), await self._waiting(http)
             try:
-                async with asyncio.timeout(SETTLE_S):
+                async with asyncio.timeout(SETTLE_S + waiting * REPLAY_S):
                     while waiting or not self._is_settled(truth):
                         await asyncio.sleep(0.1)
                         # In this order: what has left a spool is in the tables.

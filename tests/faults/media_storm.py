@@ -117,8 +117,7 @@ class Storm:
         reply = await self.served.control("POST", f"/sessions/{self.session['id']}/inbound", wish)
         assert reply.status == 200, reply.text
         key = reply.data["key_id"]
-        known = self.served.simulator._engine.world.received[key]
-        element = {name: known[name] for name in ("key", "message", "messageTimestamp")}
+        element = element_of(self.served, key)
         may_be_lost = bool(MAY_BE_LOST & set(trouble.get("troubles", ())))
         return Sent(key, hashlib.sha256(content).hexdigest(), may_be_lost, element)
 
@@ -243,6 +242,12 @@ class Storm:
                 self.outcome.complaints.append(f"{sent.key}: {media['state']}, and not served")
             else:
                 self.outcome.stored += 1
+
+
+def element_of(served: Served, key: str) -> dict[str, Any]:
+    """The message that the simulator has made, as its webhook tells it."""
+    known = served.simulator._engine.world.received[key]
+    return {name: known[name] for name in ("key", "message", "messageTimestamp")}
 
 
 def _json(value: Any) -> Any:

@@ -21,6 +21,7 @@ import aiohttp
 import asyncpg
 from websockets.asyncio.client import connect
 
+from tests.faults.media_storm import element_of
 from tests.faults.server import Server, own_server
 from tests.faults.town import Town, town
 from tests.launcher.child import READY_FRAMES
@@ -102,8 +103,7 @@ async def make_files(state: Path, count: int, size: int) -> tuple[dict[str, Any]
             wish = {"from": f"1555000{number}", "media": {"kind": "document", "bytes": size + number}}
             reply = await served.control("POST", f"/sessions/{session['id']}/inbound", wish)
             assert reply.status == 200, reply.text
-            known = served.simulator._engine.world.received[reply.data["key_id"]]
-            elements.append({name: known[name] for name in ("key", "message", "messageTimestamp")})
+            elements.append(element_of(served, reply.data["key_id"]))
         return session, elements
 
 

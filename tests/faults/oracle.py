@@ -176,7 +176,8 @@ def _unexpected(resets: Sequence[Mapping[str, Any]], restores: int) -> list[Mapp
         again = (frame["topic"], frame["epoch"]) in seen
         seen.add((frame["topic"], frame["epoch"]))
         # `gap`: the Python client was cut off before it was told the epoch, and finds out by the offset.
-        reasons = ("epoch_changed", "gap")
+        # `offset_unknown`: a client came back before a gateway had seen the restore.
+        reasons = ("epoch_changed", "offset_unknown", "gap")
         if again or counted[frame["topic"]] > restores or frame["reason"] not in reasons:
             found.append(frame)
     return found

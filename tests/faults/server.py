@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -17,8 +16,7 @@ import asyncpg
 import psutil
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres.migrations.runner import migrate
-from tests.postgres_fixtures import FAST, make_folder, run_blocking
+from tests.postgres_fixtures import FAST, serving_cluster
 
 _names = itertools.count(1)
 
@@ -145,10 +143,6 @@ class Server:
         finally:
             await admin.close()
 
-    async def make_template(self) -> None:
-        await self.say("CREATE DATABASE migrated")
-        await migrate(self.dsn_of("migrated"), report=lambda _: None)
-
 
 def children_of(pid: int) -> list[int]:
     """Process ids of a process' children."""
@@ -168,13 +162,5 @@ async def _to_the_end(work: Callable[[], object]) -> None:
 @contextlib.contextmanager
 def own_server() -> Iterator[Server]:
     """A running server, with a migrated template in it."""
-    folder = make_folder()
-    embedded = EmbeddedPostgres(folder, settings={**FAST, "synchronous_commit": "on"})
-    embedded.start_now()
-    server = Server(embedded)
-    try:
-        run_blocking(server.make_template())
-        yield server
-    finally:
-        embedded.stop_now()
-        shutil.rmtree(folder, ignore_errors=True)
+    with serving_cluster({**FAST, "synchronous_commit": "on"}) as embedded:
+        yield Server(embedded)

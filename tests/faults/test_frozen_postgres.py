@@ -218,14 +218,13 @@ async def test_a_healthy_server_whose_statement_is_too_slow_keeps_its_connection
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "STATEMENT_S", BUDGET_S)
     monkeypatch.setattr(pools, "CONNECT_TIMEOUT_S", BUDGET_S)
     monkeypatch.setattr(readers, "READ_S", BUDGET_S)
     monkeypatch.setattr(runner, "LOOK_S", BUDGET_S)
 
 
 async def test_the_listener_connects_for_no_longer_than_its_budget(house: House, impatient: None) -> None:
-    ears = IdleListener(house.dsn, 5)
+    ears = IdleListener(house.dsn, 5, statement_s=BUDGET_S)
     with house.server.frozen():
         started = time.monotonic()
         with pytest.raises(ConfigError, match="did not answer"):
@@ -235,7 +234,7 @@ async def test_the_listener_connects_for_no_longer_than_its_budget(house: House,
 
 
 async def test_a_lease_and_its_return_end_within_their_budget(house: House, impatient: None) -> None:
-    ears = IdleListener(house.dsn, 60)
+    ears = IdleListener(house.dsn, 60, statement_s=BUDGET_S)
     await ears.listener.open()
     with house.server.frozen():
         started = time.monotonic()

@@ -15,8 +15,8 @@ async def test_a_half_open_postgres_is_noticed_told_and_made_up_for(
     server: Server, tmp_path: Path, way: str
 ) -> None:
     """Every connection the gateway has is dead, those of its pool as well: none may be waited for for long."""
-    quick = {"gateway.postgres.connection.listener.STATEMENT_S": 1.0, "gateway.runtime.tasks.CLOSE_S": 2.0}
-    async with town(server, tmp_path, ways=(way,), constants=quick, probe_s=1.0) as place:
+    quick = {"listener_statement_s": 1.0, "close_s": 2.0}
+    async with town(server, tmp_path, ways=(way,), timings=quick, probe_s=1.0) as place:
         writer = await asyncpg.connect(place.dsn)
         await add_session(writer, 12)
         async with following(place) as browser:

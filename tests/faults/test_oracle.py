@@ -113,7 +113,8 @@ def test_what_the_dump_holds_may_come_back_although_it_was_deleted_afterwards() 
     [
         ([("epoch_changed", "true")], 0),
         ([("epoch_changed", "two"), ("epoch_changed", "true")], 1),
-        ([("offset_unknown", "true")], 1),
+        ([("offset_unknown", "true")], 0),
+        ([("offset_expired", "true")], 1),
         ([("epoch_changed", "two")], 1),  # it is not what the table says
     ],
 )

@@ -61,6 +61,7 @@ async def town(
     *,
     ways: tuple[str, ...] = (READY_FRAMES,),
     constants: Mapping[str, Any] | None = None,
+    timings: Mapping[str, float] | None = None,
     dice: random.Random | None = None,
     starts_second: bool = True,
     client_buffer: int | None = None,
@@ -75,7 +76,7 @@ async def town(
             to_postgres = await stack.enter_async_context(Proxy(lambda: server.socket, dice).running())
             child = Child(
                 server.through(to_postgres.port, name), folder / f"gateway-{number}",
-                way=way, constants=constants, send_buffer=client_buffer, **settings,
+                way=way, constants=constants, timings=timings, send_buffer=client_buffer, **settings,
             )  # fmt: skip
             stack.push_async_callback(child.stop)
             if starts_second or not number:

@@ -1,6 +1,7 @@
 """What the rules of the house are checked on: our own files, and the functions and classes in them."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,35 @@ def must_be_documented(definition: Definition) -> bool:
     """Whether its docstring is asked for: every public function and class but the models of published documents."""
     is_model = not definition.is_function and definition.name.startswith(_PUBLISHED_MODELS)
     return definition.is_public and not is_model
+
+
+def private_names() -> set[str]:
+    """The names with an underscore that the gateway's modules and classes keep for themselves."""
+    found = set()
+    for path in files("gateway", ".py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def reaches_inside(path: Path, private: set[str]) -> set[str]:
+    """`path:expression` for each private name of the gateway that a file of tests reads, sets or patches."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in private and ast.unparse(node.value) != "self":
+            found.add(f"{ast.unparse(node.value)}.{node.attr}")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gateway"):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if alias.name in private}
+        elif isinstance(node, ast.Call) and len(node.args) > 1 and ast.unparse(node.func).endswith("setattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and name.value in private:
+                found.add(f"{ast.unparse(node.args[0])}.{name.value}")
+    return {f"{address(path)}:{expression}" for expression in found}
 
 
 def listed(name: str) -> list[str]:
@@ -194,3 +224,69 @@ def silent_handlers(path: Path) -> Iterator[str]:
         is_defended = any("#" in line for line in lines[node.lineno - 1 : node.body[0].lineno])
         if not is_told and not is_defended:
             yield f"{address(path)}:{node.lineno}"
+
+
+_SQL = re.compile(
+    r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH \w+ AS|CREATE|ALTER|DROP|SET LOCAL|JOIN|ORDER BY)\s"
+)
+
+
+def built_sql(path: Path) -> Iterator[str]:
+    """Places where a statement is put together from pieces; as `path:qualified.name`, or `path:NAME` of a constant."""
+    tree = ast.parse(path.read_text("utf-8"))
+    yield from _built_sql(tree, f"{address(path)}:", sql_constants(tree))
+
+
+def sql_constants(tree: ast.Module) -> set[str]:
+    """Names of the module's constants that hold SQL."""
+    return {
+        target.id
+        for line in tree.body
+        if isinstance(line, ast.Assign) and _SQL.search(_said(line.value))
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _built_sql(node: ast.AST, prefix: str, constants: set[str]) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            dot = "" if prefix.endswith(":") else "."
+            yield from _built_sql(child, f"{prefix}{dot}{child.name}", constants)
+        elif (
+            prefix.endswith(":") and isinstance(child, ast.Assign) and isinstance(child.targets[0], ast.Name)
+        ):
+            if any(_builds_sql(item, constants) for item in ast.walk(child.value)):
+                yield prefix + child.targets[0].id
+        else:
+            if _builds_sql(child, constants):
+                yield prefix
+            yield from _built_sql(child, prefix, constants)
+
+
+def _builds_sql(node: ast.AST, constants: set[str]) -> bool:
+    match node:
+        case ast.JoinedStr():
+            pieces = [item for item in node.values if isinstance(item, ast.FormattedValue)]
+            return bool(pieces) and _SQL.search(_said(node)) is not None
+        case ast.BinOp(op=ast.Add() | ast.Mod()):
+            return any(_is_sql(side, constants) for side in (node.left, node.right))
+        case ast.Call(func=ast.Attribute(attr="format" | "replace", value=text)):
+            return _is_sql(text, constants)
+    return False
+
+
+def _is_sql(node: ast.expr, constants: set[str]) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name in constants or (
+        isinstance(node, ast.Constant | ast.JoinedStr) and bool(_SQL.search(_said(node)))
+    )
+
+
+def _said(node: ast.AST) -> str:
+    """All the text in an expression."""
+    return " ".join(
+        item.value
+        for item in ast.walk(node)
+        if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    )

@@ -1,16 +1,14 @@
 """What the tests of this room share."""
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from gateway.runtime import upstream
+from gateway.runtime.context import Timings
 from gateway.services.sessions.monitor import Monitor
-from gateway.wasender.client import WasenderClient
 from gateway.wasender.http_transport import Timeouts
 from tests.http.support import Shop, left_alone, opened
 from tests.launcher.running import Running, running
@@ -66,8 +64,11 @@ async def shared_shop(shared_empty_shop: Shop) -> AsyncIterator[Shop]:
 
 
 @pytest_asyncio.fixture
-async def hasty_shop(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+async def hasty_shop(database: str, tmp_path: Path) -> AsyncIterator[Shop]:
     """A gateway that waits for upstream no longer than a test can."""
-    monkeypatch.setattr(upstream, "WasenderClient", functools.partial(WasenderClient, timeouts=Timeouts(1.0)))
-    async with running(settings_for(database, tmp_path)) as gateway, opened(gateway, database) as shop:
+    timings = Timings(upstream=Timeouts(1.0))
+    async with (
+        running(settings_for(database, tmp_path), timings=timings) as gateway,
+        opened(gateway, database) as shop,
+    ):
         yield shop

@@ -49,15 +49,18 @@ async def add_columns(connection: asyncpg.Connection, table: str, listed: list[s
 async def write_as_the_shop(shop: Shop) -> None:
     """Every kind of statement, on every table."""
     db = shop.db
-    for table, key, phone in ((INCOMING, "message_id", "from_phone"), (OUTGOING, "client_id", "to_phone")):
+    for table, key, unique, phone in (
+        (INCOMING, "message_id", "message_id", "from_phone"),
+        (OUTGOING, "client_id", "wasender_session_id, client_id", "to_phone"),
+    ):
         for number in range(3):
             await db.execute(
                 f"INSERT INTO {table} ({key}, {phone}, message_text, wasender_session_id) VALUES ($1, '491', 'x', 12)",
                 f"shop-{number}",
             )
         await db.execute(
-            f"INSERT INTO {table} ({key}, {phone}) VALUES ('shop-1', '491')"
-            f" ON CONFLICT ({key}) DO UPDATE SET message_text = 'y'"
+            f"INSERT INTO {table} ({key}, {phone}, wasender_session_id) VALUES ('shop-1', '491', 12)"
+            f" ON CONFLICT ({unique}) DO UPDATE SET message_text = 'y'"
         )
         await db.execute(
             f"MERGE INTO {table} AS t USING (VALUES ('shop-2')) AS s(k) ON t.{key} = s.k "

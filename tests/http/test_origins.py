@@ -46,7 +46,7 @@ async def supabase(gateway: Running, origin: str) -> int | None:
 async def rest(gateway: Running, origin: str) -> tuple[int, str | None]:
     """Status of a request with the browser's cookie, and the origin that may read the answer."""
     headers = {"Cookie": f"{cookie_name(gateway)}={gateway.token()}", "Origin": origin}
-    async with gateway._http.get(gateway.url + "/api/me", headers=headers) as reply:
+    async with gateway.http.get(gateway.url + "/api/me", headers=headers) as reply:
         return reply.status, reply.headers.get("Access-Control-Allow-Origin")
 
 

@@ -115,7 +115,7 @@ def asked(query: str) -> Request:
 
 
 def test_every_model_that_documents_a_query_or_a_body_is_what_it_is_read_by() -> None:
-    """But what has WasenderAPI's own rules (a session's settings, a file to decrypt), and a login link's ticket."""
+    """But what has WasenderAPI's own rules (settings, messages, files to decrypt), and a login link's ticket."""
     documented = {
         model.__name__
         for operation in OPERATIONS
@@ -123,7 +123,13 @@ def test_every_model_that_documents_a_query_or_a_body_is_what_it_is_read_by() ->
         if model is not None and issubclass(model, Body)
     }
 
-    assert documented - models_read() == {"DecryptRequest", "LoginQuery", "NewSession", "SessionFields"}
+    assert documented - models_read() == {
+        "DecryptRequest",
+        "LoginQuery",
+        "NewMessage",
+        "NewSession",
+        "SessionFields",
+    }
 
 
 def models_read() -> set[str]:

@@ -1,7 +1,7 @@
 """A gateway in a process of its own that can be killed, frozen and started again on the same port.
 
-What the gateway's modules have as constants can be set for one child:
-`{"gateway.postgres.connection.listener.STATEMENT_S": 1.0}`.
+What the gateway's modules have as constants can be set for one child, where it is no timing:
+`{"gateway.spool.disk.RESERVE_BYTES": 0}`.
 """
 
 import asyncio
@@ -35,10 +35,14 @@ class Child:
         *,
         way: str = READY_FRAMES,
         constants: Mapping[str, Any] | None = None,
+        timings: Mapping[str, float] | None = None,
         send_buffer: int | None = None,
         **settings: Any,
     ) -> None:
-        """`send_buffer`: how much the kernel keeps of what a client does not read; None: as much as is usual."""
+        """`timings` as `gateway.runtime.context.Timings` names them.
+
+        `send_buffer`: how much the kernel keeps of what a client does not read; None: as much as is usual.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log = folder / "gateway.log"
@@ -46,7 +50,9 @@ class Child:
         self._values = {
             "database_url": dsn, "data_dir": folder, "port": 0, "secret": SECRET, **NOWHERE, **settings
         }  # fmt: skip
-        self._tuning = {"constants": dict(constants or {}), "way": way, "send_buffer": send_buffer}
+        self._tuning = {
+            "constants": dict(constants or {}), "timings": dict(timings or {}), "way": way, "send_buffer": send_buffer,
+        }  # fmt: skip
         self._command: Command | None = None
         self._is_frozen = False
         self.url = ""

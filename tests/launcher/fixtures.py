@@ -36,10 +36,19 @@ async def shared_gateway(
         yield started
 
 
-@pytest.fixture(params=["ready frames", "plain ASGI"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How frames leave: our server class writes them to the transport, or any server sends their text."""
-    way: str = request.param
+WAYS = ["ready frames", "plain ASGI"]
+"""How frames leave: our server class writes them to the transport, or any server sends their text."""
+
+
+def use_way(patch: pytest.MonkeyPatch, way: str) -> None:
+    """From now on gateways that are started in this process send their frames this way."""
     if way == "plain ASGI":
-        monkeypatch.setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")
+        patch.setattr(serving, "GatewayWebSocketProtocol", "websockets-sansio")
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One of both ways in which frames leave; each test runs both."""
+    way: str = request.param
+    use_way(monkeypatch, way)
     return way

@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect as connect_socket
 
 from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
+from gateway.runtime.context import DEFAULT_TIMINGS, Timings
 from gateway.runtime.gateway import Gateway, open_gateway
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.server import serving
@@ -31,11 +32,11 @@ DEADLINE_S = 30.0
 
 
 class Reached(ABC):
-    """A gateway at an address, with an admin's HTTP client."""
+    """A gateway at an address. `http` is a client without any login."""
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = url
-        self._http = http
+        self.http = http
 
     @abstractmethod
     def token(self, role: Role = Role.ADMIN, sessions: set[int] | None = None, life_s: float = 600) -> str:
@@ -47,7 +48,7 @@ class Reached(ABC):
         """Status and parsed JSON of one request, as an admin unless a token is given ("" = nobody)."""
         bearer = self.token() if token is None else token
         headers = {**({"Authorization": f"Bearer {bearer}"} if bearer else {}), **more.pop("headers", {})}
-        async with self._http.request(
+        async with self.http.request(
             method, self.url + path, json=body, headers=headers, allow_redirects=False, **more
         ) as reply:
             text = await reply.text()
@@ -61,7 +62,7 @@ class Reached(ABC):
 
     async def headers(self, path: str, **sent: str) -> CIMultiDictProxy[str]:
         """Of a successful answer, asked for by nobody in particular."""
-        async with self._http.get(self.url + path, headers=sent) as reply:
+        async with self.http.get(self.url + path, headers=sent) as reply:
             assert reply.status == 200, await reply.text()
             return reply.headers
 
@@ -165,12 +166,14 @@ def open_port(settings: Settings, send_buffer: int | None = None) -> socket.sock
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, send_buffer: int | None = None) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, *, send_buffer: int | None = None, timings: Timings = DEFAULT_TIMINGS
+) -> AsyncIterator[Running]:
     """A gateway in this process, which is gone with the block."""
     sock = open_port(settings, send_buffer)
     async with (
         aiohttp.ClientSession() as http,
-        open_gateway(settings, address_of(sock)) as gateway,
+        open_gateway(settings, address_of(sock), timings) as gateway,
         serving(gateway.app, sock, guard=gateway.limiters.guard),
     ):
         try:

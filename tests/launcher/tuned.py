@@ -1,7 +1,7 @@
 """The program of `child.Child`: `serve` with settings from the environment, and with what no setting says.
 
-What a child is tuned by stands in one variable as JSON: constants of modules, the way in which frames leave, the size
-of its sockets' send buffers. It says where it runs, or why it cannot, as the command `serve` does.
+What a child is tuned by stands in one variable as JSON: timings, constants of modules, the way in which frames
+leave, the size of its sockets' send buffers. It says where it runs, or why it cannot, as the command `serve` does.
 """
 
 import importlib
@@ -16,6 +16,7 @@ import uvloop
 from gateway.cli.console import start_logging
 from gateway.domain.errors import GatewayError
 from gateway.runtime import server
+from gateway.runtime.context import Timings
 from gateway.runtime.gateway import Gateway
 from gateway.settings import Settings
 from tests.launcher.running import open_port
@@ -47,7 +48,8 @@ def _main() -> None:
     set_constants(tuning["constants"])
     try:
         settings = Settings(_env_file=None)  # type: ignore[call-arg]
-        uvloop.run(server.run(settings, _announce, open_port(settings, tuning["send_buffer"])))
+        sock, timings = open_port(settings, tuning["send_buffer"]), Timings(**tuning["timings"])
+        uvloop.run(server.run(settings, _announce, sock, timings))
     except GatewayError as error:
         print(f"Error: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(2)

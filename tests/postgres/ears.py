@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.postgres.connection.listener import Listener, ListenerSettings
+from gateway.postgres.connection.listener import STATEMENT_S, Listener, ListenerSettings
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.signals import Signals
 
@@ -16,12 +16,17 @@ from gateway.services.signals import Signals
 class IdleListener:
     """Its log: `up`, `down`, and each bell as `message <payload>` or `session <payload>`."""
 
-    def __init__(self, dsn: str, probe_s: float, watchdog: Watchdog | None = None) -> None:
+    def __init__(
+        self, dsn: str, probe_s: float, watchdog: Watchdog | None = None, statement_s: float = STATEMENT_S
+    ) -> None:
         self.id = str(uuid.uuid4())
         self.log: list[str] = []
         self._moved = asyncio.Event()
         self.listener = Listener(
-            dsn, self._signals(), ListenerSettings(self.id, "UTC", probe_s), watchdog=watchdog
+            dsn,
+            self._signals(),
+            ListenerSettings(self.id, "UTC", probe_s, statement_s=statement_s),
+            watchdog=watchdog,
         )
 
     def _signals(self) -> Signals:
@@ -53,9 +58,11 @@ class IdleListener:
 
 
 @contextlib.asynccontextmanager
-async def listening(dsn: str, *, probe_s: float = 0.05) -> AsyncIterator[IdleListener]:
+async def listening(
+    dsn: str, *, probe_s: float = 0.05, statement_s: float = STATEMENT_S
+) -> AsyncIterator[IdleListener]:
     """A listener that is up and kept up."""
-    ears = IdleListener(dsn, probe_s)
+    ears = IdleListener(dsn, probe_s, statement_s=statement_s)
     await ears.listener.open()
     task = asyncio.create_task(ears.listener.run(), name="listener")
     try:

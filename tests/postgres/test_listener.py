@@ -7,16 +7,13 @@ import pytest
 
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.postgres.connection import listener as listeners
 from gateway.postgres.connection.listener import APPLICATION
 from tests.postgres.ears import IdleListener, comes_true, end_backend, listening
 from tests.postgres.wire import wire_to
 from tests.postgres.writers import insert_message, insert_session
 
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "STATEMENT_S", 0.3)
+IMPATIENT_S = 0.3
+"""For one statement, where the wire is cut."""
 
 
 async def test_both_bells_come_in_with_what_they_name(database: str, connection: asyncpg.Connection) -> None:
@@ -75,9 +72,9 @@ async def test_what_is_committed_while_it_is_down_is_looked_for_when_it_is_up(
 
 
 async def test_a_wire_that_falls_silent_is_noticed_by_the_probe(
-    database: str, connection: asyncpg.Connection, impatient: None
+    database: str, connection: asyncpg.Connection
 ) -> None:
-    async with wire_to(database) as wire, listening(wire.dsn) as ears:
+    async with wire_to(database) as wire, listening(wire.dsn, statement_s=IMPATIENT_S) as ears:
         wire.is_silent = True
         await ears.hears("down")
         wire.is_silent = False
@@ -87,10 +84,8 @@ async def test_a_wire_that_falls_silent_is_noticed_by_the_probe(
         await ears.hears("message 12")
 
 
-async def test_bells_that_stop_coming_are_noticed_though_statements_still_work(
-    database: str, impatient: None
-) -> None:
-    async with wire_to(database) as wire, listening(wire.dsn) as ears:
+async def test_bells_that_stop_coming_are_noticed_though_statements_still_work(database: str) -> None:
+    async with wire_to(database) as wire, listening(wire.dsn, statement_s=IMPATIENT_S) as ears:
         wire.is_stale = True
         await ears.hears("down")
 
@@ -100,11 +95,11 @@ async def test_bells_that_stop_coming_are_noticed_though_statements_still_work(
 
 
 async def test_a_host_whose_bells_never_come_back_is_refused_in_one_sentence(
-    database: str, connection: asyncpg.Connection, impatient: None
+    database: str, connection: asyncpg.Connection
 ) -> None:
     async with wire_to(database) as wire:
         wire.is_stale = True
-        ears = IdleListener(wire.dsn, 5)
+        ears = IdleListener(wire.dsn, 5, statement_s=IMPATIENT_S)
         with pytest.raises(ConfigError, match="GATEWAY_LISTEN_URL") as refused:
             await ears.listener.open()
 
@@ -150,10 +145,8 @@ async def test_a_database_that_is_away_for_longer_is_tried_again_and_again(
         assert ears.log == ["up", "down", "up"], "it is down once, however often it tries"
 
 
-async def test_a_statement_that_hangs_ends_the_connection_instead_of_making_it_deaf(
-    database: str, impatient: None
-) -> None:
-    async with listening(database, probe_s=60) as ears:
+async def test_a_statement_that_hangs_ends_the_connection_instead_of_making_it_deaf(database: str) -> None:
+    async with listening(database, probe_s=60, statement_s=IMPATIENT_S) as ears:
         with pytest.raises(TimeoutError):
             await ears.listener.statement("SELECT pg_sleep(60)")
 

@@ -116,7 +116,7 @@ async def test_two_at_once_apply_every_file_once(empty_database: str) -> None:
 async def test_waiting_for_a_lock_holds_nobody_up_for_long(
     shop_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT_MS", 200)
+    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT", "200ms")
     waiting = asyncio.Event()
     async with connected(shop_database) as holder, connected(shop_database) as shop:
         transaction = holder.transaction()
@@ -144,7 +144,7 @@ async def insert_message_of_shop(connection: asyncpg.Connection, number: int) ->
 async def test_lock_that_never_comes_free_is_one_sentence(
     shop_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT_MS", 20)
+    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT", "20ms")
     monkeypatch.setattr(migrating, "_PATIENCE_S", 0.0)
     async with connected(shop_database) as holder:
         transaction = holder.transaction()

@@ -1,17 +1,20 @@
 """Gateways for sockets: with our server class, and as plain ASGI."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
 from gateway.services.sessions.monitor import Monitor
+from tests.launcher.fixtures import WAYS, use_way
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
+from tests.postgres_fixtures import clone
 
 SMALL_BUFFER = 8192
 """Bytes that the kernel keeps of what a client does not read: little, so that slow readers are soon noticed."""
@@ -24,6 +27,22 @@ async def live(way: str, database: str, tmp_path: Path) -> AsyncIterator[Running
         yield started
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=WAYS)
+async def shared_live(
+    request: pytest.FixtureRequest,
+    no_upkeep: None,
+    postgres: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Running]:
+    """The same, one each way for all tests of a file that write no row and leave other sockets alone."""
+    folder = tmp_path_factory.mktemp("shared")
+    async with clone(postgres, "migrated") as database:
+        with pytest.MonkeyPatch.context() as patch:
+            use_way(patch, request.param)
+            async with running(settings_for(database, folder), send_buffer=SMALL_BUFFER) as started:
+                yield started
+
+
 @pytest_asyncio.fixture
 async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
     """Somebody else who writes to the same tables."""
@@ -34,11 +53,13 @@ async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
         await opened.close()
 
 
-@pytest.fixture(autouse=True)
-def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def no_upkeep() -> Iterator[None]:
     """Sessions that stand in the tables alone would be found missing upstream, and become gone."""
 
     async def idle(self: Monitor) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Monitor, "run", idle)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Monitor, "run", idle)
+        yield

@@ -71,7 +71,7 @@ async def heard(gateway: Running, inbox: int, off: int) -> None:
     """Returns once the gateway has read the inbox up to there."""
 
     def has_read() -> bool:
-        position = realtime_of(gateway)._hub.position(inbox)
+        position = gateway.gateway.live.hub.position(inbox)
         return position is not None and position.off >= off
 
     await until(has_read, f"inbox {inbox} has been read up to {off}")

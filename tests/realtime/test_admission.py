@@ -17,7 +17,7 @@ from gateway.realtime.transport.socket_transport import AsgiTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
 from tests.launcher.running import Running, Socket, running
 from tests.launcher.settings import settings_for
-from tests.realtime.live import close_code, connection_of, realtime_of, roster_of, until
+from tests.realtime.live import close_code, connection_of, roster_of, until
 
 
 @contextlib.asynccontextmanager
@@ -39,8 +39,8 @@ async def test_the_two_ways_of_writing_are_the_ones_that_are_tested(live: Runnin
         assert isinstance(outlet, ReadyFrameTransport if way == "ready frames" else AsgiTransport)
 
 
-async def test_a_bearer_token_is_welcomed(live: Running) -> None:
-    async with knocking(live, Authorization=f"Bearer {live.token()}") as socket:
+async def test_a_bearer_token_is_welcomed(shared_live: Running) -> None:
+    async with knocking(shared_live, Authorization=f"Bearer {shared_live.token()}") as socket:
         welcome = await socket.receive()
 
         assert welcome["type"] == "welcome"
@@ -54,18 +54,18 @@ def cookie_of(live: Running, token: str | None = None) -> str:
     return f"{live.gateway.access.cookie.name('http')}={token or live.token()}"
 
 
-async def test_the_page_gets_in_with_its_cookie(live: Running) -> None:
-    origin = live.url
-    async with knocking(live, Cookie=cookie_of(live), Origin=origin) as socket:
+async def test_the_page_gets_in_with_its_cookie(shared_live: Running) -> None:
+    origin = shared_live.url
+    async with knocking(shared_live, Cookie=cookie_of(shared_live), Origin=origin) as socket:
         assert (await socket.receive())["type"] == "welcome"
 
 
-async def test_a_ticket_opens_one_socket_and_no_second(live: Running) -> None:
-    ticket = (await live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
-    async with knocking(live, f"?ticket={ticket}") as socket:
+async def test_a_ticket_opens_one_socket_and_no_second(shared_live: Running) -> None:
+    ticket = (await shared_live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
+    async with knocking(shared_live, f"?ticket={ticket}") as socket:
         assert (await socket.receive())["type"] == "welcome"
 
-    async with knocking(live, f"?ticket={ticket}") as socket:
+    async with knocking(shared_live, f"?ticket={ticket}") as socket:
         assert await close_code(socket) == 4501
 
 
@@ -80,19 +80,19 @@ async def test_guessed_tickets_are_held_to_the_rate_of_an_address(live: Running)
         assert await close_code(socket) == 1013
 
 
-async def test_a_ticket_for_fewer_sessions_gives_a_socket_for_fewer_sessions(live: Running) -> None:
+async def test_a_ticket_for_fewer_sessions_gives_a_socket_for_fewer_sessions(shared_live: Running) -> None:
     wish = {"for": "ws", "role": "viewer", "sessions": [7]}
-    ticket = (await live.data("POST", "/api/tickets", wish))["ticket"]
-    async with knocking(live, f"?ticket={ticket}") as socket:
+    ticket = (await shared_live.data("POST", "/api/tickets", wish))["ticket"]
+    async with knocking(shared_live, f"?ticket={ticket}") as socket:
         await socket.next("welcome")
         await socket.send(type="subscribe", ref="1", topic="inbox:8")
 
         assert (await socket.next("error"))["code"] == "forbidden"
 
 
-async def test_a_first_frame_may_say_who_is_calling(live: Running) -> None:
-    async with knocking(live) as socket:
-        await socket.send(type="auth", token=live.token())
+async def test_a_first_frame_may_say_who_is_calling(shared_live: Running) -> None:
+    async with knocking(shared_live) as socket:
+        await socket.send(type="auth", token=shared_live.token())
 
         assert (await socket.receive())["type"] == "welcome"
 
@@ -103,60 +103,60 @@ async def test_whoever_says_nothing_is_sent_away(live: Running, monkeypatch: pyt
         assert await close_code(socket) == 4501
 
 
-async def test_a_first_frame_that_says_something_else_is_refused(live: Running) -> None:
+async def test_a_first_frame_that_says_something_else_is_refused(shared_live: Running) -> None:
     for frame in ('{"type":"subscribe","topic":"sessions"}', '{"type":"auth"}', "{}"):
-        async with knocking(live) as socket:
+        async with knocking(shared_live) as socket:
             await socket.raw.send(frame)
 
             assert await close_code(socket) == 4501, frame
 
 
-async def test_a_first_frame_that_is_no_frame_of_ours_is_a_bad_frame(live: Running) -> None:
+async def test_a_first_frame_that_is_no_frame_of_ours_is_a_bad_frame(shared_live: Running) -> None:
     frames: tuple[str | bytes, ...] = ("hello", "[]", b"\x00")
     for frame in frames:
-        async with knocking(live) as socket:
+        async with knocking(shared_live) as socket:
             await socket.raw.send(frame)
 
             assert await close_code(socket) == 4500, frame
 
 
-async def test_an_expired_login_is_refused_in_every_way_it_can_come(live: Running) -> None:
-    token = expired(live)
-    async with knocking(live, Authorization=f"Bearer {token}") as socket:
+async def test_an_expired_login_is_refused_in_every_way_it_can_come(shared_live: Running) -> None:
+    token = expired(shared_live)
+    async with knocking(shared_live, Authorization=f"Bearer {token}") as socket:
         assert await close_code(socket) == 4501
-    async with knocking(live, Cookie=cookie_of(live, token)) as socket:
+    async with knocking(shared_live, Cookie=cookie_of(shared_live, token)) as socket:
         assert await close_code(socket) == 4501
-    async with knocking(live) as socket:
+    async with knocking(shared_live) as socket:
         await socket.send(type="auth", token=token)
         assert await close_code(socket) == 4501
 
 
-async def test_a_token_that_is_none_is_refused(live: Running) -> None:
+async def test_a_token_that_is_none_is_refused(shared_live: Running) -> None:
     for token in ("", "nonsense", "a.b.c"):
-        async with knocking(live, Authorization=f"Bearer {token}") as socket:
+        async with knocking(shared_live, Authorization=f"Bearer {token}") as socket:
             assert await close_code(socket) == 4501, token
 
 
-async def test_a_refused_socket_has_been_accepted_before(live: Running) -> None:
+async def test_a_refused_socket_has_been_accepted_before(shared_live: Running) -> None:
     # A browser sees nothing of a refused handshake but "failed"; of a close it sees code and reason.
-    async with knocking(live, Authorization="Bearer nonsense") as socket:
+    async with knocking(shared_live, Authorization="Bearer nonsense") as socket:
         assert socket.raw.response is not None
         assert socket.raw.response.status_code == 101
         assert await close_code(socket) == 4501
         assert socket.raw.close_reason
 
 
-async def test_a_foreign_page_is_refused_whatever_it_brings(live: Running) -> None:
-    ticket = (await live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
+async def test_a_foreign_page_is_refused_whatever_it_brings(shared_live: Running) -> None:
+    ticket = (await shared_live.data("POST", "/api/tickets", {"for": "ws"}))["ticket"]
     foreign = "https://elsewhere.example"
-    async with knocking(live, Cookie=cookie_of(live), Origin=foreign) as socket:
+    async with knocking(shared_live, Cookie=cookie_of(shared_live), Origin=foreign) as socket:
         assert await close_code(socket) == 4503
-    async with knocking(live, f"?ticket={ticket}", Origin=foreign) as socket:
+    async with knocking(shared_live, f"?ticket={ticket}", Origin=foreign) as socket:
         assert await close_code(socket) == 4503
-    async with knocking(live, Origin=foreign) as socket:
+    async with knocking(shared_live, Origin=foreign) as socket:
         assert await close_code(socket) == 4503
 
-    async with knocking(live, f"?ticket={ticket}", Origin=live.url) as socket:
+    async with knocking(shared_live, f"?ticket={ticket}", Origin=shared_live.url) as socket:
         assert (await socket.receive())["type"] == "welcome", "the foreign page used the ticket up"
 
 
@@ -177,8 +177,8 @@ async def test_one_socket_too_many_is_refused(way: str, database: str, tmp_path:
         assert await close_code(socket) == 4529
 
 
-async def test_a_login_that_expires_while_connected_ends_the_connection(live: Running) -> None:
-    async with live.socket(live.token(life_s=2)) as socket:
+async def test_a_login_that_expires_while_connected_ends_the_connection(shared_live: Running) -> None:
+    async with shared_live.socket(shared_live.token(life_s=2)) as socket:
         assert await close_code(socket) == 4501
 
 
@@ -191,9 +191,9 @@ async def test_a_renewed_login_outlives_the_first_one(live: Running) -> None:
         assert (connection_of(live).principal.expires_at or 0) > time.time() + 3000
 
 
-async def test_a_bad_renewal_is_an_error_and_changes_nothing(live: Running) -> None:
-    async with live.socket() as socket:
-        await socket.send(type="auth", ref="5", token=expired(live))
+async def test_a_bad_renewal_is_an_error_and_changes_nothing(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
+        await socket.send(type="auth", ref="5", token=expired(shared_live))
         error = await socket.next("error")
         assert (error["ref"], error["code"]) == ("5", "unauthenticated")
 
@@ -212,7 +212,7 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
     await until(
         lambda: not names & {task.get_name() for task in asyncio.all_tasks()} - before, "no task is left"
     )
-    hub = realtime_of(live)._hub
+    hub = live.gateway.live.hub
     assert not hub.connections
     assert not roster_of(live).open
     assert not hub.is_watched("sessions")

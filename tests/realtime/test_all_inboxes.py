@@ -84,7 +84,7 @@ async def test_an_inbox_that_appears_during_a_subscribe_is_not_missed(
 
     async def appears_meanwhile(inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
         found = await asked(inboxes)
-        if inboxes is not None and 77 not in inboxes and realtime_of(live)._hub.position(77) is None:
+        if inboxes is not None and 77 not in inboxes and live.gateway.live.hub.position(77) is None:
             await insert_message(writer, 77)
             await heard(live, 77, 1)
         return found

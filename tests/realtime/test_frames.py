@@ -15,23 +15,23 @@ from tests.realtime.live import close_code, connection_of, events_of, pong, slug
 KIB = 1024
 
 
-async def test_a_ping_is_answered_with_its_ref(live: Running) -> None:
-    async with live.socket() as socket:
+async def test_a_ping_is_answered_with_its_ref(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
         await socket.send(type="ping", ref="4")
 
         assert await socket.receive() == {"type": "pong", "ref": "4"}
 
 
-async def test_what_is_no_json_object_ends_the_connection(live: Running) -> None:
+async def test_what_is_no_json_object_ends_the_connection(shared_live: Running) -> None:
     for text in ("", "{", "subscribe", "[1]", '"ping"', "null", '{"type":"ping"}{}', "NaN"):
-        async with live.socket() as socket:
+        async with shared_live.socket() as socket:
             await socket.raw.send(text)
 
             assert await close_code(socket) == 4500, text
 
 
-async def test_a_binary_frame_ends_the_connection(live: Running) -> None:
-    async with live.socket() as socket:
+async def test_a_binary_frame_ends_the_connection(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
         await socket.raw.send(b'{"type":"ping"}')
 
         assert await close_code(socket) == 4500
@@ -47,8 +47,8 @@ async def test_text_that_is_not_utf8_ends_the_connection_with_1007(live: Running
         assert client.closed == 1007
 
 
-async def test_a_frame_of_256_kib_is_read_and_a_longer_one_is_not(live: Running) -> None:
-    async with live.socket() as socket:
+async def test_a_frame_of_256_kib_is_read_and_a_longer_one_is_not(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
         head = '{"type":"ping","ref":"long","rest":"'
         await socket.raw.send(head + "x" * (256 * KIB - len(head) - 2) + '"}')
         assert (await socket.next("pong"))["ref"] == "long"
@@ -85,9 +85,9 @@ async def test_a_frame_of_256_kib_is_read_and_a_longer_one_is_not(live: Running)
     ],
 )  # fmt: skip
 async def test_what_cannot_be_done_is_an_error_with_the_ref(
-    gateway: Running, frame: dict[str, Any], code: str
+    shared_gateway: Running, frame: dict[str, Any], code: str
 ) -> None:
-    async with gateway.socket() as socket:
+    async with shared_gateway.socket() as socket:
         await socket.raw.send(json.dumps(frame))
 
         error = await socket.receive()
@@ -96,24 +96,24 @@ async def test_what_cannot_be_done_is_an_error_with_the_ref(
         assert not events_of(await pong(socket)), "the connection goes on"
 
 
-async def test_an_error_does_not_repeat_a_long_frame(live: Running) -> None:
-    async with live.socket() as socket:
+async def test_an_error_does_not_repeat_a_long_frame(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
         for frame in ({"type": "\0" * 40 * KIB}, {"type": "subscribe", "topic": "\0" * 40 * KIB}):
             await socket.raw.send(json.dumps(frame))
             error = await socket.next("error")
             assert len(json.dumps(error)) < 8 * KIB
 
 
-async def test_a_ref_that_is_no_short_string_is_an_error(gateway: Running) -> None:
-    async with gateway.socket() as socket:
+async def test_a_ref_that_is_no_short_string_is_an_error(shared_gateway: Running) -> None:
+    async with shared_gateway.socket() as socket:
         refs: tuple[Any, ...] = (7, "x" * 65, {})
         for ref in refs:
             await socket.send(type="ping", ref=ref)
             assert (await socket.receive())["code"] == "bad_frame"
 
 
-async def test_fragments_and_control_frames_between_them_are_one_frame(live: Running) -> None:
-    async with live.socket() as socket:
+async def test_fragments_and_control_frames_between_them_are_one_frame(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
 
         async def fragments() -> Any:
             yield '{"type":'
@@ -125,8 +125,8 @@ async def test_fragments_and_control_frames_between_them_are_one_frame(live: Run
         assert (await socket.next("pong"))["ref"] == "pieces"
 
 
-async def test_a_websocket_ping_is_answered(live: Running) -> None:
-    async with live.socket() as socket:
+async def test_a_websocket_ping_is_answered(shared_live: Running) -> None:
+    async with shared_live.socket() as socket:
         answered = await socket.raw.ping(b"hello")
         await answered
 

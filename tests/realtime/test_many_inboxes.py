@@ -10,7 +10,7 @@ from gateway.realtime.native.connection import MAX_TOPS
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 from tests.launcher.running import Running, Socket
 from tests.postgres.writers import insert_message
-from tests.realtime.live import connection_of, realtime_of, sluggish, until
+from tests.realtime.live import connection_of, sluggish, until
 
 MANY = 5000
 KIB = 1024
@@ -111,4 +111,4 @@ async def test_a_heartbeat_names_so_many_as_fit_and_the_others_with_the_next(
             named |= set(beat["tops"])
 
         assert len(named) == MANY + 1
-        assert realtime_of(live)._hub.positions().keys() >= {int(name[6:]) for name in named}
+        assert live.gateway.live.hub.positions().keys() >= {int(name[6:]) for name in named}

@@ -93,7 +93,7 @@ async def test_an_id_of_nineteen_digits_locks_nobody_out(live: Running, writer: 
     async with live.socket() as socket:
         await insert_message(writer, LARGEST, message_text="first")
         await until(
-            lambda: live.gateway.live.feed._hub.position(Inbox(LARGEST)) is not None,
+            lambda: live.gateway.live.hub.position(Inbox(LARGEST)) is not None,
             "the gateway knows the inbox",
         )
         all_of = await socket.subscribe("inbox:*", after={})

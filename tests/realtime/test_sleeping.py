@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,8 @@ import pytest_asyncio
 from gateway.postgres.connection import listener as listeners
 from gateway.postgres.connection import pool as pools
 from gateway.postgres.connection.listener import APPLICATION
-from gateway.services import retention
-from gateway.services.linking import service as linking
-from gateway.services.live import feed
-from gateway.services.live import idle as slumber
-from gateway.services.live import session_states as states
-from gateway.services.sessions import monitor as upkeep
-from gateway.services.sessions.monitor import Monitor
+from gateway.runtime.context import Timings
+from gateway.services.sessions.monitor import Monitor, MonitorPace
 from tests.http.support import HOOK, key_of, received, secret_of
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
@@ -28,6 +24,11 @@ from tests.realtime.live import offs_of, until
 from tests.realtime.states import made
 
 run_upkeep = Monitor.run
+
+FAST = Timings(
+    tick_s=0.02, idle_s=0.2, listener_heartbeat_s=0.02, link_look_s=0.02, retention_pass_s=0.02,
+    monitor=MonitorPace(round_s=0.02),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -45,22 +46,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return queries
 
 
+@pytest.fixture
+def timings() -> Timings:
+    """How fast the clocks of `drowsy` go."""
+    return FAST
+
+
 @pytest_asyncio.fixture
 async def drowsy(
-    database: str, tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, asked: list[str], timings: Timings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
     """A gateway that falls asleep at once, and whose clocks all go fast."""
     monkeypatch.setattr(Monitor, "run", run_upkeep)
-    monkeypatch.setattr(slumber.IdleMonitor.__init__, "__kwdefaults__", {"idle_s": 0.2})
-    monkeypatch.setattr(
-        feed.Feed.__init__, "__kwdefaults__", {**(feed.Feed.__init__.__kwdefaults__ or {}), "tick_s": 0.02}
-    )
-    monkeypatch.setattr(states, "TICK_S", 0.02)
-    monkeypatch.setattr(linking, "LOOK_S", 0.02)
-    monkeypatch.setattr(upkeep, "ROUND_S", 0.02)
-    monkeypatch.setattr(retention, "PASS_EVERY_S", 0.02)
-    monkeypatch.setattr(listeners, "HEARTBEAT_S", 0.02)
-    async with running(settings_for(database, tmp_path, probe_s=0)) as started:
+    async with running(settings_for(database, tmp_path, probe_s=0), timings=timings) as started:
         yield started
 
 
@@ -148,11 +146,11 @@ async def test_linking_wakes_it_and_keeps_it_awake(drowsy: Running, writer: asyn
         assert "session.qr" in [value["event"] for value in shown["state"]]
 
 
+@pytest.mark.parametrize("timings", [replace(FAST, wake_s=0.2)])
 async def test_when_postgres_does_not_come_up_the_one_who_comes_is_told(
     drowsy: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await asleep(drowsy, writer)
-    monkeypatch.setattr(slumber.Waker.__init__, "__kwdefaults__", {"wake_s": 0.2})
 
     async def refuse(*_: Any, **__: Any) -> Any:
         raise ConnectionRefusedError

@@ -17,10 +17,10 @@ TOPIC = "realtime:shop"
 
 @pytest.mark.parametrize("vsn", VERSIONS)
 async def test_a_join_is_answered_with_its_own_bindings_and_ids_and_then_confirmed(
-    live: Running, vsn: str
+    shared_live: Running, vsn: str
 ) -> None:
     inserts = {"event": "INSERT", "schema": "public", "table": OUTGOING, "filter": "status=eq.sent", "x": 1}
-    async with phoenix(live, vsn=vsn) as client:
+    async with phoenix(shared_live, vsn=vsn) as client:
         reply = await client.join("shop", ALL_INCOMING, None, inserts)  # type: ignore[arg-type]
         system = await client.next("system")
 
@@ -44,16 +44,16 @@ async def test_a_join_is_answered_with_its_own_bindings_and_ids_and_then_confirm
 
 
 @pytest.mark.parametrize("vsn", VERSIONS)
-async def test_a_heartbeat_is_answered_with_its_ref_as_it_came(live: Running, vsn: str) -> None:
-    async with phoenix(live, vsn=vsn) as client:
+async def test_a_heartbeat_is_answered_with_its_ref_as_it_came(shared_live: Running, vsn: str) -> None:
+    async with phoenix(shared_live, vsn=vsn) as client:
         await client.send("phoenix", "heartbeat", {}, ref="007")
         said = await client.receive()
 
     assert said == Said(None, "007", "phoenix", "phx_reply", {"status": "ok", "response": {}})
 
 
-async def test_a_heartbeat_without_a_ref_is_answered_without_one(live: Running) -> None:
-    async with phoenix(live, vsn="1.0.0") as client:  # as Python's client sends it
+async def test_a_heartbeat_without_a_ref_is_answered_without_one(shared_live: Running) -> None:
+    async with phoenix(shared_live, vsn="1.0.0") as client:  # as Python's client sends it
         await client.raw.send(
             '{"topic":"phoenix","event":"heartbeat","payload":{},"ref":null,"join_ref":null}'
         )
@@ -80,8 +80,8 @@ async def test_a_channel_that_is_left_is_confirmed_closed_and_silent(
     assert closed == Said("1" if v2 else None, "1", TOPIC, "phx_close", {})
 
 
-async def test_leaving_what_was_never_joined_is_confirmed(live: Running) -> None:
-    async with phoenix(live) as client:
+async def test_leaving_what_was_never_joined_is_confirmed(shared_live: Running) -> None:
+    async with phoenix(shared_live) as client:
         await client.send(TOPIC, "phx_leave", {}, join_ref="9")
 
         assert (await client.receive()).payload == {"status": "ok", "response": {}}
@@ -119,8 +119,8 @@ async def test_joining_a_joined_topic_closes_the_old_join_and_goes_on_with_the_n
         assert await client.changes_until_now() == []
 
 
-async def test_events_of_a_topic_that_is_not_joined_are_refused(live: Running) -> None:
-    async with phoenix(live) as client:
+async def test_events_of_a_topic_that_is_not_joined_are_refused(shared_live: Running) -> None:
+    async with phoenix(shared_live) as client:
         await client.send(TOPIC, "access_token", {"access_token": "x"}, join_ref="1")
 
         assert (await client.receive()).payload == {
@@ -130,15 +130,15 @@ async def test_events_of_a_topic_that_is_not_joined_are_refused(live: Running) -
 
 
 @pytest.mark.parametrize("topic", ["realtime:", "shop", "phoenix"])
-async def test_a_topic_without_a_name_cannot_be_joined(live: Running, topic: str) -> None:
-    async with phoenix(live) as client:
+async def test_a_topic_without_a_name_cannot_be_joined(shared_live: Running, topic: str) -> None:
+    async with phoenix(shared_live) as client:
         await client.send(topic, "phx_join", {}, join_ref="1", ref="1")
 
         assert (await client.receive()).payload["status"] == "error"
 
 
-async def test_a_channel_without_changes_is_joined(live: Running) -> None:
-    async with phoenix(live) as client:
+async def test_a_channel_without_changes_is_joined(shared_live: Running) -> None:
+    async with phoenix(shared_live) as client:
         assert await client.join("shop") == {"status": "ok", "response": {"postgres_changes": []}}
         await client.changes_until_now()
 
@@ -175,8 +175,8 @@ async def test_whatever_cannot_be_read_is_dropped_and_the_socket_stays(
     assert len(complaints) == 1
 
 
-async def test_unknown_events_of_a_joined_topic_are_ignored(live: Running) -> None:
-    async with phoenix(live) as client:
+async def test_unknown_events_of_a_joined_topic_are_ignored(shared_live: Running) -> None:
+    async with phoenix(shared_live) as client:
         await client.join("shop", ALL_INCOMING)
         await client.system()
         await client.send(TOPIC, "something_new", {"x": 1}, join_ref="1")
@@ -191,8 +191,8 @@ def broadcast(join_ref: str, ref: str, topic: str, event: str, body: Any) -> byt
     return bytes([3, *map(len, fields), 1]) + b"".join(fields) + json.dumps(body).encode()
 
 
-async def test_broadcast_and_presence_are_refused_with_a_sentence(live: Running) -> None:
-    async with phoenix(live) as client:
+async def test_broadcast_and_presence_are_refused_with_a_sentence(shared_live: Running) -> None:
+    async with phoenix(shared_live) as client:
         await client.join("shop", ALL_INCOMING)
         await client.system()
         await client.raw.send(broadcast("1", "7", TOPIC, "cursor", {"x": 1}))
@@ -213,9 +213,9 @@ async def test_broadcast_and_presence_are_refused_with_a_sentence(live: Running)
     assert "Presence is not served here" in presence.payload["response"]["reason"]
 
 
-async def test_version_1_says_no_to_a_broadcast_in_the_reply_alone(live: Running) -> None:
+async def test_version_1_says_no_to_a_broadcast_in_the_reply_alone(shared_live: Running) -> None:
     # A `system` error ends the channel of Python's client.
-    async with phoenix(live, vsn="1.0.0") as client:
+    async with phoenix(shared_live, vsn="1.0.0") as client:
         await client.join("shop", ALL_INCOMING)
         await client.system()
         await client.send(TOPIC, "broadcast", {"type": "broadcast", "event": "x", "payload": {}})
@@ -237,8 +237,8 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
     assert not live.gateway.websockets.supabase._open
 
 
-async def test_frames_that_are_too_long_end_the_socket_as_they_do_elsewhere(live: Running) -> None:
-    async with phoenix(live) as client:
+async def test_frames_that_are_too_long_end_the_socket_as_they_do_elsewhere(shared_live: Running) -> None:
+    async with phoenix(shared_live) as client:
         await client.raw.send("x" * 300_000)
         await client.raw.wait_closed()
 

@@ -87,8 +87,8 @@ async def test_one_socket_too_many_is_refused_whatever_its_dialect(project: Runn
         assert (await refusal(project, project.token()))[0] == 429
 
 
-async def test_the_key_may_come_as_a_header(live: Running) -> None:
-    async with phoenix(live, "", additional_headers={"x-api-key": live.token()}) as client:
+async def test_the_key_may_come_as_a_header(shared_live: Running) -> None:
+    async with phoenix(shared_live, "", additional_headers={"x-api-key": shared_live.token()}) as client:
         assert (await client.join("shop", ALL_INCOMING))["status"] == "ok"
 
 
@@ -142,9 +142,9 @@ async def test_the_token_of_a_join_counts_more_than_the_key(
 
 
 @pytest.mark.parametrize("token", ["", "sb_publishable_x", "the key"])
-async def test_a_join_without_a_token_of_its_own_is_the_keys(live: Running, token: str) -> None:
-    key = live.token()
-    async with phoenix(live, key) as client:
+async def test_a_join_without_a_token_of_its_own_is_the_keys(shared_live: Running, token: str) -> None:
+    key = shared_live.token()
+    async with phoenix(shared_live, key) as client:
         await client.join("shop", ALL_INCOMING, token=key if token == "the key" else token)
 
         assert (await client.system())["status"] == "ok"
@@ -274,7 +274,7 @@ async def test_rest_is_refused_with_a_sentence_that_the_shops_page_may_read(proj
         ("POST", "/rest/v1/rpc/x"),
         ("GET", "/rest/v1"),
     ):
-        async with project._http.request(method, project.url + path, headers=headers) as reply:
+        async with project.http.request(method, project.url + path, headers=headers) as reply:
             body = await reply.json()
             assert reply.status == 404
             assert "Keep your Supabase or database client" in body["error"]
@@ -284,7 +284,7 @@ async def test_rest_is_refused_with_a_sentence_that_the_shops_page_may_read(proj
         "Access-Control-Request-Method": "PATCH",
         "Access-Control-Request-Headers": "accept-profile,apikey,authorization,prefer,x-client-info,x-retry-count",
     }
-    async with project._http.options(project.url + "/rest/v1/customers", headers=asked) as reply:
+    async with project.http.options(project.url + "/rest/v1/customers", headers=asked) as reply:
         assert reply.status == 200
         assert reply.headers["Access-Control-Allow-Origin"] == SHOP
     status, body = await project.call("POST", "/realtime/v1/api/broadcast", {"messages": []})

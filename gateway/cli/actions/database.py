@@ -9,7 +9,7 @@ from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.migrations import runner as migrations
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.vault import Vault
-from gateway.runtime import database as ground
+from gateway.runtime import database
 from gateway.runtime.data_dir import read_secret
 from gateway.settings import Settings
 
@@ -17,7 +17,7 @@ from gateway.settings import Settings
 async def migrate(settings: Settings, remove: bool, restored: bool) -> None:
     """Applies the migrations that are missing, or with `remove` takes everything of ours out again."""
     async with AsyncExitStack() as stack:
-        dsn = await ground.open_database(settings, stack)
+        dsn = await database.open_database(settings, stack)
         dsn = settings.listen_url or dsn
         if remove:
             await migrations.remove(dsn, report=out.print)
@@ -39,13 +39,13 @@ async def store_token(settings: Settings, token: str) -> None:
 async def open_tables(settings: Settings, stack: AsyncExitStack) -> tuple[asyncpg.Pool, Vault]:
     """The database, up to date, and what opens its secrets; both end with the stack."""
     pool = await open_pool_of(settings, stack)
-    return pool, await ground.open_vault(pool, read_secret(settings), settings.secret_previous)
+    return pool, await database.open_vault(pool, read_secret(settings), settings.secret_previous)
 
 
 async def open_pool_of(settings: Settings, stack: AsyncExitStack) -> asyncpg.Pool:
     """The database, up to date; closed with the stack."""
-    dsn = await ground.find_database(settings, stack)
+    dsn = await database.find_database(settings, stack)
     await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
-    pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
-    stack.push_async_callback(ground.close_pool, pool)
+    pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
+    stack.push_async_callback(database.close_pool, pool)
     return pool

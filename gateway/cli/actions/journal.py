@@ -14,7 +14,7 @@ from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
-from gateway.runtime import database as ground
+from gateway.runtime import database
 from gateway.services.webhooks.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook
@@ -82,10 +82,10 @@ async def retry_all(settings: Settings, which: Wanted) -> None:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Journal]:
     async with AsyncExitStack() as stack:
-        dsn = await ground.open_database(settings, stack)
+        dsn = await database.open_database(settings, stack)
         await migrate(settings.listen_url or dsn, report=lambda line: None)
-        pool = await open_pool(dsn, timezone=settings.timezone, pooled=ground.is_pooled(settings, dsn))
-        stack.push_async_callback(ground.close_pool, pool)
+        pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
+        stack.push_async_callback(database.close_pool, pool)
         yield Journal(
             JournalTable(pool, WebhookTable(pool, None, unseal=unseal)), webhook.read, AuditLogTable(pool).log
         )

@@ -82,7 +82,12 @@ ListedSessionWish = Annotated[
 ]
 SessionsWish = Literal["*"] | Annotated[list[SessionIdField], Field(max_length=MAX_SESSIONS)]
 RoleWish = Annotated[RoleName, BeforeValidator(_lower)]
-TextWish = Annotated[str, BeforeValidator(_text)]
+TextWish = Annotated[
+    str,
+    Field(max_length=200),
+    BeforeValidator(_text),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 200}, {"type": "integer"}]}, mode="validation"),
+]
 """A text; a number counts as the text it is written as."""
 Asked = Annotated[
     bool,
@@ -193,7 +198,6 @@ class TicketWish(Body):
     )
     sub: TextWish | None = Field(
         None,
-        max_length=200,
         description="Which person it is for: limits and `created_by` count by it. From an agent's or admin's Bearer "
         "token only.",
         examples=["shop-user-17"],
@@ -201,7 +205,6 @@ class TicketWish(Body):
     )
     name: TextWish | None = Field(
         None,
-        max_length=200,
         description="How that person is shown.",
         examples=["Ann"],
         json_schema_extra=NULLABLE,

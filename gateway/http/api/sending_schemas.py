@@ -6,14 +6,14 @@ from pydantic import BaseModel, Field
 
 from gateway.domain.send_content import CLIENT_ID_LIMIT, MENTIONS_LIMIT, NAME_LIMIT, TEXT_LIMIT
 from gateway.http.api.inbox_schemas import Jid, MessageData, Phone, PositionData
-from gateway.http.api.schemas import NULLABLE, Body, SessionIdField, Success, Time
+from gateway.http.api.schemas import NULLABLE, Body, SessionWish, Success, Time
 
 Words = Annotated[str, Field(max_length=TEXT_LIMIT, examples=["Yes, in blue."])]
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]
 
 
 class SendQuery(Body):
-    session: SessionIdField | None = Field(
+    session: SessionWish | None = Field(
         None,
         description="May be left out where it is clear: one session has this chat, or there is one only.",
     )

@@ -13,10 +13,32 @@ from gateway.services.auth.logins import BrowserLogin, VerifiedPerson
 from gateway.services.auth.people import Person
 from gateway.services.auth.revocations import AccessState, Standing
 
-_PERSON = "id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password"
+_PEOPLE = """
+SELECT id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password
+FROM gateway.users ORDER BY lower(name), id
+"""
 
-_CHANGE = (
-    """
+_BY_ID = """
+SELECT id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password
+FROM gateway.users WHERE id = $1
+"""
+
+_BY_ID_LOCKED = """
+SELECT id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password
+FROM gateway.users WHERE id = $1 FOR UPDATE
+"""
+
+_BY_NAME = """
+SELECT id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password, password_hash
+FROM gateway.users WHERE lower(name) = lower($1)
+"""
+
+_ADD = """
+INSERT INTO gateway.users (name, password_hash, role, sessions) VALUES ($1, $2, $3, $4)
+RETURNING id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password
+"""
+
+_CHANGE = """
 UPDATE gateway.users SET
     name = CASE WHEN $2::jsonb ? 'name' THEN $2 ->> 'name' ELSE name END,
     password_hash = CASE WHEN $2 ? 'password_hash' THEN $2 ->> 'password_hash' ELSE password_hash END,
@@ -28,9 +50,8 @@ UPDATE gateway.users SET
     END,
     changed_at = now()
 WHERE id = $1
-RETURNING """
-    + _PERSON
-)
+RETURNING id, name, role, sessions, disabled_at, created_at, password_hash IS NOT NULL AS has_password
+"""
 
 _STATE = """
 SELECT 'sub' AS kind, sub AS key, extract(epoch FROM before)::float8 AS at, NULL AS role, NULL::jsonb AS sessions,
@@ -60,9 +81,14 @@ DELETE FROM gateway.logins
 WHERE sub = $1 AND ($2::text IS NULL OR id::text = $2) AND ($3::text IS NULL OR id::text <> $3)
 """
 
-_REVOKE = """
-INSERT INTO gateway.revoked AS r (sub, jti, before) VALUES ($1, $2, clock_timestamp())
-ON CONFLICT ({column}) DO UPDATE SET before = excluded.before, ends_at = NULL
+_REVOKE_SUB = """
+INSERT INTO gateway.revoked AS r (sub, before) VALUES ($1, clock_timestamp())
+ON CONFLICT (sub) DO UPDATE SET before = excluded.before, ends_at = NULL
+"""
+
+_REVOKE_JTI = """
+INSERT INTO gateway.revoked AS r (jti, before) VALUES ($1, clock_timestamp())
+ON CONFLICT (jti) DO UPDATE SET before = excluded.before, ends_at = NULL
 """
 
 
@@ -77,20 +103,20 @@ class PeopleTable:
     async def people(self) -> list[Person]:
         """All people, by name."""
         with mapped_errors():
-            rows = await self._pool.fetch(f"SELECT {_PERSON} FROM gateway.users ORDER BY lower(name), id")
+            rows = await self._pool.fetch(_PEOPLE)
         return [_person(row) for row in rows]
 
     async def person(self, person_id: int) -> Person | None:
         """The person of that number, if there is one."""
         with mapped_errors():
-            row = await self._pool.fetchrow(f"SELECT {_PERSON} FROM gateway.users WHERE id = $1", person_id)
+            row = await self._pool.fetchrow(_BY_ID, person_id)
         return _person(row) if row else None
 
     async def person_named(self, name: str) -> tuple[Person, str | None] | None:
         """The person of that name, whatever its case, and the hash of the password."""
         with mapped_errors():
             row = await self._pool.fetchrow(
-                f"SELECT {_PERSON}, password_hash FROM gateway.users WHERE lower(name) = lower($1)",
+                _BY_NAME,
                 name,
             )
         return (_person(row), row["password_hash"]) if row else None
@@ -102,8 +128,7 @@ class PeopleTable:
         with mapped_errors():
             try:
                 row = await self._pool.fetchrow(
-                    "INSERT INTO gateway.users (name, password_hash, role, sessions) VALUES ($1, $2, $3, $4)"
-                    f" RETURNING {_PERSON}",
+                    _ADD,
                     name,
                     password_hash,
                     role.word,
@@ -205,7 +230,10 @@ class PeopleTable:
         """
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_REVOKE.format(column="sub" if sub is not None else "jti"), sub, jti)
+                if sub is not None:
+                    await connection.execute(_REVOKE_SUB, sub)
+                else:
+                    await connection.execute(_REVOKE_JTI, jti)
                 await connection.execute(
                     "DELETE FROM gateway.logins WHERE sub = $1 OR id::text = $2", sub, jti
                 )
@@ -241,9 +269,7 @@ async def _require_unchanged(connection: Any, person_id: int, checked: Person | 
     """Holds the row of a person. Raises Conflict if its rights are not those of `checked` any more."""
     if checked is None:
         return
-    row = await connection.fetchrow(
-        f"SELECT {_PERSON} FROM gateway.users WHERE id = $1 FOR UPDATE", person_id
-    )
+    row = await connection.fetchrow(_BY_ID_LOCKED, person_id)
     if row is None:
         return
     person = _person(row)

@@ -24,7 +24,6 @@ import asyncpg
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.domain.notifications import UNNUMBERED
-from gateway.postgres import listener_statements as sql
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.deadlines import Deadline
@@ -57,6 +56,53 @@ BACKOFF = Backoff(first_s=0.25, most_s=5.0)
 APPLICATION = "whatsapp-gateway-listener"
 
 
+_HEARTBEAT = """
+INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
+VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()
+"""
+
+# Only backends that are still listeners of ours: pids are used again by others.
+_END_FROZEN = """
+WITH frozen AS (
+    DELETE FROM gateway.gateways
+    WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2)
+    RETURNING backend_pid
+)
+SELECT pg_terminate_backend(a.pid)
+FROM frozen JOIN pg_stat_activity a ON a.pid = frozen.backend_pid
+WHERE a.application_name = $3 AND a.usename = current_user
+"""
+
+# Advisory locks share one space with the shop's; the high bits make ours unlikely to meet theirs.
+LEASE_SPACE = 0x57A6 << 44
+_LEASES = 1 << 44
+
+
+SENDING_SPACE = 0x57A8 << 44
+"""Leases of another kind have numbers of their own: a session may be linked and sent at once."""
+
+
+def lease_of(session_id: int, space: int = LEASE_SPACE) -> int:
+    """The number of the lock. Ids of WasenderAPI are far below 2^44; the sum for a larger one would not fit bigint."""
+    return space + (session_id if session_id < _LEASES else session_id % (_LEASES - 59))
+
+
+# Advisory locks of one connection stack up; ask only if this one has none yet.
+_ACQUIRE = """
+SELECT CASE WHEN EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
+      AND ((classid::bigint << 32) | objid::bigint) = $1)
+THEN true ELSE pg_try_advisory_lock($1) END
+"""
+
+_RELEASE = "SELECT pg_advisory_unlock($1)"
+
+_FORGET = "DELETE FROM gateway.gateways WHERE id = $1"
+_PROBE = "SELECT pg_notify($1, '')"
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
     """Whose connection it is, and how it is kept."""
@@ -65,6 +111,9 @@ class ListenerSettings:
     timezone: str
     probe_s: float
     """Between two probes; 0 where the database may sleep."""
+
+    heartbeat_s: float = HEARTBEAT_S
+    statement_s: float = STATEMENT_S
 
 
 class Listener:
@@ -79,6 +128,8 @@ class Listener:
         self._timezone = settings.timezone
         # 0 lets the database sleep while it is not needed; while it is, the connection is probed as with 5.
         self._probe_s = settings.probe_s or PROBE_S
+        self._heartbeat_s = settings.heartbeat_s
+        self._statement_s = settings.statement_s
         self._probe_channel = f"gateway_probe_{self._gateway_id.replace('-', '')}"
         self._echo = asyncio.Event()
         self._lost = asyncio.Event()
@@ -168,7 +219,7 @@ class Listener:
         if connection is not None:
             try:
                 async with Deadline(connection, FAREWELL_S), self._one_at_a_time:
-                    await connection.execute(sql.FORGET, self._gateway_id)
+                    await connection.execute(_FORGET, self._gateway_id)
                     await connection.close()
             except CONNECT_ERRORS:
                 pass
@@ -180,7 +231,7 @@ class Listener:
         self._lost.clear()
         connection = await connect_direct(self._dsn, timezone=self._timezone, name=APPLICATION)
         try:
-            async with Deadline(connection, STATEMENT_S):
+            async with Deadline(connection, self._statement_s):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
                 # dropped by the driver; that is why everything is read once in `_up`.
                 await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._messages_notified))
@@ -192,7 +243,7 @@ class Listener:
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
                 began = _now()
-                await connection.execute(sql.HEARTBEAT, self._gateway_id, socket.gethostname())
+                await connection.execute(_HEARTBEAT, self._gateway_id, socket.gethostname())
                 self._beat_at = began
         except BaseException:
             connection.terminate()
@@ -210,7 +261,7 @@ class Listener:
         failures = 0
         while not self._lost.is_set():
             try:
-                async with asyncio.timeout(min(self._probe_s, HEARTBEAT_S)):
+                async with asyncio.timeout(min(self._probe_s, self._heartbeat_s)):
                     await self._lost.wait()
                 return
             except TimeoutError:
@@ -220,14 +271,14 @@ class Listener:
                 await self._probe()
                 self.heard_at = _now()
             began = _now()
-            await self.statement(sql.HEARTBEAT, self._gateway_id, socket.gethostname())
+            await self.statement(_HEARTBEAT, self._gateway_id, socket.gethostname())
             self._beat_at = began
             self._signals.leases_renewed()
             self._failures = (
                 0  # not sooner: one that is cut again and again should come back ever more slowly
             )
             try:
-                await self.statement(sql.END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)
+                await self.statement(_END_FROZEN, self._gateway_id, FROZEN_AFTER_S, APPLICATION)
             except asyncpg.InsufficientPrivilegeError:
                 failures += 1
                 if failures == 1:
@@ -236,8 +287,8 @@ class Listener:
     async def _probe(self) -> None:
         """A NOTIFY to ourselves. Raises TimeoutError if it does not come back in time."""
         self._echo.clear()
-        await self.statement(sql.PROBE, self._probe_channel)
-        async with asyncio.timeout(STATEMENT_S):
+        await self.statement(_PROBE, self._probe_channel)
+        async with asyncio.timeout(self._statement_s):
             await self._echo.wait()
 
     def _up(self) -> None:
@@ -281,7 +332,7 @@ class Listener:
             if connection is None:
                 raise StoreUnavailable("The listening connection is down.")
             try:
-                async with Deadline(connection, STATEMENT_S):
+                async with Deadline(connection, self._statement_s):
                     return await connection.fetchval(statement, *arguments)
             except TimeoutError:
                 # The statement may still run there: this connection cannot be trusted any more.
@@ -296,12 +347,12 @@ class Listener:
         """For how long no peer can have ended this connection as a frozen one; 0 while it is down."""
         return max(0.0, self._beat_at + FROZEN_AFTER_S - _now()) if self.is_up else 0.0
 
-    async def acquire(self, session_id: int, space: int = sql.LEASE_SPACE) -> bool:
+    async def acquire(self, session_id: int, space: int = LEASE_SPACE) -> bool:
         """The right to run the poller of a session, in the whole cluster; False if another gateway has it."""
         await self._wake_up()
         with mapped_errors():
             try:
-                return bool(await self.statement(sql.ACQUIRE, sql.lease_of(session_id, space)))
+                return bool(await self.statement(_ACQUIRE, lease_of(session_id, space)))
             except TimeoutError:
                 return False
 
@@ -309,14 +360,14 @@ class Listener:
         if not self.awake.is_set():
             self.wake()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STATEMENT_S):
+                async with asyncio.timeout(self._statement_s):
                     await self._is_up.wait()
 
-    async def release(self, session_id: int, space: int = sql.LEASE_SPACE) -> None:
+    async def release(self, session_id: int, space: int = LEASE_SPACE) -> None:
         """Gives the session's lease back; with the connection lost it is gone already."""
         try:
             with mapped_errors():
-                await self.statement(sql.RELEASE, sql.lease_of(session_id, space))
+                await self.statement(_RELEASE, lease_of(session_id, space))
         except StoreUnavailable:
             pass  # the connection is gone, and the lock with it
 
@@ -329,11 +380,11 @@ class SendingLeases:
 
     async def acquire(self, session_id: int) -> bool:
         """Whether this process holds the lease now. Never waits for another holder."""
-        return await self._listener.acquire(session_id, sql.SENDING_SPACE)
+        return await self._listener.acquire(session_id, SENDING_SPACE)
 
     async def release(self, session_id: int) -> None:
         """Gives the lease back, so that another gateway may take it at once."""
-        await self._listener.release(session_id, sql.SENDING_SPACE)
+        await self._listener.release(session_id, SENDING_SPACE)
 
 
 def _now() -> float:

@@ -46,12 +46,11 @@ _KEEPALIVE_IDLE_S = 10
 _KEEPALIVE_INTERVAL_S = 3
 _KEEPALIVE_COUNT = 3
 _USER_TIMEOUT_MS = 20_000
+_KEEPALIVE = (_KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT, _USER_TIMEOUT_MS)
 
-_SERVER_KEEPALIVE_SQL = f"""
-SELECT set_config('tcp_keepalives_idle', '{_KEEPALIVE_IDLE_S}', false),
-    set_config('tcp_keepalives_interval', '{_KEEPALIVE_INTERVAL_S}', false),
-    set_config('tcp_keepalives_count', '{_KEEPALIVE_COUNT}', false),
-    set_config('tcp_user_timeout', '{_USER_TIMEOUT_MS}', false)
+_SERVER_KEEPALIVE_SQL = """
+SELECT set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_interval', $2, false),
+    set_config('tcp_keepalives_count', $3, false), set_config('tcp_user_timeout', $4, false)
 """
 
 
@@ -209,7 +208,7 @@ async def connect_direct(
             await prepare(connection)
             # The server's side too: a gateway that vanished would keep its leases and hold back the notify queue.
             # Asked for afterwards: proxies in front of Postgres refuse unknown settings at the start.
-            await connection.execute(_SERVER_KEEPALIVE_SQL)
+            await connection.execute(_SERVER_KEEPALIVE_SQL, *map(str, _KEEPALIVE))
     except BaseException:
         connection.terminate()
         raise

@@ -26,18 +26,18 @@ WHERE l.lid IN (
 RETURNING l.lid, l.session
 """
 
-_DEVICE = """
-coalesce(gateway.record_of_v1(s.*, 'public.whatsapp_sessions'::regclass) -> 'user_info' ->> 'id', '-')
-"""
-
 # What a gateway that stops in the middle leaves is due again, as is what could not be read: after 10 minutes, an hour,
 # then every 6 hours.
-_CLAIM_ADDRESS_BOOK = f"""
+_CLAIM_ADDRESS_BOOK = """
 WITH due AS MATERIALIZED (
-    SELECT st.wasender_session_id, {_DEVICE} AS device
+    SELECT st.wasender_session_id, linked.device
     FROM gateway.session_state AS st
     JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = st.wasender_session_id
-    WHERE lower(s.status) = 'connected' AND st.contacts_of IS DISTINCT FROM {_DEVICE}
+    CROSS JOIN LATERAL (
+        SELECT coalesce(
+            gateway.record_of_v1(s.*, 'public.whatsapp_sessions'::regclass) -> 'user_info' ->> 'id', '-') AS device
+    ) AS linked
+    WHERE lower(s.status) = 'connected' AND st.contacts_of IS DISTINCT FROM linked.device
         AND coalesce(st.contacts_due_at, '-infinity') <= now()
     ORDER BY st.contacts_due_at NULLS FIRST, st.wasender_session_id
     LIMIT 1

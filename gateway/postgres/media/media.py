@@ -14,25 +14,25 @@ from gateway.postgres.webhooks.batches import mapped_write_errors
 from gateway.services.media.ports import Fetched, MediaRow, Place, Wanted
 from gateway.services.media.uploads import NewFile
 
-HOLD = "60 seconds"
+HOLD_S = 60.0
 """How long a claim outlives the gateway that has it."""
 
-TURN = "60 seconds"
+TURN_S = 60.0
 PATIENCE = "400ms"
 
-_CLAIM = f"""
+_CLAIM = """
 SELECT f.id::text, f.session, f.kind, f.mime, f.name, f.source, f.tries,
     extract(epoch FROM now() - f.made_at)::float8 AS age_s,
     coalesce(i.wa_key_id, o.wa_key_id, split_part(f.ref, '@', 1)) AS key_id
-FROM gateway.claim_media_v1($1, $2, interval '{HOLD}') AS f
+FROM gateway.claim_media_v1($1, $2, make_interval(secs => $3)) AS f
 LEFT JOIN public.whatsapp_incoming_messages AS i
     ON f.tbl = 'whatsapp_incoming_messages' AND i.message_id = f.ref
 LEFT JOIN public.whatsapp_outgoing_messages AS o
     ON f.tbl = 'whatsapp_outgoing_messages' AND o.client_id = f.ref AND o.wasender_session_id = f.session
 """
 
-_HELD = f"""
-UPDATE gateway.media SET due_at = now() + interval '{HOLD}'
+_HELD = """
+UPDATE gateway.media SET due_at = now() + make_interval(secs => $3)
 WHERE id = ANY ($2::uuid[]) AND holder = $1 AND state = 'pending'
 """
 
@@ -62,13 +62,13 @@ class MediaTable:
     async def claim(self, most: int) -> list[Wanted]:
         """Files that this gateway has to fetch now."""
         with mapped_errors():
-            rows = await self._pool.fetch(_CLAIM, self._me, most)
+            rows = await self._pool.fetch(_CLAIM, self._me, most, HOLD_S)
         return [_wanted(row) for row in rows]
 
     async def hold(self, ids: Sequence[str]) -> None:
         """This gateway is still at work on them."""
         with mapped_errors():
-            await self._pool.execute(_HELD, self._me, [uuid.UUID(item) for item in ids])
+            await self._pool.execute(_HELD, self._me, [uuid.UUID(item) for item in ids], HOLD_S)
 
     async def put_off(self, media_id: str, seconds: float, error: str) -> None:
         """Lets it be tried again later, by any gateway."""
@@ -114,7 +114,10 @@ class MediaTable:
         with mapped_errors():
             return bool(
                 await self._pool.fetchval(
-                    f"SELECT gateway.take_upstream_turn_v1($1, $2, interval '{TURN}')", session_id, self._me
+                    "SELECT gateway.take_upstream_turn_v1($1, $2, make_interval(secs => $3))",
+                    session_id,
+                    self._me,
+                    TURN_S,
                 )
             )
 

@@ -35,7 +35,7 @@ OLDEST_SERVER = 150000
 """The tests pass on PostgreSQL 15 and 18; 14, the first with all that `sql/` uses, is past its end of life."""
 
 _ADVISORY_KEY = 0x7761_6761_7465  # any number, but always the same
-_LOCK_TIMEOUT_MS = 1500
+_LOCK_TIMEOUT = "1500ms"
 _PATIENCE_S = 180.0
 _BACKOFF = Backoff(first_s=0.3, most_s=4.5, factor=1.6)
 LOOK_S = 30.0
@@ -235,7 +235,9 @@ class _Run:
         while True:
             try:
                 async with self._connection.transaction():
-                    await self._connection.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
+                    await self._connection.execute(
+                        "SELECT set_config('lock_timeout', $1, true)", _LOCK_TIMEOUT
+                    )
                     await work()
                 return
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):

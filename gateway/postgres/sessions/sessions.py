@@ -65,8 +65,9 @@ _MUTABLE = (
 )  # fmt: skip
 
 
-_LOCK = f"""
-SELECT {", ".join(f"s.{name}" for name in _MUTABLE)}
+_LOCK = """
+SELECT s.name, s.phone_number, s.account_protection, s.log_messages, s.webhook_url, s.webhook_enabled,
+    s.webhook_events, s.api_key, s.webhook_secret
 FROM public.whatsapp_sessions s WHERE s.wasender_session_id = $1::bigint FOR UPDATE
 """
 

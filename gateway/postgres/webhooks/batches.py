@@ -58,7 +58,9 @@ LOCK_TIMEOUT_ALONE = "100ms"
 """For one webhook by itself, which is tried again: it should not hold a connection while it waits."""
 
 # Cut off in the middle, we cannot end the transaction, and its locks would keep out the next writer of the same row.
-_NOT_LEFT_OPEN = "SET LOCAL idle_in_transaction_session_timeout = '3s'"
+_PREPARE = """
+SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', '3s', true)
+"""
 
 # What a trigger of the shop says with RAISE, also under a code of its own.
 _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
@@ -185,7 +187,7 @@ class WebhookTable:
 
     async def prepare(self, connection: Connection, batch: Sequence[InboundWebhook]) -> None:
         """Sets how long this transaction may wait for others."""
-        await connection.execute(f"SET LOCAL lock_timeout = '{lock_timeout_of(batch)}'; {_NOT_LEFT_OPEN}")
+        await connection.execute(_PREPARE, lock_timeout_of(batch))
 
     async def write_rows(
         self, connection: Connection, batch: Sequence[InboundWebhook]

@@ -16,7 +16,11 @@ _COLUMNS = """
     body IS NOT NULL AS has_body
 """
 
-_ENTRY = f"SELECT {_COLUMNS}, body FROM gateway.journal WHERE id = $1"
+_ENTRY = """
+SELECT id, received_at, wasender_session_id, event, outcome, reason, note, retries, retried_at, retried_by,
+    body IS NOT NULL AS has_body, body
+FROM gateway.journal WHERE id = $1
+"""
 
 _AGAIN = """
 UPDATE gateway.journal

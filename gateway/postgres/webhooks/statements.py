@@ -1,12 +1,18 @@
 """What webhooks do to the shop's tables, as SQL: one statement per kind of change."""
 
-RECEIVE = f"SELECT * FROM gateway.receive_v3({', '.join(f'${n}' for n in range(1, 17))})"
+RECEIVE = """
+SELECT * FROM gateway.receive_v3(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12, $13, $14, $15, $16)
+"""
 
-RECEIVE_AND_JOURNAL = (
-    f"SELECT * FROM gateway.receive_and_journal_v3({', '.join(f'${n}' for n in range(1, 24))})"
-)
+RECEIVE_AND_JOURNAL = """
+SELECT * FROM gateway.receive_and_journal_v3(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+"""
 
-SEND = f"SELECT * FROM gateway.send_v2({', '.join(f'${n}' for n in range(1, 16))})"
+SEND = "SELECT * FROM gateway.send_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 
 AMEND = "SELECT gateway.amend_v1($1, $2, $3, $4, $5)"
 
@@ -51,7 +57,7 @@ LEFT JOIN LATERAL (
 ) AS own ON true
 """
 
-MOVE = f"SELECT gateway.move_v1({', '.join(f'${n}' for n in range(1, 12))})"
+MOVE = "SELECT gateway.move_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 
 TAKE_EARLY = """
 DELETE FROM gateway.early_deliveries early

@@ -48,7 +48,9 @@ class ConversationListStore(Protocol):
 class ConversationList:
     """Steps the list towards the streams after each notification, and never for more than half the time."""
 
-    def __init__(self, store: ConversationListStore) -> None:
+    def __init__(self, store: ConversationListStore, *, awake: asyncio.Event | None = None) -> None:
+        """`awake` is set while the database may be asked."""
+        self._awake = awake
         self._store = store
         self._wake = asyncio.Event()
         self._wake.set()
@@ -80,6 +82,8 @@ class ConversationList:
         loop = asyncio.get_running_loop()
         progress = Progress.MORE
         while progress is not Progress.DONE:
+            if self._awake is not None:
+                await self._awake.wait()
             began = loop.time()
             progress = await self._store.step()
             # Webhooks come first: as long as this has worked, it rests.
