@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -91,11 +91,27 @@ class Wish:
     content: Content
     seen: Seen | None = None
     send_at: datetime | None = None
+    handed_on: str = ""
+    """What is handed to upstream as it came, as JSON."""
+
+    def beside(self, extra: Mapping[str, Any]) -> "Wish":
+        """The same with what is handed to upstream as it came."""
+        return replace(self, handed_on=json.dumps(extra, sort_keys=True) if extra else "")
+
+    def without_text(self, extra: Mapping[str, Any]) -> "Wish":
+        """What is handed on, and nothing else."""
+        return replace(self.beside(extra), content=replace(self.content, text=None))
+
+    def answering(self, ref: str) -> "Wish":
+        """The same as an answer to that message."""
+        return replace(self, content=replace(self.content, reply_to=ref))
 
     @property
     def digest(self) -> str:
         """The same for the same request. What its author had seen is no part of it."""
         told = asdict(self.content) | {"send_at": self.send_at.isoformat() if self.send_at else None}
+        if self.handed_on:
+            told["handed_on"] = self.handed_on
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

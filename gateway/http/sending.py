@@ -2,8 +2,9 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,11 +15,11 @@ from gateway.domain.message import bare_jid, chat_of, digits_of, jid_of_phone, m
 from gateway.domain.phones import international
 from gateway.domain.send_content import edited_text, wish_of
 from gateway.domain.session import Session, iso_utc
-from gateway.http.api.sending_schemas import EditFields, SendQuery, SettleFields, TypingFields
+from gateway.http.api import sending_schemas as sends
 from gateway.http.auth import Gate
 from gateway.http.inbox import CHAT, rest_of
 from gateway.http.requests import body_as, query_of
-from gateway.http.responses import fields_of, success
+from gateway.http.responses import success
 from gateway.services.sending.numbers import Numbers
 from gateway.services.sending.outbox import Outbox, Outgoing
 from gateway.services.sending.outbox import Request as Wished
@@ -79,8 +80,10 @@ class SendingRoutes:
 
     async def _queue(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        body = await fields_of(request)
-        wish = wish_of(body, idempotency_key=request.headers.get("idempotency-key"), now=datetime.now(UTC))
+        body = await body_as(request, sends.NewMessage)
+        wish = wish_of(
+            told(body), idempotency_key=request.headers.get("idempotency-key"), now=datetime.now(UTC)
+        )
         session, chat = await self._locate(request, principal, 1)
         origin = "page" if principal.by_cookie else "api"
         done = await self._outbox.queue(Wished.of(int(session.id), chat, wish, principal, origin))
@@ -88,7 +91,7 @@ class SendingRoutes:
 
     async def _edit(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        text = edited_text((await body_as(request, EditFields)).model_dump())
+        text = edited_text(told(await body_as(request, sends.EditFields)))
         session_id, found = await self._find(request, principal, 2)
         return success(await self._outbox.edit(session_id, found, text, principal))
 
@@ -104,7 +107,7 @@ class SendingRoutes:
 
     async def _settle(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        was_sent = (await body_as(request, SettleFields)).sent
+        was_sent = (await body_as(request, sends.SettleFields)).sent
         session_id, found = await self._find(request, principal, 3)
         return success(await self._outbox.settle(session_id, found, was_sent, principal))
 
@@ -112,7 +115,7 @@ class SendingRoutes:
 
     async def _type(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.SEND)
-        is_typing = (await body_as(request, TypingFields)).typing
+        is_typing = (await body_as(request, sends.TypingFields)).typing
         session, chat = await self._locate(request, principal, 1)
         shown = await self._outbox.show_typing(int(session.id), chat, is_typing=is_typing)
         return success({"shown": shown})
@@ -150,20 +153,20 @@ class SendingRoutes:
         if not text or text != mend_text(text):
             raise _bad_chat("The chat must be the digits of a phone number, or a JID.")
         known = await self._known(text)
-        session = await self._session_of(query_of(request, SendQuery).session, principal, known)
+        session = await self._session_of(query_of(request, sends.SendQuery).session, principal, known)
         principal.require(Act.SEND, int(session.id))
         if known is not None and await self._chats.first_with_messages(int(session.id), [known]):
             return session, known
-        return session, await self._chats.conversation_of(_new_chat(text, session))
+        return session, await self._chats.conversation_of(new_chat(text, session))
 
     async def _known(self, text: str) -> str | None:
         """The conversation that the words of the path would be, if it exists."""
         named = chat_of(None, bare_jid(text) if "@" in text else digits_of(text))
         return await self._chats.conversation_of(named) if named else None
 
-    async def _session_of(self, named: int | None, principal: Principal, chat: str | None) -> Session:
-        if named is not None:
-            session_id = named
+    async def _session_of(self, named: str | None, principal: Principal, chat: str | None) -> Session:
+        if named:
+            session_id = parse_session_id(named)
             principal.require(Act.SEND, session_id)
         else:
             session_id = await self._only_session(principal, chat)
@@ -189,7 +192,12 @@ class SendingRoutes:
         )
 
 
-def _new_chat(text: str, session: Session) -> str:
+def told(body: BaseModel) -> dict[str, Any]:
+    """What the caller has sent of it."""
+    return body.model_dump(exclude_unset=True)
+
+
+def new_chat(text: str, session: Session) -> str:
     """The JID of a chat that is not here yet. Raises Invalid."""
     if "@" not in text:
         return jid_of_phone(international(text, session.phone_number))

@@ -20,6 +20,7 @@ from gateway.http.health import HealthRoutes, Readiness
 from gateway.http.inbox import InboxRoutes
 from gateway.http.journal import JournalRoutes
 from gateway.http.limits import RequestLimits
+from gateway.http.old_clients import OldClientRoutes
 from gateway.http.page_files import PageFiles
 from gateway.http.pages import PageRoutes
 from gateway.http.people import PeopleRoutes
@@ -100,6 +101,7 @@ def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: M
     export = Export(inbox, ExportTable(tables.pool, media.files))
     return [
         *SendingRoutes(gate, services.outbox, services.numbers, inbox, sessions).routes(),
+        *OldClientRoutes(gate, services.outbox, inbox, sessions).routes(),
         *InboxRoutes(gate, inbox, services.marks, erasure, export).routes(),
         *SearchRoutes(gate, inbox).routes(),
     ]

@@ -9,12 +9,14 @@ from gateway.domain.send_queue import Terms
 from gateway.domain.sending import Refused, Send
 from gateway.postgres.connection.listener import Listener, SendingLeases
 from gateway.postgres.sending.checks import CheckTable
+from gateway.postgres.sending.from_sql import SqlIntakeTable
 from gateway.postgres.sending.numbers import NumberTable
 from gateway.postgres.sending.outbox import OutboxTable
 from gateway.postgres.sending.preparation import PreparationTable, Prepared
 from gateway.postgres.sending.store import SendClock, SendTable
 from gateway.runtime.repositories import Repositories
 from gateway.services.sending.checks import Checker
+from gateway.services.sending.from_sql import SqlIntake
 from gateway.services.sending.numbers import Numbers
 from gateway.services.sending.outbox import Outbox
 from gateway.services.sending.ports import SendingContext, UploadedMedia, Uploads
@@ -47,6 +49,7 @@ class SendingParts:
     sending: Sending
     outbox: Outbox
     numbers: Numbers
+    sql_intake: SqlIntake
 
 
 class SendPreparation:
@@ -139,4 +142,5 @@ def build_sending(
         sending=Sending(table, SendingLeases(listener), context, checker_of, listener.awake),
         outbox=Outbox(OutboxTable(pool, settings.zone), calls, preparation, log, clock.now),
         numbers=Numbers(NumberTable(pool), calls, preparation),
+        sql_intake=SqlIntake(SqlIntakeTable(pool), is_on=settings.send_from_sql),
     )

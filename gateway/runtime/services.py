@@ -119,6 +119,7 @@ class Services:
         settings, client = context.settings, upstream.client
         parts = build_sending(settings, tables, self.sessions, client, live.listener, uploads)
         self.sending, self.outbox, self.numbers = parts.sending, parts.outbox, parts.numbers
+        self.sql_intake = parts.sql_intake
 
     async def open(self) -> None:
         """Learns what must be known before the first webhook comes."""

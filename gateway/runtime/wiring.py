@@ -15,7 +15,7 @@ def connect(
     signals.left_unnumbered.connect(live.numbering.notify)
     signals.inboxes_moved.connect(live.feed.notify, live.conversation_list.notify, services.contacts.notify)
     signals.inboxes_moved.connect(media.media_fetcher.notify)
-    signals.inboxes_moved.connect(services.sending.inboxes_moved)
+    signals.inboxes_moved.connect(services.sending.inboxes_moved, services.sql_intake.inboxes_moved)
     signals.queues_moved.connect(services.sending.notify)
     signals.leases_renewed.connect(services.sending.on_renewed)
     signals.sessions_moved.connect(live.states.notify)

@@ -70,7 +70,11 @@ async def wasenderapi_sdk(module: str, base_url: str, token: str) -> AsyncIterat
         module,
         base_url,
         cwd=HERE,
-        env={"PATH": os.environ.get("PATH", os.defpath), "WASENDER_PERSONAL_ACCESS_TOKEN": token},
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "WASENDER_PERSONAL_ACCESS_TOKEN": token,
+            "WASENDER_API_KEY": token,
+        },
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 20,

@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 
 const [module, baseUrl] = process.argv.slice(2);
 const { createWasender } = await import(module);
-const sdk = createWasender(undefined, process.env.WASENDER_PERSONAL_ACCESS_TOKEN, baseUrl);
+const sdk = createWasender(process.env.WASENDER_API_KEY, process.env.WASENDER_PERSONAL_ACCESS_TOKEN, baseUrl);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { call, args } = JSON.parse(line);

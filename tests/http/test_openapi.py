@@ -158,4 +158,6 @@ def path_of(operation: Operation, session_id: int) -> str:
         .replace("{person}", "4711")
         .replace("{login}", "4711")
         .replace("{media}", "4711")
+        .replace("{number}", "4711")
+        .replace("{row}", "4711")
     )

@@ -85,6 +85,11 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "schema": {"type": "string", "pattern": "^[^/]+$"},
         "example": "6f1c9b1e-9d0c-4a57-8f0e-0c9f0f3f6f11",
     },
+    "number": {
+        "description": "`msgId` of the message.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+        "example": 7,
+    },
     "row": {
         "description": "Id of an own message, or its ref, such as `out:7`.",
         "schema": {"type": "string", "pattern": "^(out:)?[^/:\\s]{1,64}$"},

@@ -8,7 +8,6 @@ from gateway.http.api import account_schemas as account
 from gateway.http.api import journal_schemas as journal
 from gateway.http.api import media_schemas as media
 from gateway.http.api import schemas
-from gateway.http.api import sending_schemas as sends
 from gateway.http.api import session_schemas as sessions
 from gateway.http.api.inbox_operations import INBOX
 from gateway.http.api.operation import (
@@ -25,6 +24,7 @@ from gateway.http.api.operation import (
     Reply,
     Tag,
 )
+from gateway.http.api.sending_operations import SENDING
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -188,57 +188,6 @@ _FILES = [
     ),
 ]  # fmt: skip
 
-ROW = f"{CHAT}/messages/{{row}}"
-_SENDING = [
-    Operation(
-        "POST", f"{CHAT}/messages", "Sending", "send_message", "Answer a customer",
-        (
-            Reply(sends.SentReply, 202, "Queued; `queue_position` and `send_after` say when it may go."),
-            Reply(sends.SentReply, text="The same request came before: the row as it is now."),
-        ),
-        "agent", "The chat may be a number that has never written, in any form its country knows. 409 `newer_reply`: "
-        "another person has answered behind `seen`; `details.messages` holds that. 409 `conflict`: the `client_id` was "
-        "used for another message.",
-        query=sends.SendQuery, headers=sends.SendHeaders, body=sends.NewMessage,
-        errors=(*BODY, "not_found", "conflict", "newer_reply", *STORE),
-    ),
-    Operation(
-        "PUT", ROW, "Sending", "edit_message", "Change the text of an own message",
-        (Reply(sends.SentReply, text="The row as it is now."),),
-        "agent", "While it is queued the row is changed; once it is sent, the message for everyone.",
-        query=sends.SendQuery, body=sends.EditFields, errors=(*BODY, "not_found", "conflict", *ABOUT_ONE, *STORE),
-    ),
-    Operation(
-        "DELETE", ROW, "Sending", "delete_message", "Cancel a queued message, or delete a sent one for everyone",
-        (Reply(sends.SentReply, text="The row as it is now; it stays listed."),),
-        "agent", query=sends.SendQuery, errors=("not_found", "conflict", *ABOUT_ONE, *STORE),
-    ),
-    Operation(
-        "POST", f"{ROW}/retry", "Sending", "retry_message", "Send a failed message again",
-        (Reply(sends.SentReply, text="The row, queued."),),
-        "agent", query=sends.SendQuery, errors=("not_found", "conflict", "invalid", *STORE),
-    ),
-    Operation(
-        "POST", f"{ROW}/settle", "Sending", "settle_message", "Say whether an unknown message was sent",
-        (Reply(sends.SentReply, text="The row, sent or failed."),),
-        "agent", "409 until two minutes after the call: until then WasenderAPI may still tell.",
-        query=sends.SendQuery, body=sends.SettleFields, errors=(*BODY, "not_found", "conflict", *STORE),
-    ),
-    Operation(
-        "POST", f"{CHAT}/typing", "Sending", "show_typing", "Show the customer that somebody types",
-        (Reply(sends.TypingReply, text="Whether WasenderAPI was asked."),),
-        "agent", "At most once per 10 s.",
-        query=sends.SendQuery, body=sends.TypingFields, is_body_needed=False,
-        errors=(*BODY, "not_found", *ABOUT_ONE, *STORE),
-    ),
-    Operation(
-        "POST", f"{CHAT}/on-whatsapp", "Sending", "check_number", "Does a number have WhatsApp",
-        (Reply(sends.NumberReply, text="What WasenderAPI said, up to 30 days ago."),),
-        "agent", "Only when a person wants to know: WhatsApp bans numbers that ask much.",
-        query=sends.SendQuery, errors=("not_found", "invalid", *ABOUT_ONE, *STORE),
-    ),
-]  # fmt: skip
-
 _LOGINS = [
     Operation(
         "GET", "/api/me", "Logins and tickets", "get_me", "Who is logged in",
@@ -382,7 +331,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_SESSIONS,
     *_LINKING,
     *INBOX,
-    *_SENDING,
+    *SENDING,
     *_FILES,
     *_LOGINS,
     *_PEOPLE,

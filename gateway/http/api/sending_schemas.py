@@ -1,6 +1,6 @@
 """The models of answers to customers."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -84,6 +84,56 @@ class NewMessage(Body):
     send_at: Time | None = Field(
         None, description="Not before; within a year. With a time zone.", json_schema_extra=NULLABLE
     )
+
+
+class OldMessage(BaseModel):
+    """As `POST /send-message` of WasenderAPI takes it; unknown fields are passed over."""
+
+    to: str = Field(description="A phone number, or a JID.", examples=["15550002222"])
+    text: Words | None = None
+    imageUrl: str | None = Field(None, examples=[None])
+    videoUrl: str | None = Field(None, examples=[None])
+    documentUrl: str | None = Field(None, examples=[None])
+    audioUrl: str | None = Field(None, examples=[None])
+    stickerUrl: str | None = Field(None, examples=[None])
+    fileName: str | None = Field(None, examples=[None])
+    viewOnce: bool | None = Field(None, examples=[None])
+    location: LocationFields | None = Field(None, examples=[None])
+    contact: ContactFields | None = Field(None, examples=[None])
+    poll: dict[str, Any] | None = Field(None, examples=[None])
+    replyTo: int | None = Field(None, description="`msgId` of an own message.", examples=[None])
+    mentions: list[str] | None = Field(None, examples=[None])
+
+
+class TakenData(BaseModel):
+    msgId: int = Field(description="The gateway's number of the message.", examples=[100000])
+    jid: str = Field(examples=["15550002222"])
+    status: str = Field(examples=["in_progress"])
+
+
+class TakenReply(Success[TakenData]):
+    pass
+
+
+class OldInfo(BaseModel):
+    remoteJid: str = Field(examples=["15550002222@s.whatsapp.net"])
+    id: str | None = Field(description="WhatsApp's id, once it is known.", examples=["3EB0A1"])
+    msgId: int = Field(examples=[100000])
+    key: dict[str, Any] = Field(examples=[{"id": "3EB0A1", "fromMe": True}])
+    message: dict[str, Any] = Field(examples=[{"conversation": "Hello"}])
+    messageTimestamp: str = Field(examples=["1764000000"])
+    status: int = Field(
+        description="0 failed, 1 pending, 2 sent, 3 delivered, 4 read, 5 played.", examples=[2]
+    )
+
+
+class OldInfoReply(Success[OldInfo]):
+    pass
+
+
+class OldDeletedReply(BaseModel):
+    success: Literal[True]
+    message: str = Field(examples=["Message deleted successfully."])
 
 
 class EditFields(Body):

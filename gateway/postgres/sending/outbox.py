@@ -117,10 +117,12 @@ class OutboxTable:
             async with self._pool.acquire() as connection:
                 async with connection.transaction():
                     verdict, row_id, unseen = await self._queue(connection, request)
-                row = None
+                row, number = None, None
                 if row_id is not None:
-                    row = await self._told(connection, request.session_id, request.chat, row_id)
-        return Queued(verdict, row, tuple(unseen))
+                    found = await connection.fetchrow(_ROW, request.session_id, request.chat, row_id)
+                    if found is not None:
+                        row, number = await self._with_place(connection, found), found["send_no"]
+        return Queued(verdict, row, number, tuple(unseen))
 
     async def _queue(
         self, connection: Connection, request: Request

@@ -328,6 +328,7 @@ class SessionTable:
                     "actor": actor.name,
                     "sub": actor.sub,
                 }
+                await connection.execute("SELECT gateway.cancel_queue_v1($1)", session_id)
                 await connection.execute(
                     "INSERT INTO public.whatsapp_session_logs"
                     " (session_id, event_type, message, metadata, created_at, written_by)"

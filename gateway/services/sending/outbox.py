@@ -6,7 +6,7 @@ A message is a row before it is a call. What is asked for twice with one `client
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gateway.domain import sending
@@ -65,6 +65,10 @@ class Request:
             seen=wish.seen,
         )
 
+    def as_is(self, kind: str, extra: Mapping[str, Any]) -> "Request":
+        """The same as a message of that type, with what is handed to upstream as it came."""
+        return replace(self, kind=kind, extra=extra)
+
     @property
     def look(self) -> str:
         """What it has in common with messages that nothing tells apart."""
@@ -78,6 +82,8 @@ class Queued:
     verdict: str
     """queued, known (the same request again), conflict (another one with this client_id) or unseen."""
     row: dict[str, Any] | None
+    number: int | None = None
+    """Its place in the order of sending, which old clients know it by."""
     unseen: tuple[dict[str, Any], ...] = ()
     """Answers of others that its author had not seen."""
 
