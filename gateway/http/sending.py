@@ -164,9 +164,9 @@ class SendingRoutes:
         named = chat_of(None, bare_jid(text) if "@" in text else digits_of(text))
         return await self._chats.conversation_of(named) if named else None
 
-    async def _session_of(self, named: str | None, principal: Principal, chat: str | None) -> Session:
-        if named:
-            session_id = parse_session_id(named)
+    async def _session_of(self, named: int | None, principal: Principal, chat: str | None) -> Session:
+        if named is not None:
+            session_id = named
             principal.require(Act.SEND, session_id)
         else:
             session_id = await self._only_session(principal, chat)

@@ -13,7 +13,6 @@ from gateway.http.api.inbox_operations import INBOX
 from gateway.http.api.operation import (
     ABOUT_ONE,
     BODY,
-    CHAT,
     HOOK,
     HTML,
     LIST,
