@@ -1,0 +1,94 @@
+"""The queue in its table: begun by its newest holder alone, and kept apart from what was there."""
+
+import asyncpg
+
+from gateway.postgres.connection.pool import open_pool
+from gateway.postgres.sending.store import SendTable
+from gateway.services.sending.ports import Start
+
+SESSION = """
+INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number, status) VALUES (12, 'Shop', '+1', 'connected')
+"""
+QUEUE = """
+SELECT gateway.queue_send_v1(12, $1, $2, NULL, 'ok', 'text', NULL, NULL, 'api', 'A', 'a', '{"look": "ok"}', 'hash')
+"""
+
+
+async def test_only_the_newest_holder_begins_a_call_and_only_of_the_row_that_it_read(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+    try:
+        table = SendTable(pool)
+        await connection.execute(SESSION)
+        await connection.execute(QUEUE, "a", "1555@s.whatsapp.net")
+        await table.take(12, "old")
+        view = await table.view(12, "old")
+        assert view is not None
+        (send,) = view.sends
+        await connection.execute("UPDATE whatsapp_outgoing_messages SET message_text = 'other'")
+        assert await table.begin(12, "old", send, send) is Start.CHANGED
+
+        view = await table.view(12, "old")
+        await table.take(12, "new")
+        assert await table.begin(12, "old", send, send) is Start.FENCED
+        assert await table.view(12, "old") is None
+        await table.view(12, "new")
+        assert await table.begin(12, "new", send, send) is Start.BEGUN
+    finally:
+        await pool.close()
+
+
+async def test_rows_of_before_and_rows_without_a_status_are_never_seen(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(SESSION)
+    await connection.execute(
+        "INSERT INTO whatsapp_outgoing_messages (wasender_session_id, client_id, chat, message_text, status, origin)"
+        " VALUES (12, 'old', '1@s.whatsapp.net', 'x', 'queued', 'sql'),"
+        " (12, 'none', '1@s.whatsapp.net', 'x', NULL, NULL)"
+    )
+    assert (
+        await connection.fetchval("SELECT status FROM whatsapp_outgoing_messages WHERE client_id = 'none'")
+        is None
+    )
+    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+    try:
+        table = SendTable(pool)
+        assert await table.busy_sessions() == []
+        await table.take(12, "holder")
+        view = await table.view(12, "holder")
+        assert view is not None
+        assert list(view.sends) == []
+    finally:
+        await pool.close()
+
+
+async def test_another_history_makes_what_waits_unknown(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(SESSION)
+    await connection.execute(QUEUE, "a", "1555@s.whatsapp.net")
+    await connection.execute("SELECT gateway.check_history_v1()")
+    await connection.execute("UPDATE gateway.settings SET value = '\"another\"' WHERE key = 'history'")
+
+    await connection.execute("SELECT gateway.take_queue_v1(12, 'holder')")
+
+    row = await connection.fetchrow("SELECT status, error_code FROM whatsapp_outgoing_messages")
+    assert row is not None
+    assert (row["status"], row["error_code"]) == ("unknown", "restored")
+
+
+async def test_a_column_of_another_type_is_named_and_nothing_else_fails(
+    connection: asyncpg.Connection,
+) -> None:
+    assert await connection.fetchval("SELECT gateway.sending_fault_v1()") is None
+    await connection.execute(
+        "ALTER TABLE whatsapp_outgoing_messages DROP COLUMN error_code, ADD COLUMN error_code integer"
+    )
+
+    fault = await connection.fetchval("SELECT gateway.sending_fault_v1()")
+
+    assert (
+        fault == "Column error_code of whatsapp_outgoing_messages is of type integer, and sending needs text"
+    )
