@@ -20,7 +20,15 @@ from prometheus_client import Counter
 
 from gateway.domain import send_queue, sending
 from gateway.domain.backoff import Backoff
-from gateway.domain.errors import StoreUnavailable, UpstreamError
+from gateway.domain.errors import (
+    GatewayError,
+    SessionNotFound,
+    StoreUnavailable,
+    UpstreamError,
+    UpstreamLimit,
+    UpstreamRateLimited,
+    UpstreamUnauthorized,
+)
 from gateway.domain.send_queue import Begin, Expire, Queue, Wait
 from gateway.domain.sending import Answer, NotSent, Refused, Send, SendStatus
 from gateway.services.sending.ports import QueueView, SendingContext, Standing, Start
@@ -31,6 +39,9 @@ T = TypeVar("T")
 
 LONGEST_WAIT_S = 60.0
 """A slow tick beside the notifications, which may be lost."""
+PREPARE_TRIES = 5
+"""So often a message is made ready that upstream answers with an error, its upload for example."""
+
 BACKOFF = Backoff(first_s=0.5, most_s=8.0)
 """Between tries while Postgres is away."""
 
@@ -49,6 +60,8 @@ class Sender:
         self._queue = Queue()
         self._woken = asyncio.Event()
         self._is_ending = False
+        self._unprepared: dict[int, int] = {}
+        """By row: how often upstream refused what it needs before its call."""
         self._never_called: set[tuple[int, tuple[int, str | None, float | None]]] = set()
         """Calls, each of a row, whose start may be committed, and that were given up before they were made."""
 
@@ -129,8 +142,12 @@ class Sender:
 
     def _learn(self, view: QueueView) -> None:
         """What the session's row says. Words of a send are believed against a status that has not changed."""
-        if view.connected != self._queue.connected or self._queue.reason == "gone":
+        if view.connected != self._queue.connected:
             self._queue = send_queue.connection_changed(self._queue, view.connected, self._context.clock())
+        elif self._queue.reason == "gone" and self._queue.paused_until <= self._context.clock():
+            self._queue = replace(
+                self._queue, reason=None
+            )  # its row still says that it is there: asked again, rarely
         if not view.connected and view.not_connected_since is not None:
             self._queue = replace(self._queue, not_connected_since=view.not_connected_since)
         self._queue = replace(self._queue, protected=view.protected)
@@ -149,10 +166,11 @@ class Sender:
         try:
             key = await self._context.preparation.key_of(self._id, fresh=self._queue.key_is_fresh)
             payload = await self._context.preparation.payload_of(send)
-        except (StoreUnavailable, UpstreamError) as error:
+        except GatewayError as error:
             logger.info("sending.not_prepared session=%d message=%d error=%s", self._id, send.id, error.code)
-            await self._heed(NotSent("not_reached", error.message), step)
+            await self._not_prepared(error, step)
             return
+        self._unprepared.pop(send.id, None)
         if isinstance(payload, Refused):
             failed = send.to(SendStatus.FAILED, error=payload.error, error_code=payload.error_code)
             await self._patiently(partial(store.replace, send, failed))
@@ -167,6 +185,18 @@ class Sender:
         answer = await self._context.upstream.send(key, payload)
         ANSWERS.labels(answer.reason if isinstance(answer, NotSent) else type(answer).__name__.lower()).inc()
         await self._write(row, answer)
+        await self._heed(answer, step)
+
+    async def _not_prepared(self, error: GatewayError, step: Begin) -> None:
+        """What stands in the way of all is waited out; a file that upstream does not take holds up no other message."""
+        answer, send = unprepared(error), step.send
+        if answer.reason == "not_reached" and isinstance(error, UpstreamError) and error.status is not None:
+            self._unprepared[send.id] = self._unprepared.get(send.id, 0) + 1
+            if self._unprepared[send.id] >= PREPARE_TRIES:
+                del self._unprepared[send.id]
+                failed = send.to(SendStatus.FAILED, error=error.message, error_code="upload")
+                await self._patiently(partial(self._context.store.replace, send, failed))
+                return
         await self._heed(answer, step)
 
     async def _begins(self, send: Send, row: Send) -> bool:
@@ -223,6 +253,21 @@ class Sender:
                 logger.info("sending.store_away session=%d error=%s", self._id, error.code)
             failures += 1
             await asyncio.sleep(BACKOFF.pause_s(failures))
+
+
+def unprepared(error: GatewayError) -> NotSent:
+    """What a failure before the call means for the queue: the message surely was not sent."""
+    match error:
+        case UpstreamUnauthorized():
+            return NotSent("unauthorized", error.message)
+        case UpstreamLimit():
+            return NotSent("subscription", error.message)
+        case SessionNotFound():
+            return NotSent("gone", error.message)
+        case UpstreamRateLimited():
+            return NotSent("rate_limit", error.message, error.retry_after_s)
+        case _:
+            return NotSent("not_reached", error.message)
 
 
 def standing_of(step: Begin | Expire | Wait, queue: Queue, view: QueueView, now: float) -> Standing:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -155,7 +155,7 @@ class FakeUpstream:
                 return NotSent("rate_limit", "slow", 4.0)
             case "refuses":
                 return Refused("JID does not exist", "not_on_whatsapp")
-            case "not_connected" | "unauthorized" | "not_reached":
+            case "not_connected" | "unauthorized" | "not_reached" | "gone":
                 return NotSent(mood, mood)
         raise AssertionError(mood)
 
@@ -166,6 +166,8 @@ class FakePreparation:
 
     keys: list[str | None] = field(default_factory=lambda: ["key"])
     refused: dict[int, Refused] = field(default_factory=dict)
+    troubles: dict[int, Iterator[Exception]] = field(default_factory=dict)
+    """By row, what making its body comes to, one after the other."""
     fetched: int = 0
 
     async def key_of(self, session_id: int, *, fresh: bool) -> str | None:
@@ -173,4 +175,6 @@ class FakePreparation:
         return self.keys[min(self.fetched, len(self.keys) - 1)]
 
     async def payload_of(self, send: Send) -> Mapping[str, Any] | Refused:
+        if (trouble := next(self.troubles.get(send.id, iter(())), None)) is not None:
+            raise trouble
         return self.refused.get(send.id) or {"id": send.id, "attempt": send.attempt + 1}

@@ -6,7 +6,17 @@ from collections.abc import AsyncIterator
 from itertools import chain, repeat
 from typing import Any
 
+import pytest
+
 from gateway.domain import sending
+from gateway.domain.errors import (
+    GatewayError,
+    Unavailable,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamTimeout,
+    UpstreamUnauthorized,
+)
 from gateway.domain.send_queue import Terms
 from gateway.domain.sending import Refused, SendStatus
 from gateway.services.sending.ports import SendingContext, Start
@@ -164,6 +174,56 @@ async def test_what_can_never_be_sent_fails_before_any_call() -> None:
 
     assert shop.store.rows[1].error_code == "quote"
     assert shop.upstream.calls == {}
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    "error", [UpstreamFailed("The upload broke.", status=500), UpstreamFailed("No such type.", status=415)]
+)
+async def test_a_file_that_upstream_never_takes_holds_up_no_other_message(error: UpstreamError) -> None:
+    shop = Shop()
+    shop.preparation.troubles[1] = repeat(error)
+    shop.store.write("ann")
+    shop.store.write("ann")
+    async with shop.sender():
+        await shop.until(S.FAILED, S.ACCEPTED)
+
+    assert (shop.store.rows[1].error, shop.store.rows[1].error_code) == (error.message, "upload")
+    assert shop.upstream.accepted == [(2, 1)]
+
+
+@virtual_time
+@pytest.mark.parametrize("error", [Unavailable("The media store is away."), UpstreamTimeout("No answer.")])
+async def test_a_store_that_is_away_is_waited_for(error: GatewayError) -> None:
+    shop = Shop()
+    shop.preparation.troubles[1] = iter([error] * 20)
+    shop.store.write("ann")
+    async with shop.sender():
+        await shop.until(S.ACCEPTED)
+
+    assert shop.upstream.accepted == [(1, 1)]
+
+
+@virtual_time
+async def test_an_upload_that_the_old_key_may_not_make_is_made_with_the_new_one() -> None:
+    shop = Shop()
+    shop.preparation.keys = ["old", "new"]
+    shop.preparation.troubles[1] = iter([UpstreamUnauthorized("Not this key.")])
+    shop.store.write("ann")
+    async with shop.sender():
+        await shop.until(S.ACCEPTED)
+
+    assert shop.upstream.keys == ["new"]
+
+
+@virtual_time
+async def test_a_session_that_upstream_does_not_know_is_not_asked_again_and_again() -> None:
+    shop = Shop("gone")
+    shop.store.write("ann")
+    async with shop.sender():
+        await asyncio.sleep(60)
+
+    assert shop.upstream.calls.total() == 1
 
 
 @virtual_time
