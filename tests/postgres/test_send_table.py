@@ -79,6 +79,25 @@ async def test_another_history_makes_what_waits_unknown(
     assert (row["status"], row["error_code"]) == ("unknown", "restored")
 
 
+async def test_a_row_from_sql_that_waited_when_the_backup_was_made_is_not_sent_after_a_restore(
+    connection: asyncpg.Connection,
+) -> None:
+    waiting = (
+        "INSERT INTO whatsapp_outgoing_messages (wasender_session_id, client_id, chat, message_text, status, origin)"
+        " VALUES (12, $1, '1@s.whatsapp.net', 'x', 'queued', 'sql')"
+    )
+    await connection.execute(waiting, "before the setting")
+    await connection.execute("SELECT gateway.turn_sending_from_sql_v1(true)")
+    await connection.execute(waiting, "fresh")
+    await connection.execute("SELECT gateway.check_history_v1()")
+    await connection.execute("UPDATE gateway.settings SET value = '\"another\"' WHERE key = 'history'")
+
+    await connection.execute("SELECT gateway.check_history_v1()")
+
+    rows = await connection.fetch("SELECT client_id, status FROM whatsapp_outgoing_messages ORDER BY id")
+    assert [tuple(row) for row in rows] == [("before the setting", "queued"), ("fresh", "unknown")]
+
+
 async def test_a_column_of_another_type_is_named_and_nothing_else_fails(
     connection: asyncpg.Connection,
 ) -> None:
