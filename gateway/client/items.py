@@ -37,7 +37,9 @@ class Reset:
 
     inbox: str
     reason: str
-    """offset_expired, epoch_changed, offset_unknown; `gap` if something was lost on the way to us."""
+    """offset_expired, epoch_changed, offset_unknown; `gap` if something was lost on the way to us.
+
+    `epoch_unknown`: the client was cut off before it was told which history its first events are of."""
     position: Position
 
 

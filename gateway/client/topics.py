@@ -155,18 +155,35 @@ class StreamTopic(Topic):
         super().__init__(name, wire)
         self._emit = emit
         self._at: PositionMap = dict(after or {})
-        self._resumes = after is not None
+        self._resumes = self._has_begun = after is not None
+        """`_has_begun`: we were given a position, or a replay has ended; from then on we never begin from now again."""
         self._has_asked_back = False
         """Whether what the last subscribe brings should begin where we stood, and not just now."""
+        self._unplaced: set[str] = set()
+        """Inboxes whose events we had told when we were cut off before their epoch."""
+        self._drop_unplaced()
 
     @property
     def position(self) -> PositionMap:
         """A copy of where the topic stands: offset and epoch by inbox."""
         return dict(self._at)
 
+    def lose(self) -> None:
+        """The connection is gone. Where we stand stays, but for inboxes whose epoch we were never told."""
+        super().lose()
+        self._drop_unplaced()
+        self._resumes = self._has_begun or bool(self._at)
+
+    def _drop_unplaced(self) -> None:
+        # What we have of them may be of a history that is gone when we come back, where the same offsets stand for
+        # something else: they begin anew, and the reader is told with the first that we hear of them.
+        for inbox, here in list(self._at.items()):
+            if here["epoch"] is None:
+                del self._at[inbox]
+                if here["off"] > 0:
+                    self._unplaced.add(inbox)
+
     def _wish(self) -> dict[str, Any]:
-        # An inbox whose epoch we were never told is left out. The server then replays it from its beginning (in
-        # inbox:*), and what we have already is dropped by offset.
         known = dict(self._known())
         self._has_asked_back = self._resumes
         if not self._resumes:
@@ -202,6 +219,8 @@ class StreamTopic(Topic):
 
     def _on_event(self, frame: Frame) -> None:
         inbox, off = frame["topic"].removeprefix(PREFIX), frame["off"]
+        if inbox in self._unplaced:
+            self._reset(inbox, "epoch_unknown", off - 1, None)
         here = self._at.get(inbox)
         if here is not None and off <= here["off"]:
             return  # seen before
@@ -222,11 +241,16 @@ class StreamTopic(Topic):
         for inbox, top in tops.items():
             self._settle(inbox, top["off"], top["epoch"], is_news)
         if not frame.get("more"):  # with thousands of inboxes it comes in several frames
-            self._resumes = True
+            self._resumes = self._has_begun = True
+            for inbox in sorted(self._unplaced):  # the database that came back does not have these
+                self._reset(inbox, "epoch_unknown", 0, None)
             self._emit(Live(self.position))
 
     def _settle(self, inbox: str, off: int, epoch: str, is_news: bool) -> None:
         """The replay is over: where it ended must be where we stand. Of news it only says what has been sent before."""
+        if inbox in self._unplaced:
+            self._reset(inbox, "epoch_unknown", off, epoch)
+            return
         here = self._at.get(inbox)
         if here is None:
             is_missing = (
@@ -251,6 +275,7 @@ class StreamTopic(Topic):
                 return
 
     def _reset(self, inbox: str, reason: str, off: int, epoch: str | None) -> None:
+        self._unplaced.discard(inbox)
         self._move(inbox, off, epoch)
         self._emit(Reset(inbox, reason, self._at[inbox]))
 

@@ -117,6 +117,11 @@ def check_position(after: Position, extent: Extent) -> ResetReason | None:
     return None
 
 
+def is_beyond(after: Position | None, extent: Extent | None) -> bool:
+    """Whether the client knows an offset that this history has not given out yet, as far as `extent` says."""
+    return after is not None and extent is not None and after.epoch == extent.epoch and after.off > extent.top
+
+
 def is_within(after: Position, known: Position) -> bool:
     """Whether `after` lies in the history that is known. Whether it is kept still, catching up finds out.
 

@@ -111,7 +111,8 @@ export interface StreamHandlers {
   onEvent?: (event: StreamEvent) => void;
   /**
    * What was loaded of this inbox is of no use: load it again by REST; events go on by themselves.
-   * `offset_expired`, `epoch_changed`, `offset_unknown`, or `gap` if something was lost on the way.
+   * `offset_expired`, `epoch_changed`, `offset_unknown`, `gap` if something was lost on the way, or
+   * `epoch_unknown` if the client was cut off before it was told which history its first events are of.
    */
   onReset?: (inbox: string, reason: string) => void;
   /** Everything up to now has been handed on. Called after every subscribe, so after every reconnect, too. */

@@ -75,6 +75,10 @@ class Browser:
         self.connections = 0
         self.is_stale = False
         self.is_subscribed = False
+        self.anew = 0
+        """How often an inbox was begun anew, by a reset or without one."""
+        self._from_beginning: set[int] = set()
+        """Inboxes that were dropped, and are replayed from as far back as they are kept."""
         self._wire: dict[int, int] = {}
         """Last offset on this very connection."""
         self._waiting: set[str] = set()
@@ -122,7 +126,7 @@ class Browser:
                 socket.transport.abort()
 
     async def _converse(self, socket: ClientConnection) -> None:
-        self._wire = {}
+        self.come_back()
         self._waiting = set(self._topics) | ({"sessions"} if self._states else set())
         self.is_stale = False
         for topic in sorted(self._waiting):
@@ -174,6 +178,26 @@ class Browser:
             case "error":
                 self._complain(f"error {frame}")
 
+    def come_back(self) -> None:
+        """A new connection: what it has of inboxes whose epoch it was never told is dropped."""
+        self._wire = {}
+        for inbox in self.offs.keys() - self.epochs.keys():
+            self._drop(inbox)
+
+    def _drop(self, inbox: int) -> None:
+        """It was cut off before it was told the epoch: after a restore the same offsets stand for something else."""
+        del self.offs[inbox]
+        self._forget(inbox)
+        if not self._from_now:
+            self._from_beginning.add(inbox)
+
+    def _forget(self, inbox: int) -> None:
+        self.anew += 1
+        self.shown[inbox] = []
+        for key in [key for key in self.rows if key[0] == inbox]:
+            del self.rows[key]
+        self.touched = {key for key in self.touched if key[0] != inbox}
+
     def _take_event(self, frame: dict[str, Any]) -> None:
         inbox, off = int(frame["topic"][6:]), frame["off"]
         if off != self._wire.get(inbox, off - 1) + 1:
@@ -185,8 +209,7 @@ class Browser:
             return
         if known is None:
             self.starts[inbox] = off - 1
-            if off != 1 and not self._from_now:
-                self._complain(f"inbox {inbox} begins with {off}")
+            self._begin(inbox, off - 1, f"begins with {off}")
         elif off != known + 1:
             self._complain(f"inbox {inbox}: a gap, {off} came after {known}")
         self.offs[inbox] = off
@@ -223,23 +246,30 @@ class Browser:
         known = self.offs.get(inbox)
         if known is None:
             self.starts[inbox] = self.offs[inbox] = top["off"]
-            if top["off"] and not self._from_now:
-                self._complain(f"inbox {inbox}: subscribed at {top['off']}, and nothing of it was sent")
+            self._begin(inbox, top["off"], f"subscribed at {top['off']}, and nothing of it was sent")
         elif known != top["off"]:
             self._complain(f"inbox {inbox}: subscribed at {top['off']} while {known} was the last sent")
         self.epochs[inbox] = top["epoch"]
+
+    def _begin(self, inbox: int, start: int, what: str) -> None:
+        """The first that is heard of it: what is before `start` is not told any more."""
+        if start and inbox in self._from_beginning:
+            self.unloaded.add(inbox)
+        elif start and not self._from_now:
+            self._complain(f"inbox {inbox}: {what}")
+        self._from_beginning.discard(inbox)
 
     def take_reset(self, frame: dict[str, Any]) -> None:
         """What it had is of no use: the rows are to be loaded by REST (`reloading`)."""
         inbox = int(frame["topic"][6:])
         self.resets.append(frame)
-        self.offs[inbox], self.epochs[inbox] = frame["off"], frame["epoch"]
-        self.starts[inbox] = frame["off"]
-        self._wire[inbox] = frame["off"]
-        self.shown[inbox] = []
-        for key in [key for key in self.rows if key[0] == inbox]:
-            del self.rows[key]
-        self.touched = {key for key in self.touched if key[0] != inbox}
+        self.offs[inbox] = self.starts[inbox] = self._wire[inbox] = frame["off"]
+        if frame["epoch"] is None:  # of the Python client, which will be told
+            self.epochs.pop(inbox, None)
+        else:
+            self.epochs[inbox] = frame["epoch"]
+        self._from_beginning.discard(inbox)
+        self._forget(inbox)
         self.unloaded.add(inbox)
 
     def _take_state(self, frame: dict[str, Any]) -> None:

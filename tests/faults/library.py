@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gateway.client import Event, Live, Reset, Status, connect
+from gateway.client import Event, Live, Position, Reset, Status, connect
 from tests.faults.browser import Browser
 
 
@@ -20,7 +20,7 @@ class LibraryBrowser(Browser):
                     case Reset(inbox=inbox, reason=reason, position=position):
                         self.take_reset({"topic": f"inbox:{inbox}", "reason": reason, **position})
                     case Live(position=position):
-                        self._live({int(inbox): top["off"] for inbox, top in position.items()})
+                        self._live({int(inbox): top for inbox, top in position.items()})
 
     def _on_status(self, status: Status) -> None:
         self.is_stale = status == "stale"
@@ -36,8 +36,11 @@ class LibraryBrowser(Browser):
         self.starts.setdefault(inbox, off - 1)
         self._show(inbox, {"off": off, "event": name, "data": data})
 
-    def _live(self, tops: dict[int, int]) -> None:
-        for inbox, off in tops.items():
+    def _live(self, tops: dict[int, Position]) -> None:
+        for inbox, top in tops.items():
+            off, epoch = top["off"], top["epoch"]
+            if epoch is not None:
+                self.epochs[inbox] = epoch
             if off != self.offs.setdefault(inbox, 0):
                 self._complain(
                     f"inbox {inbox}: the client is live at {off} and yielded up to {self.offs[inbox]}"

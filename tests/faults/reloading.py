@@ -27,14 +27,14 @@ async def keep_loaded(browser: Browser, http: aiohttp.ClientSession) -> None:
 
 
 async def _load(browser: Browser, inbox: int, http: aiohttp.ClientSession) -> None:
-    resets = len(browser.resets)
+    anew = browser.anew
     rows: dict[RowKey, dict[str, Any]] = {}
     for chat in await _chats(browser, inbox, http):
         path = f"/api/conversations/{quote(chat, safe='')}/messages"
         async for page in _pages(browser, http, path, "before", "before", session=str(inbox)):
             for row in page["messages"]:
                 rows[inbox, row["direction"], row["id"]] = row
-    if len(browser.resets) != resets:
+    if browser.anew != anew:
         return  # another history has begun meanwhile
     browser.rows |= {key: row for key, row in rows.items() if key not in browser.touched}
     browser.unloaded.discard(inbox)

@@ -100,7 +100,7 @@ def test_a_restore_excuses_what_was_acknowledged_between_and_nothing_else(
     assert truth(2).complaints(ledger) == complaint
 
 
-def test_what_the_dump_holds_may_come_back_although_it_was_deleted_afterwards() -> None:
+def test_what_the_dump_holds_maycome_back_although_it_was_deleted_afterwards() -> None:
     ledger = Ledger(restores=[restore("K1")])
     ledger.note("K1", "gone")
     ledger.note("K2", "gone")
@@ -113,13 +113,16 @@ def test_what_the_dump_holds_may_come_back_although_it_was_deleted_afterwards() 
     [
         ([("epoch_changed", "true")], 0),
         ([("epoch_changed", "two"), ("epoch_changed", "true")], 1),
-        ([("offset_unknown", "true")], 0),
+        ([("offset_unknown", "true")], 1),
+        ([("gap", "true")], 1),
+        # The client's own, which was cut off before it was told the epoch.
+        ([("epoch_unknown", None), ("epoch_changed", "true")], 0),
         ([("offset_expired", "true")], 1),
         ([("epoch_changed", "two")], 1),  # it is not what the table says
     ],
 )
 def test_a_restore_causes_one_reset_into_the_history_that_is(
-    resets: list[tuple[str, str]], complaints: int
+    resets: list[tuple[str, str | None]], complaints: int
 ) -> None:
     browser = Browser("b", lambda: "", "", after={7: POSITION})
     for reason, epoch in resets:
@@ -129,6 +132,21 @@ def test_a_restore_causes_one_reset_into_the_history_that_is(
     true.epochs = {7: "true"}
 
     assert len(true.complaints_about(browser, [7], rows=True, restores=1)) == complaints
+
+
+def test_a_client_that_was_not_told_the_epoch_begins_anew() -> None:
+    browser = Browser("b", lambda: "", "", after={})
+    browser._take_event(event(1, 9))
+    browser._take_event(event(2, 8))
+    browser.come_back()
+    assert browser.complaints == []
+    for number in (1, 2):
+        browser._take_event(event(number))
+    browser._take_subscribed({"topic": "inbox:7", "off": 2, "epoch": "one"})
+
+    assert truth(2).complaints_about(browser, [7], rows=True) == []
+    browser.come_back()
+    assert browser.offs == {7: 2}
 
 
 def test_a_dump_that_is_older_than_another_restore_may_reset_twice() -> None:

@@ -78,6 +78,29 @@ async def test_an_offset_of_another_history_is_told_so(live: Running, writer: as
         assert (reset["reason"], reset["epoch"]) == ("epoch_changed", subscribed["epoch"])
 
 
+@pytest.mark.parametrize("topic", ["inbox:12", "inbox:*"])
+async def test_a_restore_that_a_client_knows_of_before_the_gateway_is_one_reset(
+    live: Running, writer: asyncpg.Connection, topic: str
+) -> None:
+    """Another gateway has told it more than this one had read when the older database came back."""
+    await insert_message(writer, 12)
+    await heard(live, 12, 1)
+    position = await position_of(live, 12)
+    await writer.execute("""UPDATE gateway.settings SET value = '"another/00000001"' WHERE key = 'history'""")
+    known = {**position, "off": 3}
+    async with live.socket() as socket:
+        subscribed = await socket.subscribe(topic, after={"12": known} if topic == "inbox:*" else known)
+        await insert_message(writer, 12)
+        await socket.event("message.created")
+
+        resets = [
+            frame for frame in socket.frames if frame["type"] == "reset" and frame["topic"] == "inbox:12"
+        ]
+        assert [frame["reason"] for frame in resets] == ["epoch_changed"]
+        assert resets[0]["epoch"] not in (position["epoch"], None)
+        assert subscribed.get("tops", {}).get("12", subscribed)["epoch"] == resets[0]["epoch"]
+
+
 FLOOD = f"UPDATE {INCOMING} SET is_read = true"
 WIPE = f"TRUNCATE {INCOMING}"
 

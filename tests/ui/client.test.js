@@ -107,7 +107,7 @@ test("a reset is told and the stream goes on from the offset it names", () => {
   assert.deepEqual(heard, ["reset 1 epoch_changed", "live", "1:3"]);
 });
 
-test("an inbox created later is heard from its first event and replayed from its beginning after a cut", () => {
+test("an inbox whose history was not told begins anew after a cut, and the reader is told", () => {
   const { clock, socket, heard } = connected();
   socket().confirm({ tops: { 1: { off: 5, epoch: "a" } } });
   socket().push(event(2, 1), event(2, 2));
@@ -118,7 +118,33 @@ test("an inbox created later is heard from its first event and replayed from its
   socket().push(event(2, 1), event(2, 2), event(2, 3));
   socket().confirm({ tops: { 1: { off: 5, epoch: "a" }, 2: { off: 3, epoch: "z" } } });
 
-  assert.deepEqual(heard, ["live", "2:1", "2:2", "2:3", "live"]);
+  assert.deepEqual(heard, ["live", "2:1", "2:2", "reset 2 epoch_unknown", "2:1", "2:2", "2:3", "live"]);
+});
+
+test("a stream from now that was cut off before it began begins from now, and what it told is reset", () => {
+  const world = surroundings();
+  const heard = [];
+  connect("ws://here/ws", {}, world.env).inbox(1, {
+    onEvent: (message) => heard.push(message.off),
+    onReset: (_, reason) => heard.push(reason),
+  });
+  world.socket().welcome();
+  world.socket().push(event(1, 6));
+  world.socket().end(1006);
+  world.clock.advance(1000);
+  world.socket().welcome();
+  assert.equal("after" in world.socket().last("subscribe"), false);
+  world.socket().confirm({ off: 6, epoch: "b" });
+
+  assert.deepEqual(heard, [6, "epoch_unknown"]);
+});
+
+test("an inbox that the restored database does not have is reset, and a kept position without epoch is none", () => {
+  const { socket, heard } = connected({ after: { 1: { off: 5, epoch: null } } });
+  assert.deepEqual(socket().last("subscribe").after, {});
+  socket().confirm({ tops: {} });
+
+  assert.deepEqual(heard, ["reset 1 epoch_unknown", "live"]);
 });
 
 test("a single inbox is resumed with a position of its own", () => {

@@ -61,6 +61,15 @@ class Server {
     this.#confirm();
   }
 
+  /** While the client is away an older backup comes back: the same offsets stand for something else. */
+  restore(inbox) {
+    const history = this.histories.get(inbox);
+    if (!history) return;
+    history.top = Math.floor(history.top / 2);
+    history.floor = Math.min(history.floor, history.top);
+    history.epoch += "-";
+  }
+
   /** Retention takes the older half. */
   forget(inbox) {
     const history = this.histories.get(inbox);
@@ -121,6 +130,10 @@ class Server {
 class World {
   server = new Server();
   shown = {};
+  /** Of which history each event is that came since the last load. */
+  epochs = {};
+  /** The client has not been told yet that these were. */
+  restored = new Set();
   #world = surroundings(1);
   #heardUpTo = 0;
 
@@ -128,12 +141,17 @@ class World {
     const client = connect("ws://here/ws", {}, this.#world.env);
     this.subscription = client.inbox("*", {
       after: {},
-      onEvent: ({ inbox, off }) => {
+      onEvent: ({ inbox, off, data }) => {
         assert.equal(off, (this.shown[inbox] ?? 0) + 1, `inbox ${inbox}: a double or a hole`);
         this.shown[inbox] = off;
+        (this.epochs[inbox] ??= new Set()).add(data.id.replace(/[0-9]+$/, ""));
       },
       // A load by REST shows everything up to where events go on, and maybe more.
-      onReset: (inbox) => (this.shown[inbox] = this.subscription.position[inbox].off),
+      onReset: (inbox) => {
+        this.shown[inbox] = this.subscription.position[inbox].off;
+        this.epochs[inbox] = new Set();
+      },
+      onLive: () => this.restored.clear(),
     });
     this.#world.socket().welcome();
     this.listen();
@@ -173,7 +191,7 @@ function step(world, random) {
   const { server } = world;
   const events = server.line.flatMap((frame, at) => (frame.type === "event" ? [at] : []));
   const inbox = random.pick(["1", "2", "3"]);
-  switch (random.below(12)) {
+  switch (random.below(13)) {
     case 0:
     case 1:
     case 2:
@@ -202,6 +220,11 @@ function step(world, random) {
       if (events.length)
         server.line.splice(random.below(server.line.length), 0, server.line[random.pick(events)]);
       break;
+    case 12:
+      server.restore(inbox);
+      world.restored.add(inbox);
+      world.cut(random);
+      break;
     case 11:
       if (events.length) {
         const [one, other] = [random.pick(events), random.pick(events)];
@@ -221,7 +244,8 @@ test("through losses, doubles, swaps and cuts, what is shown is what the server 
     try {
       for (let number = 0; number < STEPS; number += 1) {
         step(world, random);
-        for (const [inbox, off] of Object.entries(world.shown)) assert.ok(off <= tops()[inbox]);
+        for (const [inbox, off] of Object.entries(world.shown))
+          assert.ok(world.restored.has(inbox) || off <= tops()[inbox]);
       }
       for (let beats = 0; beats < 3; beats += 1) {
         world.deliver();
@@ -230,6 +254,9 @@ test("through losses, doubles, swaps and cuts, what is shown is what the server 
       world.deliver();
       assert.deepEqual(world.complaints, []);
       assert.deepEqual(world.shown, tops());
+      for (const [inbox, epochs] of Object.entries(world.epochs))
+        for (const epoch of epochs)
+          assert.equal(epoch, world.server.histories.get(inbox).epoch, "two histories are mixed");
     } catch (error) {
       error.message = `TROUBLE_SEED=${seed}: ${error.message}`;
       throw error;

@@ -89,9 +89,17 @@ async def next_page(hub: Hub, streams: StreamReader, cursor: Cursor) -> Page | L
         if Position(cursor.off, cursor.epoch) == after:
             hub.remember(cursor, whole)
         return [(event.off, cursor.encode(event)) for event in whole]
+    published = hub.position(cursor.inbox)
     extent = (await streams.extents([cursor.inbox])).get(cursor.inbox)
     known = hub.position(cursor.inbox)
-    if extent is None or known is None or extent.epoch != known.epoch:
+    if (
+        extent is None
+        or known is None
+        or published is None
+        or extent.epoch != known.epoch
+        # Offsets only grow: this database is an older one that was brought back, and its epochs are about to change.
+        or (extent.epoch == published.epoch and extent.top < published.off)
+    ):
         # A reset now would name a history that the hub does not publish yet, and a second one would follow.
         return None
     # No reason although rows are missing: a person has deleted them by hand.

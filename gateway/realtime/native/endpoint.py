@@ -17,6 +17,7 @@ from gateway.domain.streams import (
     SessionTopic,
     Snapshot,
     check_position,
+    is_beyond,
     is_within,
 )
 from gateway.realtime import close_codes
@@ -208,7 +209,7 @@ class Realtime:
             if is_within(wish.after, start):
                 start = wish.after
             else:
-                extents = await self._streams.extents([inbox])
+                extents = await self._extents([inbox], {inbox: wish.after})
                 start = await self._start(connection, inbox, wish.after, extents.get(inbox))
         connection.follow(wish.ref, wish.name, {inbox: start})
 
@@ -224,7 +225,7 @@ class Realtime:
         if wish.others is not None:
             named = {*after, *await self._start_others(connection, wish.others, starts, after)}
         while new := [inbox for inbox in self._covered(connection) if inbox not in starts]:
-            extents = await self._streams.extents(new)
+            extents = await self._extents(new, after)
             for inbox in new:
                 starts[inbox] = await self._start(connection, inbox, after.get(inbox), extents.get(inbox))
         connection.follow(wish.ref, wish.name, starts, named)
@@ -252,6 +253,16 @@ class Realtime:
                 place = known
             starts[inbox] = place
         return [inbox for inbox in places if inbox in starts]
+
+    async def _extents(self, inboxes: list[Inbox], after: Mapping[Inbox, Position]) -> Mapping[int, Extent]:
+        """The extents of inboxes that clients come back to, of the history that is published."""
+        extents = await self._streams.extents(inboxes)
+        if any(is_beyond(after.get(inbox), extents.get(inbox)) for inbox in inboxes):
+            # The client made it up, or an older database was brought back and the feed has not seen it yet: a reset
+            # now would be followed by another one, into the epoch that is about to begin.
+            await self._feed.catch_up()
+            extents = await self._streams.extents(inboxes)
+        return extents
 
     def _covered(self, connection: Connection) -> dict[Inbox, Position]:
         positions = self._hub.positions().items()

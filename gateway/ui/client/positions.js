@@ -18,6 +18,10 @@ export class Positions {
     for (const [inbox, position] of Object.entries(after)) this.#at.set(inbox, { ...position });
   }
 
+  get size() {
+    return this.#at.size;
+  }
+
   /** @param {string} inbox */
   get(inbox) {
     return this.#at.get(inbox);
@@ -26,6 +30,17 @@ export class Positions {
   /** @param {string} inbox @param {Position} position */
   set(inbox, position) {
     this.#at.set(inbox, { off: position.off, epoch: position.epoch });
+  }
+
+  /**
+   * Forgets the inboxes whose epoch we were never told; returns those of which we have something.
+   *
+   * @returns {string[]}
+   */
+  dropUnplaced() {
+    const dropped = [...this.#at].filter(([, { epoch }]) => epoch === null);
+    for (const [inbox] of dropped) this.#at.delete(inbox);
+    return dropped.filter(([, { off }]) => off > 0).map(([inbox]) => inbox);
   }
 
   /**
@@ -48,8 +63,8 @@ export class Positions {
   }
 
   /**
-   * What `after` says on the wire: as many as one frame can hold. An inbox that is left out, because it did not fit
-   * or because we were never told its epoch, is replayed from its beginning, and what we have is dropped by offset.
+   * What `after` says on the wire: as many as one frame can hold. An inbox that did not fit is replayed from its
+   * beginning, and what we have is dropped by offset; of another history, `subscribed` tells by its epoch.
    *
    * @returns {Record<string, {off: number, epoch: string}>}
    */

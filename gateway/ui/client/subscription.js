@@ -118,6 +118,10 @@ export class StreamTopic extends Topic {
   #resumes;
   /** What the last subscribe brings begins where we stood, and not just now. */
   #hasAskedBack = false;
+  /** We were given a position, or a replay has ended: from then on we resume, and never begin from now again. */
+  #hasBegun;
+  /** Inboxes whose events we had told when we were cut off before their epoch. @type {Set<string>} */
+  #unplaced = new Set();
   #handlers;
 
   /**
@@ -130,11 +134,26 @@ export class StreamTopic extends Topic {
     super(name, handlers, wire);
     this.#handlers = handlers;
     this.#positions = new Positions(after);
-    this.#resumes = after !== undefined;
+    this.#resumes = this.#hasBegun = after !== undefined;
+    this.#dropUnplaced();
   }
 
   get position() {
     return this.#positions.all();
+  }
+
+  lose() {
+    super.lose();
+    this.#dropUnplaced();
+    this.#resumes = this.#hasBegun || this.#positions.size > 0;
+  }
+
+  /**
+   * What we have of these inboxes may be of a history that is gone when we come back, where the same offsets stand for
+   * something else: they begin anew, and the reader is told with the first that we hear of them.
+   */
+  #dropUnplaced() {
+    for (const inbox of this.#positions.dropUnplaced()) this.#unplaced.add(inbox);
   }
 
   wish() {
@@ -142,7 +161,7 @@ export class StreamTopic extends Topic {
     if (!this.#resumes) return {};
     const after = this.#positions.wire();
     if (this.name === "inbox:*") return { after };
-    // A single inbox whose epoch is unknown cannot be resumed by position; all inboxes can (see Positions).
+    // Without a position a single inbox begins from now; of all inboxes, each does at its beginning.
     const own = after[this.name.slice("inbox:".length)];
     return own ? { after: own } : {};
   }
@@ -166,6 +185,7 @@ export class StreamTopic extends Topic {
   /** @param {string} inbox @param {Frame} frame */
   #onEvent(inbox, frame) {
     const { event, off, at, data, truncated } = frame;
+    if (this.#unplaced.has(inbox)) this.#reset(inbox, "epoch_unknown", off - 1, null);
     const verdict = this.#positions.judge(inbox, off);
     if (verdict === "double") return;
     const epoch = this.#positions.get(inbox)?.epoch ?? null;
@@ -184,7 +204,9 @@ export class StreamTopic extends Topic {
     const tops = frame.tops ?? { [own]: { off: frame.off, epoch: frame.epoch } };
     for (const [inbox, top] of Object.entries(tops)) this.#settle(inbox, top, isNews);
     if (frame.more) return; // with thousands of inboxes it comes in several frames
-    this.#resumes = true;
+    this.#resumes = this.#hasBegun = true;
+    // The database that came back does not have these.
+    for (const inbox of this.#unplaced) this.#reset(inbox, "epoch_unknown", 0, null);
     this.#handlers.onLive?.();
   }
 
@@ -196,6 +218,7 @@ export class StreamTopic extends Topic {
    * @param {boolean} isNews
    */
   #settle(inbox, { off, epoch }, isNews) {
+    if (this.#unplaced.has(inbox)) return this.#reset(inbox, "epoch_unknown", off, epoch);
     const here = this.#positions.get(inbox);
     const isSame = here && (here.epoch === epoch || (isNews && here.epoch === null));
     if (isSame && here.off >= off) return this.#move(inbox, here.off, epoch);
@@ -215,6 +238,7 @@ export class StreamTopic extends Topic {
 
   /** @param {string} inbox @param {string} reason @param {number} off @param {string | null} epoch */
   #reset(inbox, reason, off, epoch) {
+    this.#unplaced.delete(inbox);
     this.#move(inbox, off, epoch);
     this.#handlers.onReset?.(inbox, reason);
   }

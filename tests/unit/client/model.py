@@ -64,6 +64,13 @@ class ScriptedServer:
         history = self.inboxes[inbox]
         history.floor += (history.top - history.floor) // 2
 
+    def restore(self, inbox: str) -> None:
+        """While the client is away: an older backup comes back, and the same offsets stand for something else."""
+        history = self.inboxes[inbox]
+        history.top //= 2
+        history.floor = min(history.floor, history.top)
+        history.epoch += "-"
+
     def beat(self) -> None:
         tops = {f"inbox:{inbox}": off for inbox, off in self.sent.items()}
         self.line.append({"type": "heartbeat", "tops": tops})
@@ -144,18 +151,23 @@ class Reader:
     """What is shown per inbox: up to which offset, and what came since the last load. Fails on a double or a hole."""
 
     shown: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, set[str]] = field(default_factory=dict)
+    """Of which histories the events are that came since the last load."""
     items: list[StreamItem] = field(default_factory=list)
 
     def take(self, item: StreamItem) -> None:
         self.items.append(item)
         match item:
-            case Event(inbox=inbox, off=off):
+            case Event(inbox=inbox, off=off, data=data):
                 assert off == self.shown.get(inbox, 0) + 1, f"{inbox}: {off} after {self.shown.get(inbox)}"
                 self.shown[inbox] = off
-            case Reset(inbox=inbox, position=position):
+                self.epochs.setdefault(inbox, set()).add(data["id"].split("/")[1])
+            case Reset(inbox=inbox, reason=reason, position=position):
                 # A load by REST shows everything up to there, and maybe more.
-                assert position["off"] >= self.shown.get(inbox, 0), "a reset never goes back in this world"
+                if reason in ("gap", "offset_expired"):
+                    assert position["off"] >= self.shown.get(inbox, 0), "within a history no reset goes back"
                 self.shown[inbox] = position["off"]
+                self.epochs[inbox] = set()
             case Live(position=position):
                 for inbox, here in position.items():
                     assert self.shown.setdefault(inbox, here["off"]) == here["off"]

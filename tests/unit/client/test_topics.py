@@ -122,6 +122,70 @@ def test_a_reset_names_the_position_from_which_events_go_on() -> None:
     ]
 
 
+def test_what_came_before_its_history_was_told_is_dropped_when_the_client_comes_back() -> None:
+    bench = Bench(after={})
+    for _ in range(2):
+        bench.server.write("1")
+    bench.topic.join()
+    bench.deliver(2)
+    bench.server.restore("1")
+    for _ in range(3):
+        bench.server.write("1")
+    bench.reconnect()
+    bench.deliver()
+
+    assert [item for item in bench.reader.items if isinstance(item, Reset)] == [
+        Reset("1", "epoch_unknown", {"off": 0, "epoch": None})
+    ]
+    assert [item.data["id"] for item in bench.reader.items if isinstance(item, Event)] == [
+        *("1/1-0/1", "1/1-0/2"),
+        *("1/1-0-/1", "1/1-0-/2", "1/1-0-/3", "1/1-0-/4"),
+    ]
+    assert bench.reader.items[-1] == Live({"1": {"off": 4, "epoch": "1-0-"}})
+
+
+def test_an_inbox_that_the_restored_database_does_not_have_is_reset_too() -> None:
+    bench = Bench(after={})
+    bench.server.write("1")
+    bench.topic.join()
+    bench.deliver(1)
+    bench.server.inboxes.clear()
+    bench.reconnect()
+    bench.deliver()
+
+    assert bench.reader.items[1:] == [
+        Reset("1", "epoch_unknown", {"off": 0, "epoch": None}),
+        Live({"1": {"off": 0, "epoch": None}}),
+    ]
+
+
+def test_a_stream_from_now_that_was_cut_off_before_it_began_begins_from_now() -> None:
+    items: list[Any] = []
+    wire = Wire()
+    topic = StreamTopic("inbox:1", wire, items.append)
+    topic.join()
+    topic.receive(event_frame("1", 6, "a"))
+    topic.lose()
+    topic.join()
+    topic.receive({"type": "subscribed", "ref": "2", "topic": "inbox:1", "off": 6, "epoch": "b"})
+
+    assert "after" not in wire.sent[-1]
+    assert items[1:] == [
+        Reset("1", "epoch_unknown", {"off": 6, "epoch": "b"}),
+        Live({"1": {"off": 6, "epoch": "b"}}),
+    ]
+
+
+def test_a_kept_position_without_an_epoch_is_no_position() -> None:
+    bench = Bench(after={"1": {"off": 2, "epoch": None}})
+    for _ in range(3):
+        bench.server.write("1")
+    bench.topic.join()
+    bench.deliver()
+
+    assert [type(item) for item in bench.reader.items] == [Reset, Event, Event, Event, Live]
+
+
 def test_with_thousands_of_inboxes_the_answer_comes_in_several_frames() -> None:
     items: list[Any] = []
     topic = StreamTopic("inbox:*", Wire(), items.append)

@@ -19,6 +19,8 @@ class Trouble(RuleBasedStateMachine):
         self.topic = self.bench.topic
         self.server = self.bench.server
         self.topic.join()
+        self.restored: set[str] = set()
+        """The client has not been told yet that these were."""
 
     @initialize(names_new=st.booleans())
     def names_new(self, names_new: bool) -> None:
@@ -50,6 +52,13 @@ class Trouble(RuleBasedStateMachine):
     @rule()
     def cut(self) -> None:
         self.bench.reconnect()
+
+    @rule(inbox=INBOXES)
+    def restore(self, inbox: str) -> None:
+        if inbox in self.server.inboxes:
+            self.server.restore(inbox)
+            self.restored.add(inbox)
+            self.bench.reconnect()
 
     @rule(is_away=st.booleans())
     def database(self, is_away: bool) -> None:
@@ -107,8 +116,10 @@ class Trouble(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_shown_that_is_not_there(self) -> None:
+        if self.topic.phase is Phase.LIVE:
+            self.restored.clear()
         for inbox, off in self.bench.reader.shown.items():
-            assert off <= self.server.inboxes[inbox].top
+            assert inbox in self.restored or off <= self.server.inboxes[inbox].top
 
     def teardown(self) -> None:
         """The trouble ends: after what is on its way, and a heartbeat or two, everything is shown."""
@@ -122,6 +133,8 @@ class Trouble(RuleBasedStateMachine):
         assert self.topic.phase is Phase.LIVE
         tops = {inbox: history.top for inbox, history in self.server.inboxes.items()}
         assert self.bench.reader.shown == tops
+        for inbox, epochs in self.bench.reader.epochs.items():
+            assert epochs <= {self.server.inboxes[inbox].epoch}, "two histories are mixed"
 
 
 Trouble.TestCase.settings = settings(max_examples=100, stateful_step_count=40)

@@ -97,6 +97,24 @@ async def test_a_history_the_hub_has_not_heard_of_is_one_reset_and_to_the_new_on
     assert (subscribed["off"], subscribed["epoch"]) == (4, "e2")
 
 
+async def test_an_older_database_that_the_hub_has_not_heard_of_is_one_reset_to_its_new_history() -> None:
+    house = House(5)
+    house.streams.extent = Extent(3, 0, "e1")  # brought back just now: its epochs are about to change
+    house.connection.follow("1", "inbox:12", {BOX: Position(4, "e1")})
+    async with asyncio.timeout(10):
+        await house.streams.asked.wait()
+        house.streams.asked.clear()
+        await house.streams.asked.wait()  # it looks again, and says nothing yet
+    assert house.transport.frames == []
+    house.streams.extent = Extent(3, 0, "e2")
+    house.hub.advance(BOX, house.streams.extent)
+    await house.transport.has("subscribed")
+
+    (reset, subscribed) = house.transport.frames
+    assert (reset["reason"], reset["off"], reset["epoch"]) == ("epoch_changed", 3, "e2")
+    assert (subscribed["off"], subscribed["epoch"]) == (3, "e2")
+
+
 async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing() -> None:
     house = House(3)
     house.streams.is_away = True
