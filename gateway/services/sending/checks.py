@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.domain.backoff import Backoff
-from gateway.domain.errors import NotFound, StoreUnavailable, UpstreamError
+from gateway.domain.errors import GatewayError, NotFound, StoreUnavailable
 from gateway.domain.message import DeliveryState, digits_of
 from gateway.domain.sending import Send, SendStatus
 from gateway.services.sending.ports import Preparation
@@ -25,6 +25,7 @@ BACKOFF = Backoff(10.0, 3_600.0, spread=0.0)
 LAST_TRY = 12
 """After so many answers without news upstream is not asked any more; webhooks still count."""
 RETRY_S = 2.0
+FAULT_S = 30.0
 LOG_ROWS = 50
 
 _STATES = {
@@ -140,6 +141,9 @@ class Checker:
             except StoreUnavailable as error:
                 logger.info("sending.check_store_away session=%d error=%s", self._id, error.code)
                 wait_s = RETRY_S
+            except Exception:  # one chat's held message, at worst: what is open elsewhere is still asked for
+                logger.exception("sending.check_failed session=%d", self._id)
+                wait_s = FAULT_S
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
@@ -158,11 +162,18 @@ class Checker:
             return min(wait_s, held_s) if held_s is not None else wait_s
         try:
             await self._ask(check)
-        except UpstreamError as error:
+        except StoreUnavailable:
+            raise
+        except GatewayError as error:
             logger.info(
                 "sending.not_asked session=%d message=%d error=%s", self._id, check.send.id, error.code
             )
             await self._later(check, error.retry_after_s)
+        except (
+            Exception
+        ):  # a bug, or an answer of a shape that was never seen: others are asked for all the same
+            logger.exception("sending.not_asked session=%d message=%d", self._id, check.send.id)
+            await self._later(check)
         return 0.0
 
     async def _later(self, check: Check, at_least_s: float | None = None) -> None:
