@@ -17,6 +17,11 @@ def inboxes_of(payload: str) -> list[int] | None:
     return numbers if all(-(2**63) <= number < 2**63 for number in numbers) else None
 
 
+def is_known_to_writer(payload: str) -> bool:
+    """Whether its writer knows what it is about: it names one inbox, with a zero before it."""
+    return payload[:1] == "0" and len(payload) > 1
+
+
 def sessions_of(payload: str) -> list[int] | None:
     """The same for sessions, whose numbers have no sign."""
     return None if "-" in payload else inboxes_of(payload)

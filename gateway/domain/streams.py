@@ -90,6 +90,15 @@ class Event:
     """Of a row that came from another inbox: its deletion there."""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnWrite:
+    """What a committed write of this gateway has added to one stream: the stream's last events, in order."""
+
+    inbox: Inbox
+    extent: Extent
+    events: list[Event]
+
+
 class Standing(Enum):
     """How a subscription gets its events.
 

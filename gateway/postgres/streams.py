@@ -6,11 +6,12 @@ pruning, or by a flood; `extents` says which, and from where to go on.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 
 from gateway.domain.errors import Invalid, RowRefused
-from gateway.domain.streams import Event, Extent, Inbox, Place, Position, Snapshot
+from gateway.domain.streams import Event, Extent, Inbox, OwnWrite, Place, Position, Snapshot
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.connection.readers import Reader
 
@@ -206,7 +207,23 @@ class StreamStore:
         return int(swept[0])
 
 
-def _event(row: asyncpg.Record) -> Event:
+def own_write_of(row: asyncpg.Record) -> OwnWrite | None:
+    """What `gateway.number_own_v1` says; None where it left the numbering to the commit."""
+    if row["box"] is None:
+        return None
+    first = row["top"] - len(row["ops"]) + 1
+    columns = zip(row["tbls"], row["ops"], row["ats"], row["records"], row["olds"], strict=True)
+    events = [
+        _event({"inbox": row["box"], "off": first + place, **dict(zip(_COLUMNS, item, strict=True))})
+        for place, item in enumerate(columns)
+    ]
+    return OwnWrite(Inbox(row["box"]), Extent(row["top"], row["floor"], row["epoch"]), events)
+
+
+_COLUMNS = ("tbl", "op", "at", "record", "old")
+
+
+def _event(row: asyncpg.Record | dict[str, Any]) -> Event:
     old = row["old"]
     row_before, came_from = old.pop("row", None), old.pop("from", None)
     # A row before that cannot be told is not told; `record` says so for the row itself.

@@ -11,6 +11,7 @@ from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
 from gateway.services.live.idle import Waker
 from gateway.services.live.numbering import Numbering
+from gateway.services.live.own_writes import OwnWrites
 from gateway.services.live.session_states import SessionStates
 from gateway.services.live.staleness import Staleness
 from gateway.services.live.state_publisher import StatePublisher
@@ -35,6 +36,7 @@ class Live:
             tick_s=timings.tick_s,
             awake=awake,
         )
+        self.own_writes = OwnWrites(self.feed.publish_own, self.feed.notify)
         self.state_values = StateValues(CodePictures(qr.svg_data_url))
         self.states = SessionStates(
             repositories.sessions,

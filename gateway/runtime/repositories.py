@@ -25,7 +25,7 @@ from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.triggers import TriggerTable
 from gateway.postgres.unnumbered import UnnumberedTable
-from gateway.postgres.webhooks.batches import WebhookTable
+from gateway.postgres.webhooks.batches import Watch, WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.context import BuildContext
 from gateway.runtime.data_dir import data_dir
@@ -96,7 +96,9 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
     clock = DatabaseClock()
     digests = Digests(context.secret, settings.secret_previous)
     sessions = SessionTable(pool, vault, clock, on_keys=signals.keys_written)
-    webhooks = WebhookTable(intake, context.gateway_id, clock, unseal, TombstoneFilter(digests))
+    # Behind a pooler a connection is not one process at the server.
+    watch = None if pooled else Watch(signals.write_began, signals.write_ended)
+    webhooks = WebhookTable(intake, context.gateway_id, clock, unseal, TombstoneFilter(digests), watch)
     installation = await _installation(pool)
     return Repositories(
         pool=pool,

@@ -13,9 +13,13 @@ def connect(
 ) -> None:
     """Connects every signal. What one line names is called in that order."""
     signals.left_unnumbered.connect(live.numbering.notify)
-    signals.inboxes_moved.connect(live.feed.notify, live.conversation_list.notify, services.contacts.notify)
-    signals.inboxes_moved.connect(media.media_fetcher.notify)
-    signals.inboxes_moved.connect(services.sending.inboxes_moved, services.sql_intake.inboxes_moved)
+    signals.inboxes_moved.connect(live.feed.notify, signals.rows_moved)
+    signals.written_by.connect(live.own_writes.heard, lambda payload, writer: signals.rows_moved(payload))
+    signals.write_began.connect(live.own_writes.begin)
+    signals.write_ended.connect(live.own_writes.end)
+    signals.rows_moved.connect(live.conversation_list.notify, services.contacts.notify)
+    signals.rows_moved.connect(media.media_fetcher.notify)
+    signals.rows_moved.connect(services.sending.inboxes_moved, services.sql_intake.inboxes_moved)
     signals.queues_moved.connect(services.sending.notify)
     signals.leases_renewed.connect(services.sending.on_renewed)
     signals.sessions_moved.connect(live.states.notify)
@@ -24,7 +28,7 @@ def connect(
     signals.access_moved.connect(access.revocations.notify)
     signals.access_changed.connect(websockets.connections.recheck)
 
-    signals.listening.connect(services.linking.wake)
+    signals.listening.connect(live.own_writes.forget, services.linking.wake)
     signals.cut_off.connect(services.linking.on_leases_lost, services.sending.on_leases_lost)
     signals.cut_off.connect(live.staleness.mark_stale)
     signals.read_failed.connect(live.staleness.mark_stale)

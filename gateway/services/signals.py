@@ -10,6 +10,7 @@ from typing import Generic, ParamSpec
 
 from gateway.domain.linking import Attempt
 from gateway.domain.message import SessionChange
+from gateway.domain.streams import OwnWrite
 
 P = ParamSpec("P")
 
@@ -42,6 +43,18 @@ class Signals:
 
     inboxes_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: the inboxes that it names, or `*`."""
+
+    written_by: Signal[[str, int]] = field(default_factory=Signal)
+    """Of a notification whose writer, a process at the server, knows what it is about: the inbox that it names."""
+
+    rows_moved: Signal[[str]] = field(default_factory=Signal)
+    """The inboxes that a notification of any kind names, or `*`."""
+
+    write_began: Signal[[int]] = field(default_factory=Signal)
+    """This gateway begins a write that may bring its events back, on the connection of that process at the server."""
+
+    write_ended: Signal[[int, OwnWrite | None]] = field(default_factory=Signal)
+    """That write is over; what it brought back."""
 
     sessions_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: the sessions whose state it names, or `*`."""

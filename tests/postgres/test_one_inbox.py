@@ -86,6 +86,32 @@ async def test_a_setting_that_lies_moves_no_other_inbox(
     assert extents[8].top == 1
 
 
+async def test_changes_that_another_collector_adds_are_numbered_with_them(
+    connection: asyncpg.Connection, store: StreamStore, bells: Bells
+) -> None:
+    """Marks of conversations are put aside by a function of their own, in the message's inbox or in another one."""
+    await insert_message(connection, 5)
+    await insert_message(connection, 8)
+    await bells.heard()
+    async with connection.transaction():
+        await insert_message(connection, 5)
+        for inbox in (5, 8):
+            await connection.execute(
+                "SELECT * FROM gateway.mark_conversation_v1($1, '4915@s.whatsapp.net', $2, 'ann', false)",
+                inbox,
+                {"done": True},
+            )
+
+    events = await store.read_after({5: 0, 8: 0}, 1000)
+    found = [(event.inbox, event.off, event.table) for event in events]
+    assert found == [
+        (5, 1, INCOMING), (5, 2, INCOMING), (5, 3, "conversation_marks"),
+        (8, 1, INCOMING), (8, 2, "conversation_marks"),
+    ]  # fmt: skip
+    assert {place for _, payload in await bells.heard() for place in payload.split(",")} == {"5", "8"}
+    assert await is_empty(connection)
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_whatever_a_transaction_does_the_streams_are_whole(
     connection: asyncpg.Connection, store: StreamStore, seed: int

@@ -23,7 +23,7 @@ import asyncpg
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
-from gateway.domain.notifications import UNNUMBERED
+from gateway.domain.notifications import UNNUMBERED, is_known_to_writer
 from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.deadlines import Deadline
@@ -234,7 +234,7 @@ class Listener:
             async with Deadline(connection, self._statement_s):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is
                 # dropped by the driver; that is why everything is read once in `_up`.
-                await connection.add_listener(MESSAGES_CHANNEL, self._heard(self._messages_notified))
+                await connection.add_listener(MESSAGES_CHANNEL, self._messages_notified)
                 await connection.add_listener(SESSIONS_CHANNEL, self._heard(self._signals.sessions_moved))
                 await connection.add_listener(KEYS_CHANNEL, self._heard(self._signals.keys_moved))
                 await connection.add_listener(ACCESS_CHANNEL, self._heard(self._signals.access_moved))
@@ -310,9 +310,13 @@ class Listener:
         self._failures += 1
         await asyncio.sleep(BACKOFF.pause_s(self._failures, random.random()))
 
-    def _messages_notified(self, payload: str) -> None:
+    def _messages_notified(self, connection: Any, pid: int, channel: str, payload: object) -> None:
+        self.heard_at = _now()
+        payload = str(payload)
         if payload == UNNUMBERED:
             self._signals.left_unnumbered(payload)
+        elif is_known_to_writer(payload):
+            self._signals.written_by(payload, pid)
         else:
             self._signals.inboxes_moved(payload)
 

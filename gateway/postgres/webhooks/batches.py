@@ -9,9 +9,9 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
@@ -19,9 +19,11 @@ from asyncpg import exceptions as pg
 
 from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import MessageDeleted, MessageReceived
+from gateway.domain.streams import OwnWrite
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
 from gateway.postgres.erasure.erasure import TombstoneFilter
+from gateway.postgres.streams import own_write_of
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.moves import write_early_moves
 from gateway.postgres.webhooks.writes import (
@@ -66,6 +68,14 @@ SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_ses
 _RAISED_BY_TRIGGERS = (pg.PLPGSQLError, pg.UnknownPostgresError)
 
 
+class Watch(NamedTuple):
+    """Hears of writes; the process of the connection at the server tells them apart."""
+
+    began: Callable[[int], None]
+    ended: Callable[[int, OwnWrite | None], None]
+    """With what the write brought back; None if it failed."""
+
+
 class WebhookTable:
     """`services.webhooks.batch.WebhookStore` in Postgres."""
 
@@ -76,9 +86,14 @@ class WebhookTable:
         clock: DatabaseClock | None = None,
         unseal: Unseal = lambda sealed, original, author, changer: None,
         tombstones: TombstoneFilter | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        """`unseal` opens encrypted changes with the message they are about."""
+        """`unseal` opens encrypted changes with the message they are about.
+
+        `watch` hears of writes whose events may come back; None where a connection is not one process at the server.
+        """
         self._tombstones = tombstones
+        self._watch = watch
         self._pool = pool
         self._unseal = unseal
         self._clock = clock or DatabaseClock()
@@ -120,8 +135,8 @@ class WebhookTable:
     ) -> tuple[list[Outcome], list[Any]]:
         """In one statement: Postgres works while we read the next webhooks, and asks nothing in between."""
         otherwise = [outcome_of_nothing(item.reading) for item in batch]
-        (written,) = await connection.fetch(
-            sql.RECEIVE_AND_JOURNAL,
+        written = await self._receive(
+            connection,
             lock_timeout_of(batch),
             *received_columns(each(batch, MessageReceived)),
             *_journal_columns(batch, otherwise, [item.reading.reason for item in batch]),
@@ -133,6 +148,20 @@ class WebhookTable:
             for number, outcome in enumerate(otherwise)
         ]
         return outcomes, written["sealed"] or []
+
+    async def _receive(self, connection: Connection, *arguments: object) -> asyncpg.Record:
+        """Writes them; tells the watch what the stream holds of it once that is committed."""
+        if self._watch is None:
+            (written,) = await connection.fetch(sql.RECEIVE_AND_JOURNAL, *arguments)
+            return written
+        writer, own = connection.get_server_pid(), None
+        self._watch.began(writer)
+        try:
+            (written,) = await connection.fetch(sql.RECEIVE_AND_TELL, *arguments)
+            own = own_write_of(written)
+        finally:
+            self._watch.ended(writer, own)
+        return written
 
     async def _write_in_steps(
         self, connection: Connection, batch: Sequence[InboundWebhook]

@@ -12,6 +12,13 @@ SELECT * FROM gateway.receive_and_journal_v3(
     $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 """
 
+# The write, and the numbering of what it wrote: one statement, so that Postgres is asked once.
+RECEIVE_AND_TELL = """
+SELECT * FROM gateway.receive_and_journal_v3(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS r
+CROSS JOIN LATERAL gateway.number_own_v1(r.stored)
+"""
+
 SEND = "SELECT * FROM gateway.send_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 
 AMEND = "SELECT gateway.amend_v1($1, $2, $3, $4, $5)"

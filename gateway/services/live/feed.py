@@ -19,7 +19,7 @@ from typing import Protocol
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.notifications import inboxes_of
-from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
+from gateway.domain.streams import Event, Extent, Inbox, OwnWrite, Position, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +139,20 @@ class Feed:
         """A connection follows this inbox from now on (None: every inbox): what was only noted has to be read."""
         if inbox in self._unread or (inbox is None and self._unread):
             self._wake.set()
+
+    def publish_own(self, written: OwnWrite) -> bool:
+        """Publishes what this gateway has committed itself, if it follows what the hub has; False: it is to be read."""
+        known = self._hub.position(written.inbox)
+        # A read under way has its own idea of where the hub stands.
+        if self._reading.locked() or known is None or known.epoch != written.extent.epoch:
+            return False
+        if known.off + len(written.events) != written.extent.top:
+            return False
+        if self._hub.is_followed(written.inbox):
+            self._hub.publish(written.inbox, written.events)
+        else:
+            self._hub.advance(written.inbox, written.extent)
+        return True
 
     async def open(self) -> None:
         """Learns where every inbox stands. Raises StoreUnavailable."""
