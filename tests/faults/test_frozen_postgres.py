@@ -179,6 +179,17 @@ async def test_a_transaction_that_is_frozen_in_the_middle_is_not_waited_for_to_r
     assert await house.pool.fetchval("SELECT status FROM whatsapp_sessions") not in ("half", "whole")
 
 
+async def test_a_statement_that_has_less_time_than_its_loan_ends_in_its_own(house: House) -> None:
+    """The loan's half a minute went into the wait for the server's answer to the cancellation."""
+
+    async def work() -> None:
+        async with house.pool.acquire(timeout=15) as connection:
+            await connection.fetch("SELECT 1", timeout=BUDGET_S)
+
+    with house.server.frozen():
+        assert await took(work()) < BUDGET_S + SLACK_S
+
+
 async def test_who_is_cancelled_at_a_frozen_postgres_is_gone_within_the_budget(house: House) -> None:
     with house.server.frozen():
         task = asyncio.create_task(house.write_in_a_transaction(), name="cancelled")

@@ -135,9 +135,9 @@ class _Loan:
         try:
             await self._deadline.__aexit__(kind, error, trace)
         finally:
-            if isinstance(error, asyncio.CancelledError):
-                # The driver waits for the server's answer to that. One that does not come ends the connection, and
-                # must not end the cancellation.
+            if isinstance(error, asyncio.CancelledError | TimeoutError):
+                # The driver waits for the server's answer to the cancellation, also where a statement had less time
+                # than its loan. One that does not come ends the connection, and must not hide what came before.
                 with contextlib.suppress(Exception):
                     await self._pool.release(self._connection, timeout=min(left_s, CANCEL_S))
             else:
