@@ -193,7 +193,7 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     `record` is the row as JSON; the same function serves REST and WebSocket, so both always agree.
     """
     data = {key: value for key, value in record.items() if key != "raw_data"}
-    if "gateway_media" in data:  # the column's name where the shop has one called `media`
+    if "gateway_media" in data and (_is_file(data["gateway_media"]) or not _is_file(data.get("media"), True)):
         data["media"] = data.pop("gateway_media")
     # No column has an empty name: there the store lists what it could not read.
     untold: list[str] = list(data.pop("", None) or ())
@@ -216,6 +216,14 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     data["chat"] = chat_of(None if chat is None else str(chat), address)
     data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
     return data, sorted(untold)
+
+
+def _is_file(value: object, or_none: bool = False) -> bool:
+    """Whether the gateway wrote it: where the shop has a column `media` of another type, ours is `gateway_media`.
+
+    The shop may have a column `gateway_media`, too, beside a `media` that is ours.
+    """
+    return (or_none and value is None) or (isinstance(value, dict) and value.keys() >= {"id", "state"})
 
 
 _MARKS = ("owner", "owner_name", "done_at", "marked_unread_at", "name", "blocked_at")

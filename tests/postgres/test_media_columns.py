@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
 
 
@@ -34,6 +35,19 @@ async def test_a_column_of_that_name_is_the_shops(shop_database: str, kind: str)
             "SELECT id, media FROM whatsapp_incoming_messages WHERE wa_key_id IS DISTINCT FROM 'KEY1' ORDER BY id"
         )
         assert after == before
+    finally:
+        await connection.close()
+
+
+async def test_both_names_taken_are_refused_in_words_and_nothing_is_changed(shop_database: str) -> None:
+    connection = await asyncpg.connect(shop_database)
+    try:
+        await connection.execute(
+            "ALTER TABLE whatsapp_incoming_messages ADD COLUMN media text, ADD COLUMN gateway_media int[]"
+        )
+        with pytest.raises(ConfigError, match="rename one of them"):
+            await migrate(shop_database, report=lambda _: None)
+        assert await connection.fetchval("SELECT to_regnamespace('gateway')") is None
     finally:
         await connection.close()
 

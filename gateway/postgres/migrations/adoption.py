@@ -94,6 +94,12 @@ async def check_tables(connection: asyncpg.Connection) -> None:
         kind = columns.get("wasender_session_id", "bigint")
         if kind not in ("bigint", "integer", "smallint"):
             raise ConfigError(f"public.{tbl}.wasender_session_id is of type {kind}; it has to be a bigint.")
+        # Ours is called `media`, or `gateway_media` where the shop has one of that name.
+        if all(columns.get(name, "jsonb") != "jsonb" for name in ("media", "gateway_media")):
+            raise ConfigError(
+                f"public.{tbl} has columns media and gateway_media of its own, and neither is of type jsonb: "
+                "rename one of them, so that the gateway can keep a message's file there."
+            )
 
 
 async def inventory(connection: asyncpg.Connection) -> set[tuple[str, str, str]]:

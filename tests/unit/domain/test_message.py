@@ -184,3 +184,30 @@ def test_the_digits_of_a_lid_are_never_shown_as_a_phone() -> None:
     data = message.message_data(OUTGOING_TABLE, record, UTC)
 
     assert (data["phone"], data["direction"], data["session_id"]) == (None, "out", 12)
+
+
+_FILE = {"id": "1", "state": "pending", "kind": "image"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"media": _FILE}, {"media": _FILE}),
+        ({"media": "the shop's", "gateway_media": _FILE}, {"media": _FILE}),
+        ({"media": "the shop's", "gateway_media": None}, {"media": None}),
+        ({"media": {"the": "shop's"}, "gateway_media": None}, {"media": None}),
+        ({"media": None, "gateway_media": _FILE}, {"media": _FILE}),
+        ({"media": _FILE, "gateway_media": [1]}, {"media": _FILE, "gateway_media": [1]}),
+        ({"media": _FILE, "gateway_media": {"a": 1}}, {"media": _FILE, "gateway_media": {"a": 1}}),
+        ({"media": None, "gateway_media": None}, {"media": None, "gateway_media": None}),
+        ({"media": None, "gateway_media": [1]}, {"media": None, "gateway_media": [1]}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("table", [INCOMING_TABLE, OUTGOING_TABLE])
+def test_the_file_is_told_as_media_and_a_column_of_the_shop_under_its_own_name(
+    table: str, columns: dict[str, Any], told: dict[str, Any]
+) -> None:
+    data = message.message_data(table, {"id": 1, **columns}, UTC)
+
+    assert {name: value for name, value in data.items() if name.endswith("media")} == told
