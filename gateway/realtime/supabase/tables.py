@@ -21,6 +21,9 @@ SERVED = (*MESSAGE_TABLES, SESSIONS_TABLE)
 HIDDEN = frozenset({"raw_data", "session_data", "api_key", "webhook_secret"})
 """Columns that are in no frame: secrets, and payloads that hold some."""
 
+OF_SENDING = frozenset({"send_no", "due_at", "holder", "payload", "request_hash"})
+"""Columns of the outgoing table that no record of a stream holds: only the sender needs them."""
+
 KEY = "id"
 
 FRESH_FOR_S = 60.0
@@ -92,6 +95,7 @@ class Tables:
         return self._known
 
     def _table(self, name: str, listed: Sequence[tuple[str, str]]) -> Table:
-        columns = tuple(Column(column, type_) for column, type_ in listed if column not in HIDDEN)
+        hidden = HIDDEN | OF_SENDING if name == OUTGOING_TABLE else HIDDEN
+        columns = tuple(Column(column, type_) for column, type_ in listed if column not in hidden)
         known = self._known.get(name)
         return known if known is not None and known.columns == columns else Table(name, columns)

@@ -199,6 +199,13 @@ async def test_tables_are_looked_at_once_a_minute_and_stay_the_same_until_they_c
     assert (await tables.look())[INCOMING] is changed
 
 
+async def test_what_only_the_sender_needs_is_no_column_for_clients() -> None:
+    store = Store()
+    store.columns_of[table_module.OUTGOING_TABLE] = [("id", "int8"), ("holder", "text"), ("payload", "jsonb")]
+
+    assert list((await Tables(store).look())[table_module.OUTGOING_TABLE].types) == ["id"]
+
+
 async def test_tables_that_have_never_been_seen_cannot_be_served() -> None:
     store = Store()
     store.is_away = True
