@@ -19,6 +19,7 @@ from gateway.realtime.supabase.joins import asked_changes, wants_presence
 from gateway.realtime.supabase.tables import Column, Table, Tables
 from gateway.realtime.transport.framing import MAX_FRAME_BYTES
 
+OUTGOING = "whatsapp_outgoing_messages"
 INCOMING = "whatsapp_incoming_messages"
 SESSIONS = "whatsapp_sessions"
 COLUMNS = ("id", "message_text", "wasender_session_id")
@@ -201,9 +202,9 @@ async def test_tables_are_looked_at_once_a_minute_and_stay_the_same_until_they_c
 
 async def test_what_only_the_sender_needs_is_no_column_for_clients() -> None:
     store = Store()
-    store.columns_of[table_module.OUTGOING_TABLE] = [("id", "int8"), ("holder", "text"), ("payload", "jsonb")]
+    store.columns_of[OUTGOING] = [("id", "int8"), ("holder", "text"), ("payload", "jsonb")]
 
-    assert list((await Tables(store).look())[table_module.OUTGOING_TABLE].types) == ["id"]
+    assert list((await Tables(store).look())[OUTGOING].types) == ["id"]
 
 
 async def test_tables_that_have_never_been_seen_cannot_be_served() -> None:
