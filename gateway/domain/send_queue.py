@@ -194,6 +194,8 @@ def answered(queue: Queue, answer: Answer, now: float, *, is_first_contact: bool
         case Accepted():
             pace = send_pace.accepted(queue.pace, now, answer.spent_s)
             queue = replace(queue, reason=None, probes=0, key_is_fresh=False, not_connected_since=None)
+            if is_first_contact:
+                queue = first_contact_went(queue)
             return replace(queue, pace=pace)
         case NotSent():
             return _after_not_sent(queue, answer, now, is_first_contact)

@@ -154,6 +154,18 @@ def test_a_restriction_holds_first_contacts_and_lets_answers_go() -> None:
     assert begun(step(send_queue.first_contact_went(queue), stranger)) == 1
 
 
+def test_a_first_contact_that_upstream_takes_ends_the_restriction_and_the_next_one_begins_anew() -> None:
+    restriction = NotSent("restricted", "463")
+    queue = send_queue.answered(Queue(), restriction, NOW, is_first_contact=True)
+    later = queue.restricted_until
+    queue = send_queue.answered(queue, Accepted(1), later, is_first_contact=True)
+    much_later = later + 30 * KEEP_S
+
+    again = send_queue.answered(queue, restriction, much_later, is_first_contact=True)
+
+    assert (again.restricted_since, again.restricted_until) == (much_later, much_later + 3600)
+
+
 def test_first_contacts_that_stay_restricted_expire_and_answers_do_not() -> None:
     queue = Queue()
     at = NOW
