@@ -21,13 +21,19 @@ from pathlib import Path
 
 from tests.faults import send_oracle
 from tests.faults.send_naive import Table, compare, merged
-from tests.faults.send_plan import GATEWAYS, TROUBLE_S, UPSTREAM, Plan, Trouble, plan_of
+from tests.faults.send_plan import GATEWAYS, IN_A_CALL, TROUBLE_S, UPSTREAM, Plan, Trouble, plan_of
 from tests.faults.send_scene import Scene, scene
 from tests.faults.server import Server, own_server
+from tests.launcher.child import Child
 from tests.simulator.support import QUICK, serving
 
 WHOLE_S = 150.0
 RETRIES = 4
+CALL_S = 2.0
+_SLOW = """
+SELECT min(m.wasender_session_id::bigint) FROM whatsapp_outgoing_messages AS m
+WHERE m.status = 'sending' AND m.sending_at < clock_timestamp() - interval '0.1 s'
+"""
 GRACE_S = 1.0
 """After the last webhook may have come."""
 
@@ -72,6 +78,8 @@ async def hunt(seed: int, server: Server, folder: Path, *, with_others: bool = T
         report.complaints.append(f"it did not come to an end: {report.stage}")
     except Exception as error:
         report.complaints.append("".join(traceback.format_exception(error)))
+    report.happened["a sender left a call behind"] += report.said.count("sending.orphaned")
+    report.happened["a sender woke up and was fenced"] += report.said.count("sending.fenced")
     report.complaints += [
         line for line in report.said.splitlines() if "Traceback" in line or "sending.crashed" in line
     ]
@@ -126,21 +134,33 @@ class Hunt:
             reply = await self._place.served.control("POST", "/faults", trouble.fault)
             assert reply.status < 300, reply.text
         elif trouble.kind in GATEWAYS:
-            async with self._turns[trouble.where]:
-                await self._hit(trouble)
+            where = trouble.where
+            if trouble.kind.endswith(IN_A_CALL):
+                where = await self._caller(trouble)
+            async with self._turns[where]:
+                await self._hit(trouble, self._place.gateways[where])
         else:
             await self._unlink(trouble)
 
-    async def _hit(self, trouble: Trouble) -> None:
-        child = self._place.gateways[trouble.where]
-        if trouble.kind == "SIGSTOP":
+    async def _hit(self, trouble: Trouble, child: Child) -> None:
+        if trouble.kind.startswith("SIGSTOP"):
             child.freeze()
             await asyncio.sleep(trouble.lasts_s)
             child.thaw()
             return
-        await (child.kill() if trouble.kind == "kill -9" else child.stop())
+        await (child.kill() if trouble.kind.startswith("kill -9") else child.stop())
         await asyncio.sleep(trouble.lasts_s / 6)
         await child.start_when_possible()
+
+    async def _caller(self, trouble: Trouble) -> int:
+        """The gateway that is in the middle of a call, once one is; any where none is for a while."""
+        await self._place.served.control("POST", "/faults", trouble.fault)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CALL_S):
+                await self._place.until(_SLOW, lambda session_id: session_id is not None)
+                session_id = await self._place.value(_SLOW)
+                return self._place.sender_of(session_id)
+        return trouble.where
 
     async def _unlink(self, trouble: Trouble) -> None:
         served, session_id = self._place.served, self._place.sessions[trouble.where]

@@ -127,6 +127,9 @@ class Naive:
             if trouble.kind in UPSTREAM:
                 await self._served.control("POST", "/faults", trouble.fault)
             elif trouble.kind in GATEWAYS:
+                if trouble.fault:
+                    await self._served.control("POST", "/faults", trouble.fault)
+                    await asyncio.sleep(0.1)
                 self._is_up.clear()
                 for call in self._calls:
                     call.cancel()

@@ -37,7 +37,9 @@ UPSTREAM: dict[str, tuple[dict[str, Any], ...]] = {
     "the echo comes first": ({"mode": "upsert_first"},),
 }  # fmt: skip
 """Faults of WasenderAPI, as the simulator's control takes them."""
-GATEWAYS = ("kill -9", "SIGSTOP", "SIGTERM")
+IN_A_CALL = "in the middle of a call"
+GATEWAYS = ("kill -9", "SIGSTOP", "SIGTERM", *(f"{what} {IN_A_CALL}" for what in ("kill -9", "SIGSTOP") * 2))
+"""What happens to gateways. A call is over in a moment: to be hit in the middle of it, it is made slow first."""
 LINKS = ("unlink and relink",)
 
 
@@ -115,4 +117,6 @@ def _message(dice: random.Random, seed: int, number: int) -> Message:
 
 def _trouble(dice: random.Random, kind: str) -> Trouble:
     fault = dict(dice.choice(UPSTREAM[kind])) if kind in UPSTREAM else {}
+    if kind.endswith(IN_A_CALL):
+        fault = {**_PATH, "delay_ms": 600, "after": dice.random() < 0.6, "times": 3}
     return Trouble(dice.random() * TROUBLE_S, kind, dice.randrange(2), 0.2 + dice.random() ** 2 * 3, fault)

@@ -223,6 +223,17 @@ class Scene:
         self.retries[message.client_id] += 1  # also where the answer is lost: it may have been taken
         return await self._change(message, "POST", f"{row_id}/retry") == 200
 
+    def sender_of(self, session_id: int | None) -> int:
+        """The gateway that began to send the queue of a session last, by what the gateways said."""
+        began = [
+            max(
+                (line[:23] for line in child.said().splitlines() if f"started session={session_id}" in line),
+                default="",
+            )
+            for child in self.gateways
+        ]
+        return began.index(max(began))
+
     # ------------------------------------------------------------------ what it came to
 
     async def at_rest(self) -> None:
