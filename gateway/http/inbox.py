@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import unquote
 
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound
@@ -29,13 +29,30 @@ CHAT = "/api/conversations/{chat:path}"
 """Another writer's chat may be called anything, with slashes too."""
 
 
-class _OneChat(PathConvertor):
-    """The address of a conversation itself: what ends like those of its messages is theirs."""
-
-    regex = r"(?:messages|read|export|.*(?<!/messages)(?<!/read)(?<!/export))"
+_OF_A_CHAT = ("messages", "read", "export", "typing", "on-whatsapp")
+_OF_A_MESSAGE = ("retry", "settle")
 
 
-register_url_convertor("one_chat", _OneChat())
+class _OneChat(Route):
+    """The address of a conversation itself: what ends like that of something within it is not, as it came.
+
+    A name may hold a slash: it comes percent-encoded, and so its parts are told apart before they are decoded.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette's, but for those."""
+        match, child = super().matches(scope)
+        if match is not Match.NONE and _is_within_a_chat(rest_of(Request(scope))):
+            return Match.NONE, {}
+        return match, child
+
+
+def _is_within_a_chat(rest: list[str]) -> bool:
+    return len(rest) > 1 and (
+        rest[-1] in _OF_A_CHAT
+        or (len(rest) > 2 and rest[-2] == "messages")
+        or (len(rest) > 3 and rest[-3] == "messages" and rest[-1] in _OF_A_MESSAGE)
+    )
 
 
 class InboxRoutes:
@@ -56,9 +73,9 @@ class InboxRoutes:
             Route(f"{CHAT}/messages", guard(self._messages), methods=["GET"]),
             Route(f"{CHAT}/export", guard(self._export_chat), methods=["GET"]),
             Route(f"{CHAT}/read", guard(self._mark_read), methods=["POST"]),
-            Route("/api/conversations/{chat:one_chat}", guard(self._show), methods=["GET"]),
-            Route("/api/conversations/{chat:one_chat}", guard(self._change), methods=["PUT"]),
-            Route("/api/conversations/{chat:one_chat}", guard(self._erase), methods=["DELETE"]),
+            _OneChat(CHAT, guard(self._show), methods=["GET"]),
+            _OneChat(CHAT, guard(self._change), methods=["PUT"]),
+            _OneChat(CHAT, guard(self._erase), methods=["DELETE"]),
         ]
 
     async def _list(self, request: Request, principal: Principal) -> Response:
@@ -109,6 +126,8 @@ class InboxRoutes:
         principal.require(Act.ERASE, session_id)
         if not asked.erase:
             raise Invalid("A conversation is only erased, for good: add `erase=1`.")
+        if "@" not in chat and not (await self._inbox.conversation(session_id, chat)).items:
+            raise NotFound("There are no messages of this chat.")  # nor can anybody have that address
         return success({"erased": await self._erasure.erase(session_id, chat, principal.actor)})
 
     async def _export_chat(self, request: Request, principal: Principal) -> Response:

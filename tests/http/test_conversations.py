@@ -4,12 +4,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
 from yarl import URL
 
 from tests.http.support import Shop, deleted, edited, left_alone, received, sent
+from tests.postgres.writers import insert_message
 from tests.unit.wasender import payload_parts as parts
 
 ANN, BOB = parts.ANN, parts.BOB
@@ -271,3 +273,29 @@ async def test_a_chat_that_is_not_utf_8_is_invalid(shared_talk: Shop) -> None:
             headers={"Authorization": f"Bearer {shared_talk.gateway.token()}"},
         ) as reply:
             assert (reply.status, (await reply.json())["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "ending", ["typing", "on-whatsapp", "messages/7", "messages/7/retry", "messages/7/settle"]
+)
+async def test_what_is_within_a_conversation_is_no_conversation_but_a_name_may_end_so(
+    ending: str, shop: Shop
+) -> None:
+    """A slash in a name comes percent-encoded."""
+    session_id = await shop.create()
+    name = f"Ann/{ending}"
+    await insert_message(shop.db, session_id, chat=name, message_text="odd")
+
+    status, _ = await shop.gateway.call("GET", f"/api/conversations/Ann/{ending}?session={session_id}")
+    opened = await shop.gateway.data("GET", f"/api/conversations/{quote(name, safe='')}?session={session_id}")
+
+    assert status == 405
+    assert opened["chat"] == name
+
+
+async def test_what_nobody_can_have_for_an_address_is_not_erased(shop: Shop) -> None:
+    session_id = await shop.create()
+
+    status, reply = await shop.gateway.call("DELETE", f"/api/conversations/null?session={session_id}&erase=1")
+
+    assert (status, reply["code"]) == (404, "not_found")
