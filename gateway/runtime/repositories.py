@@ -113,7 +113,7 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
         live_streams=StreamStore(live_reader(pool, settings.listen_url or dsn, zone, stack)),
         webhooks=webhooks,
         journal=JournalTable(pool, webhooks),
-        inbox=InboxTable(pool, settings.zone, on_behind=signals.list_behind),
+        inbox=InboxTable(pool, settings.zone, signals.list_behind, tells_customers=settings.read_receipts),
         conversation_list=ConversationListTable(pool),
         marks=MarkTable(pool),
         erasure=ErasureTable(pool, digests),

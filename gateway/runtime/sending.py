@@ -13,6 +13,7 @@ from gateway.postgres.sending.from_sql import SqlIntakeTable
 from gateway.postgres.sending.numbers import NumberTable
 from gateway.postgres.sending.outbox import OutboxTable
 from gateway.postgres.sending.preparation import PreparationTable, Prepared
+from gateway.postgres.sending.receipts import ReceiptTable
 from gateway.postgres.sending.store import SendClock, SendTable
 from gateway.runtime.repositories import Repositories
 from gateway.services.sending.checks import Checker
@@ -20,6 +21,7 @@ from gateway.services.sending.from_sql import SqlIntake
 from gateway.services.sending.numbers import Numbers
 from gateway.services.sending.outbox import Outbox
 from gateway.services.sending.ports import SendingContext, UploadedMedia, Uploads
+from gateway.services.sending.receipts import Receipts
 from gateway.services.sending.service import Sending
 from gateway.services.sessions.cache import SessionStore
 from gateway.services.sessions.service import Sessions
@@ -123,10 +125,10 @@ def build_sending(
 ) -> SendingParts:
     """Everything that sends; `sending.run` is a task of the gateway's."""
     clock, pool = SendClock(), tables.pool
-    calls, checks = MessageCalls(upstream), CheckTable(pool)
+    calls, checks, receipts = MessageCalls(upstream), CheckTable(pool), ReceiptTable(pool)
     preparation = SendPreparation(sessions, tables.sessions, PreparationTable(pool), uploads)
     context = SendingContext(
-        store=(table := SendTable(pool, clock)),
+        store=(table := SendTable(pool, clock, with_receipts=settings.read_receipts)),
         upstream=calls,
         preparation=preparation,
         clock=clock.now,
@@ -135,7 +137,10 @@ def build_sending(
     )
 
     def checker_of(session_id: int) -> Checker:
-        return Checker(session_id, checks, calls, upstream, preparation, clock.now)
+        checker = Checker(session_id, checks, calls, upstream, preparation, clock.now)
+        if settings.read_receipts:
+            checker.receipts = Receipts(session_id, receipts, calls, preparation, clock.now)
+        return checker
 
     log = tables.audit_log.log
     return SendingParts(

@@ -41,7 +41,7 @@ READ_PER_STEP = 1000
 """Messages that one transaction marks as read: of more than 5,000 a stream tells nothing but a new epoch."""
 
 _UNMARK = "SELECT gateway.unmark_unread_v1($1, $2)"
-_MARK_READ = "SELECT gateway.mark_read_v1($1, $2, $3, $4, $5)"
+_MARK_READ = "SELECT gateway.mark_read_v2($1, $2, $3, $4, $5, $6)"
 
 # Where the inboxes stand, and how far the list of conversations has followed them; NULL where it is of no use.
 _STANDING = """
@@ -72,10 +72,19 @@ _SNAPSHOT = "SELECT gateway.position_token_v1()"
 class InboxTable:
     """`on_behind` is called when the list of conversations was not up to date."""
 
-    def __init__(self, pool: Pool, zone: tzinfo, on_behind: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        zone: tzinfo,
+        on_behind: Callable[[], None] = lambda: None,
+        *,
+        tells_customers: bool = False,
+    ) -> None:
+        """With `tells_customers` those whose messages are marked as read are shown it."""
         self._pool = pool
         self._zone = zone
         self._on_behind = on_behind
+        self._tells_customers = tells_customers
 
     async def conversations(self, query: ConversationQuery) -> Page:
         """One page of conversations, the one that moved last first. Raises StoreUnavailable."""
@@ -195,7 +204,7 @@ class InboxTable:
         while True:
             with mapped_errors():
                 marked: int | None = await self._pool.fetchval(
-                    _MARK_READ, session_id, chat, off, epoch, READ_PER_STEP
+                    _MARK_READ, session_id, chat, off, epoch, READ_PER_STEP, self._tells_customers
                 )
             if marked is None:
                 raise Conflict("`up_to` is of a history that is over. Load the conversation again.")

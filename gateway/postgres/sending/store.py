@@ -79,6 +79,11 @@ SELECT c.session FROM gateway.send_checks AS c
 UNION
 SELECT e.session FROM gateway.sent_echoes AS e WHERE e.claimed_by IS NULL AND e.message IS NOT NULL
 """
+_WITH_RECEIPTS = """
+SELECT DISTINCT r.session FROM gateway.read_receipts AS r
+JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = r.session AND lower(s.status) = 'connected'
+WHERE r.told_at IS NULL
+"""
 
 
 class SendClock:
@@ -104,9 +109,10 @@ class SendClock:
 class SendTable:
     """The rows of messages on their way out. Everything raises StoreUnavailable."""
 
-    def __init__(self, pool: Pool, clock: SendClock | None = None) -> None:
+    def __init__(self, pool: Pool, clock: SendClock | None = None, *, with_receipts: bool = False) -> None:
         self._pool = pool
         self.clock = clock or SendClock()
+        self._with_receipts = with_receipts
         self._versions: dict[int, dict[int, str]] = {}
         """By session, of the rows that its sender may begin: which version it has read."""
 
@@ -119,7 +125,10 @@ class SendTable:
     async def busy_sessions(self) -> list[int]:
         """Sessions with something to send, or to find out."""
         with mapped_errors():
-            return [row["session"] for row in await self._pool.fetch(_BUSY)]
+            rows = await self._pool.fetch(_BUSY)
+            if self._with_receipts:
+                rows += await self._pool.fetch(_WITH_RECEIPTS)
+        return [row["session"] for row in rows]
 
     async def take(self, session_id: int, holder: str) -> Queue | None:
         """Makes `holder` the only one that may begin calls; gives what the former one knew of the queue."""

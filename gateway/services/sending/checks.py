@@ -18,6 +18,7 @@ from gateway.domain.errors import GatewayError, NotFound, StoreUnavailable
 from gateway.domain.message import DeliveryState, digits_of
 from gateway.domain.sending import Send, SendStatus
 from gateway.services.sending.ports import Preparation
+from gateway.services.sending.receipts import Receipts
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,8 @@ class Checker:
         self._preparation = preparation
         self._clock = clock
         self._woken = asyncio.Event()
+        self.receipts: Receipts | None = None
+        """Told when nothing is due to be asked for: both are the one call beside a send."""
         self.is_idle = False
         """Nothing is open that has to be asked for here."""
 
@@ -154,12 +157,12 @@ class Checker:
         """Does what is due; seconds until the next turn."""
         held_s = await self._store.sweep_echoes(self._id)
         check = await self._store.next_check(self._id)
-        if check is None:
-            self.is_idle = held_s is None
-            return held_s
-        wait_s = check.due_at - self._clock()
-        if wait_s > 0:
-            return min(wait_s, held_s) if held_s is not None else wait_s
+        wait_s = None if check is None else check.due_at - self._clock()
+        if check is None or wait_s is None or wait_s > 0:
+            receipt_s = None if self.receipts is None else await self.receipts.turn()
+            waits = [each for each in (held_s, wait_s, receipt_s) if each is not None]
+            self.is_idle = not waits
+            return min(waits, default=None)
         try:
             await self._ask(check)
         except StoreUnavailable:
