@@ -16,6 +16,9 @@ ATTEMPT_DAYS = 30
 ACCESS_LOG_DAYS = 90
 EARLY_DAYS = 7
 """A delivery state whose message has not come for so long will not meet it any more."""
+ECHO_DAYS = 7
+NUMBER_DAYS = 30
+"""After that a number is asked for again (`services.sending.numbers`)."""
 
 STREAM = "stream"
 MESSAGES = "messages"
@@ -58,6 +61,24 @@ DELETE FROM gateway.early_changes WHERE (wasender_session_id, wa_key_id, kind, a
     WHERE came_at < now() - make_interval(days => $2)
     ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
+    # One that is still held is no row yet: the sender's part that asks for open messages lets it go first.
+    "sent echoes": """
+DELETE FROM gateway.sent_echoes WHERE (session, key_id) IN (
+    SELECT session, key_id FROM gateway.sent_echoes
+    WHERE came_at < now() - make_interval(days => $2) AND (message IS NULL OR claimed_by IS NOT NULL)
+    ORDER BY came_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "read receipts": """
+DELETE FROM gateway.read_receipts WHERE (session, key_id) IN (
+    SELECT session, key_id FROM gateway.read_receipts
+    WHERE made_at < now() - make_interval(days => $2)
+    ORDER BY made_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
+    "number checks": """
+DELETE FROM gateway.number_checks WHERE jid IN (
+    SELECT jid FROM gateway.number_checks WHERE asked_at < now() - make_interval(days => $2)
+    ORDER BY asked_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
     "logins": """
 DELETE FROM gateway.logins WHERE id IN (
     SELECT id FROM gateway.logins WHERE ends_at < now()
@@ -87,6 +108,9 @@ _DAYS = {
     "attempts": ATTEMPT_DAYS,
     "early deliveries": EARLY_DAYS,
     "early changes": EARLY_DAYS,
+    "sent echoes": ECHO_DAYS,
+    "read receipts": ECHO_DAYS,
+    "number checks": NUMBER_DAYS,
     "access log": ACCESS_LOG_DAYS,
 }
 

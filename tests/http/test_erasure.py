@@ -73,6 +73,11 @@ async def fill(shop: Shop) -> None:
         parts.ANN_JID,
         {"text": WORD},
     )
+    await shop.db.execute(
+        "INSERT INTO gateway.read_receipts (session, key_id, chat, key) VALUES (12, 'r', $1, $2)",
+        parts.ANN_JID,
+        {"id": "r", "remoteJid": parts.ANN_JID},
+    )
     await shop.gateway.data("PUT", f"/api/conversations/{ANN}?session=12", {"name": "Ann Marmaladova"})
     await shop.take(received("I am Bob", key_id="bob", jid=parts.BOB_JID))
 

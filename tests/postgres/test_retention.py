@@ -54,6 +54,19 @@ TICKET = (
     " SELECT sha256($1::interval::text::bytea), 'ws', '{}', now() - $1::interval"
 )
 
+ECHO = (
+    "INSERT INTO gateway.sent_echoes (session, key_id, chat, look, at, came_at, is_named)"
+    " SELECT 12, $1::interval::text, 'x', 'x', now(), now() - $1::interval, true"
+)
+RECEIPT = (
+    "INSERT INTO gateway.read_receipts (session, key_id, chat, key, made_at)"
+    " SELECT 12, $1::interval::text, 'x', '{}', now() - $1::interval"
+)
+NUMBER = (
+    "INSERT INTO gateway.number_checks (jid, is_there, session, asked_at)"
+    " SELECT $1::interval::text, true, 12, now() - $1::interval"
+)
+
 
 def days(count: float) -> timedelta:
     return timedelta(days=count)
@@ -66,6 +79,9 @@ def days(count: float) -> timedelta:
         ("logs", LOG, 365.1, 364.9, ("gateway",)),
         ("early deliveries", EARLY, 7.1, 6.9, ()),
         ("early changes", EARLY_CHANGE, 7.1, 6.9, ()),
+        ("sent echoes", ECHO, 7.1, 6.9, ()),
+        ("read receipts", RECEIPT, 7.1, 6.9, ()),
+        ("number checks", NUMBER, 30.1, 29.9, ()),
         ("tickets", TICKET, 0.1, -0.1, ()),
     ],
 )
@@ -115,6 +131,17 @@ async def test_of_attempts_the_newest_of_each_session_stays(
     await connection.execute(ATTEMPT, days(90), 13)
 
     assert await prune_everything(retention) == {"attempts": 2}
+
+
+async def test_a_message_that_is_held_until_it_is_clear_whose_it_is_stays(
+    connection: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    await connection.execute(ECHO, days(8))
+    await connection.execute("UPDATE gateway.sent_echoes SET message = '{}'")
+    assert await prune_everything(retention) == {}
+
+    await connection.execute("UPDATE gateway.sent_echoes SET claimed_by = 1")
+    assert await prune_everything(retention) == {"sent echoes": 1}
 
 
 async def test_it_goes_in_batches(connection: asyncpg.Connection, retention: RetentionTable) -> None:

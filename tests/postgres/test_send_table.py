@@ -1,8 +1,10 @@
 """The queue in its table: begun by its newest holder alone, and kept apart from what was there."""
 
 import asyncpg
+import pytest
 
 from gateway.postgres.connection.pool import open_pool
+from gateway.postgres.migrations.runner import begin_anew, migrate
 from gateway.postgres.sending.store import SendTable
 from gateway.services.sending.ports import Start
 
@@ -77,6 +79,39 @@ async def test_another_history_makes_what_waits_unknown(
     row = await connection.fetchrow("SELECT status, error_code FROM whatsapp_outgoing_messages")
     assert row is not None
     assert (row["status"], row["error_code"]) == ("unknown", "restored")
+
+
+@pytest.mark.parametrize("is_restored", [True, False], ids=["restored", "the same history"])
+async def test_triggers_that_are_repaired_stop_no_queue_unless_the_history_is_new(
+    database: str, connection: asyncpg.Connection, is_restored: bool
+) -> None:
+    await connection.execute(SESSION)
+    await connection.execute(QUEUE, "a", "1555@s.whatsapp.net")
+    await connection.execute("SELECT gateway.check_history_v1()")
+    epoch = await connection.fetchval("SELECT epoch FROM gateway.inboxes WHERE inbox = 0")
+    if is_restored:
+        await connection.execute("UPDATE gateway.settings SET value = '\"another\"' WHERE key = 'history'")
+    await connection.execute("ALTER TABLE whatsapp_incoming_messages DISABLE TRIGGER ALL")
+
+    await migrate(database, report=lambda line: None)
+
+    assert await connection.fetchval("SELECT epoch FROM gateway.inboxes WHERE inbox = 0") != epoch
+    status = await connection.fetchval("SELECT status FROM whatsapp_outgoing_messages")
+    assert status == ("unknown" if is_restored else "queued")
+
+
+async def test_what_waited_in_a_copy_that_the_operator_declares_is_unknown(
+    database: str, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(SESSION)
+    await connection.execute(QUEUE, "a", "1555@s.whatsapp.net")
+    await connection.execute("SELECT gateway.check_history_v1()")
+
+    await begin_anew(database, report=lambda line: None)
+
+    row = await connection.fetchrow("SELECT status, error_code FROM whatsapp_outgoing_messages")
+    assert row is not None
+    assert tuple(row) == ("unknown", "restored")
 
 
 async def test_a_row_from_sql_that_waited_when_the_backup_was_made_is_not_sent_after_a_restore(

@@ -106,13 +106,16 @@ async def remove(dsn: str, *, report: Report) -> None:
 
 
 async def begin_anew(dsn: str, *, report: Report) -> None:
-    """After a restore that the database itself does not show: every client that follows a stream loads it again."""
+    """After a restore that the database itself does not show: every client loads again, and what waited is not sent."""
     connection = await _connect(dsn)
     try:
         with mapped_errors():
-            async with Deadline(connection, LOOK_S):
-                await connection.execute("SELECT gateway.renew_epochs_v1()")
+            async with Deadline(connection, _PATIENCE_S):  # as long as the queues are
+                await connection.execute("SELECT gateway.declare_restored_v1()")
             report("All streams begin anew: every browser loads its inbox again.")
+            report(
+                "Messages that waited may have been sent since the backup: they are unknown now, and people decide."
+            )
     finally:
         await connection.close(timeout=5)
 
