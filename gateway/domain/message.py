@@ -320,6 +320,8 @@ class SendRefused:
     at: datetime
     msg_id: int | None = None
     """Upstream's number of it, where it is told."""
+    is_restriction: bool = False
+    """WhatsApp lets the number start no new chats for now."""
 
 
 @dataclass(frozen=True, slots=True)

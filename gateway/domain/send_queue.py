@@ -43,6 +43,8 @@ class Queue:
     restricted_until: float = float("-inf")
     restricted_since: float | None = None
     restrictions: int = 0
+    restriction_told_at: float | None = None
+    """The last restriction that came after its send was accepted, as far as this queue has heeded it."""
     key_is_fresh: bool = False
     """The key was fetched anew for a send, so that a second 401 is believed."""
 
@@ -239,6 +241,17 @@ def restricted(queue: Queue, now: float) -> Queue:
     return replace(
         queue, restricted_until=now + wait_s, restricted_since=since, restrictions=queue.restrictions + 1
     )
+
+
+def restriction_told(queue: Queue, at: float) -> Queue:
+    """A first contact that was accepted has failed by a restriction. Each is heeded once.
+
+    Those that were accepted before the first one failed tell of the same restriction.
+    """
+    if queue.restriction_told_at is not None and at <= queue.restriction_told_at:
+        return queue
+    told = replace(queue, restriction_told_at=at)
+    return told if at < queue.restricted_until else restricted(told, at)
 
 
 def first_contact_went(queue: Queue) -> Queue:

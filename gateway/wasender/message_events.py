@@ -41,6 +41,7 @@ from gateway.wasender.message_content import (
 )
 from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
 from gateway.wasender.message_secrets import Use, sealed_in
+from gateway.wasender.restrictions import is_restriction
 from gateway.wasender.timestamps import timestamp
 from gateway.wasender.values import enum_word, number, present
 
@@ -104,7 +105,7 @@ def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     if element.get("success") is False:
         text = error if isinstance(error, str) else "no reason given"
         if own_id is None:
-            return [SendRefused(mend_text(text)[:500], at, _number_of(element))]
+            return [SendRefused(mend_text(text)[:500], at, _number_of(element), is_restriction(text))]
         return [DeliveryMoved(own_id, DeliveryState.FAILED, at, text, _chat_of(key))]
     if key is None or own_id is None:
         return [Skip("a message without key.id")]

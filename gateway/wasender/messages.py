@@ -5,7 +5,6 @@ what it is, or neither. It makes one call; a `WasenderClient` repeats no send by
 """
 
 import contextlib
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,6 +27,7 @@ from gateway.wasender.calls import UpstreamCall, of_key
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.http_transport import NOT_REACHED, Upload
 from gateway.wasender.message_identity import key_id
+from gateway.wasender.restrictions import is_restriction
 from gateway.wasender.values import number
 
 Presence = Literal["composing", "recording", "paused"]
@@ -36,9 +36,6 @@ _NOT_DONE_YET = frozenset({301, 302, 307, 308})
 """A redirect with one of these asks for the same call elsewhere (RFC 9110 §15.4); it is not followed."""
 _MAYBE_DONE = frozenset({408, 409, 425, 499})
 """Of the 4xx, those that tell of a call that was under way."""
-_RESTRICTED = re.compile(
-    r"(error|code|status)\W{0,3}463\b|new chats|(temporarily|account is|account was) restricted"
-)
 _NOT_ON_WHATSAPP = ("does not exist on whatsapp", "jid does not exist", "not on whatsapp")
 
 
@@ -199,7 +196,7 @@ def _refusal(error: UpstreamError, words: str) -> Answer:
     """A 4xx: upstream did not take the message; the words tell whether it ever will."""
     if "not connected" in words:
         return NotSent("not_connected", error.message)
-    if _RESTRICTED.search(words):
+    if is_restriction(words):
         return NotSent("restricted", error.message)
     if isinstance(error, UpstreamLimit):
         return NotSent("subscription", error.message)

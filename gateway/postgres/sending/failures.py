@@ -33,8 +33,22 @@ RETURNING c.send_no
 """
 
 
+# Beside the queue's own column, which only the sender writes: it takes this up with its next step.
+_RESTRICT = "SELECT gateway.note_restriction_v1($1, $2)"
+
+
 async def note_failure(connection: Connection, session_id: int, refused: SendRefused) -> bool:
-    """Moves the row that it names, or has upstream asked about those that may be meant; whether there is one."""
+    """Moves the row that it names, or has upstream asked about those that may be meant; whether it meant anything.
+
+    A restriction is of the session: its sender hears of it, whichever row failed.
+    """
+    is_known = await _failed(connection, session_id, refused)
+    if refused.is_restriction:
+        await connection.execute(_RESTRICT, session_id, refused.at)
+    return is_known or refused.is_restriction
+
+
+async def _failed(connection: Connection, session_id: int, refused: SendRefused) -> bool:
     if refused.msg_id is not None:
         rows = await connection.fetch(_BY_NUMBER, session_id, refused.msg_id)
         for row in rows:

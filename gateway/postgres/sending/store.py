@@ -14,7 +14,7 @@ from gateway.domain.session import SessionStatus, normalise_status
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sending.evidence import settle_chat_of
 from gateway.postgres.sending.moves import move
-from gateway.postgres.sending.rows import SEND, moment_of, queue_data, queue_of, send_of
+from gateway.postgres.sending.rows import SEND, moment_of, queue_data, queue_of, send_of, unix
 from gateway.services.sending.ports import QueueView, Shown, Start
 
 Pool = asyncpg.Pool
@@ -24,7 +24,7 @@ TOLERANCE_S = 0.02
 _TAKE = "SELECT gateway.take_queue_v1($1, $2)"
 
 _STANDING = """
-SELECT q.holder, s.status, s.account_protection, s.wasender_session_id IS NOT NULL AS is_here,
+SELECT q.holder, q.restricted_at, s.status, s.account_protection, s.wasender_session_id IS NOT NULL AS is_here,
     extract(epoch FROM clock_timestamp())::float8 AS moment
 FROM gateway.send_queues AS q
 LEFT JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = q.session
@@ -154,6 +154,7 @@ class SendTable:
             not_connected_since=None,
             protected=bool(standing["account_protection"]),
             is_gone=status == SessionStatus.GONE,
+            restricted_at=unix(standing["restricted_at"]),
         )
 
     async def row(self, send_id: int) -> Send | None:

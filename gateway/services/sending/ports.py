@@ -26,6 +26,8 @@ class QueueView:
     """WasenderAPI's account protection is on."""
     is_gone: bool = False
     """WasenderAPI has no such session any more."""
+    restricted_at: float | None = None
+    """When a webhook last told that WhatsApp refuses first contacts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,10 @@ class Sender:
     async def _step(self, view: QueueView) -> None:
         context, known = self._context, self._queue
         self._learn(view)
-        if self._queue.not_connected_since != known.not_connected_since:
+        if (self._queue.not_connected_since, self._queue.restriction_told_at) != (
+            known.not_connected_since,
+            known.restriction_told_at,
+        ):
             save = context.store.save_queue
             await self._patiently(partial(save, self._id, self._holder, self._queue))
         step = send_queue.next_step(
@@ -151,6 +154,10 @@ class Sender:
         if not view.connected and view.not_connected_since is not None:
             self._queue = replace(self._queue, not_connected_since=view.not_connected_since)
         self._queue = replace(self._queue, protected=view.protected)
+        if view.restricted_at is not None:
+            known, self._queue = self._queue, send_queue.restriction_told(self._queue, view.restricted_at)
+            if self._queue.restrictions != known.restrictions:
+                logger.info("sending.paused session=%d reason=restricted", self._id)
 
     async def _wait(self, until: float | None) -> None:
         left_s = LONGEST_WAIT_S if until is None else until - self._context.clock()

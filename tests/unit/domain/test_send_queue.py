@@ -200,6 +200,16 @@ def test_what_upstream_may_have_counted_counts_for_pace(answer: sending.Answer) 
     assert step(queue, send(1)) == Wait(NOW + 5.5)
 
 
+def test_a_restriction_that_is_told_later_holds_first_contacts_and_counts_once() -> None:
+    queue = send_queue.restriction_told(Queue(), NOW)
+
+    assert step(queue, send(1, "stranger")) == Wait(NOW + send_queue.RESTRICTED_S, "restricted")
+    assert step(queue, send(1, "stranger"), send(2)) == Begin(send(2), is_first_contact=False)
+    assert send_queue.restriction_told(queue, NOW) == queue
+    burst = send_queue.restriction_told(queue, NOW + 3)
+    assert (burst.restricted_until, burst.restrictions) == (queue.restricted_until, 1)
+
+
 # ---------------------------------------------------------------------------------------------- what people see
 
 
