@@ -98,6 +98,19 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", f"{CHAT}/export"): Rule(M, "session", "?session=12"),
     ("DELETE", CHAT): Rule(M, "session", "?session=12"),
     ("GET", f"{CHAT}/messages"): Rule(V, "session", "?session=12"),
+    ("POST", f"{CHAT}/messages"): Rule(
+        A, "session", "?session=12", body={"client_id": "rule", "text": "Hello"}
+    ),
+    ("PUT", f"{CHAT}/messages/{{row}}"): Rule(A, "session", "?session=12", body={"text": "Hello"}),
+    ("DELETE", f"{CHAT}/messages/{{row}}"): Rule(A, "session", "?session=12"),
+    ("POST", f"{CHAT}/messages/{{row}}/retry"): Rule(A, "session", "?session=12"),
+    ("POST", f"{CHAT}/messages/{{row}}/settle"): Rule(A, "session", "?session=12", body={"sent": True}),
+    ("POST", f"{CHAT}/typing"): Rule(A, "session", "?session=12", body={"typing": False}),
+    ("POST", f"{CHAT}/on-whatsapp"): Rule(A, "session", "?session=12"),
+    ("POST", "/api/send-message"): Rule(A, "one", body={}),
+    ("PUT", "/api/messages/{number}"): Rule(A, "one", body={"text": "Hello"}),
+    ("DELETE", "/api/messages/{number}"): Rule(A, "one"),
+    ("GET", "/api/messages/{number}/info"): Rule(V, "one"),
     ("GET", "/api/search"): Rule(V, query="?q=x"),
     ("GET", "/api/media/{media}"): Rule(V),
     ("POST", "/api/media"): Rule(A),
@@ -127,7 +140,16 @@ MOUNTS = {"/ui", "/simulator", "/simulator/api", "/_simulator"}
 
 
 def concrete(path: str) -> str:
-    names = {"id": OWN, "chat": 49151, "entry": 999_999, "person": 999_999, "login": "none", "media": "none"}
+    names = {
+        "id": OWN,
+        "chat": 49151,
+        "entry": 999_999,
+        "person": 999_999,
+        "row": 999_999,
+        "number": 999_999,
+        "login": "none",
+        "media": "none",
+    }
     for name, value in names.items():
         path = path.replace(f"{{{name}}}", str(value))
     return path
