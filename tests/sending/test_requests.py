@@ -1,5 +1,6 @@
 """What the routes take, refuse and answer: one `client_id` is one message, bad input has one sentence."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -20,6 +21,47 @@ async def test_the_same_request_twice_is_one_message(shop: Shop) -> None:
     status, later = await shop.post(session_id, body)
     assert (status, later["data"]["status"]) == (200, "read")
     assert len(await shop.sends()) == 1
+
+
+async def test_the_same_request_is_known_after_what_it_quotes_was_erased(shop: Shop) -> None:
+    session_id = await shop.linked()
+    quoted = await shop.customer_writes(session_id, "Are you open?")
+    body = text("a", "Yes", reply_to=f"in:{quoted['id']}")
+    first = await shop.queue(session_id, body)
+    await shop.until(first["id"], "read")
+    await shop.db.execute("DELETE FROM whatsapp_incoming_messages WHERE id = $1", quoted["id"])
+
+    status, again = await shop.post(session_id, body)
+    other, _ = await shop.post(session_id, {**body, "client_id": "b"})
+
+    assert (status, again.get("data", again).get("id"), other) == (200, first["id"], 422)
+
+
+async def test_a_row_that_other_code_commits_meanwhile_with_the_same_client_id_is_a_conflict(
+    shop: Shop,
+) -> None:
+    session_id = await shop.linked()
+    transaction = shop.db.transaction()
+    await transaction.start()
+    await shop.db.execute(
+        "INSERT INTO whatsapp_outgoing_messages"
+        " (wasender_session_id, client_id, to_phone, message_text, origin, status)"
+        " VALUES ($1, 'a', $2, 'From SQL', 'sql', 'queued')",
+        session_id,
+        ANN,
+    )
+    asked = asyncio.create_task(shop.post(session_id, text("a", "Hello")))
+    await shop.eventually(
+        lambda: shop.db.fetchval(
+            "SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+    )
+    await transaction.commit()
+
+    status, reply = await asked
+
+    assert (status, reply["code"], list(reply["details"]["errors"])) == (409, "conflict", ["client_id"])
+    assert [row["message_text"] for row in await shop.rows()] == ["From SQL"]
 
 
 async def test_an_idempotency_key_stands_in_for_the_client_id(shop: Shop) -> None:

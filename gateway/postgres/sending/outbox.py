@@ -81,6 +81,10 @@ WHERE m.send_no = $2 AND m.wasender_session_id = $1
 """
 
 
+CLIENT_ID_INDEX = "gateway_outgoing_client_id"
+"""Where it could not be made, rows of other writers may share a `client_id`, and none is refused."""
+
+
 def _media_id(text: str | None) -> uuid.UUID | None:
     """Raises Invalid for what is no id."""
     try:
@@ -115,7 +119,12 @@ class OutboxTable:
         """Queues a message, unless it is there, or its author has not seen an answer of another's."""
         with mapped_errors():
             async with self._pool.acquire() as connection:
-                async with connection.transaction():
+                try:
+                    verdict, row_id, unseen = await self._queue(connection, request)
+                except asyncpg.UniqueViolationError as error:
+                    if error.constraint_name != CLIENT_ID_INDEX:
+                        raise
+                    # Other writers of the table take no lock of ours: this one was committed after the look-up.
                     verdict, row_id, unseen = await self._queue(connection, request)
                 row, number = None, None
                 if row_id is not None:
@@ -125,6 +134,12 @@ class OutboxTable:
         return Queued(verdict, row, number, tuple(unseen))
 
     async def _queue(
+        self, connection: Connection, request: Request
+    ) -> tuple[str, str | None, list[dict[str, Any]]]:
+        async with connection.transaction():
+            return await self._queue_or_find(connection, request)
+
+    async def _queue_or_find(
         self, connection: Connection, request: Request
     ) -> tuple[str, str | None, list[dict[str, Any]]]:
         box, chat = request.session_id, request.chat
@@ -137,6 +152,11 @@ class OutboxTable:
         )
         if found["verdict"] is not None:
             return found["verdict"], found["id"], []
+        quoted = None
+        if request.content.reply_to is not None:
+            quoted = await quoted_row(connection, box, chat, request.content.reply_to)
+            if not _is_quotable(quoted):
+                return "unquotable", None, []
         if request.seen is not None:
             unseen = await connection.fetch(
                 "SELECT record FROM gateway.unseen_answers_v1($1, $2, $3, $4, $5)",
@@ -148,9 +168,11 @@ class OutboxTable:
             )
             if unseen:
                 return "unseen", None, [self._data(row["record"]) for row in unseen]
-        return "queued", await self._insert(connection, request), []
+        key_id = None if quoted is None else quoted["wa_key_id"]
+        return "queued", await self._insert(connection, request, key_id), []
 
-    async def _insert(self, connection: Connection, request: Request) -> str:
+    async def _insert(self, connection: Connection, request: Request, quoted_key: str | None) -> str:
+        """`quoted_key` is WhatsApp's id of the message it answers, where it is known."""
         payload = {"content": content_data(request.content), "look": request.look}
         if request.extra:
             payload["extra"] = dict(request.extra)
@@ -162,7 +184,7 @@ class OutboxTable:
             request.phone,
             request.content.text,
             request.kind,
-            await self._quoted_key(connection, request),
+            quoted_key,
             moment_of(request.send_at),
             request.origin,
             request.author,
@@ -174,13 +196,6 @@ class OutboxTable:
         if row_id is None:
             raise _no_upload()
         return row_id
-
-    async def _quoted_key(self, connection: Connection, request: Request) -> str | None:
-        """`reply_to` of the row: WhatsApp's id of the message it answers, where it is known."""
-        if request.content.reply_to is None:
-            return None
-        quoted = await quoted_row(connection, request.session_id, request.chat, request.content.reply_to)
-        return None if quoted is None else quoted["wa_key_id"]
 
     # ------------------------------------------------------------------------------------------ changing
 
@@ -243,15 +258,6 @@ class OutboxTable:
                 row = await self._told(connection, session_id, outgoing.chat, str(outgoing.data["id"]))
         return row or outgoing.data
 
-    async def quotable(self, session_id: int, chat: str, ref: str) -> bool:
-        """Whether a message of the chat can be quoted: there is what upstream needs for it."""
-        with mapped_errors():
-            async with self._pool.acquire() as connection:
-                row = await quoted_row(connection, session_id, chat, ref)
-        if row is None:
-            return False
-        return bool(row["msg_id"] or row["may_follow"] or is_whole(row["key"], row["message"]))
-
     # ------------------------------------------------------------------------------------------ telling
 
     async def _told(
@@ -291,6 +297,13 @@ def forecast(place: asyncpg.Record, wished: str | None) -> dict[str, Any]:
         at = None if is_held else max(place["due"], start + place["before"] * gap_s)
         told["send_after"] = iso_utc(moment_of(None if at is None else round(at, 3)))
     return told
+
+
+def _is_quotable(row: asyncpg.Record | None) -> bool:
+    """Whether there is what upstream needs to quote it."""
+    if row is None:
+        return False
+    return bool(row["msg_id"] or row["may_follow"] or is_whole(row["key"], row["message"]))
 
 
 def is_whole(key: Any, message: Any) -> bool:

@@ -80,7 +80,7 @@ class Queued:
     """What became of a request."""
 
     verdict: str
-    """queued, known (the same request again), conflict (another one with this client_id) or unseen."""
+    """queued, known (the same request again), conflict (another one with this client_id), unquotable or unseen."""
     row: dict[str, Any] | None
     number: int | None = None
     """Its place in the order of sending, which old clients know it by."""
@@ -109,7 +109,8 @@ class OutboxStore(Protocol):
         """Why nothing can be sent from the table; None if it can."""
 
     async def queue(self, request: Request) -> Queued:
-        """Queues a message, unless it is there, or its author has not seen an answer of another's."""
+        """Queues a message, unless it is there, quotes what cannot be quoted, or its author has not seen an answer of
+        another's: looked up in this order."""
 
     async def outgoing(self, session_id: int, chat: str, row_id: str) -> Outgoing | None:
         """A row of a chat by its id."""
@@ -127,9 +128,6 @@ class OutboxStore(Protocol):
 
     async def amend(self, session_id: int, outgoing: Outgoing, change: dict[str, Any]) -> dict[str, Any]:
         """The row after an edit or deletion that upstream has carried out."""
-
-    async def quotable(self, session_id: int, chat: str, ref: str) -> bool:
-        """Whether a message of the chat can be quoted: there is what upstream needs for it."""
 
 
 class MessageCalls(Protocol):
@@ -170,14 +168,13 @@ class Outbox:
         """Queues a message. Raises Invalid, NewerReply, Conflict where the `client_id` is another's, Unavailable."""
         if (fault := await self._store.fault()) is not None:
             raise Unavailable(f"{fault}. Rename it, or give it that type.")
-        quoted = request.content.reply_to
-        if quoted and not await self._store.quotable(request.session_id, request.chat, quoted):
+        done = await self._store.queue(request)
+        if done.verdict == "unquotable":
             raise Invalid(
                 "reply_to: This message cannot be quoted: it is not in this chat, or WhatsApp's own form of it is not "
                 "stored here.",
                 details={"errors": {"reply_to": ["It cannot be quoted."]}},
             )
-        done = await self._store.queue(request)
         if done.verdict == "conflict":
             raise Conflict(
                 "Another message was sent with this client_id.",
