@@ -17,6 +17,7 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Forbidden, Invalid
 from gateway.http.auth import Gate
+from gateway.http.limits import address_of
 from gateway.http.media import streamed
 from gateway.http.responses import body_of, fields_of, json_reply
 from gateway.services.body_budget import MOST_BYTES
@@ -71,7 +72,8 @@ class OldClientRoutes:
     async def _decrypt(self, request: Request, principal: Principal) -> Response:
         session_id = one_session_of(principal)
         principal.require(Act.READ, session_id)
-        found = await self._decryption.find(session_id, await fields_of(request))
+        asking = self._gate.limits.rates.upstream(principal, address_of(request.scope))
+        found = await self._decryption.find(session_id, await fields_of(request), asking)
         if found.media_id is None:
             return json_reply({"success": True, "publicUrl": found.url})
         await self._media.allowed(found.media_id, principal)

@@ -4,13 +4,16 @@ import asyncio
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.domain.access import Role
 from tests.http.media_parts import Post, linked_number
-from tests.http.support import Shop
+from tests.http.support import Shop, opened
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 from tests.little_files import LITTLE, recording
 
 
@@ -190,3 +193,27 @@ async def test_an_old_client_decrypts_what_we_have_already(empty_shop: Shop) -> 
         assert await reply.read() == content
     status, said = await empty_shop.gateway.call("POST", "/api/decrypt-media", {"data": 1}, token=token)
     assert status == 422
+
+
+async def test_a_viewer_makes_upstream_decrypt_so_often_as_any_other_work(
+    database: str, tmp_path: Path
+) -> None:
+    settings = settings_for(database, tmp_path, upstream_per_min=2)
+    async with running(settings) as gateway, opened(gateway, database) as shop:
+        post: Post = await linked_number(shop)
+        key = await post.send(LITTLE["a.jpg"].content)
+        await post.settled(key)
+        raw = await shop.db.fetchval(
+            "SELECT raw_data FROM whatsapp_incoming_messages WHERE wa_key_id = $1", key
+        )
+        token = gateway.token(Role.VIEWER, {post.session_id})
+
+        async def decrypt(key_id: str) -> int:
+            item = {**raw, "key": {**raw["key"], "id": key_id}}
+            status, _ = await gateway.call(
+                "POST", "/api/decrypt-media", {"data": {"messages": item}}, token=token
+            )
+            return int(status)
+
+        assert [await decrypt(name) for name in ("X1", "X2", "X3")] == [200, 200, 429]
+        assert await decrypt(key) == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,8 +42,13 @@ class Decryption:
         self._store = store
         self._host = host
 
-    async def find(self, session_id: int, body: dict[str, Any]) -> Decrypted:
-        """The file that the body of such a request means. Raises Invalid, NotFound, Unavailable, UpstreamFailed."""
+    async def find(
+        self, session_id: int, body: dict[str, Any], asking: AbstractContextManager[None]
+    ) -> Decrypted:
+        """The file that the body of such a request means. Raises Invalid, NotFound, Unavailable, UpstreamFailed.
+
+        `asking` is entered while upstream is asked, and only then; what it raises is raised.
+        """
         wanted = _wanted(session_id, body)
         media_id = await self._store.id_of_key(session_id, wanted.key_id)
         if media_id is not None:
@@ -51,7 +57,8 @@ class Decryption:
         if api_key is None:
             raise NotFound("Media not found or expired.")
         try:
-            return Decrypted(None, await self._host.decrypted_url(api_key, wanted))
+            with asking:
+                return Decrypted(None, await self._host.decrypted_url(api_key, wanted))
         except NotThere as gone:
             raise NotFound(str(gone)) from None
         except NotNow as late:
