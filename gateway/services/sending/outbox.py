@@ -109,8 +109,11 @@ class OutboxStore(Protocol):
         """Why nothing can be sent from the table; None if it can."""
 
     async def queue(self, request: Request) -> Queued:
-        """Queues a message, unless it is there, quotes what cannot be quoted, or its author has not seen an answer of
-        another's: looked up in this order."""
+        """Queues a message, unless something stands against it.
+
+        Looked up in this order: it is there, it quotes what cannot be quoted, its author has not seen an answer of
+        another's.
+        """
 
     async def outgoing(self, session_id: int, chat: str, row_id: str) -> Outgoing | None:
         """A row of a chat by its id."""
