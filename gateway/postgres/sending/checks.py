@@ -8,7 +8,7 @@ from gateway.domain import sending
 from gateway.domain.message import DeliveryMoved, DeliveryState
 from gateway.domain.sending import SendStatus
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.sending.evidence import HOLD_S, settle_chat
+from gateway.postgres.sending.evidence import HOLD_S, lock_chat_of, settle_chat
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, moment_of, send_of
 from gateway.postgres.webhooks.moves import write_moves
@@ -101,18 +101,12 @@ class CheckTable:
         """Upstream says that the accepted one failed. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
+                place = await lock_chat_of(connection, check.send.id)
+                if place is None:
+                    return
                 after = sending.reported(check.send, SendStatus.FAILED, error=error)
                 await move(connection, check.send, after)
-                await settle_chat(connection, await self._session_of(connection, check), check.send.chat)
-
-    @staticmethod
-    async def _session_of(connection: asyncpg.pool.PoolConnectionProxy, check: Check) -> int:
-        found: int = await connection.fetchval(
-            "SELECT m.wasender_session_id::bigint FROM public.whatsapp_outgoing_messages AS m"
-            " WHERE m.send_no = $1",
-            check.send.id,
-        )
-        return found or 0
+                await settle_chat(connection, *place)
 
     async def postpone(self, send_id: int, due_at: float | None) -> None:
         """Ask again then, or (None) no more. Raises StoreUnavailable."""

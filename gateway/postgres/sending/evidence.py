@@ -64,10 +64,13 @@ SET is_named = e.is_named OR excluded.is_named, msg_id = coalesce(e.msg_id, excl
         ELSE e.message END
 """
 
+# The chat's open rows, and the one that is to be moved, if any.
 _OPEN_ROWS = f"""
 SELECT {SEND}
 FROM public.whatsapp_outgoing_messages AS m
 WHERE m.send_no IN (
+    SELECT $3::bigint
+    UNION ALL
     SELECT o.send_no FROM public.whatsapp_outgoing_messages AS o
     WHERE o.wasender_session_id = $1 AND o.chat = $2 AND o.send_no IS NOT NULL AND o.wa_key_id IS NULL
         AND o.status IN ('sending', 'accepted', 'unknown')
@@ -174,20 +177,27 @@ def _message_data(item: MessageSent) -> dict[str, Any]:
     }
 
 
-async def settle_chat_of(connection: Connection, send_id: int) -> None:
-    """What is known of keys may settle this row, or others of its chat, now."""
+async def lock_chat_of(connection: Connection, send_id: int) -> tuple[int, str] | None:
+    """Session and chat of the row, which is locked with the open ones of its chat; None if there is no such row.
+
+    They are locked in the order of sending before one of them is moved. An author that moved its row first would hold
+    it and wait for an older one, while evidence for the chat holds the older one and waits for the moved one.
+    """
     row = await connection.fetchrow(
-        "SELECT m.wasender_session_id::bigint AS session, m.chat FROM public.whatsapp_outgoing_messages AS m"
-        " WHERE m.send_no = $1",
+        "SELECT m.wasender_session_id::bigint AS session, m.chat, m.wa_key_id"
+        " FROM public.whatsapp_outgoing_messages AS m WHERE m.send_no = $1",
         send_id,
     )
-    if row is not None:
-        await settle_chat(connection, row["session"], row["chat"])
+    if row is None:
+        return None
+    if row["wa_key_id"] is None:  # evidence is not for a row that has its key
+        await connection.execute(_OPEN_ROWS, row["session"], row["chat"], send_id)
+    return row["session"], row["chat"]
 
 
 async def settle_chat(connection: Connection, session_id: int, chat: str) -> None:
     """Gives the keys that were heard of in a chat to the rows that they prove, and lets go what is nobody's."""
-    rows = [send_of(row) for row in await connection.fetch(_OPEN_ROWS, session_id, chat)]
+    rows = [send_of(row) for row in await connection.fetch(_OPEN_ROWS, session_id, chat, None)]
     heard = await connection.fetch(_ECHOES, session_id, chat)
     if not heard:
         return

@@ -15,7 +15,7 @@ from gateway.domain.send_queue import Queue
 from gateway.domain.sending import Send
 from gateway.domain.session import iso_utc
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.sending.evidence import settle_chat_of
+from gateway.postgres.sending.evidence import lock_chat_of, settle_chat
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, content_data, moment_of, queue_of, send_of
 from gateway.services.sending.outbox import Outgoing, Queued, Request
@@ -229,14 +229,15 @@ class OutboxTable:
         with mapped_errors():
             async with self._pool.acquire() as connection:
                 async with connection.transaction():
+                    place = await lock_chat_of(connection, number)
                     row = await connection.fetchrow(_BY_NUMBER + " FOR UPDATE OF m", session_id, number)
-                    if row is None:
+                    if row is None or place is None:
                         return None
                     before = send_of(row)
                     after = step(before)
                     if after is not before:
                         await move(connection, before, after)
-                        await settle_chat_of(connection, before.id)
+                        await settle_chat(connection, *place)
                 return await self._told_by_number(connection, session_id, number)
 
     async def reword(self, session_id: int, number: int, text: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from gateway.domain.send_queue import Queue
 from gateway.domain.sending import Send, SendStatus
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.postgres.connection.pool import mapped_errors
-from gateway.postgres.sending.evidence import settle_chat_of
+from gateway.postgres.sending.evidence import lock_chat_of, settle_chat
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, moment_of, queue_data, queue_of, send_of, unix
 from gateway.services.sending.ports import QueueView, Shown, Start
@@ -182,10 +182,11 @@ class SendTable:
         """Commits a change of status. False if the row has changed since `before` was read."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
+                place = await lock_chat_of(connection, after.id) if after.status in _MAY_BE_PROVEN else None
                 if not await move(connection, before, after):
                     return False
-                if after.status in _MAY_BE_PROVEN:
-                    await settle_chat_of(connection, after.id)
+                if place is not None:
+                    await settle_chat(connection, *place)
         return True
 
     async def save_queue(self, session_id: int, holder: str, queue: Queue) -> None:

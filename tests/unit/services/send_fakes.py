@@ -143,12 +143,13 @@ class FakeUpstream:
             await asyncio.sleep(self.delay_s() / 2)
             if mood in ("accepts", "accepts_silently"):
                 self.accepted.append(place)
+            number = 100_000 + len(self.accepted)
             await asyncio.sleep(self.delay_s() / 2)
         finally:
             self.at_once -= 1
         match mood:
             case "accepts":
-                return Accepted(100_000 + len(self.accepted))
+                return Accepted(number)
             case "accepts_silently" | "resets":
                 return Unclear("WasenderAPI did not answer.")
             case "limits":
