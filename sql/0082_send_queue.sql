@@ -203,7 +203,7 @@ BEGIN
     VALUES (client, box, named, phone, words, kind, quoted, 'queued', wished_at, origin, author, author_sub, moment, number,
         moment, coalesce(wished_at, moment), 0, request, hash)
     RETURNING m.id::text INTO made;
-    PERFORM gateway.note_lane_v1(box, named);
+    PERFORM gateway.note_known_chat_v1(box, named);
     PERFORM gateway.wake_sender_v1(box);
     RETURN made;
 END;
@@ -212,7 +212,7 @@ COMMENT ON FUNCTION gateway.queue_send_v1(
     bigint, text, text, text, text, text, text, timestamptz, text, text, text, jsonb, text
 ) IS 'Queues a message; returns the id of its row.';
 
-CREATE OR REPLACE FUNCTION gateway.note_lane_v1(box bigint, named text) RETURNS void
+CREATE OR REPLACE FUNCTION gateway.note_known_chat_v1(box bigint, named text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -220,4 +220,4 @@ AS $$
     SELECT $1, $2 WHERE gateway.ever_wrote_v1($1, $2)
     ON CONFLICT DO NOTHING;
 $$;
-COMMENT ON FUNCTION gateway.note_lane_v1(bigint, text) IS 'Notes that the chat wrote to us, if it did.';
+COMMENT ON FUNCTION gateway.note_known_chat_v1(bigint, text) IS 'Notes that the chat wrote to us, if it did.';

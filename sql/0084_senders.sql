@@ -191,9 +191,9 @@ BEGIN
     END IF;
     IF was_status = 'queued' OR new_status = 'queued' THEN
         IF new_status = 'queued' THEN
-            PERFORM gateway.note_lane_v1(box, named);
+            PERFORM gateway.note_known_chat_v1(box, named);
         ELSE
-            PERFORM gateway.leave_lane_v1(box, named);
+            PERFORM gateway.leave_known_chat_v1(box, named);
         END IF;
         PERFORM gateway.wake_sender_v1(box);
     END IF;
@@ -204,7 +204,7 @@ COMMENT ON FUNCTION gateway.move_send_v1(
     bigint, text, int, text, timestamptz, text, timestamptz, timestamptz, bigint, text, text, text, timestamptz
 ) IS 'Moves a message on its way out, unless it has moved since it was read.';
 
-CREATE OR REPLACE FUNCTION gateway.leave_lane_v1(box bigint, named text) RETURNS void
+CREATE OR REPLACE FUNCTION gateway.leave_known_chat_v1(box bigint, named text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -213,7 +213,7 @@ AS $$
         SELECT FROM public.whatsapp_outgoing_messages AS m
         WHERE m.wasender_session_id = $1 AND m.chat = $2 AND m.send_no IS NOT NULL AND m.status = 'queued');
 $$;
-COMMENT ON FUNCTION gateway.leave_lane_v1(bigint, text) IS 'Forgets a chat that has nothing to send any more.';
+COMMENT ON FUNCTION gateway.leave_known_chat_v1(bigint, text) IS 'Forgets a chat that has nothing to send any more.';
 
 -- What came before an answer is answered by it.
 CREATE OR REPLACE FUNCTION gateway.mark_replied_v1(box bigint, named text, moment timestamptz) RETURNS void
@@ -229,7 +229,7 @@ COMMENT ON FUNCTION gateway.mark_replied_v1(bigint, text, timestamptz) IS 'Notes
 -- ---------------------------------------------------------------------------------------------- another history
 
 -- What waited when a backup was made may have been sent since.
-CREATE OR REPLACE FUNCTION gateway.doubt_sends_v1() RETURNS void
+CREATE OR REPLACE FUNCTION gateway.hold_unsent_v1() RETURNS void
 LANGUAGE plpgsql
 SET search_path = "$user", public
 AS $$
@@ -242,7 +242,7 @@ BEGIN
     UPDATE gateway.send_queues SET holder = NULL;
 END;
 $$;
-COMMENT ON FUNCTION gateway.doubt_sends_v1() IS 'After a restore: nothing that waited is sent by itself.';
+COMMENT ON FUNCTION gateway.hold_unsent_v1() IS 'After a restore: nothing that waited is sent by itself.';
 
 CREATE OR REPLACE FUNCTION gateway.check_history_v1() RETURNS boolean
 LANGUAGE plpgsql
@@ -268,7 +268,7 @@ BEGIN
     DELETE FROM gateway.commit_markers;
     DELETE FROM gateway.touched_sessions;
     DELETE FROM gateway.pending_changes;
-    PERFORM gateway.doubt_sends_v1();
+    PERFORM gateway.hold_unsent_v1();
     PERFORM gateway.renew_epochs_v1();
     RETURN true;
 END;
@@ -283,7 +283,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM gateway.inboxes WHERE inbox = box AND epoch::text = known) THEN
         RETURN false;
     END IF;
-    PERFORM gateway.doubt_sends_v1();
+    PERFORM gateway.hold_unsent_v1();
     PERFORM gateway.renew_epochs_v1();
     RETURN true;
 END;

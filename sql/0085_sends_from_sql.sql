@@ -55,7 +55,7 @@ BEGIN
     WHERE m.id = row_id AND m.send_no IS NULL AND m.status = 'queued'
     RETURNING m.wasender_session_id INTO box;
     IF FOUND AND why IS NULL THEN
-        PERFORM gateway.note_lane_v1(box, named);
+        PERFORM gateway.note_known_chat_v1(box, named);
         PERFORM gateway.wake_sender_v1(box);
     END IF;
 END;

@@ -8,7 +8,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF NOT gateway.is_same_history_v1() THEN
-        PERFORM gateway.doubt_sends_v1();
+        PERFORM gateway.hold_unsent_v1();
     END IF;
     PERFORM FROM gateway.session_state AS s ORDER BY s.wasender_session_id FOR NO KEY UPDATE;
     UPDATE gateway.session_state AS s
@@ -28,7 +28,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('gateway.history', 0));
-    PERFORM gateway.doubt_sends_v1();
+    PERFORM gateway.hold_unsent_v1();
     PERFORM gateway.renew_epochs_v1();
 END;
 $$;

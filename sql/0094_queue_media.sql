@@ -22,7 +22,7 @@ BEGIN
     VALUES (client, box, named, phone, words, coalesce(facts ->> 'kind', kind), quoted, 'queued', wished_at, origin, author,
         author_sub, moment, number, moment, coalesce(wished_at, moment), 0, request, hash, facts)
     RETURNING m.id::text INTO made;
-    PERFORM gateway.note_lane_v1(box, named);
+    PERFORM gateway.note_known_chat_v1(box, named);
     PERFORM gateway.wake_sender_v1(box);
     RETURN made;
 END;

@@ -380,7 +380,7 @@ ALTER TABLE gateway.conversations ADD COLUMN IF NOT EXISTS is_done boolean NOT N
 COMMENT ON COLUMN gateway.conversations.owner IS '`sub` of the person who has it.';
 COMMENT ON COLUMN gateway.conversations.is_done IS 'It was done, and the customer has not written since.';
 COMMENT ON COLUMN gateway.conversations.unread IS
-    'Incoming messages nobody at the shop has read, deleted ones left out; at least 1 while it is marked unread.';
+    'Incoming messages that are unread at the shop, deleted ones left out; at least 1 while it is marked unread.';
 CREATE INDEX IF NOT EXISTS conversations_waiting
     ON gateway.conversations (last_at DESC, session DESC, chat DESC)
     WHERE is_unreplied AND NOT is_done;

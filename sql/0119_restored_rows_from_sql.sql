@@ -1,6 +1,6 @@
 -- After a restore, rows of other writers that no gateway had taken yet may have been sent since the backup, too.
 
-CREATE OR REPLACE FUNCTION gateway.doubt_sends_v1() RETURNS void
+CREATE OR REPLACE FUNCTION gateway.hold_unsent_v1() RETURNS void
 LANGUAGE plpgsql
 SET search_path = "$user", public
 AS $$
