@@ -47,7 +47,8 @@ def http_routes(gateway: Running) -> list[tuple[str, str]]:
 
 
 def concrete(path: str) -> str:
-    return path.replace("{id}", "12").replace("{chat}", "49151").replace("{rest:path}", "x")
+    known = path.replace("{id}", "12").replace("{chat}", "49151").replace("{rest:path}", "x")
+    return known.replace("{number:int}", "7")
 
 
 async def test_every_route_but_the_open_ones_is_401_without_a_login(shared_shop: Shop) -> None:

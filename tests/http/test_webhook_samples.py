@@ -19,6 +19,7 @@ from gateway.domain.message import (
     MessageReacted,
     MessageReceived,
     MessageSent,
+    SendRefused,
     StatusReported,
 )
 from tests.http.support import INCOMING, OUTGOING, Shop, key_of
@@ -151,6 +152,8 @@ def expectation(sample: Sample) -> dict[str, Any]:
                 expected["error"] = change.error
             case MessageReacted():
                 expected["emoji"] = change.emoji
+            case SendRefused():
+                expected["outcome"] = "ignored"  # nothing was accepted here that it could be about
             case StatusReported(has_time=True):
                 expected["status"] = change.status
             case StatusReported():
@@ -195,7 +198,8 @@ def of(sample: Sample, kind: type[MessageReceived] | type[MessageSent]) -> list[
                     "media_url": change.media_url,
                     "sent_at": "now" if change.sent_at == parts.NOW else change.sent_at,
                     "status": "sent",
-                    "origin": "phone",
+                    # `message.sent` tells of what was sent through the API; whoever types on the phone is in upserts.
+                    "origin": "api" if sample.event == "message.sent" else "phone",
                 }
             )
     return rows

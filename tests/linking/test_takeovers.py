@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.launcher.running import Reached, Remote, Running, reach
-from tests.launcher.settings import SECRET
+from tests.launcher.settings import SECRET, media_url_for
 from tests.launcher.terminal import Command, Terminal
 from tests.linking.conftest import (
     SELDOM_S,
@@ -42,6 +42,7 @@ def spawn(database: str, tmp_path: Path, upstream: Upstream) -> Spawn:
         "GATEWAY_PROBE_S": "0.5",
         "WASENDER_BASE_URL": upstream.base,
         "WASENDER_TOKEN": upstream.simulator.account_token,
+        "GATEWAY_MEDIA_URL": media_url_for(database),
     }
 
     @contextlib.asynccontextmanager
