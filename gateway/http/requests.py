@@ -3,11 +3,11 @@
 A refusal is one sentence; `details` names the field, and `details.errors` has a sentence for each.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from gateway.domain.errors import Invalid
@@ -62,7 +62,7 @@ def _text(request: Request, name: str) -> str:
 # ------------------------------------------------------------------------------------------ refusals
 
 
-def _refusal(model: type[BaseModel], found: list[ErrorDetails]) -> Invalid:
+def _refusal(model: type[BaseModel], found: Sequence[Mapping[str, Any]]) -> Invalid:
     errors: dict[str, list[str]] = {}
     for item in found:
         name = str(item["loc"][0])[:40] if item["loc"] else ""
@@ -74,7 +74,7 @@ def _refusal(model: type[BaseModel], found: list[ErrorDetails]) -> Invalid:
     return Invalid(sentence, details={"field": first, "errors": errors} if first else None)
 
 
-def _sentence(model: type[BaseModel], name: str, item: ErrorDetails) -> str:
+def _sentence(model: type[BaseModel], name: str, item: Mapping[str, Any]) -> str:
     match item["type"]:
         case "value_error":
             return str(item["ctx"]["error"])
