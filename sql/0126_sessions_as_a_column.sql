@@ -40,6 +40,7 @@ FROM (
                 coalesce(m.created_at, m.sent_at, 'epoch')::timestamptz, false, false, false, NULL
             FROM public.whatsapp_outgoing_messages AS m
             WHERE coalesce(m.wasender_session_id, 0) = ANY ($1) AND m.message_type IS DISTINCT FROM 'reaction'
+             AND coalesce(m.status, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')
         ) AS said
     ) AS message
     WHERE message.chat IS NOT NULL

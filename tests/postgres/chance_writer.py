@@ -69,13 +69,16 @@ class ChanceWriter:
         self._number += 1
         await self._connection.execute(
             f"INSERT INTO {OUTGOING} (client_id, to_phone, chat, wasender_session_id, message_text, sent_at,"
-            " created_at) VALUES ($1, $2, $3, $4, $5, $6::timestamptz, $7::timestamptz)",
+            " created_at, status) VALUES ($1, $2, $3, $4, $5, $6::timestamptz, $7::timestamptz, $8)",
             f"C{self._number}",
             self._chance.choice(PHONES),
             self._chance.choice(CHATS),
             self._chance.choice(SESSIONS),
             self._chance.choice(("blue answer", None)),
             *self._moments(),
+            self._chance.choice(
+                (None, "sent", "accepted", "unknown", "queued", "sending", "failed", "cancelled")
+            ),
         )
 
     async def _mark(self) -> None:
@@ -134,6 +137,7 @@ class ChanceWriter:
                 (INCOMING, "received_at = created_at"),
                 (OUTGOING, "sent_at = created_at"),
                 (OUTGOING, "status = 'read'"),
+                (OUTGOING, "status = 'cancelled'"),
             )
         )
         await self._on_some(f"UPDATE {table} SET {change}", table)

@@ -16,21 +16,22 @@ WITH message AS (
            NOT coalesce(replied, false) AS is_unreplied,
            true AS is_incoming,
            push_name,
-           message_text
+           message_text,
+           true AS counts
     FROM public.whatsapp_incoming_messages
     WHERE message_type IS DISTINCT FROM 'reaction'
     UNION ALL
     SELECT coalesce(wasender_session_id, 0), gateway.chat_of(chat, to_phone),
            coalesce(sent_at, created_at, 'epoch')::timestamptz, coalesce(created_at, sent_at, 'epoch')::timestamptz,
-           false, false, false, NULL, message_text
+           false, false, false, NULL, message_text,
+           coalesce(status, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')
     FROM public.whatsapp_outgoing_messages
     WHERE message_type IS DISTINCT FROM 'reaction'
-        AND coalesce(status, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')
 ), conversation AS (
-    SELECT session_id, chat, max(at) AS at,
+    SELECT session_id, chat, max(at) FILTER (WHERE counts) AS at,
            count(*) FILTER (WHERE is_unread) AS unread,
            coalesce(max(ARRAY[date_trunc('second', at), made]) FILTER (WHERE is_unreplied)
-               > coalesce(max(ARRAY[date_trunc('second', at), made]) FILTER (WHERE NOT is_incoming),
+               > coalesce(max(ARRAY[date_trunc('second', at), made]) FILTER (WHERE NOT is_incoming AND counts),
                    ARRAY['-infinity', '-infinity']::timestamptz[]), false) AS is_unreplied,
            (array_agg(push_name ORDER BY at DESC) FILTER (WHERE push_name <> '' AND chat NOT LIKE '%@g.us'))[1]
                AS push_name,
@@ -40,6 +41,7 @@ WITH message AS (
     WHERE chat IS NOT NULL AND at IS NOT NULL AND ($1::bigint[] IS NULL OR session_id = ANY($1))
       AND ($3 OR chat !~ '@(g\\.us|newsletter|broadcast)$')
     GROUP BY session_id, chat
+    HAVING bool_or(counts)
 )
 SELECT session_id, chat, at, unread, is_unreplied, push_name
 FROM conversation
@@ -82,7 +84,7 @@ WHERE gateway.chat_of(chat, from_phone) = $1
 UNION
 SELECT coalesce(wasender_session_id, 0)
 FROM public.whatsapp_outgoing_messages
-WHERE gateway.chat_of(chat, to_phone) = $1
+WHERE gateway.chat_of(chat, to_phone) = $1 AND coalesce(status, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')
 ORDER BY session_id
 """
 
@@ -136,6 +138,14 @@ class Oracle:
         """Direction and id of each, the oldest first."""
         rows = await self._connection.fetch(MESSAGES, session_id, chat)
         return [(row["direction"], row["id"]) for row in rows]
+
+    async def unsent(self) -> set[tuple[str, str]]:
+        """Answers that are in their thread, and are no conversation's last message."""
+        rows = await self._connection.fetch(
+            "SELECT id FROM public.whatsapp_outgoing_messages"
+            " WHERE status IN ('queued', 'sending', 'failed', 'cancelled')"
+        )
+        return {("out", str(row["id"])) for row in rows}
 
     async def sessions_of_chat(self, chat: str) -> list[int]:
         rows = await self._connection.fetch(SESSIONS_OF_CHAT, chat)

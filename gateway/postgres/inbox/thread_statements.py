@@ -138,9 +138,9 @@ WHERE name ILIKE '%' || $1 || '%' AND ($2::bigint[] IS NULL OR session = ANY ($2
 LIMIT 1000
 """
 
-# A session has this chat if it is listed, or if its inbox is not listed to the end yet; the messages decide. Not by
-# EXISTS: two of them with OR become a hash of all messages. The order is the index's; without it Postgres may read the
-# table, hoping to meet the chat soon.
+# A session has this chat if it is listed, or if its inbox is not listed to the end yet; the messages decide. What was
+# not sent does not count, as in the list. Not by EXISTS: two of them with OR become a hash of all messages. The order
+# is the index's; without it Postgres may read the table, hoping to meet the chat soon.
 SESSIONS_OF_CHAT = f"""
 SELECT k.session
 FROM (
@@ -154,7 +154,8 @@ FROM (
 CROSS JOIN LATERAL (
     (SELECT 1 FROM {INCOMING} ORDER BY m.received_at DESC LIMIT 1)
     UNION ALL
-    (SELECT 1 FROM {OUTGOING} ORDER BY m.sent_at DESC LIMIT 1)
+    (SELECT 1 FROM {OUTGOING} AND coalesce(m.status, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')
+     ORDER BY m.sent_at DESC LIMIT 1)
     LIMIT 1
 ) AS message
 """
