@@ -12,7 +12,14 @@ from gateway.services.sending.from_sql import SqlRow
 
 MOST = 200
 
-# Locked rows are another gateway's at this moment.
+# One gateway takes at a time: of two, the one with the later rows of a chat might commit first. One that freezes in the
+# middle keeps the others waiting for three seconds.
+ALONE = """
+SET LOCAL idle_in_transaction_session_timeout = '3s';
+SELECT pg_advisory_xact_lock(hashtextextended('gateway.take_sql_rows', 0))
+"""
+
+# Locked rows are another writer's at this moment.
 _FRESH = """
 SELECT m.id, m.wasender_session_id::bigint AS session, gateway.chat_of(m.chat, m.to_phone) AS chat, m.message_text,
     m.message_type, m.media_url, s.phone_number, s.wasender_session_id IS NOT NULL AS is_here,
@@ -43,6 +50,7 @@ class SqlIntakeTable:
         """Queues fresh rows; how many there were. `read` gives chat and payload of one, or raises Invalid."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(ALONE)
                 rows = await connection.fetch(_FRESH, MOST)
                 for row in rows:
                     await self._take_one(connection, row, read)
@@ -73,6 +81,8 @@ class SqlIntakeTable:
             payload["look"] = look_of(kind, fresh.text)
             chat = await connection.fetchval("SELECT gateway.conversation_of_v1($1)", named)
             phone = str(chat).partition("@")[0] if str(chat).endswith("@s.whatsapp.net") else chat
+            # As answers from elsewhere do: none gets a later place and is committed sooner.
+            await connection.execute("SELECT gateway.chat_lock_v1($1, $2)", row["session"], chat)
         except Invalid as error:
             why = error.message
         await connection.execute(
