@@ -26,6 +26,8 @@ MIB = 1024 * 1024
 @dataclass
 class Suffered:
     pings: list[float] = field(default_factory=list)
+    # What the gateway's event loop computed between a ping and its pong: a crowded machine does not lengthen it.
+    ping_cpu: list[float] = field(default_factory=list)
     webhooks: list[float] = field(default_factory=list)
     reads: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -44,6 +46,9 @@ class Suffered:
 
     def ping_p99_ms(self) -> float:
         return _quantile(self.pings, 0.99) * 1000
+
+    def ping_cpu_p99_ms(self) -> float:
+        return _quantile(self.ping_cpu, 0.99) * 1000
 
     def row(self) -> str:
         webhook = f"{max(self.webhooks, default=float('inf')):.2f} s"
@@ -115,7 +120,7 @@ async def _ping(victim: Victim, suffered: Suffered, over: asyncio.Event, ready: 
             for number in itertools.count():
                 if over.is_set():
                     return
-                begun = time.perf_counter()
+                begun, computed = time.perf_counter(), victim.loop_cpu()
                 await socket.send(json.dumps({"type": "ping", "ref": str(number)}))
                 async with asyncio.timeout(PATIENCE_S):
                     while True:
@@ -124,9 +129,11 @@ async def _ping(victim: Victim, suffered: Suffered, over: asyncio.Event, ready: 
                         if frame["type"] == "pong" and frame["ref"] == str(number):
                             break
                 suffered.pings.append(time.perf_counter() - begun)
+                suffered.ping_cpu.append(victim.loop_cpu() - computed)
                 if number == 2:
                     ready.set()
                     suffered.pings.clear()
+                    suffered.ping_cpu.clear()
                 await asyncio.sleep(PING_S)
     except Exception as error:
         suffered.faults.append(f"ping: {error!r}")

@@ -39,6 +39,11 @@ class Victim:
     def rss(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)
 
+    def loop_cpu(self) -> float:
+        """Seconds that the main thread, which runs the event loop, has computed (proc(5), schedstat)."""
+        ran_ns = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text().split()[0]
+        return int(ran_ns) / 1e9
+
 
 @contextlib.asynccontextmanager
 async def database() -> AsyncIterator[str]:

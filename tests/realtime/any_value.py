@@ -11,6 +11,7 @@ import asyncpg
 from hypothesis import strategies as st
 
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE
+from gateway.realtime.supabase.tables import OF_SENDING
 
 KEYS = {INCOMING_TABLE: "message_id", OUTGOING_TABLE: "client_id"}
 PHONES = {INCOMING_TABLE: "from_phone", OUTGOING_TABLE: "to_phone"}
@@ -209,15 +210,16 @@ class Replica:
 
 
 async def rows_of(connection: asyncpg.Connection) -> dict[tuple[str, str], dict[str, Any]]:
-    """What SELECT says, column by column; a column that has no JSON is missing."""
+    """What SELECT says of what is told, column by column; a column that has no JSON is missing."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for table, direction in ((INCOMING_TABLE, "in"), (OUTGOING_TABLE, "out")):
         names = [
             row["attname"]
             for row in await connection.fetch(
                 "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
-                " AND NOT attisdropped AND attname <> 'raw_data'",
+                " AND NOT attisdropped AND attname <> ALL ($2)",
                 f"public.{table}",
+                sorted({"raw_data"} | OF_SENDING),
             )
         ]
         ids = [row["id"] for row in await connection.fetch(f"SELECT id::text AS id FROM public.{table}")]
