@@ -1,7 +1,7 @@
 -- How many conversations there are, counted as the list is written: a page asks for a few rows, never for all.
 --
 -- One row per session and owner, and one per owner over all sessions: an account of ten thousand sessions is answered
--- from a handful of rows. Only the gateway that follows the streams writes here, so that nobody waits for a counter.
+-- from a handful of rows. Only the gateway that follows the streams writes here, so that no writer waits for a counter.
 
 CREATE TABLE IF NOT EXISTS gateway.conversation_totals (
     session bigint NOT NULL,

@@ -30,7 +30,7 @@ def international(written: str, own_number: str | None) -> str:
         is_long = len(re.sub(r"[^0-9]", "", text)) >= LONG_DIGITS
         ways = [national] if text.startswith("0") else [whole, national] if is_long else [national, whole]
     valid = (_number(number, region, is_assigned=True) for number, region in ways)
-    # Numbering plans change, and shops try numbers that are nobody's: what a plan has room for is taken, too.
+    # Numbering plans change, and shops try numbers that are not given out: what a plan has room for is taken, too.
     possible = (
         _number(number, region, is_assigned=False) for number, region in sorted(ways, key=_is_national)
     )

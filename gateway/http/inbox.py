@@ -127,7 +127,8 @@ class InboxRoutes:
         if not asked.erase:
             raise Invalid("A conversation is only erased, for good: add `erase=1`.")
         if "@" not in chat and not (await self._inbox.conversation(session_id, chat)).items:
-            raise NotFound("There are no messages of this chat.")  # nor can anybody have that address
+            # Nor is it an address that a person can have.
+            raise NotFound("There are no messages of this chat.")
         return success({"erased": await self._erasure.erase(session_id, chat, principal.actor)})
 
     async def _export_chat(self, request: Request, principal: Principal) -> Response:

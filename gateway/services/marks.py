@@ -103,7 +103,7 @@ class Marks:
         self._log = log
 
     async def change(self, session_id: int, chat: str, changes: MarkChanges, principal: Principal) -> None:
-        """Raises Conflict where another person has the conversation, Invalid for a person or number nobody knows."""
+        """Raises Conflict where another person has the conversation, Invalid for a person or number that is unknown."""
         fields = dict(changes.fields)
         may_override = principal.role >= Role.ADMIN
         if "owner" in fields:
@@ -124,7 +124,7 @@ class Marks:
             await self._log(session_id, "conversation_marked", sentence, metadata)
 
     async def note_export(self, session_id: int, chat: str, form: str, principal: Principal) -> None:
-        """Writes down that somebody takes a conversation out of the house."""
+        """Writes down that a person takes a conversation out of the house."""
         metadata = {**principal.actor.described(), "chat": chat, "format": form}
         sentence = f"{principal.actor.name} exported a conversation."
         await self._log(session_id, "conversation_exported", sentence, metadata)
@@ -134,7 +134,7 @@ class Marks:
             return None if owner is None else principal.name
         name = await self._store.name_of(owner)
         if name is None and owner.startswith("user:"):
-            raise Invalid("There is no such person: `owner` is the `sub` of somebody who logs in here.")
+            raise Invalid("There is no such person: `owner` is the `sub` of a person who logs in here.")
         return name
 
     async def _require_free(

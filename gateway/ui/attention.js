@@ -1,7 +1,7 @@
 /**
  * What calls a person who looks elsewhere: the title, the dot on the tab's icon, one sound, a notice on the desktop.
  *
- * Of several tabs of one browser one makes the sound. Nothing is asked of the browser before somebody presses a button.
+ * Of several tabs of one browser one makes the sound. Nothing is asked of the browser before a person presses a button.
  */
 
 import { LiveElement } from "./common/element.js";
@@ -49,7 +49,7 @@ export class Attention {
     owner.every(REPEAT_EVERY_MS, () => attentionSettings().repeat && this.#unread > 0 && this.play());
   }
 
-  /** Whether the browser keeps this page silent until somebody presses something. */
+  /** Whether the browser keeps this page silent until a person presses something. */
   get isBlocked() {
     return this.#audio === null || this.#audio.state === "suspended";
   }

@@ -124,7 +124,7 @@ export class Rail extends LiveElement {
     fill(this.#hint, icon("phone"), el("span", {}, t("app.simulator.hint")), link, close);
   }
 
-  /** One dot a number: green, or red when it needs somebody. */
+  /** One dot a number: green, or red when it needs a person. */
   #showNumbers() {
     const all = this.#backend.sessions.list();
     const bad = all.filter((session) => sessionHealth(session) === "bad");

@@ -41,7 +41,7 @@ SENDING = [
         query=sends.SendQuery, body=sends.SettleFields, errors=(*BODY, "not_found", "conflict", *STORE),
     ),
     Operation(
-        "POST", f"{CHAT}/typing", "Sending", "show_typing", "Show the customer that somebody types",
+        "POST", f"{CHAT}/typing", "Sending", "show_typing", "Show the customer that the shop types",
         (Reply(sends.TypingReply, text="Whether WasenderAPI was asked."),),
         "agent", "At most once per 10 s.",
         query=sends.SendQuery, body=sends.TypingFields, is_body_needed=False,

@@ -196,7 +196,7 @@ async def lock_chat_of(connection: Connection, send_id: int) -> tuple[int, str] 
 
 
 async def settle_chat(connection: Connection, session_id: int, chat: str) -> None:
-    """Gives the keys that were heard of in a chat to the rows that they prove, and lets go what is nobody's."""
+    """Gives the keys that were heard of in a chat to the rows that they prove, and lets go what belongs to none."""
     rows = [send_of(row) for row in await connection.fetch(_OPEN_ROWS, session_id, chat, None)]
     heard = await connection.fetch(_ECHOES, session_id, chat)
     if not heard:

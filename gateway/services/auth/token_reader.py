@@ -34,7 +34,7 @@ LEEWAY_S = 5.0
 
 MAX_TOKEN = 32 * 1024
 PROVIDER_KNOWN_S = 60.0
-"""A key that the identity provider withdraws opens nothing after this, whoever came with it before."""
+"""A key that the identity provider withdraws opens nothing after this, also for a client that came with it before."""
 
 Fault = Literal["malformed", "signature", "claims", "expired"]
 

@@ -175,7 +175,7 @@ class Poller:
         self._ask_at = context.clock() + (0.0 if is_new else context.limits.poll_s * context.roll())
         self._news: Attempt | None = None
         self._is_due_now = False
-        """Somebody else has written the session's row, or a webhook has come: upstream is asked at once."""
+        """Another writer has changed the session's row, or a webhook has come: upstream is asked at once."""
         self._rung = asyncio.Event()
 
     def tell(self, row: Attempt, status: str | None = None, version: int | None = None) -> None:

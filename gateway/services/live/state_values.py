@@ -30,7 +30,7 @@ class StateRow:
     attempt: Attempt | None
     """The newest attempt, running or ended."""
     row_version: int | None = None
-    """Version of the session's own row: another one for each write of it, whoever writes."""
+    """Version of the session's own row: another one for each write of it, by any writer."""
     sending: dict[str, Any] | None = None
     """How its queue of messages stands; None for a session that has never sent."""
 

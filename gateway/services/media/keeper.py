@@ -21,7 +21,7 @@ REMOVED = Counter("gateway_media_removed", "Files whose bytes were removed from 
 
 PASS_EVERY_S = 60.0
 BATCH = 200
-NOBODY = "00000000-0000-0000-0000-000000000000"
+BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 
 
 class KeepStore(Protocol):
@@ -64,7 +64,7 @@ class Keeper:
         self._days = days
         self._roll = roll
         self._awake = awake
-        self._after = NOBODY
+        self._after = BEFORE_ALL
 
     async def run(self) -> None:
         """Removes pass after pass until it is cancelled."""
@@ -83,7 +83,7 @@ class Keeper:
         """One pass, of bounded length."""
         await self._store.drop_unused(BATCH)
         last, orphaned = await self._store.drop_orphaned(self._after, BATCH)
-        self._after = last or NOBODY
+        self._after = last or BEFORE_ALL
         expired = await self._store.expire(self._days, BATCH) if self._days else 0
         if orphaned or expired:
             logger.info("media.swept orphaned=%d expired=%d", orphaned, expired)

@@ -17,7 +17,7 @@ _LOCK = "lock"
 
 
 class Scratch:
-    """Names for files on their way. Whoever takes one removes it."""
+    """Names for files on their way. The caller that takes one removes it."""
 
     def __init__(self, root: Path) -> None:
         """`root` is shared by the gateways of one data folder. Raises ConfigError if it cannot be used."""

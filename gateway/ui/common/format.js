@@ -74,7 +74,7 @@ export function ago(at, now) {
   return relative.format(-Math.round(seconds / 86_400), "day");
 }
 
-/** How long somebody has waited: `12 min`, `3 h`, `2 days`. @param {number} ms */
+/** How long a customer has waited: `12 min`, `3 h`, `2 days`. @param {number} ms */
 export function waited(ms) {
   const minutes = Math.max(0, Math.floor(ms / 60_000));
   if (minutes < 60) return measure(minutes, "minute");

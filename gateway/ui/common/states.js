@@ -53,7 +53,7 @@ export function sessionBadge(session, now) {
   return { text: hasText(key) ? t(key) : prettify(status), ...look };
 }
 
-/** Whether a number works, is on its way, or needs somebody. @param {Session} session @returns {"good" | "busy" | "bad" | "new"} */
+/** Whether a number works, is on its way, or needs a person. @param {Session} session @returns {"good" | "busy" | "bad" | "new"} */
 export function sessionHealth(session) {
   if (session.status === "connected") return session.stale ? "busy" : "good";
   if (session.status === "connecting") return "busy";

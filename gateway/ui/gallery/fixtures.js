@@ -70,7 +70,7 @@ export function outgoing(time, text, status, more = {}) {
   };
 }
 
-/** A warm picture that is nobody's. @param {string} a @param {string} b @param {number} width @param {number} height */
+/** A warm picture of no person. @param {string} a @param {string} b @param {number} width @param {number} height */
 export function picture(a, b, width, height) {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><defs><linearGradient id="g" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="${a}"/><stop offset="1" stop-color="${b}"/></linearGradient></defs><rect width="100%" height="100%" fill="url(#g)"/></svg>`;
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;

@@ -1,4 +1,4 @@
-/** Every state of the page that is photographed: what is on the stage, and what somebody has done there. */
+/** Every state of the page that is photographed: what is on the stage, and what a person has done there. */
 
 import { ashasThread, everyKind, everyState, groupThread, incoming, list, longThread, outgoing, SESSIONS } from "./fixtures.js";
 

@@ -165,7 +165,7 @@ function tick(status) {
 }
 
 /**
- * What stands below a message of ours that needs somebody.
+ * What stands below a message of ours that needs a person.
  *
  * @param {Message} message @param {import("../common/states.js").Delivery} status @param {Look} look @param {BubbleActions} actions
  * @returns {import("../common/dom.js").Child[]}

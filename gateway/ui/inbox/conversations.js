@@ -194,7 +194,7 @@ export class Conversations {
     return isGroup(message.chat) && this.query.filter !== "groups" ? "changed" : "refresh";
   }
 
-  /** Somebody took it, ended it, named it: the event has all marks as they are now. @param {string} key @param {Record<string, any>} marks @returns {"refresh"} */
+  /** A person took it, ended it, named it: the event has all marks as they are now. @param {string} key @param {Record<string, any>} marks @returns {"refresh"} */
   #mark(key, marks) {
     this.change(key, {
       owner: marks.owner ?? null,

@@ -30,7 +30,7 @@ export class TemplateList {
     this.element.setAttribute("aria-label", t("composer.templates"));
   }
 
-  /** Of which number the list is; asked for when somebody first wants to see it. @param {number} session */
+  /** Of which number the list is; asked for when a person first wants to see it. @param {number} session */
   of(session) {
     if (session === this.#session) return;
     this.#session = session;
