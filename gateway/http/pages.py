@@ -42,7 +42,8 @@ class PageRoutes:
     def routes(self) -> list[BaseRoute]:
         """The routes, and a sentence for what only Supabase itself serves."""
         return [
-            Route("/", self._page, methods=["GET"]),
+            # One page: its script shows what the address names.
+            *(Route(path, self._page, methods=["GET"]) for path in ("/", "/people", "/account")),
             Route("/favicon.ico", self._favicon, methods=["GET"]),
             # Supabase's client sends `.from()` and broadcasts here, too: they get a sentence, only channels are served.
             Route("/rest/v1", self._no_rest, methods=_ANY),

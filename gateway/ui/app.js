@@ -1,10 +1,12 @@
-/** The page itself: the rail, the inbox, the numbers, and what is shown without a login. */
+/** The page itself: the rail, what the address names (the inbox, people, one's account), and what is shown without a login. */
 
+import { AccountPage } from "./account/account.js";
 import { backend } from "./common/backend.js";
 import { el, fill } from "./common/dom.js";
 import { icon } from "./common/icons.js";
 import { directionOf, language, t, useLanguage } from "./common/strings.js";
 import { WhatsAppInbox } from "./inbox/inbox.js";
+import { PeoplePage } from "./people/people.js";
 import { Rail } from "./rail.js";
 import { WhatsAppSessions } from "./sessions/sessions.js";
 import { applyTheme, languageSetting } from "./settings.js";
@@ -18,8 +20,6 @@ const shared = backend();
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));
 const notices = /** @type {HTMLElement} */ (document.querySelector(".app-notices"));
 const place = /** @type {HTMLElement} */ (document.querySelector(".app-rail"));
-const inbox = new WhatsAppInbox();
-inbox.setAttribute("routed", "");
 
 /** @param {boolean} over  there was a login, and it ended */
 function showLogin(over) {
@@ -43,5 +43,13 @@ function showLogin(over) {
 
 shared.addEventListener("login-needed", (event) => showLogin(/** @type {CustomEvent} */ (event).detail.over));
 place.setAttribute("aria-label", t("app.rail"));
-place.append(new Rail(inbox, new WhatsAppSessions(), notices));
-fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
+const wanted = location.pathname.split("/").pop();
+if (wanted === "people" || wanted === "account") {
+  place.append(new Rail(null, new WhatsAppSessions(), notices, wanted));
+  fill(main, wanted === "people" ? new PeoplePage() : new AccountPage());
+} else {
+  const inbox = new WhatsAppInbox();
+  inbox.setAttribute("routed", "");
+  place.append(new Rail(inbox, new WhatsAppSessions(), notices));
+  fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
+}

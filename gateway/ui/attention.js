@@ -37,11 +37,13 @@ export class Attention {
   /** @type {AudioContext | null} */
   #audio = null;
   #open;
+  #title;
   #channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("whatsapp-gateway:sound") : null;
 
-  /** @param {LiveElement} owner @param {(message: Message) => void} open  shows a conversation */
-  constructor(owner, open) {
+  /** @param {LiveElement} owner @param {(message: Message) => void} open  shows a conversation @param {string} [title]  of the page */
+  constructor(owner, open, title = t("app.title")) {
     this.#open = open;
+    this.#title = title;
     if (this.#channel) this.#channel.onmessage = () => (this.#soundAt = Date.now());
     owner.ends(() => this.#channel?.close());
     owner.on(document, "pointerdown", () => this.unlock(), { once: true });
@@ -62,7 +64,7 @@ export class Attention {
   /** @param {number} unread  conversations */
   count(unread) {
     this.#unread = unread;
-    document.title = unread > 0 ? `(${unread}) ${t("app.title")}` : t("app.title");
+    document.title = unread > 0 ? `(${unread}) ${this.#title}` : this.#title;
     const link = document.querySelector('link[rel="icon"]');
     if (link instanceof HTMLLinkElement) {
       const plain = link.href.replace(/favicon(-dot)?\.svg/, unread > 0 ? "favicon-dot.svg" : "favicon.svg");

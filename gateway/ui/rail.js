@@ -10,12 +10,14 @@ import { icon } from "./common/icons.js";
 import { showMenu } from "./common/menu.js";
 import { sessionHealth } from "./common/states.js";
 import { t } from "./common/strings.js";
+import { writePlace } from "./inbox/place.js";
 import { hasShortcuts, showKeys, showSettings } from "./settings.js";
 
 /** @import { WhatsAppInbox } from "./inbox/inbox.js" */
 /** @import { WhatsAppSessions } from "./sessions/sessions.js" */
 
 const DOTS = 6;
+const TITLES = /** @type {const} */ ({ inbox: "app.title", people: "app.people", account: "app.account" });
 
 export class Rail extends LiveElement {
   #inbox;
@@ -28,11 +30,18 @@ export class Rail extends LiveElement {
   #hint = el("div", { class: "app-hint", hidden: true });
   #health = el("div", { class: "app-needs-link", role: "status", hidden: true });
   #people = el("a", { class: "app-rail-item", href: "people", hidden: true });
+  #page;
   #unread = 0;
 
-  /** @param {WhatsAppInbox} inbox @param {WhatsAppSessions} sessions @param {Element} notices  where notices for the whole page stand */
-  constructor(inbox, sessions, notices) {
+  /**
+   * @param {WhatsAppInbox | null} inbox  null where another page is shown
+   * @param {WhatsAppSessions} sessions
+   * @param {Element} notices  where notices for the whole page stand
+   * @param {"inbox" | "people" | "account"} [page]  the one that is shown, marked in the rail
+   */
+  constructor(inbox, sessions, notices, page = "inbox") {
     super();
+    this.#page = page;
     this.#inbox = inbox;
     this.#sessions = sessions;
     this.#notices = notices;
@@ -40,20 +49,20 @@ export class Rail extends LiveElement {
 
   begin() {
     this.classList.add("app-rail-in");
-    const attention = new Attention(this, (message) => this.#inbox.openKey(`${message.session_id}|${message.chat}`));
+    const inbox = this.#inbox;
+    const title = t(TITLES[this.#page]);
+    const attention = new Attention(this, (message) => inbox?.openKey(`${message.session_id}|${message.chat}`), title);
     const home = el(
       "a",
-      { class: "app-rail-item app-home", href: "#", "aria-current": "page" },
+      { class: "app-rail-item app-home", href: inbox ? "#" : "./", "aria-current": inbox && "page" },
       icon("chat"),
       el("span", { class: "wa-unseen" }, t("app.title")),
       this.#badge,
     );
     home.title = t("app.title");
-    home.addEventListener("click", (event) => {
-      event.preventDefault();
-      this.#inbox.showAll();
-    });
     fill(this.#people, icon("people"));
+    if (this.#page === "people") this.#people.setAttribute("aria-current", "page");
+    if (this.#page === "account") this.#me.setAttribute("aria-current", "page");
     this.#people.setAttribute("aria-label", t("app.people"));
     this.#people.title = t("app.people");
     const settings = el(
@@ -67,19 +76,32 @@ export class Rail extends LiveElement {
     this.on(this.#backend, "open", () => this.redraw());
     this.on(this.#backend.sessions, "change", () => this.redraw());
     this.on(this.#me, "click", () => this.#showAccount());
-    this.on(this.#inbox, "sessions-wanted", (event) => this.#sessions.open(undefined, event.detail?.session_id));
-    this.on(this.#sessions, "session-open", (event) => this.#inbox.showSession(event.detail.session_id));
-    this.on(this.#inbox, "unread-change", (event) => {
+    this.on(this.#sessions, "session-open", (event) => {
+      const { session_id } = event.detail;
+      if (inbox) inbox.showSession(session_id);
+      else location.assign(`./${writePlace({ session: null, chat: null, query: { session: session_id, filter: "all", search: "" } })}`);
+    });
+    if (inbox) this.#follow(inbox, home, attention);
+    this.on(document, "keydown", (event) => this.#onKey(event));
+    attention.count(0);
+  }
+
+  /** What the inbox tells and is told. @param {WhatsAppInbox} inbox @param {HTMLElement} home @param {Attention} attention */
+  #follow(inbox, home, attention) {
+    this.on(home, "click", (event) => {
+      event.preventDefault();
+      inbox.showAll();
+    });
+    this.on(inbox, "sessions-wanted", (event) => this.#sessions.open(undefined, event.detail?.session_id));
+    this.on(inbox, "unread-change", (event) => {
       this.#unread = event.detail.unread;
       attention.count(this.#unread);
       this.redraw();
     });
-    this.on(this.#inbox, "message", (event) => {
+    this.on(inbox, "message", (event) => {
       const message = event.detail;
-      attention.arrived(message, this.#inbox.isReading(message), message.push_name || displayName({ ...message, name: null }));
+      attention.arrived(message, inbox.isReading(message), message.push_name || displayName({ ...message, name: null }));
     });
-    this.on(document, "keydown", (event) => this.#onKey(event));
-    attention.count(0);
   }
 
   #showAccount() {
@@ -148,22 +170,26 @@ export class Rail extends LiveElement {
   /** Single keys mean something outside of fields, and can be turned off. @param {KeyboardEvent} event */
   #onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.key === "F6") {
+    const inbox = this.#inbox;
+    if (event.key === "F6" && inbox) {
       event.preventDefault();
-      return this.#inbox.nextPane();
-  }
+      return inbox.nextPane();
+    }
     if (event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]")) return;
     if (!hasShortcuts()) return;
-  /** @type {Record<string, () => void>} */
-    const keys = {
-      "/": () => this.#inbox.focusSearch(),
-      j: () => this.#inbox.openNeighbour(1),
-      k: () => this.#inbox.openNeighbour(-1),
-      r: () => this.#inbox.focusComposer(),
-      e: () => void this.#inbox.act("done"),
-      u: () => void this.#inbox.act("mark_unread"),
-      "?": showKeys,
-    };
+    /** @type {Record<string, () => void>} */
+    const ofInbox = inbox
+      ? {
+          "/": () => inbox.focusSearch(),
+          j: () => inbox.openNeighbour(1),
+          k: () => inbox.openNeighbour(-1),
+          r: () => inbox.focusComposer(),
+          e: () => void inbox.act("done"),
+          u: () => void inbox.act("mark_unread"),
+        }
+      : {};
+    /** @type {Record<string, () => void>} */
+    const keys = { ...ofInbox, "?": showKeys };
     const run = keys[event.key.toLowerCase()];
     if (!run) return;
     event.preventDefault();

@@ -19,6 +19,8 @@ from tests.launcher.running import Running
 
 NOT_THE_API = {
     "/": "the page",
+    "/people": "the page",
+    "/account": "the page",
     "/favicon.ico": "the page's icon",
     "/docs": "this description, for people",
     "/openapi.json": "this description, for programs",

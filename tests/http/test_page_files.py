@@ -117,3 +117,15 @@ def test_styles_are_joined_in_the_order_they_are_named() -> None:
     sources = {"app.css": '@import "x/one.css";\nb {}\n', "x/one.css": "a {}\n"}
 
     assert join_styles("app.css", sources) == "a {}\nb {}\n"
+
+
+@pytest.mark.parametrize("path", ["/people", "/account"])
+async def test_people_and_account_are_the_page_for_those_who_are_logged_in(
+    gateway: Running, path: str
+) -> None:
+    status, page = await gateway.call("GET", path)
+    headers = await gateway.headers(path)
+
+    assert status == 200
+    assert f'src="{BASE}/app.js"' in page
+    assert headers["Cache-Control"] == "no-store"

@@ -49,6 +49,8 @@ CHAT = "/api/conversations/{chat}"
 
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): OPEN,
+    ("GET", "/people"): OPEN,
+    ("GET", "/account"): OPEN,
     ("GET", "/favicon.ico"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/openapi.json"): OPEN,

@@ -1,6 +1,8 @@
 /** One shop's morning, always the same: people, numbers, messages of every kind and in every state. */
 
+/** @import { Login } from "../account/devices.js" */
 /** @import { Conversation, Me, Message, Session } from "../common/types.js" */
+/** @import { LoginPerson } from "../people/person.js" */
 
 /** The moment at which every picture is taken. */
 export const NOW = Date.parse("2026-11-30T10:34:00Z");
@@ -222,4 +224,41 @@ export const TEMPLATES = [
   { id: 1, session: null, shortcut: "hours", text: "We are open from Monday to Saturday, 8 to 18 o'clock." },
   { id: 2, session: null, shortcut: "hello", text: "Hello {name}, thank you for writing. How can we help?" },
   { id: 3, session: 1, shortcut: "bank", text: "CRDB 0150 0000 0000, name: Front Desk Ltd. Please send the receipt here." },
+];
+
+/** @param {number} id @param {string} name @param {LoginPerson["role"]} role @param {Partial<LoginPerson>} [more] @returns {LoginPerson} */
+const mayLogIn = (id, name, role, more = {}) => ({
+  id,
+  sub: `user:${id}`,
+  name,
+  role,
+  sessions: "*",
+  disabled_at: null,
+  has_password: true,
+  created_at: "2026-10-01T08:00:00Z",
+  ...more,
+});
+
+export const PERSONS = [
+  mayLogIn(2, "Ali Hassan", "agent", { sessions: [1, 2] }),
+  mayLogIn(1, "Amina Noor", "admin"),
+  mayLogIn(3, "Grace Mollel", "viewer", { sessions: [1], has_password: false }),
+  mayLogIn(4, "Yusuf", "agent", { sessions: [3], disabled_at: "2026-11-20T08:00:00Z" }),
+];
+
+/** @param {string} id @param {string} agent @param {string} seen_at @param {boolean} [is_current] @returns {Login} */
+const login = (id, agent, seen_at, is_current = false) => ({
+  id,
+  agent,
+  address: "203.0.113.7",
+  created_at: "2026-11-01T08:00:00Z",
+  seen_at,
+  ends_at: "2026-12-30T08:00:00Z",
+  is_current,
+});
+
+export const LOGINS = [
+  login("a", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "2026-11-30T10:33:00Z", true),
+  login("b", "Mozilla/5.0 (Linux; Android 15) Chrome/142.0.0.0 Mobile Safari/537.36", "2026-11-30T08:12:00Z"),
+  login("c", "Mozilla/5.0 (Windows NT 10.0) Chrome/142.0.0.0 Safari/537.36", "2026-11-21T08:12:00Z"),
 ];

@@ -3,11 +3,13 @@
  * `?state=inbox&theme=dark&lang=ar` shows one, and says `data-ready` on the page when it stands still.
  */
 
+import { AccountPage } from "../account/account.js";
 import { useBackend } from "../common/backend.js";
 import { el, fill } from "../common/dom.js";
 import { directionOf, language, t, useLanguage } from "../common/strings.js";
 import { keepDraft } from "../inbox/drafts.js";
 import { WhatsAppInbox } from "../inbox/inbox.js";
+import { PeoplePage } from "../people/people.js";
 import { Rail } from "../rail.js";
 import { WhatsAppSessions } from "../sessions/sessions.js";
 import { letCustomerWrite, stageBackend } from "./stage.js";
@@ -39,10 +41,11 @@ async function show(name) {
   const state = STATES[name]();
   for (const one of state.scene.list ?? []) keepDraft(`${one.session_id}|${one.chat}`, { text: "" });
   useBackend(stageBackend(state.scene));
-  const inbox = new WhatsAppInbox();
-  document.querySelector(".app-rail")?.append(new Rail(inbox, new WhatsAppSessions(), find(".app-notices")));
-  fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
-  if (state.opens) {
+  const inbox = state.page ? null : new WhatsAppInbox();
+  document.querySelector(".app-rail")?.append(new Rail(inbox, new WhatsAppSessions(), find(".app-notices"), state.page));
+  if (inbox) fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
+  else fill(main, state.page === "people" ? new PeoplePage() : new AccountPage());
+  if (inbox && state.opens) {
     const [first] = state.scene.list ?? [];
     await until(() => document.querySelector("[data-testid=conversation-row]"));
     inbox.openKey(`${first.session_id}|${first.chat}`);

@@ -2,7 +2,7 @@
 
 import { Backend } from "../common/backend.js";
 import { Rest, RestError } from "../common/rest.js";
-import { incoming, ME, NOW, picture, SESSIONS, TEMPLATES, TOTALS } from "./fixtures.js";
+import { incoming, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TEMPLATES, TOTALS } from "./fixtures.js";
 
 /** @import { Client, StateHandlers } from "../client.js" */
 /** @import { ConnectionState, Conversation, Me, Message, Person, Session, SendingState } from "../common/types.js" */
@@ -28,6 +28,8 @@ export function letCustomerWrite(n) {
  * @property {Message[]} [newer]  what a send is refused with
  * @property {Message[]} [hits]
  * @property {typeof TOTALS | null} [totals]
+ * @property {typeof PERSONS} [persons]  who may log in
+ * @property {boolean} [refused]  this login may not manage people
  */
 
 class StageRest extends Rest {
@@ -49,8 +51,11 @@ class StageRest extends Rest {
     if (path === "/api/me") return { data: { ...ME, ...scene.me } };
     if (path === "/api/whatsapp-sessions") return { data: scene.sessions ?? SESSIONS };
     if (path === "/api/templates") return { data: TEMPLATES };
+    if (scene.refused && path === "/api/people") throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
     if (scene.answers === "never") return new Promise(() => {});
     if (scene.answers === "fails") throw new RestError("The gateway cannot be reached.", { status: 503 });
+    if (path === "/api/people") return { data: scene.persons ?? PERSONS };
+    if (path === "/api/account/logins") return { data: LOGINS };
     if (path === "/api/search") return { data: { messages: scene.hits ?? [] } };
     if (path === "/api/conversations") {
       const wanted = String(query.search ?? "").toLowerCase();

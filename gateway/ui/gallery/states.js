@@ -8,6 +8,7 @@ import { ashasThread, everyKind, everyState, groupThread, incoming, list, longTh
  * @typedef {object} State
  * @property {Scene} scene
  * @property {boolean} [opens]  the first conversation
+ * @property {"people" | "account"} [page]  instead of the inbox
  * @property {(find: (selector: string) => HTMLElement) => void | Promise<void>} [then]
  */
 
@@ -144,4 +145,36 @@ export const STATES = {
   reconnecting: () => ({ scene: { list: list(), thread: ashasThread(), connection: "reconnecting" }, opens: true }),
   offline: () => ({ scene: { list: list(), thread: ashasThread(), connection: "offline" }, opens: true }),
   stale: () => ({ scene: { list: list(), thread: ashasThread(), connection: "stale" }, opens: true }),
+  people: () => ({ scene: {}, page: "people" }),
+  "people-loading": () => ({ scene: { answers: "never" }, page: "people" }),
+  "people-failed": () => ({ scene: { answers: "fails" }, page: "people" }),
+  "people-empty": () => ({ scene: { persons: [] }, page: "people" }),
+  "people-forbidden": () => ({ scene: { refused: true, me: { role: "agent" } }, page: "people" }),
+  "people-add": () => ({ scene: {}, page: "people", then: (find) => press("[data-testid=add-person]", find) }),
+  "people-wrong": () => ({
+    scene: {},
+    page: "people",
+    then: async (find) => {
+      await press("[data-testid=add-person]", find);
+      find(".wa-person [type=submit]").click();
+    },
+  }),
+  "people-edit": () => ({ scene: {}, page: "people", then: (find) => press("[data-person='2'] .wa-button", find) }),
+  "people-menu": () => ({ scene: {}, page: "people", then: (find) => press("[data-person='2'] [aria-haspopup=menu]", find) }),
+  "people-disable": () => ({
+    scene: {},
+    page: "people",
+    then: async (find) => {
+      await press("[data-person='2'] [aria-haspopup=menu]", find);
+      await press(".wa-menu-item", find);
+    },
+  }),
+  account: () => ({ scene: {}, page: "account" }),
+  "account-failed": () => ({ scene: { answers: "fails" }, page: "account" }),
+  "account-wrong": () => ({
+    scene: {},
+    page: "account",
+    then: (find) => press("[data-testid=password-form] [type=submit]", find),
+  }),
+  "account-others": () => ({ scene: {}, page: "account", then: (find) => press("[data-testid=end-others]", find) }),
 };

@@ -1,6 +1,7 @@
 /** The form for a new session: a name, a number that can be one, and what account protection means. */
 
-import { el, uniqueId } from "../common/dom.js";
+import { el } from "../common/dom.js";
+import { field } from "../common/field.js";
 import { toE164 } from "../common/format.js";
 import { RestError } from "../common/rest.js";
 import { t } from "../common/strings.js";
@@ -9,48 +10,16 @@ import { showFailure, showToast } from "../common/toast.js";
 /** @import { Backend } from "../common/backend.js" */
 /** @import { Session } from "../common/types.js" */
 
-/**
- * @param {import("../common/strings.js").TextKey} label
- * @param {string} hint
- * @param {Record<string, any>} attributes
- */
-function field(label, hint, attributes) {
-  const id = uniqueId("field");
-  const input = el("input", {
-    id,
-    class: "wa-input",
-    "aria-describedby": `${id}-hint ${id}-error`,
-    ...attributes,
-  });
-  const complaint = el("p", { id: `${id}-error`, class: "wa-complaint", role: "alert" });
-  const element = el(
-    "div",
-    { class: "wa-field" },
-    el("label", { for: id }, t(label)),
-    input,
-    el("p", { id: `${id}-hint`, class: "wa-hint" }, hint),
-    complaint,
-  );
-  /** @param {string} text */
-  const complain = (text) => {
-    complaint.textContent = text;
-    if (text) input.setAttribute("aria-invalid", "true");
-    else input.removeAttribute("aria-invalid");
-  };
-  input.addEventListener("input", () => complain(""));
-  return { element, input, complain };
-}
-
 export class SessionForm {
   #backend;
   #actions;
-  #name = field("sessions.name", t("sessions.name.hint"), {
+  #name = field(t("sessions.name"), t("sessions.name.hint"), {
     name: "name",
     maxlength: 255,
     autocomplete: "off",
     dir: "auto",
   });
-  #phone = field("sessions.phone", t("sessions.phone.hint"), {
+  #phone = field(t("sessions.phone"), t("sessions.phone.hint"), {
     name: "phone_number",
     type: "tel",
     inputmode: "tel",
