@@ -24,6 +24,7 @@ export class LinkWatch {
   /** @type {LinkView} */
   #view;
   #timer = 0;
+  #expiry = 0;
   /** @type {{close: () => void} | null} */
   #subscription = null;
   /** An end that was already there when we came belongs to an earlier attempt. */
@@ -77,13 +78,14 @@ export class LinkWatch {
         this.#set(onStatus(this.#view, "connected", this.#backend.rest.now()));
     } catch (error) {
       if (!(error instanceof RestError)) throw error;
-      this.#set(onEnd(this.#view, { reason: "error", error: error.message }, this.#backend.rest.now()));
+      this.#set(onEnd(this.#view, { reason: "error", error: { message: error.message, code: error.code } }, this.#backend.rest.now()));
     }
   }
 
   stop() {
     this.#stopped = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#expiry);
     this.#subscription?.close();
   }
 
@@ -92,7 +94,16 @@ export class LinkWatch {
     if (this.#stopped) return;
     const moved = view !== this.#view;
     this.#view = view;
+    if (moved) this.#dimInTime();
     if (moved) this.#show(view);
+  }
+
+  /** A code that has lived is dimmed in that moment, and not at the next tick. */
+  #dimInTime() {
+    clearTimeout(this.#expiry);
+    if (this.#view.phase !== "qr" || !this.#view.code) return;
+    const left = Date.parse(this.#view.code.expires_at) - this.#backend.rest.now();
+    this.#expiry = setTimeout(() => this.#set(onTick(this.#view, this.#backend.rest.now())), Math.max(0, left));
   }
 
   /** @param {StateFrame[]} frames @param {boolean} snapshot */

@@ -16,6 +16,7 @@
  * @property {number} seq  the newest number seen, also after the code is gone
  * @property {string | null} note  `passkey`, `cancelled`, or null
  * @property {string | null} error  the server's sentence
+ * @property {string | null} cause  the server's code of the error
  */
 
 /** After these times the page says that it takes long. */
@@ -24,7 +25,7 @@ export const SLOW_FINISHING_MS = 60_000;
 
 /** @param {number} now @returns {LinkView} */
 export function beginLinking(now) {
-  return { phase: "preparing", since: now, code: null, seq: 0, note: null, error: null };
+  return { phase: "preparing", since: now, code: null, seq: 0, note: null, error: null, cause: null };
 }
 
 /** @param {LinkView} view @param {Phase} phase @param {number} now @param {Partial<LinkView>} [more] @returns {LinkView} */
@@ -35,6 +36,7 @@ function enter(view, phase, now, more = {}) {
     ...view,
     note: null,
     error: null,
+    cause: null,
     ...more,
     phase,
     since,
@@ -62,7 +64,7 @@ export function onEnd(view, end, now) {
   if (end.reason === "connected") return enter(view, "success", now);
   if (end.reason === "error") {
     const error = typeof end.error === "string" ? end.error : (end.error?.error ?? end.error?.message ?? "");
-    return enter(view, "error", now, { error });
+    return enter(view, "error", now, { error, cause: end.error?.code ?? null });
   }
   return enter(view, "expired", now, { note: end.reason === "cancelled" ? "cancelled" : null });
 }
@@ -100,4 +102,13 @@ export function onTick(view, now) {
 export function secondsLeft(view, now) {
   if (!view.code) return 0;
   return Math.max(0, Math.ceil((Date.parse(view.code.expires_at) - now) / 1000));
+}
+
+/** The part of its life that the code still has, from 1 to 0. @param {LinkView} view @param {number} now */
+export function shareLeft(view, now) {
+  if (!view.code) return 0;
+  const end = Date.parse(view.code.expires_at);
+  const issued = Date.parse(view.code.issued_at ?? "");
+  const life = end - (Number.isNaN(issued) ? view.since : issued);
+  return life > 0 ? Math.min(1, Math.max(0, (end - now) / life)) : 0;
 }

@@ -1,60 +1,91 @@
-/** What a linking attempt looks like: the code with its remaining life, the steps beside it, and how it ended. */
+/**
+ * What a linking attempt looks like: the code in its ring of remaining life with the steps beside it, the phone that
+ * was found, and how it ended. All have the same place and size, and fade into one another.
+ */
 
 import { el, fill } from "../common/dom.js";
 import { formatPhone } from "../common/format.js";
 import { icon } from "../common/icons.js";
-import { SLOW_FINISHING_MS, SLOW_PREPARING_MS, secondsLeft } from "./linking.js";
 import { t } from "../common/strings.js";
+import { modulesOf, ROOM_PX, sideOf } from "./code-size.js";
+import { troubleOf } from "./link-trouble.js";
+import { SLOW_FINISHING_MS, SLOW_PREPARING_MS, secondsLeft, shareLeft } from "./linking.js";
 
 /** @import { Backend } from "../common/backend.js" */
+/** @import { TextKey } from "../common/strings.js" */
+/** @import { LinkCode, Session } from "../common/types.js" */
 /** @import { LinkView } from "./linking.js" */
-/** @import { Session } from "../common/types.js" */
+
+/** @typedef {"android" | "iphone"} Phone */
+
+/** @type {Record<Phone, TextKey[]>} */
+const STEPS = {
+  android: ["link.step1", "link.step2.android", "link.step3", "link.step4"],
+  iphone: ["link.step1", "link.step2.iphone", "link.step3", "link.step4"],
+};
+
+/** @type {Phone} */
+let phoneInHand = /iPhone|iPad|Macintosh/.test(globalThis.navigator?.userAgent ?? "") ? "iphone" : "android";
+
+/**
+ * @typedef {object} PanelActions
+ * @property {() => void} again
+ * @property {() => void} back  to the list
+ * @property {() => void} openInbox
+ */
 
 export class QrPanel {
   #backend;
   #session;
-  #again;
-  #back;
+  #actions;
   #frame = el("div", { class: "wa-qr-frame" });
-  #caption = el("p", { class: "wa-qr-caption" });
+  #ring = el("div", { class: "wa-qr-ring" }, this.#frame);
   #countdown = el("p", { class: "wa-qr-countdown", data: { testid: "qr-countdown" } });
-  #bar = el("span", { class: "wa-qr-bar", "aria-hidden": "true" }, el("span", {}));
-  #attempt = el("p", { class: "wa-hint" });
+  #attempt = el("p", { class: "wa-qr-attempt" });
+  #caption = el("p", { class: "wa-qr-caption" });
   #extra = el("div", { class: "wa-qr-extra" });
-  #live = el("div", { class: "wa-qr" });
-  #outcome = el("div", { class: "wa-outcome" });
+  #phones = el("div", { class: "wa-segments", role: "group", "aria-label": t("link.phones") });
+  #steps = el("ol", {});
+  #guide = el("div", { class: "wa-qr-guide" }, this.#phones, this.#steps, el("p", { class: "wa-hint" }, t("link.old_code")), el("p", { class: "wa-hint wa-narrow-only" }, t("link.one_screen")));
+  #live = el(
+    "div",
+    { class: "wa-qr wa-stage" },
+    el("div", { class: "wa-qr-side" }, this.#ring, el("div", { class: "wa-qr-foot" }, this.#countdown, this.#attempt)),
+    el("div", { class: "wa-qr-steps" }, this.#caption, this.#guide, this.#extra),
+  );
+  #outcome = el("div", { class: "wa-outcome wa-stage" });
   /** What is in the frame now, so that a tick redraws nothing. */
   #drawn = "";
 
-  /** @param {Backend} backend @param {Session} session @param {{again: () => void, back: () => void}} actions */
-  constructor(backend, session, { again, back }) {
+  /** @param {Backend} backend @param {Session} session @param {PanelActions} actions */
+  constructor(backend, session, actions) {
     this.#backend = backend;
     this.#session = session;
-    this.#again = again;
-    this.#back = back;
-    const steps = /** @type {const} */ (["link.step1", "link.step2", "link.step3", "link.step4"]);
-    fill(
-      this.#live,
-      el("div", { class: "wa-qr-side" }, this.#frame, this.#caption, this.#bar, this.#countdown, this.#extra),
-      el(
-        "div",
-        { class: "wa-qr-steps" },
-        el("ol", {}, ...steps.map((step) => el("li", {}, t(step)))),
-        el("p", { class: "wa-hint" }, t("link.old_code")),
-        el("p", { class: "wa-hint wa-narrow-only" }, t("link.one_screen")),
-        this.#attempt,
-      ),
-    );
+    this.#actions = actions;
+    this.#showSteps();
     this.element = el("div", { class: "wa-link-panel" }, this.#live, this.#outcome);
+  }
+
+  #showSteps() {
+    const choose = (/** @type {Phone} */ phone) => () => {
+      phoneInHand = phone;
+      this.#showSteps();
+      /** @type {HTMLElement | null} */ (this.#phones.querySelector("[aria-pressed=true]"))?.focus();
+    };
+    const button = (/** @type {Phone} */ phone, /** @type {string} */ name) =>
+      el("button", { type: "button", class: "wa-segment", "aria-pressed": String(phone === phoneInHand), onclick: choose(phone) }, name);
+    fill(this.#phones, button("android", "Android"), button("iphone", "iPhone"));
+    fill(this.#steps, ...STEPS[phoneInHand].map((step) => el("li", {}, t(step))));
   }
 
   /** @param {LinkView} view */
   show(view) {
     const over = view.phase === "success" || view.phase === "expired" || view.phase === "error";
-    this.#live.hidden = over;
-    this.#outcome.hidden = !over;
+    // What fades out can neither be pressed nor read out.
+    this.#live.inert = over;
+    this.#outcome.inert = !over;
     const online = this.#backend.client.status === "online" || this.#backend.client.status === "stale";
-    const key = JSON.stringify([view.phase, view.code?.seq, view.note, view.error, over || online]);
+    const key = JSON.stringify([view.phase, view.code?.seq, view.note, view.error, view.cause, over || online]);
     if (key !== this.#drawn) {
       this.#drawn = key;
       if (over) this.#showOutcome(view);
@@ -73,109 +104,103 @@ export class QrPanel {
   /** @param {LinkView} view @param {boolean} online */
   #showFrame(view, online) {
     fill(this.#outcome);
-    const code = view.code;
-    this.#frame.className = `wa-qr-frame wa-qr-${view.phase}`;
+    const { code, phase } = view;
+    const found = phase === "finishing";
+    this.#frame.className = `wa-qr-frame wa-qr-${phase}`;
     if (code?.qr_code?.startsWith("data:image/")) {
-      const cover = view.phase === "refreshing" ? t("link.refreshing") : online ? "" : t("link.reconnecting");
-      const picture = el("img", {
-        src: code.qr_code,
-        alt: t("link.alt"),
-        width: 288,
-        height: 288,
-        draggable: "false",
-        data: { testid: "qr-image", seq: code.seq },
-      });
-      fill(this.#frame, picture, cover && el("div", { class: "wa-qr-cover" }, icon("spinner"), cover));
+      const cover = phase === "refreshing" ? t("link.refreshing") : online ? "" : t("link.reconnecting");
+      fill(this.#frame, this.#picture(code, code.qr_code), cover && el("div", { class: "wa-qr-cover" }, icon("spinner"), cover));
     } else {
-      fill(this.#frame, icon(view.phase === "finishing" ? "phone" : "spinner"));
+      fill(this.#frame, el("div", { class: "wa-qr-sign" }, icon(found ? "phone" : "spinner")));
     }
-    const captions = {
-      preparing: "link.preparing",
-      qr: "link.qr",
-      refreshing: "link.refreshing",
-      finishing: "link.finishing",
-    };
-    const caption = view.note === "passkey" ? "link.passkey" : captions[/** @type {"qr"} */ (view.phase)];
-    this.#caption.textContent = t(/** @type {import("../common/strings.js").TextKey} */ (caption));
-    const counts = code?.attempt && code.max_attempts;
-    this.#attempt.textContent = counts
-      ? t("link.attempt", { n: Number(code?.attempt), max: Number(code?.max_attempts) })
-      : "";
-    fill(this.#extra);
+    const caption = { preparing: "link.preparing", qr: "link.qr", refreshing: "link.refreshing", finishing: "link.finishing" };
+    this.#caption.textContent = t(view.note === "passkey" ? "link.passkey" : /** @type {TextKey} */ (caption[/** @type {"qr"} */ (phase)]));
+    // The steps are of no use any more once the phone has done them.
+    this.#guide.hidden = found;
+    const counted = !found && code?.attempt && code.max_attempts;
+    this.#attempt.textContent = counted ? t("link.attempt", { n: Number(code.attempt), max: Number(code.max_attempts) }) : "";
+    fill(this.#extra, found && view.note !== "passkey" && el("p", { class: "wa-hint" }, t("link.finishing.hint")));
+    delete this.#extra.dataset.offered;
+  }
+
+  /** @param {LinkCode} code @param {string} url */
+  #picture(code, url) {
+    const room = Math.min(ROOM_PX, this.#frame.clientWidth || ROOM_PX);
+    const side = sideOf(modulesOf(url), room, globalThis.devicePixelRatio);
+    const data = { testid: "qr-image", seq: code.seq };
+    const picture = el("img", { src: url, alt: t("link.alt"), width: Math.round(side), height: Math.round(side), draggable: "false", data });
+    picture.style.inlineSize = picture.style.blockSize = `${side}px`;
+    return picture;
   }
 
   /** @param {LinkView} view */
   #showTime(view) {
     const now = this.#backend.rest.now();
-    const left = secondsLeft(view, now);
     const counting = view.phase === "qr";
-    this.#countdown.hidden = this.#bar.hidden = !counting;
-    if (counting && view.code) {
-      this.#countdown.textContent = t("link.left", { n: left });
-      const begin = view.code.issued_at ? Date.parse(view.code.issued_at) : view.since;
-      const life = Math.max(1, Date.parse(view.code.expires_at) - begin);
-      const share = Math.min(1, (left * 1000) / life);
-      /** @type {HTMLElement} */ (this.#bar.firstElementChild).style.inlineSize =
-        `${(share * 100).toFixed(1)}%`;
-    }
+    this.#ring.style.setProperty("--wa-left", counting ? shareLeft(view, now).toFixed(4) : "0");
+    this.#ring.dataset.state = view.phase;
+    const isLast = view.code?.attempt !== undefined && view.code.attempt === view.code.max_attempts;
+    this.#countdown.textContent = counting ? t(isLast ? "link.left.last" : "link.left", { n: secondsLeft(view, now) }) : "";
     const waited = now - view.since;
-    if (view.phase === "preparing" && waited > SLOW_PREPARING_MS)
-      this.#offer("link.slow", "common.cancel", this.#back);
-    if (view.phase === "finishing" && waited > SLOW_FINISHING_MS)
-      this.#offer("link.finishing.slow", "link.again", this.#again);
+    if (view.phase === "preparing" && waited > SLOW_PREPARING_MS) this.#offer("link.slow", "common.cancel", this.#actions.back);
+    if (view.phase === "finishing" && waited > SLOW_FINISHING_MS) this.#offer("link.finishing.slow", "link.again", this.#actions.again);
   }
 
-  /** @param {import("../common/strings.js").TextKey} text @param {import("../common/strings.js").TextKey} label @param {() => void} run */
+  /** @param {TextKey} text @param {TextKey} label @param {() => void} run */
   #offer(text, label, run) {
-    if (this.#extra.childElementCount) return;
+    if (this.#extra.dataset.offered === text) return;
+    this.#extra.dataset.offered = text;
+    fill(this.#extra, el("p", { class: "wa-hint", role: "status" }, t(text)), el("button", { type: "button", class: "wa-button", onclick: run }, t(label)));
+  }
+
+  // ------------------------------------------------------------------------------------------ how it ended
+
+  /** @param {LinkView} view */
+  #showOutcome(view) {
+    fill(this.#frame); // a code that can be scanned no more is not on the page
+    if (view.phase === "success") this.#showSuccess();
+    else if (view.phase === "error") this.#showTrouble(view);
+    else this.#showEnd(view.note === "cancelled");
+  }
+
+  #showSuccess() {
+    const phone = formatPhone(this.#backend.sessions.get(this.#session.id)?.phone_number ?? this.#session.phone_number);
     fill(
-      this.#extra,
-      el("p", { class: "wa-hint" }, t(text)),
-      el("button", { type: "button", class: "wa-button", onclick: run }, t(label)),
+      this.#outcome,
+      el("span", { class: "wa-outcome-mark wa-tone-good wa-outcome-done" }, icon("check")),
+      el("h3", {}, phone ? t("link.success.number", { phone: ltr(phone) }) : t("link.success")),
+      el("p", { class: "wa-outcome-text" }, phone ? t("link.hello", { phone: ltr(phone) }) : t("link.hello.plain")),
+      el("button", { type: "button", class: "wa-button wa-strong", onclick: this.#actions.openInbox }, t("sessions.open_inbox")),
     );
   }
 
   /** @param {LinkView} view */
-  #showOutcome(view) {
-    fill(this.#frame);
-    if (view.phase === "success") {
-      const phone = formatPhone(
-        this.#backend.sessions.get(this.#session.id)?.phone_number ?? this.#session.phone_number,
-      );
-      const text = phone ? t("link.success.number", { phone }) : t("link.success");
-      return fill(
-        this.#outcome,
-        el("span", { class: "wa-outcome-mark wa-tone-good" }, icon("check")),
-        el("h3", {}, text),
-      );
-    }
-    const failed = view.phase === "error";
-    const stopped = view.note === "cancelled";
-    const title = failed ? t("link.error") : stopped ? t("link.cancelled") : t("link.expired");
-    const hint = failed
-      ? view.error || t("link.error.unknown")
-      : stopped
-        ? t("link.cancelled.hint")
-        : t("link.expired.hint");
+  #showTrouble(view) {
+    const { title, hint, action, details } = troubleOf(view);
+    const { again, back } = this.#actions;
     fill(
       this.#outcome,
-      el(
-        "span",
-        { class: `wa-outcome-mark wa-tone-${failed ? "bad" : "warn"}` },
-        icon(failed ? "alert" : "clock"),
-      ),
-      el("h3", {}, title),
-      el("p", { class: "wa-outcome-text", dir: "auto" }, hint),
-      el(
-        "button",
-        {
-          type: "button",
-          class: "wa-button wa-strong",
-          data: failed ? {} : { testid: "show-new-code" },
-          onclick: this.#again,
-        },
-        failed ? t("action.retry") : t("link.again"),
-      ),
+      el("span", { class: "wa-outcome-mark wa-tone-bad" }, icon("alert")),
+      el("h3", {}, t(title)),
+      el("p", { class: "wa-outcome-text" }, t(hint)),
+      action && el("button", { type: "button", class: "wa-button wa-strong", onclick: action === "list" ? back : again }, t(action === "list" ? "link.back" : "action.retry")),
+      details && el("details", { class: "wa-details wa-outcome-details" }, el("summary", {}, t("sessions.details")), el("p", { dir: "auto" }, details)),
     );
   }
+
+  /** @param {boolean} stopped */
+  #showEnd(stopped) {
+    fill(
+      this.#outcome,
+      el("span", { class: "wa-outcome-mark wa-tone-warn" }, icon("clock")),
+      el("h3", {}, t(stopped ? "link.cancelled" : "link.expired")),
+      el("p", { class: "wa-outcome-text" }, t(stopped ? "link.cancelled.hint" : "link.expired.hint")),
+      el("button", { type: "button", class: "wa-button wa-strong", data: { testid: "show-new-code" }, onclick: this.#actions.again }, t("link.again")),
+    );
+  }
+}
+
+/** A number keeps its order inside a sentence of any direction. @param {string} phone */
+function ltr(phone) {
+  return `\u2066${phone}\u2069`;
 }

@@ -220,6 +220,10 @@ export class WhatsAppSessions extends HTMLElement {
     const panel = new QrPanel(this.#backend, session, {
       again: () => void watch.connect(),
       back: () => this.#showList(),
+      openInbox: () => {
+        this.close();
+        this.#tell("session-open", session.id);
+      },
     });
     this.#watch = watch;
     this.#panel = panel;
@@ -234,9 +238,18 @@ export class WhatsAppSessions extends HTMLElement {
     this.#dialog.dataset.state = view.phase;
     this.#announce(view);
     if (view.phase === "success" && !this.#timers.close) {
-      this.#timers.close = setTimeout(() => this.close(), SUCCESS_STAYS_MS);
+      this.#closeSoon();
       this.#tell("session-connected", session.id);
     }
+  }
+
+  /** A success goes by itself, but not from under the pointer or the focus of a person who reads it. */
+  #closeSoon() {
+    this.#timers.close = setTimeout(() => {
+      const isRead = this.#body.matches(":hover") || this.#body.contains(document.activeElement);
+      if (isRead) this.#closeSoon();
+      else this.close();
+    }, SUCCESS_STAYS_MS);
   }
 
   /** A screen reader hears each step once, and never the seconds. @param {LinkView} view */
