@@ -1,7 +1,7 @@
 /** One shop's morning, always the same: people, numbers, messages of every kind and in every state. */
 
 /** @import { Login } from "../account/devices.js" */
-/** @import { Conversation, Me, Message, Session } from "../common/types.js" */
+/** @import { Conversation, LinkCode, Me, Message, Session } from "../common/types.js" */
 /** @import { LoginPerson } from "../people/person.js" */
 
 /** The moment at which every picture is taken. */
@@ -262,3 +262,30 @@ export const LOGINS = [
   login("b", "Mozilla/5.0 (Linux; Android 15) Chrome/142.0.0.0 Mobile Safari/537.36", "2026-11-30T08:12:00Z"),
   login("c", "Mozilla/5.0 (Windows NT 10.0) Chrome/142.0.0.0 Safari/537.36", "2026-11-21T08:12:00Z"),
 ];
+
+/** What looks like a code of 61 modules, and leads nowhere. */
+function drawnCode() {
+  const side = 69;
+  let seed = 7;
+  let path = "";
+  for (let y = 4; y < side - 4; y += 1) {
+    for (let x = 4; x < side - 4; x += 1) {
+      seed = (seed * 1103515245 + 12345) % 2147483648;
+      const corner = [[4, 4], [side - 11, 4], [4, side - 11]].find(([left, top]) => x >= left - 1 && x <= left + 7 && y >= top - 1 && y <= top + 7);
+      const ring = corner ? Math.max(Math.abs(x - corner[0] - 3), Math.abs(y - corner[1] - 3)) : -1;
+      if (corner ? ring === 3 || ring <= 1 : seed % 64 < 32) path += `M${x} ${y}h1v1h-1z`;
+    }
+  }
+  const open = `<svg xmlns="http://www.w3.org/2000/svg" width="414" height="414" viewBox="0 0 ${side} ${side}" shape-rendering="crispEdges">`;
+  return `data:image/svg+xml;base64,${btoa(`${open}<rect width="${side}" height="${side}" fill="#fff"/><path d="${path}"/></svg>`)}`;
+}
+
+/** @param {number} left  seconds that it still lives @returns {LinkCode} */
+export const linkCode = (left) => ({
+  qr_code: drawnCode(),
+  seq: 2,
+  issued_at: new Date(NOW + (left - 20) * 1000).toISOString(),
+  expires_at: new Date(NOW + left * 1000).toISOString(),
+  attempt: 2,
+  max_attempts: 6,
+});

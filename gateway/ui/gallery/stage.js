@@ -4,11 +4,14 @@ import { Backend } from "../common/backend.js";
 import { Rest, RestError } from "../common/rest.js";
 import { incoming, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TEMPLATES, TOTALS } from "./fixtures.js";
 
-/** @import { Client, StateHandlers } from "../client.js" */
+/** @import { Client, StateFrame, StateHandlers } from "../client.js" */
 /** @import { ConnectionState, Conversation, Me, Message, Person, Session, SendingState } from "../common/types.js" */
 
 /** Lets a customer write, as the stream tells it. @type {(n: number) => void} */
 let emit = () => {};
+
+/** Tells what becomes of an attempt to link. @type {() => void} */
+let tellLink = () => {};
 
 /** @param {number} n */
 export function letCustomerWrite(n) {
@@ -29,6 +32,8 @@ export function letCustomerWrite(n) {
  * @property {Message[]} [hits]
  * @property {typeof TOTALS | null} [totals]
  * @property {typeof PERSONS} [persons]  who may log in
+ * @property {Pick<StateFrame, "part" | "event" | "data">[]} [link]  what comes after `connect`
+ * @property {string} [linkFails]  the code of error with which `connect` is refused
  * @property {boolean} [refused]  this login may not manage people
  */
 
@@ -69,7 +74,9 @@ class StageRest extends Rest {
 
   /** @param {string} path @returns {Promise<any>} */
   async post(path) {
-    const { newer } = this.#scene;
+    const { newer, linkFails } = this.#scene;
+    if (path.endsWith("/connect") && linkFails) throw new RestError("WasenderAPI answered 401: Unauthenticated.", { status: 502, code: linkFails });
+    if (path.endsWith("/connect")) queueMicrotask(() => tellLink());
     if (newer && path.includes("/messages"))
       throw new RestError("A colleague answered.", { status: 409, code: "newer_reply", action: null, details: { messages: newer } });
     if (path.includes("/messages")) return new Promise(() => {});
@@ -82,7 +89,7 @@ class StageRest extends Rest {
 }
 
 /** @param {Scene} scene @returns {Client} */
-function stageClient({ connection = "online", people = [], sending, list = [] }) {
+function stageClient({ connection = "online", people = [], sending, list = [], link = [] }) {
   const nothing = { position: {}, close: () => {} };
   return {
     status: connection,
@@ -103,7 +110,9 @@ function stageClient({ connection = "online", people = [], sending, list = [] })
     sessions: () => nothing,
     session(id, /** @type {StateHandlers} */ handlers) {
       const frame = { topic: `session:${id}`, session_id: Number(id), part: /** @type {"sending"} */ ("sending"), version: 1, event: "session.sending", data: sending };
-      if (sending) queueMicrotask(() => handlers.onState?.([frame], true));
+      const numbered = link.map((one, at) => ({ ...frame, version: at + 2, ...one }));
+      tellLink = () => handlers.onState?.(numbered, false);
+      queueMicrotask(() => handlers.onState?.(sending ? [frame] : [], true));
       return nothing;
     },
     present() {},

@@ -1,6 +1,6 @@
 /** Every state of the page that is photographed: what is on the stage, and what a person has done there. */
 
-import { ashasThread, everyKind, everyState, groupThread, incoming, list, longThread, outgoing, SESSIONS } from "./fixtures.js";
+import { ashasThread, everyKind, everyState, groupThread, incoming, linkCode, list, longThread, outgoing, SESSIONS } from "./fixtures.js";
 
 /** @import { Scene } from "./stage.js" */
 
@@ -34,6 +34,25 @@ const group = () => list().filter((one) => one.chat.endsWith("@g.us"));
 const ali = { sub: "user:2", name: "Ali", doing: /** @type {"typing"} */ ("typing") };
 const slow = { queued: 1, next_at: "2026-11-30T10:34:04Z", paused_until: null, reason: null };
 const unlinked = SESSIONS.map((one) => (one.id === 1 ? { ...one, status: "logged_out" } : one));
+
+/** @param {number} left */
+const code = (left) => ({ part: /** @type {"link"} */ ("link"), event: "session.qr", data: linkCode(left) });
+
+/** @param {Record<string, unknown>} data */
+const ended = (data) => ({ part: /** @type {"link"} */ ("link"), event: "session.link_ended", data });
+
+/** @param {string} status */
+const status = (status) => ({ part: /** @type {"session"} */ ("session"), event: "session.status", data: { status } });
+
+/** A number is being linked. @param {Scene} scene @param {string} phase @returns {State} */
+const linking = (scene, phase) => ({
+  scene: { list: list(), ...scene },
+  then: async (find) => {
+    await press("[data-testid=sessions-button]", find);
+    await press("[data-session='3'] [data-testid=connect-button]", find);
+    await until(() => document.querySelector(`[data-testid=session-modal][data-state=${phase}]`));
+  },
+});
 
 /** @type {Record<string, () => State>} */
 export const STATES = {
@@ -177,4 +196,15 @@ export const STATES = {
     then: (find) => press("[data-testid=password-form] [type=submit]", find),
   }),
   "account-others": () => ({ scene: {}, page: "account", then: (find) => press("[data-testid=end-others]", find) }),
+  numbers: () => ({ scene: { list: list() }, then: (find) => press("[data-testid=sessions-button]", find) }),
+  "link-preparing": () => linking({}, "preparing"),
+  "link-code": () => linking({ link: [code(15)] }, "qr"),
+  "link-refreshing": () => linking({ link: [code(0)] }, "refreshing"),
+  "link-finishing": () => linking({ link: [code(15), status("connecting")] }, "finishing"),
+  "link-passkey": () => linking({ link: [code(15), status("need_passkey")] }, "finishing"),
+  "link-success": () => linking({ link: [code(15), ended({ reason: "connected" })] }, "success"),
+  "link-expired": () => linking({ link: [ended({ reason: "timeout" })] }, "expired"),
+  "link-cancelled": () => linking({ link: [ended({ reason: "cancelled" })] }, "expired"),
+  "link-token": () => linking({ linkFails: "upstream_unauthorized" }, "error"),
+  "link-network": () => linking({ linkFails: "network" }, "error"),
 };
