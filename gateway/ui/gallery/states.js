@@ -197,6 +197,15 @@ export const STATES = {
   }),
   "account-others": () => ({ scene: {}, page: "account", then: (find) => press("[data-testid=end-others]", find) }),
   numbers: () => ({ scene: { list: list() }, then: (find) => press("[data-testid=sessions-button]", find) }),
+  "numbers-viewer": () => ({ scene: { list: list(), me: { role: "viewer" } }, then: (find) => press("[data-testid=sessions-button]", find) }),
+  "numbers-delete": () => ({
+    scene: { list: list() },
+    then: async (find) => {
+      await press("[data-testid=sessions-button]", find);
+      await press("[data-session='3'] summary", find);
+      await press("[data-session='3'] [data-testid=delete-button]", find);
+    },
+  }),
   "link-preparing": () => linking({}, "preparing"),
   "link-code": () => linking({ link: [code(15)] }, "qr"),
   "link-refreshing": () => linking({ link: [code(0)] }, "refreshing"),

@@ -1,11 +1,12 @@
 /** One session in the modal: name, number, badge, the one thing to do now, and the rest under Details. */
 
 import { makeBadge, updateBadge } from "../common/badge.js";
-import { el, fill } from "../common/dom.js";
-import { ago, exactTime, formatPhone } from "../common/format.js";
+import { el, fill, uniqueId } from "../common/dom.js";
+import { ago, exactTime } from "../common/format.js";
 import { primaryAction } from "../common/states.js";
 import { hasText, t } from "../common/strings.js";
 import { showFailure, showToast } from "../common/toast.js";
+import { isNameTyped, phoneFor } from "./session-facts.js";
 
 /** @import { Backend } from "../common/backend.js" */
 /** @import { Session } from "../common/types.js" */
@@ -24,6 +25,7 @@ export class SessionRow {
   #busy = false;
   #name = el("bdi", {});
   #phone = el("span", { class: "wa-session-phone", dir: "ltr" });
+  #checked = el("span", { class: "wa-hint wa-session-checked" });
   #badge = makeBadge();
   #primary = el("div", { class: "wa-session-primary" });
   #facts = el("dl", { class: "wa-facts" });
@@ -47,6 +49,7 @@ export class SessionRow {
           { class: "wa-session-who" },
           el("strong", { class: "wa-session-name" }, this.#name),
           this.#phone,
+          this.#checked,
         ),
         this.#badge,
         this.#primary,
@@ -69,10 +72,19 @@ export class SessionRow {
     const now = this.#backend.rest.now();
     this.element.dataset.status = session.status;
     this.#name.textContent = session.name;
-    this.#phone.textContent = formatPhone(session.phone_number);
+    this.#phone.textContent = phoneFor(session.phone_number, this.#backend.isAgent);
+    this.#showChecked(now);
     updateBadge(this.#badge, session, now);
     this.#showPrimary();
     this.#showFacts(now);
+  }
+
+  /** @param {number} now */
+  #showChecked(now) {
+    const at = this.#session.checked_at;
+    const text = at ? t("sessions.checked", { ago: ago(at, now) }) : "";
+    if (this.#checked.textContent !== text) this.#checked.textContent = text;
+    this.#checked.title = at ? exactTime(Date.parse(at), this.#backend.zone) : "";
   }
 
   #showPrimary() {
@@ -144,15 +156,21 @@ export class SessionRow {
     };
     const cancel = el("button", { type: "button", class: "wa-button", onclick: back }, t("common.cancel"));
     const question = t(`sessions.${what}.ask`, { name: this.#session.name });
-    fill(
-      this.#buttons,
-      el("p", { class: "wa-question", dir: "auto" }, question),
-      cancel,
-      this.#button(`sessions.${what}`, `${what}-button`, "wa-button wa-danger wa-strong", () =>
-        this.#run(what),
-      ),
-    );
+    const go = this.#button(`sessions.${what}`, `${what}-button`, "wa-button wa-danger wa-strong", () => this.#run(what));
+    fill(this.#buttons, el("p", { class: "wa-question", dir: "auto" }, question), what === "delete" && this.#nameToType(go), cancel, go);
     cancel.focus();
+  }
+
+  /** What cannot be undone asks for more than a second press. @param {HTMLButtonElement} go */
+  #nameToType(go) {
+    const id = uniqueId("delete");
+    const { name: given, phone_number, id: number } = this.#session;
+    const name = given.trim() || phoneFor(phone_number, true) || String(number);
+    const input = el("input", { id, class: "wa-input", autocomplete: "off", autocapitalize: "none", spellcheck: "false", dir: "auto" });
+    go.disabled = !isNameTyped("", name);
+    input.addEventListener("input", () => (go.disabled = !isNameTyped(input.value, name)));
+    input.addEventListener("keydown", (event) => event.key === "Enter" && !go.disabled && go.click());
+    return el("div", { class: "wa-field" }, el("label", { for: id }, t("sessions.delete.type", { name })), input);
   }
 
   /** One request however often the button is pressed. @param {"disconnect" | "restart" | "delete"} what */
@@ -161,7 +179,10 @@ export class SessionRow {
     this.#busy = true;
     const { rest, sessions } = this.#backend;
     const { id } = this.#session;
-    for (const button of this.#buttons.querySelectorAll("button")) button.disabled = true;
+    for (const button of this.#buttons.querySelectorAll("button")) {
+      button.disabled = true;
+      button.title = t("sessions.busy");
+    }
     try {
       const path = `/api/whatsapp-sessions/${id}`;
       const reply = what === "delete" ? await rest.delete(path) : await rest.post(`${path}/${what}`);

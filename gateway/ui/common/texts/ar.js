@@ -95,6 +95,8 @@ export const ar = {
   "sessions.restart.busy": "جارٍ إعادة التشغيل…",
   "sessions.delete": "حذف",
   "sessions.delete.ask": "حذف «{name}»؟ يُحذف الرقم لدى WasenderAPI وسجله هنا. تبقى الرسائل. لا يمكن التراجع.",
+  "sessions.checked": "فُحص {ago}",
+  "sessions.delete.type": "لحذفه اكتب اسمه: {name}",
   "sessions.busy": "جارٍ العمل…",
   "sessions.done.disconnect": "فُصل.",
   "sessions.done.restart": "طُلبت إعادة التشغيل.",

@@ -97,6 +97,8 @@ export const en = {
   "sessions.delete": "Delete",
   "sessions.delete.ask":
     "Delete “{name}”? The number is removed at WasenderAPI and its log here. Messages stay. This cannot be undone.",
+  "sessions.checked": "Checked {ago}",
+  "sessions.delete.type": "To delete it, write its name: {name}",
   "sessions.busy": "Working…",
   "sessions.done.disconnect": "Disconnected.",
   "sessions.done.restart": "Restart requested.",
