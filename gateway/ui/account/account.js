@@ -66,7 +66,7 @@ export class AccountPage extends LiveElement {
     const { me, zone, rest } = this.#backend;
     this.dataset.state = this.#failure ? "failed" : this.#logins ? "loaded" : "loading";
     if (me) {
-      const rights = `${t(`people.role.${me.role}`)} · ${numbersOf(me.sessions, this.#backend.sessions.list())}`;
+      const rights = `${t(`role.${me.role}`)} · ${numbersOf(me.sessions, this.#backend.sessions.list())}`;
       const drawn = JSON.stringify([me.name, me.sub, rights]);
       if (this.#who.dataset.drawn !== drawn) {
         this.#who.dataset.drawn = drawn;

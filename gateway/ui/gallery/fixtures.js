@@ -273,7 +273,7 @@ function drawnCode() {
       seed = (seed * 1103515245 + 12345) % 2147483648;
       const corner = [[4, 4], [side - 11, 4], [4, side - 11]].find(([left, top]) => x >= left - 1 && x <= left + 7 && y >= top - 1 && y <= top + 7);
       const ring = corner ? Math.max(Math.abs(x - corner[0] - 3), Math.abs(y - corner[1] - 3)) : -1;
-      if (corner ? ring === 3 || ring <= 1 : seed % 64 < 32) path += `M${x} ${y}h1v1h-1z`;
+      if (corner ? ring === 3 || ring <= 1 : (seed >> 16) % 2 === 0) path += `M${x} ${y}h1v1h-1z`;
     }
   }
   const open = `<svg xmlns="http://www.w3.org/2000/svg" width="414" height="414" viewBox="0 0 ${side} ${side}" shape-rendering="crispEdges">`;

@@ -104,7 +104,7 @@ export class PeoplePage extends LiveElement {
         "div",
         { class: "wa-person-facts" },
         el("p", { class: "wa-person-name" }, el("bdi", {}, person.name), isMe(person, this.#backend.me) && el("span", { class: "wa-hint" }, t("people.me"))),
-        el("p", { class: "wa-hint", dir: "auto" }, `${t(`people.role.${person.role}`)} · ${numbers}`),
+        el("p", { class: "wa-hint", dir: "auto" }, `${t(`role.${person.role}`)} · ${numbers}`),
       ),
       off && el("span", { class: "wa-badge wa-tone-calm" }, icon("block"), t("people.disabled")),
       !off && !person.has_password && el("span", { class: "wa-badge wa-tone-warn" }, icon("alert"), t("people.no_password")),

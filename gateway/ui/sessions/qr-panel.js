@@ -85,7 +85,7 @@ export class QrPanel {
     this.#live.inert = over;
     this.#outcome.inert = !over;
     const online = this.#backend.client.status === "online" || this.#backend.client.status === "stale";
-    const key = JSON.stringify([view.phase, view.code?.seq, view.note, view.error, view.cause, over || online]);
+    const key = JSON.stringify([view.phase, view.code?.seq, view.note, view.error, view.cause, over || online, this.#room]);
     if (key !== this.#drawn) {
       this.#drawn = key;
       if (over) this.#showOutcome(view);
@@ -123,10 +123,14 @@ export class QrPanel {
     delete this.#extra.dataset.offered;
   }
 
+  /** The side of the frame: less on a phone, another once it is turned. */
+  get #room() {
+    return Math.min(ROOM_PX, this.#frame.clientWidth || ROOM_PX);
+  }
+
   /** @param {LinkCode} code @param {string} url */
   #picture(code, url) {
-    const room = Math.min(ROOM_PX, this.#frame.clientWidth || ROOM_PX);
-    const side = sideOf(modulesOf(url), room, globalThis.devicePixelRatio);
+    const side = sideOf(modulesOf(url), this.#room, globalThis.devicePixelRatio);
     const data = { testid: "qr-image", seq: code.seq };
     const picture = el("img", { src: url, alt: t("link.alt"), width: Math.round(side), height: Math.round(side), draggable: "false", data });
     picture.style.inlineSize = picture.style.blockSize = `${side}px`;
