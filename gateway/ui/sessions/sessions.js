@@ -69,6 +69,8 @@ export class WhatsAppSessions extends HTMLElement {
   #panel = null;
   #timers = { close: 0, ages: 0 };
   #announced = "";
+  #pointerAt = "";
+  #isRead = false;
 
   connectedCallback() {
     if (this.#button.isConnected) return;
@@ -99,6 +101,10 @@ export class WhatsAppSessions extends HTMLElement {
       this.#announcer,
     );
     dialog.addEventListener("close", () => this.#closed());
+    dialog.addEventListener("pointermove", (event) => this.#onPointer(event));
+    this.#body.addEventListener("pointerleave", () => (this.#isRead = false));
+    this.#body.addEventListener("focusin", () => (this.#isRead = true));
+    this.#body.addEventListener("focusout", () => (this.#isRead = false));
     // A click on the backdrop lands on the dialog itself; everything visible is inside its children.
     dialog.addEventListener("mousedown", (event) => event.target === dialog && this.close());
     return dialog;
@@ -234,6 +240,7 @@ export class WhatsAppSessions extends HTMLElement {
 
   /** @param {LinkView} view @param {Session} session */
   #onView(view, session) {
+    if (view.phase === "success" && this.#dialog.dataset.state !== "success") this.#isRead = false;
     this.#panel?.show(view);
     this.#dialog.dataset.state = view.phase;
     this.#announce(view);
@@ -243,13 +250,18 @@ export class WhatsAppSessions extends HTMLElement {
     }
   }
 
-  /** A success goes by itself, but not from under the pointer or the focus of a person who reads it. */
+  /** A success goes by itself, but not from under the pointer or the focus of a person who turns to it. */
   #closeSoon() {
-    this.#timers.close = setTimeout(() => {
-      const isRead = this.#body.matches(":hover") || this.#body.contains(document.activeElement);
-      if (isRead) this.#closeSoon();
-      else this.close();
-    }, SUCCESS_STAYS_MS);
+    clearTimeout(this.#timers.close);
+    this.#timers.close = setTimeout(() => (this.#isRead ? this.#closeSoon() : this.close()), SUCCESS_STAYS_MS);
+  }
+
+  /** Where the pointer rested before says nothing: browsers tell of a move also when the page changes under it. @param {PointerEvent} event */
+  #onPointer(event) {
+    const at = `${event.screenX} ${event.screenY}`;
+    const moved = at !== this.#pointerAt;
+    this.#pointerAt = at;
+    if (moved && this.#dialog.dataset.state === "success") this.#isRead = true;
   }
 
   /** A screen reader hears each step once, and never the seconds. @param {LinkView} view */
