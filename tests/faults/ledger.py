@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Fate = Literal["kept", "gone", "unsure"]
+OVER = "restore over the tables begun"
+"""An event. The exclusive locks of such a restore let Postgres end a writer's transaction instead of the restore."""
 """Acknowledged or committed; rolled back or deleted; the answer was lost on its way."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.faults import oracle
-from tests.faults.ledger import Ledger, Restore
+from tests.faults.ledger import OVER, Ledger, Restore
 from tests.faults.server import Server
 from tests.faults.stories import Stories
 from tests.faults.town import Town
@@ -79,6 +79,7 @@ class Restores:
         """Whether it succeeded: a restore over the tables may meet a deadlock with a writer each time."""
         name = self.town.database
         if over:
+            self.ledger.events[OVER] += 1
             if not await _restore_over(self.town.dsn, dump.path):
                 return False
             dropped_at = time.monotonic()
