@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from gateway.domain.networks import is_public
+
 
 @dataclass(frozen=True, slots=True)
 class MediaHosts:
@@ -75,16 +77,6 @@ class PublicResolver(AbstractResolver):
     async def close(self) -> None:
         """Releases the inner resolver."""
         await self._inner.close()
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_global and not ip.is_multicast
 
 
 def is_loopback(host: str) -> bool:

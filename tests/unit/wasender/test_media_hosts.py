@@ -6,11 +6,12 @@ import socket
 import pytest
 from aiohttp.abc import ResolveResult
 
+from gateway.domain.networks import is_public
 from gateway.services.media.ports import NotThere
 from gateway.wasender.calls import BACKGROUND
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.media_host import MediaHost
-from gateway.wasender.media_hosts import MediaHosts, PublicResolver, is_public
+from gateway.wasender.media_hosts import MediaHosts, PublicResolver
 
 REAL = MediaHosts(("*.whatsapp.net", "files.shop.example"), "https://www.wasenderapi.com/api")
 LOCAL = MediaHosts(("*.whatsapp.net",), "http://127.0.0.1:9000/api")
