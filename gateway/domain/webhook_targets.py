@@ -232,7 +232,7 @@ def check_url(url: str, networks: Sequence[Network]) -> str:
     host = parts.hostname
     if _is_number(host) and not is_reachable(host, networks):
         raise Invalid(
-            f"`url` names {host}, which is not an address of the internet. List its network in GATEWAY_TARGET_NETWORKS.",
+            f"`url` names {host}, which is no address of the internet. List its network in GATEWAY_TARGET_NETWORKS.",
             details=_URL,
         )
     if parts.scheme == "http" and not networks:

@@ -165,7 +165,7 @@ class StreamStore:
             statement, arguments = _SIZED_PAGE_SQL, [*arguments, max_bytes]
         with mapped_errors():
             rows = await self._reader.fetch(statement, *arguments)
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     async def read_unread(
         self, offsets: Mapping[int, int | None], limit: int, max_bytes: int
@@ -180,7 +180,7 @@ class StreamStore:
         with mapped_errors():
             rows = await self._reader.fetch(_UNREAD_SQL, list(offsets), list(offsets.values()), limit, share)
         extents = {row["inbox"]: Extent(row["top"], row["floor"], row["epoch"]) for row in rows}
-        return extents, [_event(row) for row in rows if row["off"] is not None]
+        return extents, [event_of(row) for row in rows if row["off"] is not None]
 
     async def check_history(self) -> bool:
         """Begins all streams anew if the database was restored or another server took over; True if so."""
@@ -214,7 +214,7 @@ def own_write_of(row: asyncpg.Record) -> OwnWrite | None:
     first = row["top"] - len(row["ops"]) + 1
     columns = zip(row["tbls"], row["ops"], row["ats"], row["records"], row["olds"], strict=True)
     events = [
-        _event({"inbox": row["box"], "off": first + place, **dict(zip(_COLUMNS, item, strict=True))})
+        event_of({"inbox": row["box"], "off": first + place, **dict(zip(_COLUMNS, item, strict=True))})
         for place, item in enumerate(columns)
     ]
     return OwnWrite(Inbox(row["box"]), Extent(row["top"], row["floor"], row["epoch"]), events)
@@ -223,7 +223,8 @@ def own_write_of(row: asyncpg.Record) -> OwnWrite | None:
 _COLUMNS = ("tbl", "op", "at", "record", "old")
 
 
-def _event(row: asyncpg.Record | dict[str, Any]) -> Event:
+def event_of(row: asyncpg.Record | dict[str, Any]) -> Event:
+    """The event that a row of the stream is."""
     old = row["old"]
     row_before, came_from = old.pop("row", None), old.pop("from", None)
     # A row before that cannot be told is not told; `record` says so for the row itself.

@@ -1,0 +1,1 @@
+"""Webhooks out: targets, and what delivers to them."""
