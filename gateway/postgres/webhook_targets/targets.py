@@ -25,19 +25,23 @@ FORMER_HOURS = 24
 """How long the former secret signs too, so that a receiver can change over without losing a webhook."""
 
 _ALL = """
-SELECT id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at
+SELECT id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 FROM gateway.webhook_targets WHERE $1::bigint IS NULL OR id = $1 ORDER BY id
 """
 _ADD = """
 INSERT INTO gateway.webhook_targets (url, secret, sessions, events, mode, created_by, cursor)
-SELECT $1, $2, $3, $4, $5, $6,
-    coalesce((SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch)) FROM gateway.inboxes AS i), '{}')
-RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at
+SELECT $1, $2, $3, $4, $5, $6, coalesce((
+    SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch)) FROM gateway.inboxes AS i), '{}')
+RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 """
+# A session that is chosen anew begins at what happens from now on.
 _CHANGE = """
 UPDATE gateway.webhook_targets AS t SET
-    url = coalesce($2 ->> 'url', url),
+    url = coalesce($2::jsonb ->> 'url', url),
     sessions = CASE WHEN $2 ? 'sessions' THEN $2 -> 'sessions' ELSE sessions END,
+    cursor = CASE WHEN NOT $2 ? 'sessions' OR sessions = '"*"' THEN cursor ELSE cursor || coalesce((
+        SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch)) FROM gateway.inboxes AS i
+        WHERE i.inbox >= 0 AND NOT sessions @> to_jsonb(i.inbox)), '{}') END,
     events = CASE WHEN $2 ? 'events' THEN $2 -> 'events' ELSE events END,
     mode = coalesce($2 ->> 'mode', mode),
     secret = coalesce($2 ->> 'secret', secret),
@@ -48,7 +52,7 @@ UPDATE gateway.webhook_targets AS t SET
         WHEN $2 ->> 'paused_reason' IS NOT NULL THEN coalesce(paused_at, clock_timestamp()) END,
     changed_at = clock_timestamp()
 WHERE id = $1
-RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at
+RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 """
 _DROP_UNWANTED = """
 DELETE FROM gateway.webhook_deliveries
@@ -68,8 +72,8 @@ WITH again AS (
     WHERE target = $1 AND state = 'dead' AND ($2::bigint[] IS NULL OR id = ANY ($2))
     RETURNING 1
 ), resumed AS (
-    UPDATE gateway.webhook_targets SET paused_reason = NULL, paused_at = NULL
-    WHERE id = $1 AND paused_reason IS NOT NULL
+    UPDATE gateway.webhook_targets SET paused_reason = NULL, paused_at = NULL, changed_at = clock_timestamp()
+    WHERE id = $1
 ), hurried AS (
     UPDATE gateway.webhook_deliveries SET due_at = NULL
     WHERE target = $1 AND state = 'pending' AND due_at IS NOT NULL AND $2::bigint[] IS NULL
@@ -240,7 +244,7 @@ def _moment(at: float | None) -> datetime | None:
 def _target(row: asyncpg.Record) -> Target:
     return Target(
         row["id"], row["url"], _chosen(row["sessions"]), _chosen(row["events"]), row["mode"], row["cursor"],
-        row["paused_reason"], row["paused_at"], row["delivered_at"], row["created_at"],
+        row["paused_reason"], row["paused_at"], row["delivered_at"], row["created_at"], row["changed_at"],
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Target:
     paused_at: datetime | None = None
     delivered_at: datetime | None = None
     created_at: datetime | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,286 @@
+"""Delivers to one target: finds events in the streams, sends them in the order of each chat, writes what became of them.
+
+The cursor runs ahead of what has been delivered by some hundred events, which wait in a table; a backlog waits in the
+streams. A chat that is held up does not count there, so that it holds up no other.
+
+Lifecycle: `run` ends when the target is paused, deleted or another gateway's, and after `close`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import orjson
+from prometheus_client import Counter
+from standardwebhooks import Webhook
+
+from gateway.domain.errors import GatewayError
+from gateway.domain.streams import SESSIONS_INBOX, Extent
+from gateway.domain.webhook_targets import (
+    BACKOFF,
+    RESET,
+    Answer,
+    DeadLetter,
+    Delivered,
+    Pause,
+    TryAgain,
+    follow,
+    is_wanted,
+    message_id,
+    outgoing,
+    payload_of,
+    reset_payload,
+    told,
+)
+from gateway.services.webhook_targets.ports import (
+    DeliveryStore,
+    Due,
+    Ended,
+    Found,
+    Leases,
+    Receiver,
+    State,
+    Streams,
+    Target,
+)
+
+logger = logging.getLogger(__name__)
+
+WEBHOOKS_OUT = Counter(
+    "gateway_webhooks_out_total", "Deliveries to webhook targets, by what followed.", ["outcome"]
+)
+
+AT_ONCE = 16
+"""Deliveries to one target that are under way together, each of another chat."""
+ROOM = 1000
+"""Deliveries that wait in the table before the cursor stops."""
+PAGE = 500
+PAGE_BYTES = 4 * 1024 * 1024
+REST_S = 0.05
+"""Shortest between two turns: what comes meanwhile is done together."""
+TICK_S = 1.0
+"""Longest between two turns."""
+LEASE_S = 3.0
+"""Between two looks whether the lease is still held."""
+GONE = "The event is no longer kept."
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What every deliverer is given."""
+
+    store: DeliveryStore
+    streams: Streams
+    receiver: Receiver
+    leases: Leases
+    zone: tzinfo
+    """How naive timestamps of the shop's tables are read."""
+    clock: Callable[[], float]
+    """Unix seconds."""
+    roll: Callable[[], float]
+
+
+class Deliverer:
+    """Everything of one target, while this gateway has its lease."""
+
+    def __init__(self, target_id: int, context: DeliveryContext) -> None:
+        self.target_id = target_id
+        self._context = context
+        self._wake = asyncio.Event()
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._ended: list[Ended] = []
+        self._pause: str | None = None
+        self._failures = 0
+        self._away_until = 0.0
+        self._seen_at: datetime | None = None
+        self._is_closing = False
+
+    def notify(self) -> None:
+        """Something was written, or the target was changed. Never waits."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Begins no delivery any more; `run` ends when those under way have."""
+        self._is_closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Delivers until there is nothing for this gateway to do. Raises GatewayError when the store is away."""
+        store, leases = self._context.store, self._context.leases
+        loop = asyncio.get_running_loop()
+        asked_at = float("-inf")
+        try:
+            async with asyncio.TaskGroup() as calls:
+                while not self._is_closing:
+                    if loop.time() >= asked_at + LEASE_S:
+                        if not await leases.acquire(self.target_id):
+                            break
+                        asked_at = loop.time()
+                    target = await store.target(self.target_id)
+                    if target is None or target.paused_reason is not None:
+                        break
+                    await self._turn(target, calls)
+                    await self._rest()
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Writes what is known of the last deliveries, and gives the lease back."""
+        try:
+            await self._write()
+        finally:
+            await self._context.leases.release(self.target_id)
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(REST_S)
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _turn(self, target: Target, calls: asyncio.TaskGroup) -> None:
+        if target.changed_at != self._seen_at:  # an admin may have mended it
+            self._seen_at, self._failures, self._away_until = target.changed_at, 0, 0.0
+        if not await self._write():
+            return
+        await self._look(target)
+        for due in await self._due():
+            self._begin(target, due, calls)
+
+    async def _write(self) -> bool:
+        """Writes what has become of deliveries; False if the target is paused by it."""
+        ended, self._ended = self._ended, []
+        if ended:
+            try:
+                await self._context.store.end(self.target_id, ended, self._context.clock())
+            except GatewayError:
+                self._ended = ended + self._ended
+                raise
+            for item in ended:
+                self._calls.pop(item.id, None)
+        pause, self._pause = self._pause, None
+        if pause is None:
+            return True
+        logger.warning("webhook_targets.paused target=%d reason=%s", self.target_id, pause)
+        await self._context.store.pause(self.target_id, pause)
+        return False
+
+    # ------------------------------------------------------------------------------------------ finding
+
+    async def _look(self, target: Target) -> None:
+        """Adds what the streams hold past the cursor, while there is room."""
+        store, streams = self._context.store, self._context.streams
+        if await store.pending(target.id, ROOM) >= ROOM:
+            return
+        asked = None if target.sessions is None else [SESSIONS_INBOX, *target.sessions]
+        extents = await streams.extents(asked)
+        moved: dict[str, dict[str, Any]] = {name: dict(place) for name, place in target.cursor.items()}
+        found: list[Found] = []
+        offsets: dict[int, int] = {}
+        for inbox, extent in extents.items():
+            off = _start(target, inbox, extent, found)
+            moved[str(inbox)] = {"off": off, "epoch": extent.epoch}
+            if off < extent.top:
+                offsets[inbox] = off
+        for event in await streams.read_after(offsets, PAGE, PAGE_BYTES):
+            moved[str(event.inbox)]["off"] = event.off
+            out = outgoing(event)
+            if out is not None and is_wanted(out.event, out.session_id, target.sessions, target.events):
+                epoch = extents[event.inbox].epoch
+                found.append(Found(event.inbox, event.off, epoch, out.session_id, out.chat, out.event))
+                self._wake.set()
+        if moved != target.cursor and not await store.add_found(target, moved, found):
+            self._wake.set()
+
+    # ------------------------------------------------------------------------------------------ sending
+
+    async def _due(self) -> list[Due]:
+        """What may begin now: one event while the receiver is away, to see whether it is back."""
+        now = self._context.clock()
+        most = AT_ONCE - len(self._calls)
+        if self._failures:
+            most = 1 if now >= self._away_until and not self._calls else 0
+        if most <= 0:
+            return []
+        return await self._context.store.due(self.target_id, now, list(self._calls), most)
+
+    def _begin(self, target: Target, due: Due, calls: asyncio.TaskGroup) -> None:
+        self._calls[due.id] = calls.create_task(
+            self._deliver(target, due), name=f"webhook to target {target.id}"
+        )
+
+    async def _deliver(self, target: Target, due: Due) -> None:
+        try:
+            if due.event is None and due.name != RESET:
+                self._end(due, "dead", answer=GONE)
+                return
+            self._take(due, await self._post(target, due))
+        except GatewayError as error:  # the secrets cannot be read: later they may
+            self._take(due, Answer(None, str(error)))
+        finally:
+            self._wake.set()
+
+    async def _post(self, target: Target, due: Due) -> Answer:
+        at = datetime.fromtimestamp(self._context.clock(), UTC)
+        if due.event is None:
+            body = reset_payload(due.session_id, due.off, due.made_at.isoformat().replace("+00:00", "Z"))
+        else:
+            body = payload_of(due.event, due.name, self._context.zone)
+        text = orjson.dumps(body)
+        name = message_id(due.inbox, due.epoch, due.off, due.name)
+        secrets = await self._context.store.secrets(target.id)
+        signatures = [Webhook(secret).sign(name, at, text.decode()) for secret in secrets]
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": name,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
+        return await self._context.receiver.post(target.url, text, headers)
+
+    def _take(self, due: Due, answer: Answer) -> None:
+        """Does what follows the answer."""
+        now, roll = self._context.clock(), self._context.roll()
+        outcome = follow(answer, due.tries, now, roll)
+        if not (isinstance(outcome, TryAgain) and outcome.holds == "target"):
+            self._failures = 0
+        match outcome:
+            case Delivered():
+                self._end(due, "delivered")
+            case DeadLetter():
+                self._end(due, "dead", answer=told(answer))
+            case Pause(reason=reason):
+                self._pause = reason
+                self._end(due, "pending", answer=told(answer))
+            case TryAgain(holds="chat") as again:
+                self._ended.append(Ended(due.id, "pending", again.tries, now + again.wait_s, told(answer)))
+                WEBHOOKS_OUT.labels("refused").inc()
+            case TryAgain() as again:
+                # Those that were under way together are one failure of the receiver.
+                if now >= self._away_until:
+                    self._failures += 1
+                    wait_s = max(again.wait_s, BACKOFF.pause_s(self._failures, roll))
+                    self._away_until = now + wait_s
+                self._ended.append(Ended(due.id, "pending", again.tries, None, told(answer)))
+                WEBHOOKS_OUT.labels("away").inc()
+
+    def _end(self, due: Due, state: State, *, answer: str | None = None) -> None:
+        self._ended.append(Ended(due.id, state, due.tries, None, answer))
+        WEBHOOKS_OUT.labels("paused" if state == "pending" else state).inc()
+
+
+def _start(target: Target, inbox: int, extent: Extent, found: list[Found]) -> int:
+    """Where to go on in an inbox; where its history is not the one that was followed, the target is told first."""
+    known = target.cursor.get(str(inbox))
+    off = 0 if known is None else int(known["off"])
+    is_same = known is None or known["epoch"] == extent.epoch
+    if is_same and extent.floor <= off <= extent.top:
+        return off
+    if inbox >= 0:
+        found.append(Found(inbox, extent.top, extent.epoch, inbox, "", RESET))
+    return min(max(off, extent.floor), extent.top)
