@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.limits import Limits
+from gateway.domain.networks import network_of
 from gateway.domain.origins import parse_origin
 from gateway.services.addresses import TrustedProxies
 
@@ -161,6 +162,11 @@ class Settings(LimitSettings):
     )
     """Hosts that files are fetched from, by https; `*.` stands for all names below."""
 
+    target_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias="GATEWAY_TARGET_NETWORKS"
+    )
+    """Private networks that webhooks out may reach."""
+
     message_days: float = Field(0.0, ge=0, le=36_500, validation_alias="GATEWAY_MESSAGE_DAYS")
     media_days: float = Field(0.0, ge=0, le=36_500, validation_alias="GATEWAY_MEDIA_DAYS")
     """How long files are kept; 0 for ever."""
@@ -198,7 +204,7 @@ class Settings(LimitSettings):
             )
         return value.strip()
 
-    @field_validator("allowed_origins", "trusted_proxies", "media_hosts", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", "media_hosts", "target_networks", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -229,6 +235,16 @@ class Settings(LimitSettings):
                 "must be addresses or networks like 10.0.0.1 or 10.0.0.0/8, separated by commas"
             ) from None
         return value
+
+    @field_validator("target_networks")
+    @classmethod
+    def _private_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(network_of(item)) for item in value)
+        except ValueError:
+            raise ValueError(
+                "must be networks or addresses like 10.0.0.0/8 or 192.168.1.7, separated by commas"
+            ) from None
 
     @field_validator("media_hosts")
     @classmethod

@@ -65,7 +65,7 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said to one delivery; without a status it said nothing."""
+    """What a receiver said to one delivery: None where it said nothing, 0 where the event could not be sent."""
 
     status: int | None
     reason: str = ""
@@ -129,7 +129,7 @@ def follow(answer: Answer, tries: Tries, now: float, roll: float = 1.0) -> Outco
 def told(answer: Answer) -> str:
     """The answer in words, for the list of deliveries."""
     said = one_line(answer.reason.strip())[:_MAX_REASON]
-    if answer.status is None:
+    if not answer.status:
         return said or "no answer"
     return f"{answer.status} {said}".rstrip()
 
@@ -230,7 +230,7 @@ def check_url(url: str, networks: Sequence[Network]) -> str:
             "`url` must be an address like https://shop.example/webhooks, without a user name.", details=_URL
         )
     host = parts.hostname
-    if _is_number(host) and not is_reachable(host, networks):
+    if _is_number(host) and not is_reachable(host, networks, is_plain=parts.scheme == "http"):
         raise Invalid(
             f"`url` names {host}, which is no address of the internet. List its network in GATEWAY_TARGET_NETWORKS.",
             details=_URL,

@@ -17,6 +17,8 @@ ACCESS_LOG_DAYS = 90
 EARLY_DAYS = 7
 """A delivery state whose message has not come for so long will not meet it any more."""
 ECHO_DAYS = 7
+DELIVERY_DAYS = 1
+"""Of a webhook out that was taken; a dead letter stays for 30 days."""
 NUMBER_DAYS = 30
 """After that a number is asked for again (`services.sending.numbers`)."""
 
@@ -74,6 +76,12 @@ DELETE FROM gateway.read_receipts WHERE (session, key_id) IN (
     WHERE made_at < now() - make_interval(days => $2)
     ORDER BY made_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
+    "webhook deliveries": """
+DELETE FROM gateway.webhook_deliveries WHERE id IN (
+    SELECT id FROM gateway.webhook_deliveries
+    WHERE ended_at < now() - make_interval(days => CASE state WHEN 'dead' THEN 30 ELSE $2 END)
+    ORDER BY ended_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
     "number checks": """
 DELETE FROM gateway.number_checks WHERE jid IN (
     SELECT jid FROM gateway.number_checks WHERE asked_at < now() - make_interval(days => $2)
@@ -110,6 +118,7 @@ _DAYS = {
     "early changes": EARLY_DAYS,
     "sent echoes": ECHO_DAYS,
     "read receipts": ECHO_DAYS,
+    "webhook deliveries": DELIVERY_DAYS,
     "number checks": NUMBER_DAYS,
     "access log": ACCESS_LOG_DAYS,
 }

@@ -25,6 +25,7 @@ from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.streams import StreamStore
 from gateway.postgres.triggers import TriggerTable
 from gateway.postgres.unnumbered import UnnumberedTable
+from gateway.postgres.webhook_targets.targets import TargetTable
 from gateway.postgres.webhooks.batches import Watch, WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.context import BuildContext
@@ -73,6 +74,7 @@ class Repositories:
     monitor: MonitorTable
     contacts: ContactTable
     retention: RetentionTable
+    targets: TargetTable
     columns: ColumnTable
     unnumbered: UnnumberedTable
     triggers: TriggerTable
@@ -120,6 +122,7 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
         monitor=MonitorTable(pool, sessions),
         contacts=ContactTable(pool, sessions),
         retention=RetentionTable(pool, settings.message_days),
+        targets=TargetTable(pool, vault),
         columns=ColumnTable(pool),
         unnumbered=UnnumberedTable(pool),
         triggers=TriggerTable(pool),

@@ -9,7 +9,9 @@ import orjson
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from gateway.domain.access import Principal
 from gateway.domain.linking import Attempt
+from gateway.domain.networks import network_of
 from gateway.http.account import AccountRoutes
 from gateway.http.api import openapi
 from gateway.http.application import application
@@ -27,6 +29,7 @@ from gateway.http.people import PeopleRoutes
 from gateway.http.search import SearchRoutes
 from gateway.http.sending import SendingRoutes
 from gateway.http.sessions import SessionRoutes
+from gateway.http.webhook_targets import WebhookTargetRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.inbox.export import ExportTable
 from gateway.realtime.native import asyncapi
@@ -40,6 +43,8 @@ from gateway.runtime.websockets import WebSockets
 from gateway.services.erasure.service import Erasure
 from gateway.services.export.export import Export
 from gateway.services.live.state_values import StateValues
+from gateway.services.webhook_targets.ports import Target
+from gateway.services.webhook_targets.service import WebhookTargets
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
 
@@ -107,6 +112,19 @@ def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: M
     ]
 
 
+def _target_routes(
+    gate: Gate, settings: Settings, tables: Repositories, services: Services, access: Access
+) -> list[Route]:
+    """Who else is sent what happens here."""
+
+    async def note(event: str, target: Target, by: Principal) -> None:
+        await access.access_log.note(event, None, None, by, target=target.id, url=target.url)
+
+    networks = [network_of(item) for item in settings.target_networks]
+    targets = WebhookTargets(tables.targets, networks, services.webhook_delivery.targets_changed, note)
+    return WebhookTargetRoutes(gate, targets).routes()
+
+
 def build_app(
     settings: Settings,
     repositories: Repositories,
@@ -135,6 +153,7 @@ def build_app(
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *JournalRoutes(gate, services.journal).routes(),
+            *_target_routes(gate, settings, repositories, services, access),
             *_inbox_routes(gate, repositories, services, media),
             *media.routes(gate, access, upstream.address),
             *HealthRoutes(readiness, settings.metrics_token).routes(),

@@ -1,11 +1,17 @@
 """The services: what is done with webhooks, sessions and everything that is kept."""
 
+import random
+import time
+
 from gateway.domain.linking import Limits
+from gateway.domain.networks import network_of
+from gateway.postgres.connection.listener import TargetLeases
 from gateway.runtime.context import BuildContext
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.sending import build_sending
+from gateway.runtime.target_client import TargetClient
 from gateway.runtime.upstream import Upstream
 from gateway.services.contacts.service import Contacts
 from gateway.services.erasure.spool import SpoolPurge
@@ -21,6 +27,8 @@ from gateway.services.sessions.service import Sessions
 from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.sessions.status_probe import StatusProbe
 from gateway.services.sessions.webhook_watch import WebhookWatch
+from gateway.services.webhook_targets.deliverer import DeliveryContext
+from gateway.services.webhook_targets.delivery import WebhookDelivery
 from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.early import EarlyChanges
 from gateway.services.webhooks.ingest import Ingest
@@ -47,6 +55,7 @@ class Services:
         self._make_webhooks(context, repositories, live)
         self._make_others(context, repositories, upstream, live)
         self._make_sending(context, repositories, upstream, live, media)
+        self._make_webhooks_out(context, repositories, live)
 
     def _make_sessions(
         self, context: BuildContext, repositories: Repositories, upstream: Upstream, live: Live
@@ -121,15 +130,35 @@ class Services:
         self.sending, self.outbox, self.numbers = parts.sending, parts.outbox, parts.numbers
         self.sql_intake = parts.sql_intake
 
+    def _make_webhooks_out(self, context: BuildContext, tables: Repositories, live: Live) -> None:
+        """What happens here, told to other receivers."""
+        settings = context.settings
+        self.target_client = TargetClient([network_of(item) for item in settings.target_networks])
+        self.webhook_delivery = WebhookDelivery(
+            DeliveryContext(
+                store=tables.targets,
+                streams=tables.streams,
+                receiver=self.target_client,
+                leases=TargetLeases(live.listener),
+                zone=settings.zone,
+                clock=time.time,
+                roll=random.random,
+            ),
+            awake=live.awake,
+        )
+
     async def open(self) -> None:
         """Learns what must be known before the first webhook comes."""
         await self.authenticator.open()
+        await self.target_client.open()
 
     async def close(self) -> None:
         """Ends what is under way, in this order: webhooks are written first."""
         await self.ingest.close()
         await self.linking.close()
         await self.sending.close()
+        await self.webhook_delivery.close()
+        await self.target_client.close()
         await self.status_hints.close()
         await self.linked_phones.close()
         await self.authenticator.close()

@@ -70,6 +70,11 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
         "example": 4711,
     },
+    "target": {
+        "description": "Number of the webhook target.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "example": 3,
+    },
     "person": {
         "description": "Number of the person.",
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},

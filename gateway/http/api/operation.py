@@ -16,6 +16,7 @@ Tag = Literal[
     "Logins and tickets",
     "People",
     "Webhooks",
+    "Webhook targets",
     "Journal",
     "Health",
 ]

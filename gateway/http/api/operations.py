@@ -24,6 +24,7 @@ from gateway.http.api.operation import (
     Tag,
 )
 from gateway.http.api.sending_operations import SENDING
+from gateway.http.api.target_operations import TARGETS
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -42,6 +43,8 @@ TAGS: dict[Tag, str] = {
     "People": "Who logs in on the page by name and password. An admin manages people of his own sessions and roles; "
     "everybody sees and ends his own logins. What ends or changes a login holds within two seconds, everywhere.",
     "Webhooks": "For WasenderAPI. Answered 200 only once the webhook is safe.",
+    "Webhook targets": "Who else is sent what happens here: signed as Standard Webhooks has it, in the order of each "
+    "chat, tried again for a day, with the same `webhook-id` each time. A receiver that answers 401 is paused.",
     "Journal": "What became of each webhook, kept for 30 days. Those that failed, or that this version does not know, "
     "can be processed again.",
     "Health": "For load balancers and monitoring.",
@@ -335,6 +338,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_LOGINS,
     *_PEOPLE,
     *_WEBHOOKS,
+    *TARGETS,
     *_JOURNAL,
     *_HEALTH,
 )

@@ -83,6 +83,10 @@ SENDING_SPACE = 0x57A8 << 44
 """Leases of another kind have numbers of their own: a session may be linked and sent at once."""
 
 
+TARGET_SPACE = 0x57AA << 44
+"""Leases of webhook targets."""
+
+
 def lease_of(session_id: int, space: int = LEASE_SPACE) -> int:
     """The number of the lock. Ids of WasenderAPI are far below 2^44; the sum for a larger one would not fit bigint."""
     return space + (session_id if session_id < _LEASES else session_id % (_LEASES - 59))
@@ -389,6 +393,21 @@ class SendingLeases:
     async def release(self, session_id: int) -> None:
         """Gives the lease back, so that another gateway may take it at once."""
         await self._listener.release(session_id, SENDING_SPACE)
+
+
+class TargetLeases:
+    """The right to deliver to a webhook target: a lease of its own kind on the same connection."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def acquire(self, target_id: int) -> bool:
+        """Whether this process holds the lease now. Never waits for another holder."""
+        return await self._listener.acquire(target_id, TARGET_SPACE)
+
+    async def release(self, target_id: int) -> None:
+        """Gives the lease back, so that another gateway may take it at once."""
+        await self._listener.release(target_id, TARGET_SPACE)
 
 
 def _now() -> float:

@@ -31,7 +31,8 @@ FROM gateway.webhook_targets WHERE $1::bigint IS NULL OR id = $1 ORDER BY id
 _ADD = """
 INSERT INTO gateway.webhook_targets (url, secret, sessions, events, mode, created_by, cursor)
 SELECT $1, $2, $3, $4, $5, $6, coalesce((
-    SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch)) FROM gateway.inboxes AS i), '{}')
+    SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch))
+    FROM gateway.inboxes AS i), '{}')
 RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 """
 # A session that is chosen anew begins at what happens from now on.
@@ -137,6 +138,7 @@ class TargetTable:
             row = await self._pool.fetchrow(
                 _ADD, new.url, self._vault.seal(secret), sessions, events, new.mode, new.created_by
             )
+        assert row is not None
         return _target(row)
 
     async def change(self, target_id: int, changes: Mapping[str, Any]) -> Target | None:

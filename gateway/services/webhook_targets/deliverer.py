@@ -1,4 +1,4 @@
-"""Delivers to one target: finds events in the streams, sends them in the order of each chat, writes what became of them.
+"""Delivers to one target: finds events in the streams, sends them in the order of each chat, writes what became of it.
 
 The cursor runs ahead of what has been delivered by some hundred events, which wait in a table; a backlog waits in the
 streams. A chat that is held up does not count there, so that it holds up no other.
@@ -96,6 +96,7 @@ class Deliverer:
         self._failures = 0
         self._away_until = 0.0
         self._seen_at: datetime | None = None
+        self._lease_asked_at = float("-inf")
         self._is_closing = False
 
     def notify(self) -> None:
@@ -108,21 +109,17 @@ class Deliverer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Delivers until there is nothing for this gateway to do. Raises GatewayError when the store is away."""
-        store, leases = self._context.store, self._context.leases
-        loop = asyncio.get_running_loop()
-        asked_at = float("-inf")
+        """Delivers until there is nothing for this gateway to do; an outage of the store is waited for."""
         try:
             async with asyncio.TaskGroup() as calls:
                 while not self._is_closing:
-                    if loop.time() >= asked_at + LEASE_S:
-                        if not await leases.acquire(self.target_id):
+                    try:
+                        if not await self._turn(calls):
                             break
-                        asked_at = loop.time()
-                    target = await store.target(self.target_id)
-                    if target is None or target.paused_reason is not None:
-                        break
-                    await self._turn(target, calls)
+                    except GatewayError as error:
+                        # What receivers have taken meanwhile is written when the store is back.
+                        logger.warning("webhook_targets.waiting target=%d error=%s", self.target_id, error)
+                        await asyncio.sleep(TICK_S)
                     await self._rest()
         finally:
             await self._leave()
@@ -143,14 +140,29 @@ class Deliverer:
             pass
         self._wake.clear()
 
-    async def _turn(self, target: Target, calls: asyncio.TaskGroup) -> None:
+    async def _turn(self, calls: asyncio.TaskGroup) -> bool:
+        """Writes, looks, sends; False if the target is not this gateway's to serve."""
+        if not await self._holds_lease():
+            return False
+        target = await self._context.store.target(self.target_id)
+        if target is None or target.paused_reason is not None:
+            return False
         if target.changed_at != self._seen_at:  # an admin may have mended it
             self._seen_at, self._failures, self._away_until = target.changed_at, 0, 0.0
         if not await self._write():
-            return
+            return False
         await self._look(target)
         for due in await self._due():
             self._begin(target, due, calls)
+        return True
+
+    async def _holds_lease(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now >= self._lease_asked_at + LEASE_S:
+            if not await self._context.leases.acquire(self.target_id):
+                return False
+            self._lease_asked_at = now
+        return True
 
     async def _write(self) -> bool:
         """Writes what has become of deliveries; False if the target is paused by it."""
@@ -222,6 +234,10 @@ class Deliverer:
             self._take(due, await self._post(target, due))
         except GatewayError as error:  # the secrets cannot be read: later they may
             self._take(due, Answer(None, str(error)))
+        except Exception as error:
+            # It concerns this event alone: its chat is held, and the others go on.
+            logger.exception("webhook_targets.event_failed target=%d delivery=%d", target.id, due.id)
+            self._take(due, Answer(0, f"The gateway could not send it ({type(error).__name__})."))
         finally:
             self._wake.set()
 

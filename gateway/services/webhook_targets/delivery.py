@@ -90,11 +90,7 @@ class WebhookDelivery:
     async def _serve(self, deliverer: Deliverer) -> None:
         try:
             await deliverer.run()
-        except* GatewayError as group:
-            logger.warning(
-                "webhook_targets.interrupted target=%d error=%s", deliverer.target_id, group.exceptions[0]
-            )
-        except* Exception:
+        except Exception:
             logger.exception("webhook_targets.failed target=%d", deliverer.target_id)
 
     async def _stop(self) -> None:
