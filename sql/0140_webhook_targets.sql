@@ -101,7 +101,7 @@ COMMENT ON FUNCTION gateway.add_deliveries_v1(bigint, jsonb, jsonb, bigint[], bi
 
 -- A new epoch leaves offsets and events as they are: what waits is delivered, above the floor.
 -- The first of each chat, if it is due and its sending is not under way, with the event as the stream has it.
-CREATE OR REPLACE FUNCTION gateway.due_deliveries_v1(of_target bigint, at timestamptz, busy bigint[], most int)
+CREATE OR REPLACE FUNCTION gateway.due_deliveries_v1(of_target bigint, now_at timestamptz, busy bigint[], most int)
 RETURNS TABLE (
     id bigint, inbox bigint, off bigint, epoch text, session bigint, event text, failures int,
     first_failed_at timestamptz, is_there boolean, made_at timestamptz,
@@ -121,7 +121,7 @@ AS $$
     FROM heads AS h
     LEFT JOIN gateway.inboxes AS i ON i.inbox = h.inbox
     LEFT JOIN gateway.stream AS s ON s.inbox = i.inbox AND s.off = h.off AND s.off > i.floor
-    WHERE (h.due_at IS NULL OR h.due_at <= at) AND h.id <> ALL (busy)
+    WHERE (h.due_at IS NULL OR h.due_at <= now_at) AND h.id <> ALL (busy)
     ORDER BY h.due_at NULLS FIRST, h.id
     LIMIT most;
 $$;

@@ -90,9 +90,7 @@ class DeliveryData(BaseModel):
     event: str = Field(examples=["message.created"])
     state: State
     failures: int = Field(examples=[0])
-    answer: str | None = Field(
-        description="The last answer that was no success.", examples=["500 Oops"]
-    )
+    answer: str | None = Field(description="The last answer that was no success.", examples=["500 Oops"])
     due_at: Time | None
     created_at: Time | None
     ended_at: Time | None
