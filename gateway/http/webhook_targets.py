@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.access import Principal
+from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
 from gateway.http.api.target_schemas import DeliveryQuery, NewTargetFields, RedriveFields, TargetFields
@@ -44,11 +44,13 @@ class WebhookTargetRoutes:
         return success([_data(target) for target in await self._targets.all(principal)])
 
     async def _add(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
         fields = (await body_as(request, NewTargetFields)).model_dump(exclude_unset=True, exclude_none=True)
         target, secret = await self._targets.add(fields, principal)
         return success({**_data(target), "secret": secret}, 201)
 
     async def _change(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
         fields = (await body_as(request, TargetFields)).model_dump(exclude_unset=True, exclude_none=True)
         target, secret = await self._targets.change(_id(request), fields, principal)
         return success({**_data(target), **({} if secret is None else {"secret": secret})})
@@ -58,6 +60,7 @@ class WebhookTargetRoutes:
         return success(None)
 
     async def _deliveries(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
         asked = query_of(request, DeliveryQuery)
         before = parse_cursor(asked.cursor, int)
         rows = await self._targets.deliveries(
@@ -68,6 +71,7 @@ class WebhookTargetRoutes:
         return success([_delivery(row) for row in page], next_cursor=following)
 
     async def _redrive(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
         asked = await body_as(request, RedriveFields)
         return success({"redriven": await self._targets.redrive(_id(request), asked.ids, principal)})
 

@@ -41,6 +41,7 @@ INSERT INTO gateway.settings (key, value) VALUES ('installation', to_jsonb(gen_r
 ON CONFLICT (key) DO NOTHING
 """
 
+POOL_SIZE = 10
 INTAKE_SIZE = 5
 """Connections that only webhooks use: however many people search, what comes in is written at once."""
 
@@ -90,10 +91,8 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
     """The database is brought up to date already. Raises ConfigError; everything is closed with the stack."""
     settings, stack, signals = context.settings, context.stack, context.signals
     zone, pooled = settings.timezone, is_pooled(settings, dsn)
-    pool = await open_pool(dsn, timezone=zone, pooled=pooled)
-    stack.push_async_callback(close_pool, pool)
-    intake = await open_pool(dsn, timezone=zone, pooled=pooled, max_size=INTAKE_SIZE)
-    stack.push_async_callback(close_pool, intake)
+    pool = await _open_pool(dsn, zone, pooled, POOL_SIZE, stack)
+    intake = await _open_pool(dsn, zone, pooled, INTAKE_SIZE, stack)
     vault = await open_vault(pool, context.secret, settings.secret_previous)
     clock = DatabaseClock()
     digests = Digests(context.secret, settings.secret_previous)
@@ -128,6 +127,13 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
         triggers=TriggerTable(pool),
         spool=await _open_spool(settings, installation, stack),
     )
+
+
+async def _open_pool(dsn: str, timezone: str, pooled: bool, size: int, stack: AsyncExitStack) -> asyncpg.Pool:
+    """A pool that is closed with the stack. Raises ConfigError."""
+    pool = await open_pool(dsn, timezone=timezone, pooled=pooled, max_size=size)
+    stack.push_async_callback(close_pool, pool)
+    return pool
 
 
 def live_reader(pool: asyncpg.Pool, direct: str, timezone: str, stack: AsyncExitStack) -> Reader:

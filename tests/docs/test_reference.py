@@ -39,6 +39,7 @@ def test_every_setting_has_its_row_with_unit_default_and_meaning() -> None:
         "Who may come in",
         "WasenderAPI and linking",
         "Files of messages",
+        "Webhooks out",
         "Sending",
         "Limits",
     )
