@@ -56,6 +56,7 @@ class WebhookTargetRoutes:
         return success({**_data(target), **({} if secret is None else {"secret": secret})})
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
         await self._targets.delete(_id(request), principal)
         return success(None)
 

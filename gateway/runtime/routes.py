@@ -112,17 +112,17 @@ def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: M
     ]
 
 
-def _target_routes(
+def _webhook_routes(
     gate: Gate, settings: Settings, tables: Repositories, services: Services, access: Access
 ) -> list[Route]:
-    """Who else is sent what happens here."""
+    """What became of webhooks that came, and who else is sent what happens here."""
 
     async def note(event: str, target: Target, by: Principal) -> None:
         await access.access_log.note(event, None, None, by, target=target.id, url=target.url)
 
     networks = [network_of(item) for item in settings.target_networks]
     targets = WebhookTargets(tables.targets, networks, services.webhook_delivery.targets_changed, note)
-    return WebhookTargetRoutes(gate, targets).routes()
+    return [*JournalRoutes(gate, services.journal).routes(), *WebhookTargetRoutes(gate, targets).routes()]
 
 
 def build_app(
@@ -152,8 +152,7 @@ def build_app(
                 gate, sessions, services.reconciler, linking, attempts, Pictures(live.state_values)
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
-            *JournalRoutes(gate, services.journal).routes(),
-            *_target_routes(gate, settings, repositories, services, access),
+            *_webhook_routes(gate, settings, repositories, services, access),
             *_inbox_routes(gate, repositories, services, media),
             *media.routes(gate, access, upstream.address),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
