@@ -128,6 +128,8 @@ class Deliverer:
         """Writes what is known of the last deliveries, and gives the lease back."""
         try:
             await self._write()
+        except GatewayError as error:  # these are sent again, with the ids that they had
+            logger.warning("webhook_targets.waiting target=%d error=%s", self.target_id, error)
         finally:
             await self._context.leases.release(self.target_id)
 
