@@ -79,6 +79,20 @@ async def fill(shop: Shop) -> None:
         {"id": "r", "remoteJid": parts.ANN_JID},
     )
     await shop.gateway.data("PUT", f"/api/conversations/{ANN}?session=12", {"name": "Ann Marmaladova"})
+    target = await shop.db.fetchval(
+        "INSERT INTO gateway.webhook_targets (url, secret, paused_reason)"
+        " VALUES ('https://shop.example/', 'x', 'a test') RETURNING id"
+    )
+    for chat, event, answer in (
+        (parts.ANN_JID, "message.created", f"500 no {WORD}"),
+        (LID, "message.deleted", None),
+        ("g@g.us", "message.created", f"500 {ANN} is unknown here"),
+    ):
+        await shop.db.execute(
+            "INSERT INTO gateway.webhook_deliveries (target, inbox, off, epoch, session, chat, event, answer)"
+            " VALUES ($1, 12, 1, gen_random_uuid(), 12, $2, $3, $4)",
+            target, chat, event, answer,
+        )  # fmt: skip
     await shop.take(received("I am Bob", key_id="bob", jid=parts.BOB_JID))
 
 

@@ -46,6 +46,7 @@ OPEN = Rule(V, "open")
 ONE = "/api/whatsapp-sessions/{id}"
 ALL = "/api/whatsapp-sessions"
 CHAT = "/api/conversations/{chat}"
+TARGETS = "/api/webhook-targets"
 
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): OPEN,
@@ -120,6 +121,12 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/upload"): Rule(A, "one"),
     ("POST", "/api/decrypt-media"): Rule(V, "one", body={}),
     ("POST", f"{CHAT}/read"): Rule(A, "session", "?session=12"),
+    ("GET", TARGETS): Rule(M),
+    ("POST", TARGETS): Rule(M, body={}),
+    ("PUT", f"{TARGETS}/{{target}}"): Rule(M, body={}),
+    ("DELETE", f"{TARGETS}/{{target}}"): Rule(M),
+    ("GET", f"{TARGETS}/{{target}}/deliveries"): Rule(M),
+    ("POST", f"{TARGETS}/{{target}}/redrive"): Rule(M),
     ("GET", "/api/journal"): Rule(M),
     ("GET", "/api/journal/{entry}"): Rule(M),
     ("POST", "/api/journal/{entry}/retry"): Rule(M),
@@ -147,6 +154,7 @@ def concrete(path: str) -> str:
         "chat": 49151,
         "entry": 999_999,
         "person": 999_999,
+        "target": 999_999,
         "row": 999_999,
         "number": 999_999,
         "login": "none",

@@ -66,6 +66,11 @@ NUMBER = (
     "INSERT INTO gateway.number_checks (jid, is_there, session, asked_at)"
     " SELECT $1::interval::text, true, 12, now() - $1::interval"
 )
+DELIVERED = (
+    "WITH t AS (INSERT INTO gateway.webhook_targets (url, secret) VALUES ('https://x.example/', 'x') RETURNING id)"
+    " INSERT INTO gateway.webhook_deliveries (target, inbox, off, epoch, session, event, state, made_at, ended_at)"
+    " SELECT id, 12, 1, gen_random_uuid(), 12, 'x', $2, now() - interval '99 days', now() - $1::interval FROM t"
+)
 
 
 def days(count: float) -> timedelta:
@@ -77,6 +82,8 @@ def days(count: float) -> timedelta:
     [
         ("journal", JOURNAL, 30.1, 29.9, ()),
         ("logs", LOG, 365.1, 364.9, ("gateway",)),
+        ("webhook deliveries", DELIVERED, 1.1, 0.9, ("delivered",)),
+        ("webhook deliveries", DELIVERED, 30.1, 29.9, ("dead",)),
         ("early deliveries", EARLY, 7.1, 6.9, ()),
         ("early changes", EARLY_CHANGE, 7.1, 6.9, ()),
         ("sent echoes", ECHO, 7.1, 6.9, ()),

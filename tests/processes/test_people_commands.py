@@ -9,6 +9,7 @@ import asyncpg
 import jwt
 import pytest
 
+from gateway.postgres.sessions.vault import Vault
 from tests.launcher.running import Remote, reach
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import Terminal
@@ -219,6 +220,12 @@ async def test_rotating_the_secret_keeps_logins_and_stored_secrets(terminal: Ter
             f'{{"event": "messages.received", "sessionId": "{key}", "data": {{"n": 12345678901234567890.5}}}}',
         )  # fmt: skip
 
+        target_secret = Vault(SECRET, is_sealing=True).seal("whsec_c2VjcmV0LW9mLWEtdGFyZ2V0")
+        await connection.execute(
+            "INSERT INTO gateway.webhook_targets (url, secret, former_secret) VALUES ('https://shop.example/', $1, $1)",
+            target_secret,
+        )
+
         async def dump() -> str:
             rows = await connection.fetch(
                 "SELECT t::text AS row FROM whatsapp_sessions AS t UNION ALL SELECT t::text FROM integrations AS t"
@@ -237,14 +244,17 @@ async def test_rotating_the_secret_keeps_logins_and_stored_secrets(terminal: Ter
         stranger = compose(database, GATEWAY_SECRET="z" * 40)
         refused = await terminal.run("secrets", "rotate", env=stranger)
         assert (refused.code, refused.out) == (1, "")
-        assert "opens 6 stored secrets" in refused.err
+        assert "opens 8 stored secrets" in refused.err
         assert await dump() == found
 
         login = (await terminal.run("token", "--role", "admin", env=old)).out
         rotated = await terminal.run("secrets", "rotate", env=new)
-        assert rotated.out.startswith("6 secrets encrypted anew."), rotated
+        assert rotated.out.startswith("8 secrets encrypted anew."), rotated
         again = await terminal.run("secrets", "rotate", env=new)
         assert again.out.startswith("0 secrets encrypted anew.")
+        kept = await connection.fetchrow("SELECT secret, former_secret FROM gateway.webhook_targets")
+        assert kept is not None
+        assert {Vault(SECRET[::-1]).open(value) for value in kept} == {"whsec_c2VjcmV0LW9mLWEtdGFyZ2V0"}
         only_new = {key_: value for key_, value in new.items() if key_ != "GATEWAY_SECRET_PREVIOUS"}
         for env, status in ((new, 200), (only_new, 401)):
             async with (

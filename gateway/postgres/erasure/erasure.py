@@ -20,6 +20,7 @@ _MESSAGES = "SELECT erased, hashes FROM gateway.erase_messages_v1($1, $2, $3)"
 _TRACES = "SELECT gateway.erase_traces_v1($1, $2)"
 _SENDING = "SELECT gateway.erase_sending_v1($1, $2)"
 _EVENTS = "SELECT gateway.erase_events_v1($1, $2)"
+_WEBHOOKS_OUT = "SELECT gateway.erase_webhooks_out_v1($1, $2)"
 _TOMBSTONES = "SELECT session, digest, at FROM gateway.tombstones WHERE at > $1 ORDER BY at"
 _OF_SESSIONS = """
 SELECT session, digest, at FROM gateway.tombstones WHERE session = ANY ($1::bigint[]) AND at > $2
@@ -58,7 +59,7 @@ class ErasureTable:
         """Everything beside the messages; of events the id stays. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire(timeout=_TIMEOUT_S) as connection:
-                for statement in (_TRACES, _SENDING, _EVENTS):
+                for statement in (_TRACES, _SENDING, _EVENTS, _WEBHOOKS_OUT):
                     await connection.execute(statement, session_id, addresses, timeout=_TIMEOUT_S)
 
     async def tombstones(self, since: datetime | None) -> list[Tombstone]:

@@ -18,11 +18,13 @@ from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.vault import PREFIX, Vault
 
 _COLUMNS = (
-    ("whatsapp_sessions", "api_key"),
-    ("whatsapp_sessions", "webhook_secret"),
-    ("integrations", "api_key"),
+    ("public.whatsapp_sessions", "api_key"),
+    ("public.whatsapp_sessions", "webhook_secret"),
+    ("public.integrations", "api_key"),
+    ("gateway.webhook_targets", "secret"),
+    ("gateway.webhook_targets", "former_secret"),
 )
-"""Table and column of every secret that the shop's own code could read so far. The key is `id`."""
+"""Table and column of every secret: those that the shop's own code could read so far, and ours. The key is `id`."""
 
 _JSON_TABLES = ("whatsapp_sessions", "whatsapp_incoming_messages", "whatsapp_outgoing_messages")
 _JSON_COLUMNS = ("session_data", "raw_data")
@@ -109,8 +111,10 @@ class StoredSecrets:
         found: Counter[str] = Counter()
         with mapped_errors():
             for table, column in _COLUMNS:
-                rows = await self._pool.fetch(f"SELECT {column} AS value FROM public.{table}")
-                found[f"{table}.{column}"] += sum(self._is_lost(row["value"] or "") for row in rows)
+                rows = await self._pool.fetch(f"SELECT {column} AS value FROM {table}")
+                found[f"{table.removeprefix('public.')}.{column}"] += sum(
+                    self._is_lost(row["value"] or "") for row in rows
+                )
         for place in await self._json_places():
             async for _, _, leaves in self._json_rows(place, re.escape(PREFIX)):
                 found[place.name] += sum(self._is_lost(value) for _, value in leaves)
@@ -121,11 +125,9 @@ class StoredSecrets:
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 for table, column in _COLUMNS:
-                    rows = await connection.fetch(f"SELECT id, {column} AS value FROM public.{table}")
+                    rows = await connection.fetch(f"SELECT id, {column} AS value FROM {table}")
                     lost = [(row["id"],) for row in rows if self._is_lost(row["value"] or "")]
-                    await connection.executemany(
-                        f"UPDATE public.{table} SET {column} = '' WHERE id = $1", lost
-                    )
+                    await connection.executemany(f"UPDATE {table} SET {column} = '' WHERE id = $1", lost)
         for place in await self._json_places():
             await self._change_json(
                 place, re.escape(PREFIX), lambda _, value: "" if self._is_lost(value) else None
@@ -152,9 +154,7 @@ class StoredSecrets:
         found: list[str] = []
         with mapped_errors():
             for table, column in _COLUMNS:
-                rows = await self._pool.fetch(
-                    f"SELECT {column} AS value FROM public.{table} WHERE {column} <> ''"
-                )
+                rows = await self._pool.fetch(f"SELECT {column} AS value FROM {table} WHERE {column} <> ''")
                 found += [self._vault.open(row["value"]) or "" for row in rows]
         return found
 
@@ -164,13 +164,11 @@ class StoredSecrets:
             async with self._pool.acquire() as connection, connection.transaction():
                 for table, column in _COLUMNS:
                     rows = await connection.fetch(
-                        f"SELECT id, {column} AS value FROM public.{table} WHERE {column} <> '' ORDER BY id FOR UPDATE"
+                        f"SELECT id, {column} AS value FROM {table} WHERE {column} <> '' ORDER BY id FOR UPDATE"
                     )
                     changed = [(row["id"], change(row["value"])) for row in rows]
                     changed = [item for item in changed if item[1] is not None]
-                    await connection.executemany(
-                        f"UPDATE public.{table} SET {column} = $2 WHERE id = $1", changed
-                    )
+                    await connection.executemany(f"UPDATE {table} SET {column} = $2 WHERE id = $1", changed)
                     count += len(changed)
         return count
 

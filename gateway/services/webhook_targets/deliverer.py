@@ -8,7 +8,7 @@ Lifecycle: `run` ends when the target is paused, deleted or another gateway's, a
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from standardwebhooks import Webhook
 
 from gateway.domain.errors import GatewayError
+from gateway.domain.message import MARKS_TABLE
 from gateway.domain.streams import SESSIONS_INBOX, Extent
 from gateway.domain.webhook_targets import (
     BACKOFF,
@@ -66,6 +67,7 @@ TICK_S = 1.0
 LEASE_S = 3.0
 """Between two looks whether the lease is still held."""
 GONE = "The event is no longer kept."
+LOST_SECRET = "The secret of this target is lost. Make a new one, and give it to the receiver."
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +232,13 @@ class Deliverer:
 
     async def _deliver(self, target: Target, due: Due) -> None:
         try:
-            if due.event is None and due.name != RESET:
+            if not _is_kept(due):
                 self._end(due, "dead", answer=GONE)
-                return
-            self._take(due, await self._post(target, due))
+            elif secrets := await self._context.store.secrets(target.id):
+                self._take(due, await self._post(target, due, secrets))
+            else:
+                self._pause = LOST_SECRET
+                self._end(due, "pending", answer=LOST_SECRET)
         except GatewayError as error:  # the secrets cannot be read: later they may
             self._take(due, Answer(None, str(error)))
         except Exception as error:
@@ -243,7 +248,7 @@ class Deliverer:
         finally:
             self._wake.set()
 
-    async def _post(self, target: Target, due: Due) -> Answer:
+    async def _post(self, target: Target, due: Due, secrets: Sequence[str]) -> Answer:
         at = datetime.fromtimestamp(self._context.clock(), UTC)
         if due.event is None:
             body = reset_payload(due.session_id, due.off, due.made_at.isoformat().replace("+00:00", "Z"))
@@ -251,7 +256,6 @@ class Deliverer:
             body = payload_of(due.event, due.name, self._context.zone)
         text = orjson.dumps(body)
         name = message_id(due.inbox, due.epoch, due.off, due.name)
-        secrets = await self._context.store.secrets(target.id)
         signatures = [Webhook(secret).sign(name, at, text.decode()) for secret in secrets]
         headers = {
             "Content-Type": "application/json",
@@ -290,6 +294,13 @@ class Deliverer:
     def _end(self, due: Due, state: State, *, answer: str | None = None) -> None:
         self._ended.append(Ended(due.id, state, due.tries, None, answer))
         WEBHOOKS_OUT.labels("paused" if state == "pending" else state).inc()
+
+
+def _is_kept(due: Due) -> bool:
+    """Whether there is still something to tell: of an erased person's event only the deletion is."""
+    if due.event is None:
+        return due.name == RESET
+    return due.name == "message.deleted" or due.event.operation != "DELETE" or due.event.table == MARKS_TABLE
 
 
 def _start(target: Target, inbox: int, extent: Extent, found: list[Found]) -> int:
