@@ -370,6 +370,8 @@ class DeliveryMoved:
     error: str | None = None
     chat: str | None = None
     """None where the webhook names no chat."""
+    is_restriction: bool = False
+    """It failed because WhatsApp lets the number start no new chats for now."""
 
 
 @dataclass(frozen=True, slots=True)

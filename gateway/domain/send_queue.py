@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 from gateway.domain import send_pace
 from gateway.domain.backoff import Backoff
 from gateway.domain.send_pace import Pace
-from gateway.domain.sending import Accepted, Answer, NotSent, Refused, Send, SendStatus, Unclear
+from gateway.domain.sending import REACHED, Accepted, Answer, NotSent, Refused, Send, SendStatus, Unclear
 
 PROBE_S = 300.0
 """First wait before a paused queue tries its next row; it doubles."""
@@ -19,6 +19,10 @@ SLOWEST_PROBE_S = 3_600.0
 RESTRICTED_S = 3_600.0
 """First wait before a first contact is tried again; it doubles. WhatsApp names no time, and trying makes it worse."""
 LONGEST_RESTRICTED_S = 86_400.0
+TRIAL_S = 120.0
+"""So long WhatsApp may take to say whether it takes a first contact again; until then no other one goes."""
+TOLD_EARLY_S = 5.0
+"""Webhooks have whole seconds of another clock: a failure may be told as older than its send."""
 NOT_CONNECTED_S = 30.0
 """How long "not connected" from a send is believed against a status that says connected."""
 
@@ -41,8 +45,15 @@ class Queue:
     probes: int = 0
     """How often in a row the queue tried in vain after such a pause."""
     restricted_until: float = float("-inf")
+    """No first contact goes before."""
     restricted_since: float | None = None
+    """None while there is no restriction, as far as is known."""
     restrictions: int = 0
+    """How often in a row WhatsApp has said so."""
+    restriction_ended_at: float | None = None
+    """When the last one ended; one that follows soon counts on."""
+    trial: int | None = None
+    """The first contact that went after a restriction's time: upstream took it, and WhatsApp has not spoken yet."""
     restriction_told_at: float | None = None
     """The last restriction that came after its send was accepted, as far as this queue has heeded it."""
     key_is_fresh: bool = False
@@ -54,7 +65,8 @@ class Terms:
     """The limits of one sender."""
 
     keep_s: float = 24 * 3600.0
-    """How long a due message waits for a connection, or for the end of a restriction."""
+    """How long a due message waits for a connection, or for the end of a restriction. Of a session that is gone none is
+    given up."""
     call_s: float = 20.0
     """The longest that a call may take; a lease that ends sooner lets none begin."""
 
@@ -182,7 +194,8 @@ def _expires_at(
     """When a waiting message is given up; None while it only waits for its turn."""
     if queue.not_connected_since is not None:
         return max(send.due_at, queue.not_connected_since) + terms.keep_s
-    if queue.restricted_until > now and queue.restricted_since is not None and not wrote(send.chat):
+    is_restricted = queue.restricted_until > now and not wrote(send.chat)
+    if queue.connected and is_restricted and queue.restricted_since is not None:
         return max(send.due_at, queue.restricted_since) + terms.keep_s
     return None
 
@@ -190,22 +203,41 @@ def _expires_at(
 # ---------------------------------------------------------------------------------------------- after an answer
 
 
-def answered(queue: Queue, answer: Answer, now: float, *, is_first_contact: bool = False) -> Queue:
-    """The queue after an answer to a send, whatever became of the row."""
+def answered(
+    queue: Queue, answer: Answer, now: float, *, is_first_contact: bool = False, number: int | None = None
+) -> Queue:
+    """The queue after an answer to a send, whatever became of the row, whose number it is."""
+    queue = _heard(queue, answer)
+    on_trial = number is not None and is_first_contact and queue.restricted_since is not None
     match answer:
         case Accepted():
             pace = send_pace.accepted(queue.pace, now, answer.spent_s)
-            queue = replace(queue, reason=None, probes=0, key_is_fresh=False, not_connected_since=None)
-            if is_first_contact:
-                queue = first_contact_went(queue)
-            return replace(queue, pace=pace)
+            queue = replace(queue, reason=None, probes=0, key_is_fresh=False, pace=pace)
+            return replace(queue, trial=number, restricted_until=now + TRIAL_S) if on_trial else queue
         case NotSent():
             return _after_not_sent(queue, answer, now, is_first_contact)
         case Refused() | Unclear():
             # Upstream may count what it refused, and what it took without a word.
-            return replace(queue, pace=send_pace.accepted(queue.pace, now))
+            queue = replace(queue, pace=send_pace.accepted(queue.pace, now))
+            if isinstance(answer, Refused) or not is_first_contact:
+                return queue
+            if answer.is_restriction:
+                return restricted(queue, now)
+            return replace(queue, trial=number, restricted_until=now + TRIAL_S) if on_trial else queue
         case _:
             assert_never(answer)
+
+
+def _heard(queue: Queue, answer: Answer) -> Queue:
+    """Whatever else upstream says of a send, it does not say that the number is not connected."""
+    is_silent = isinstance(answer, Unclear) or (
+        isinstance(answer, NotSent) and answer.reason in ("not_connected", "not_reached")
+    )
+    if is_silent or not queue.connected or queue.not_connected_since is None:
+        return queue
+    return replace(
+        queue, not_connected_since=None, reason=None if queue.reason == "not_connected" else queue.reason
+    )
 
 
 def _after_not_sent(queue: Queue, answer: NotSent, now: float, is_first_contact: bool) -> Queue:
@@ -236,27 +268,52 @@ def _after_not_sent(queue: Queue, answer: NotSent, now: float, is_first_contact:
 
 def restricted(queue: Queue, now: float) -> Queue:
     """WhatsApp refuses new chats: first contacts wait, everything else goes on."""
-    wait_s = Backoff(RESTRICTED_S, LONGEST_RESTRICTED_S).pause_s(queue.restrictions + 1)
-    since = queue.restricted_since if queue.restricted_since is not None else now
+    ended_at = queue.restriction_ended_at
+    is_new = queue.restricted_since is None and (ended_at is None or now > ended_at + LONGEST_RESTRICTED_S)
+    count = 1 if is_new else queue.restrictions + 1
     return replace(
-        queue, restricted_until=now + wait_s, restricted_since=since, restrictions=queue.restrictions + 1
+        queue,
+        restricted_until=now + Backoff(RESTRICTED_S, LONGEST_RESTRICTED_S).pause_s(count),
+        restricted_since=now if queue.restricted_since is None else queue.restricted_since,
+        restrictions=count,
+        trial=None,
     )
 
 
 def restriction_told(queue: Queue, at: float) -> Queue:
     """A first contact that was accepted has failed by a restriction. Each is heeded once.
 
-    Those that were accepted before the first one failed tell of the same restriction.
+    Those that were accepted before the first one failed tell of the same restriction; one that fails after a trial
+    began tells that the restriction is not over.
     """
     if queue.restriction_told_at is not None and at <= queue.restriction_told_at:
         return queue
     told = replace(queue, restriction_told_at=at)
-    return told if at < queue.restricted_until else restricted(told, at)
+    known_until = queue.restricted_until - (0.0 if queue.trial is None else TRIAL_S + TOLD_EARLY_S)
+    return told if at < known_until else restricted(told, at)
 
 
-def first_contact_went(queue: Queue) -> Queue:
-    """A first contact was sent: there is no restriction."""
-    return replace(queue, restricted_until=float("-inf"), restricted_since=None, restrictions=0)
+def trial_stands(queue: Queue, status: SendStatus | None, now: float) -> Queue:
+    """What the row of the trial says: WhatsApp has it, so that there is no restriction; or it says nothing of one.
+
+    What upstream alone has taken says nothing yet.
+    """
+    if queue.trial is None or status in (SendStatus.SENDING, SendStatus.ACCEPTED, SendStatus.UNKNOWN):
+        return queue
+    if status in REACHED:
+        return first_contact_went(queue, now)
+    return replace(queue, trial=None)  # the next one waits for as long as this one might have
+
+
+def first_contact_went(queue: Queue, now: float) -> Queue:
+    """WhatsApp has taken a first contact: there is no restriction."""
+    return replace(
+        queue,
+        restricted_until=float("-inf"),
+        restricted_since=None,
+        restriction_ended_at=now,
+        trial=None,
+    )
 
 
 def connection_changed(queue: Queue, connected: bool, now: float) -> Queue:
@@ -268,6 +325,11 @@ def connection_changed(queue: Queue, connected: bool, now: float) -> Queue:
     if queue.reason in ("not_connected", "gone"):
         return replace(queue, reason=None, paused_until=float("-inf"), probes=0)
     return queue
+
+
+def session_gone(queue: Queue) -> Queue:
+    """Upstream has no such session: everything waits, and nothing is given up."""
+    return replace(queue, connected=False, not_connected_since=None)
 
 
 def key_changed(queue: Queue) -> Queue:

@@ -176,6 +176,8 @@ class Unclear:
     """Silence, a reset, a 5xx, words that say neither: it may have been sent."""
 
     error: str
+    is_restriction: bool = False
+    """The words tell that WhatsApp lets the number start no new chats."""
 
 
 Answer = Accepted | NotSent | Refused | Unclear

@@ -29,6 +29,8 @@ _MAX_RETRY_S = 86_400.0  # daily limits exist; anything longer is not a time but
 MAX_WINDOW_S = 60.0
 """The windows of upstream's documented limits are no longer, but for the daily ones."""
 _MAX_SENTENCE = 300
+RESTRICTION = "463"
+"""WhatsApp's number for "no new chats": it decides what becomes of a queue, so it is kept with the sentence."""
 _MAX_DEPTH = 100
 
 _AUTH_WORDS = (
@@ -102,8 +104,17 @@ def sentence(body: Any) -> str | None:
             value = value.get("message")
         if isinstance(value, str) and value.strip():
             text = " ".join(mend_text(value).split())
+            text += _beside(body, text)
             return text if len(text) <= _MAX_SENTENCE else text[: _MAX_SENTENCE - 1] + "…"
     return None
+
+
+def _beside(body: dict[str, Any], text: str) -> str:
+    """WhatsApp's number of an error, which may stand beside the sentence."""
+    inner = body["error"] if isinstance(body.get("error"), dict) else {}
+    codes = [place.get(name) for place in (inner, body) for name in ("code", "error_code", "errorCode")]
+    is_there = any(str(code) == RESTRICTION for code in codes) and RESTRICTION not in text
+    return f" (error {RESTRICTION})" if is_there else ""
 
 
 def scrub(value: Any, secrets: Collection[str], depth: int = 0) -> Any:

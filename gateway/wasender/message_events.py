@@ -8,7 +8,7 @@ each, documented or observed.
 `now`, and where it is wrong, or missing, `at` counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,6 @@ from gateway.domain.message import (
     Origin,
     Sealed,
     SendRefused,
-    mend_text,
 )
 from gateway.wasender.call_events import Call, calls_of
 from gateway.wasender.message_content import (
@@ -41,7 +40,7 @@ from gateway.wasender.message_content import (
 )
 from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
 from gateway.wasender.message_secrets import Use, sealed_in
-from gateway.wasender.restrictions import is_restriction
+from gateway.wasender.restrictions import failure_words, is_restriction
 from gateway.wasender.timestamps import timestamp
 from gateway.wasender.values import enum_word, number, present
 
@@ -101,12 +100,12 @@ def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
         return [Skip("not an object")]
     key = _key_of(element)
     own_id = key_id(key)
-    error = element.get("error")
-    if element.get("success") is False:
-        text = error if isinstance(error, str) else "no reason given"
+    if element.get("success") is False or (own_id is None and element.get("error")):
+        text = failure_words(element) or "no reason given"
         if own_id is None:
-            return [SendRefused(mend_text(text)[:500], at, _number_of(element), is_restriction(text))]
-        return [DeliveryMoved(own_id, DeliveryState.FAILED, at, text, _chat_of(key))]
+            return [SendRefused(text[:500], at, _number_of(element), is_restriction(text))]
+        failed = DeliveryState.FAILED
+        return [DeliveryMoved(own_id, failed, at, text[:500], _chat_of(key), is_restriction(text))]
     if key is None or own_id is None:
         return [Skip("a message without key.id")]
     if not unwrapped(element.get("message")) and not element.get("messageBody"):
@@ -167,7 +166,7 @@ def update(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     found: list[Found] = []
     if body.get("status") is not None:
         # The message's time is that of the message, and not of the state it has reached.
-        found.append(_moved(own_id, key, _STATES.get(enum_word(body["status"])), came, body.get("error")))
+        found.append(_moved(own_id, key, _STATES.get(enum_word(body["status"])), came, body))
     if enum_word(body.get("messageStubType")) in _STUB_REVOKE:
         # The engine gives the message the key of who took it back, which also stands inside.
         by = body.get("key")
@@ -360,12 +359,19 @@ def _reacted(part: dict[str, Any], element: dict[str, Any], at: datetime, now: d
     return MessageReacted(target, emoji if isinstance(emoji, str) else "", at, by, _name_of(element))
 
 
-def _moved(own_id: str, key: dict[str, Any], state: DeliveryState | None, at: datetime, error: Any) -> Found:
+def _moved(
+    own_id: str,
+    key: dict[str, Any],
+    state: DeliveryState | None,
+    at: datetime,
+    told: Mapping[str, Any] | None,
+) -> Found:
     if state is None:
         return Skip("a delivery state that is not known")
-    return DeliveryMoved(
-        own_id, state, at, error if isinstance(error, str) and error else None, _chat_of(key)
-    )
+    if state is not DeliveryState.FAILED or told is None:
+        return DeliveryMoved(own_id, state, at, None, _chat_of(key))
+    words = failure_words(told)
+    return DeliveryMoved(own_id, state, at, words and words[:500], _chat_of(key), is_restriction(words))
 
 
 def _origin_of(key: dict[str, Any]) -> Origin:

@@ -187,17 +187,23 @@ def answer_of(error: UpstreamError) -> Answer:
         return NotSent("not_connected", error.message)
     if status in _NOT_DONE_YET:
         return NotSent("not_reached", error.message)
+    is_restricted = is_restriction(words) or is_restriction(_field_errors(error))
+    if is_restricted and status is not None and (status < 300 or 400 <= status < 500):
+        return NotSent("restricted", error.message)  # also beside a 200: this send was refused
     if status is None or not 400 <= status < 500 or status in _MAYBE_DONE:
-        return Unclear(error.message)
+        return Unclear(error.message, is_restricted)
     return _refusal(error, words)
+
+
+def _field_errors(error: UpstreamError) -> str:
+    found = (error.details or {}).get("errors")
+    return " ".join(map(str, found.values())) if isinstance(found, dict) else ""
 
 
 def _refusal(error: UpstreamError, words: str) -> Answer:
     """A 4xx: upstream did not take the message; the words tell whether it ever will."""
     if "not connected" in words:
         return NotSent("not_connected", error.message)
-    if is_restriction(words):
-        return NotSent("restricted", error.message)
     if isinstance(error, UpstreamLimit):
         return NotSent("subscription", error.message)
     if isinstance(error, SessionNotFound) or error.status == 404:

@@ -1,5 +1,7 @@
 """A failure of a send that upstream had taken over: whose it is, upstream may say, or is asked."""
 
+from datetime import datetime
+
 import asyncpg
 
 from gateway.domain import sending
@@ -40,12 +42,17 @@ _RESTRICT = "SELECT gateway.note_restriction_v1($1, $2)"
 async def note_failure(connection: Connection, session_id: int, refused: SendRefused) -> bool:
     """Moves the row that it names, or has upstream asked about those that may be meant; whether it meant anything.
 
-    A restriction is of the session: its sender hears of it, whichever row failed.
+    A restriction is of the session, whichever row failed.
     """
     is_known = await _failed(connection, session_id, refused)
     if refused.is_restriction:
-        await connection.execute(_RESTRICT, session_id, refused.at)
+        await note_restriction(connection, session_id, refused.at)
     return is_known or refused.is_restriction
+
+
+async def note_restriction(connection: Connection, session_id: int, at: datetime) -> None:
+    """WhatsApp lets the session's number start no new chats: its sender, wherever it runs, takes this up."""
+    await connection.execute(_RESTRICT, session_id, at)
 
 
 async def _failed(connection: Connection, session_id: int, refused: SendRefused) -> bool:

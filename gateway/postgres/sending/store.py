@@ -25,6 +25,8 @@ _TAKE = "SELECT gateway.take_queue_v1($1, $2)"
 
 _STANDING = """
 SELECT q.holder, q.restricted_at, s.status, s.account_protection, s.wasender_session_id IS NOT NULL AS is_here,
+    (SELECT m.status FROM public.whatsapp_outgoing_messages AS m
+     WHERE m.send_no = (q.queue ->> 'trial')::bigint) AS trial,
     extract(epoch FROM clock_timestamp())::float8 AS moment
 FROM gateway.send_queues AS q
 LEFT JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = q.session
@@ -151,10 +153,10 @@ class SendTable:
             sends=[send_of(row) for row in rows],
             wrote=frozenset(row["chat"] for row in rows if row["known"]),
             connected=status == SessionStatus.CONNECTED,
-            not_connected_since=None,
             protected=bool(standing["account_protection"]),
             is_gone=status == SessionStatus.GONE,
             restricted_at=unix(standing["restricted_at"]),
+            trial=None if standing["trial"] is None else SendStatus(standing["trial"]),
         )
 
     async def row(self, send_id: int) -> Send | None:

@@ -34,7 +34,7 @@ from gateway.domain.message import (
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.contacts.columns import contact_columns
 from gateway.postgres.sending.evidence import hold_echoes, note_written, settle_chat
-from gateway.postgres.sending.failures import note_failure
+from gateway.postgres.sending.failures import note_failure, note_restriction
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
@@ -277,10 +277,12 @@ class Batch:
         told = [item for item in moves if item[2].state is not DeliveryState.QUEUED]
         items = [(session_id, move) for _, session_id, move in told]
         verdicts = await write_moves(self._connection, items, may_wait=True)
-        for (number, _, _), verdict in zip(told, verdicts, strict=True):
+        for (number, session_id, move), verdict in zip(told, verdicts, strict=True):
             if verdict in ("moved", "early"):
                 self._stored.add(number)
                 self.has_left_early |= verdict == "early"
+                if move.is_restriction:
+                    await note_restriction(self._connection, session_id, move.at)
             elif verdict == "elsewhere":
                 self._refused.add(number)
             elif verdict == "theirs":

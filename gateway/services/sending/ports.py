@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from gateway.domain.send_queue import Queue, Terms
-from gateway.domain.sending import Answer, Refused, Send
+from gateway.domain.sending import Answer, Refused, Send, SendStatus
 from gateway.domain.session import iso_utc
 
 
@@ -20,14 +20,14 @@ class QueueView:
     wrote: frozenset[str]
     """Of their chats, those that ever wrote."""
     connected: bool
-    not_connected_since: float | None
-    """None while it is connected."""
     protected: bool
     """WasenderAPI's account protection is on."""
     is_gone: bool = False
     """WasenderAPI has no such session any more."""
     restricted_at: float | None = None
     """When a webhook last told that WhatsApp refuses first contacts."""
+    trial: SendStatus | None = None
+    """How far the queue's trial has come; None if its row is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,10 @@ class SessionRunner:
         self._sender.wake()
         self._checker.wake()
 
-    def wake_checker(self) -> None:
+    def messages_moved(self) -> None:
         """What became of a message may be known now."""
         self._checker.wake()
+        self._sender.messages_moved()
 
     def key_changed(self) -> None:
         """The session has another API key."""

@@ -69,6 +69,11 @@ class Sender:
         """Something has changed that may decide about the next step."""
         self._woken.set()
 
+    def messages_moved(self) -> None:
+        """Something was heard of messages: it decides about the next step only while a trial is out."""
+        if self._queue.trial is not None:
+            self.wake()
+
     def key_changed(self) -> None:
         """The session has another API key."""
         self._queue = send_queue.key_changed(self._queue)
@@ -119,10 +124,7 @@ class Sender:
     async def _step(self, view: QueueView) -> None:
         context, known = self._context, self._queue
         self._learn(view)
-        if (self._queue.not_connected_since, self._queue.restriction_told_at) != (
-            known.not_connected_since,
-            known.restriction_told_at,
-        ):
+        if self._queue != known:
             save = context.store.save_queue
             await self._patiently(partial(save, self._id, self._holder, self._queue))
         step = send_queue.next_step(
@@ -145,19 +147,19 @@ class Sender:
 
     def _learn(self, view: QueueView) -> None:
         """What the session's row says. Words of a send are believed against a status that has not changed."""
-        if view.connected != self._queue.connected:
-            self._queue = send_queue.connection_changed(self._queue, view.connected, self._context.clock())
-        elif self._queue.reason == "gone" and self._queue.paused_until <= self._context.clock():
-            self._queue = replace(
-                self._queue, reason=None
-            )  # its row still says that it is there: asked again, rarely
-        if not view.connected and view.not_connected_since is not None:
-            self._queue = replace(self._queue, not_connected_since=view.not_connected_since)
-        self._queue = replace(self._queue, protected=view.protected)
+        queue, now = replace(self._queue, protected=view.protected), self._context.clock()
+        if view.is_gone:
+            queue = send_queue.session_gone(queue)
+        elif view.connected != queue.connected or (not view.connected and queue.not_connected_since is None):
+            queue = send_queue.connection_changed(queue, view.connected, now)
+        elif queue.reason == "gone" and queue.paused_until <= now:
+            queue = replace(queue, reason=None)  # its row still says that it is there: asked again, rarely
+        restrictions = queue.restrictions
         if view.restricted_at is not None:
-            known, self._queue = self._queue, send_queue.restriction_told(self._queue, view.restricted_at)
-            if self._queue.restrictions != known.restrictions:
-                logger.info("sending.paused session=%d reason=restricted", self._id)
+            queue = send_queue.restriction_told(queue, view.restricted_at)
+        if queue.restrictions != restrictions:
+            logger.info("sending.paused session=%d reason=restricted", self._id)
+        self._queue = send_queue.trial_stands(queue, view.trial, now)
 
     async def _wait(self, until: float | None) -> None:
         left_s = LONGEST_WAIT_S if until is None else until - self._context.clock()
@@ -241,7 +243,11 @@ class Sender:
         """What the answer says of all that wait."""
         before = self._queue.reason
         self._queue = send_queue.answered(
-            self._queue, answer, self._context.clock(), is_first_contact=step.is_first_contact
+            self._queue,
+            answer,
+            self._context.clock(),
+            is_first_contact=step.is_first_contact,
+            number=step.send.id,
         )
         if self._queue.reason != before:
             logger.info("sending.paused session=%d reason=%s", self._id, self._queue.reason)

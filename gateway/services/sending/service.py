@@ -85,7 +85,7 @@ class Sending:
         numbers = sessions_of(payload)
         for session_id, runner in self._runners.items():
             if numbers is None or session_id in numbers:
-                runner.wake_checker()
+                runner.messages_moved()
 
     def keys_changed(self, session_ids: Iterable[int]) -> None:
         """These sessions have another API key."""

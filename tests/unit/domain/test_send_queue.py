@@ -151,19 +151,90 @@ def test_a_restriction_holds_first_contacts_and_lets_answers_go() -> None:
     assert step(queue, stranger) == Wait(NOW + 3600, "restricted")
     assert begun(step(queue, stranger, answer)) == 2
     assert begun(step(queue, stranger, now=NOW + 3600)) == 1
-    assert begun(step(send_queue.first_contact_went(queue), stranger)) == 1
+    assert begun(step(send_queue.first_contact_went(queue, NOW), stranger)) == 1
 
 
-def test_a_first_contact_that_upstream_takes_ends_the_restriction_and_the_next_one_begins_anew() -> None:
+def tried(queue: Queue) -> Queue:
+    """After a restriction's time, upstream takes a first contact, the row 7."""
+    return send_queue.answered(queue, Accepted(1), queue.restricted_until, is_first_contact=True, number=7)
+
+
+def test_after_a_restriction_one_first_contact_goes_and_the_next_waits_for_whatsapps_word() -> None:
+    queue = send_queue.answered(Queue(), NotSent("restricted", "463"), NOW, is_first_contact=True)
+    at = queue.restricted_until
+    queue = tried(queue)
+    stranger = send(1, "stranger")
+
+    assert step(queue, stranger, now=at) == Wait(at + send_queue.TRIAL_S, "restricted")
+    assert begun(step(queue, stranger, send(2), now=at)) == 2
+    assert send_queue.trial_stands(queue, SendStatus.ACCEPTED, at + 1) == queue
+    assert begun(step(send_queue.trial_stands(queue, SendStatus.SENT, at + 1), stranger, now=at + 1)) == 1
+    assert begun(step(queue, stranger, now=at + send_queue.TRIAL_S)) == 1  # whatsapp says nothing: one more
+
+
+def test_a_restriction_that_the_trial_meets_later_goes_on_and_its_time_doubles() -> None:
+    queue = tried(send_queue.restriction_told(Queue(), NOW))
+    at = NOW + send_queue.RESTRICTED_S
+    late = send_queue.restriction_told(queue, at - 0.7)  # told in whole seconds, rounded down
+    silent = send_queue.trial_stands(late, SendStatus.FAILED, at + 1)
+
+    assert silent == late
+    assert (late.restrictions, late.trial, late.restricted_since) == (2, None, NOW)
+    assert late.restricted_until == at - 0.7 + 2 * send_queue.RESTRICTED_S
+    assert (
+        send_queue.restriction_told(queue, NOW + 60).restrictions == 1
+    )  # of those that went before the first
+
+
+def test_a_trial_that_fails_for_another_reason_says_nothing_and_the_next_one_goes_later() -> None:
+    queue = tried(send_queue.restriction_told(Queue(), NOW))
+    at = NOW + send_queue.RESTRICTED_S
+
+    for word in (SendStatus.FAILED, SendStatus.CANCELLED, None):
+        failed = send_queue.trial_stands(queue, word, at + 1)
+        assert (failed.trial, failed.restricted_until) == (None, at + send_queue.TRIAL_S)
+
+
+def test_a_restriction_soon_after_the_last_one_counts_on_and_much_later_it_begins_anew() -> None:
     restriction = NotSent("restricted", "463")
-    queue = send_queue.answered(Queue(), restriction, NOW, is_first_contact=True)
-    later = queue.restricted_until
-    queue = send_queue.answered(queue, Accepted(1), later, is_first_contact=True)
-    much_later = later + 30 * KEEP_S
+    queue = tried(send_queue.answered(Queue(), restriction, NOW, is_first_contact=True))
+    went = send_queue.trial_stands(queue, SendStatus.SENT, NOW + 4_000)
+    soon, later = NOW + 5_000, NOW + 30 * KEEP_S
 
-    again = send_queue.answered(queue, restriction, much_later, is_first_contact=True)
+    again = send_queue.answered(went, restriction, soon, is_first_contact=True)
+    anew = send_queue.answered(went, restriction, later, is_first_contact=True)
 
-    assert (again.restricted_since, again.restricted_until) == (much_later, much_later + 3600)
+    assert (again.restricted_since, again.restricted_until) == (soon, soon + 7200)
+    assert (anew.restricted_since, anew.restricted_until) == (later, later + 3600)
+
+
+def test_a_silent_answer_that_names_the_restriction_holds_first_contacts_too() -> None:
+    answer = Unclear("WasenderAPI has a fault of its own (error 463).", is_restriction=True)
+    queue = send_queue.answered(Queue(), answer, NOW, is_first_contact=True, number=1)
+
+    assert step(queue, send(1, "stranger")) == Wait(NOW + 3600, "restricted")
+
+
+def test_a_session_that_is_gone_fails_no_message_and_counts_from_when_it_is_there_again() -> None:
+    queue = send_queue.connection_changed(Queue(), False, NOW)
+    queue = send_queue.session_gone(queue)
+    stranger = send(1, "stranger")
+
+    assert step(queue, send(1), now=NOW + 9 * KEEP_S) == Wait(None, "not_connected")
+    restricted = send_queue.session_gone(send_queue.restricted(queue, NOW))
+    assert step(restricted, stranger, now=NOW + 9 * KEEP_S) == Wait(None, "not_connected")
+    back = send_queue.connection_changed(queue, False, NOW + 9 * KEEP_S)
+    assert step(back, send(1), now=NOW + 9 * KEEP_S) == Wait(NOW + 10 * KEEP_S, "not_connected")
+
+
+@pytest.mark.parametrize(
+    "answer", [Refused("x"), NotSent("rate_limit", "x", 3 * KEEP_S), NotSent("subscription", "x")]
+)
+def test_whatever_else_upstream_says_is_not_that_the_number_is_not_connected(answer: sending.Answer) -> None:
+    queue = send_queue.answered(Queue(), NotSent("not_connected", "x"), NOW)
+    queue = send_queue.answered(queue, answer, NOW + 60)
+
+    assert not isinstance(step(queue, send(1), now=NOW + 2 * KEEP_S), Expire)
 
 
 def test_first_contacts_that_stay_restricted_expire_and_answers_do_not() -> None:

@@ -27,7 +27,6 @@ class MemoryStore:
         self.were_unknown: set[int] = set()
         self.wrote: set[str] = set()
         self.connected = True
-        self.not_connected_since: float | None = None
         self.protected = False
         self.holder: str | None = None
         self.queue: Queue | None = None
@@ -44,7 +43,7 @@ class MemoryStore:
 
     def connect(self, connected: bool) -> None:
         if connected != self.connected:
-            self.connected, self.not_connected_since = connected, None if connected else now()
+            self.connected = connected
 
     def put(self, send: Send) -> None:
         former = self.rows.get(send.id)
@@ -74,8 +73,13 @@ class MemoryStore:
             return None
         waiting = (SendStatus.QUEUED, SendStatus.SENDING)
         sends = [send for send in self.rows.values() if send.status in waiting]
+        trial = None if self.queue is None else self.rows.get(self.queue.trial or 0)
         return QueueView(
-            sends, frozenset(self.wrote), self.connected, self.not_connected_since, self.protected
+            sends,
+            frozenset(self.wrote),
+            self.connected,
+            self.protected,
+            trial=None if trial is None else trial.status,
         )
 
     async def row(self, send_id: int) -> Send | None:

@@ -58,6 +58,9 @@ STRANGER = {"to": ["The provided JID does not exist on WhatsApp."]}
         (said(404, message("The specified session was not found.")), "gone"),
         (said(422, message("WhatsApp restricts new chats (error 463).")), "restricted"),
         (said(403, message("Your account is restricted")), "restricted"),
+        (said(400, message("Not delivered", code=463)), "restricted"),
+        (said(200, message("Not delivered (error 463)")), "restricted"),
+        (said(422, message("Validation failed", errors={"to": ["error 463"]})), "restricted"),
     ],
 )
 async def test_what_surely_was_not_sent_may_be_sent_later(
