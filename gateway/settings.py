@@ -103,6 +103,9 @@ class Settings(LimitSettings):
     secret_previous: str | None = Field(None, validation_alias="GATEWAY_SECRET_PREVIOUS", repr=False)
     """The secret before this one, while secrets are rotated: still accepted for logins and for what is encrypted."""
 
+    backup_passphrase: str | None = Field(None, validation_alias="GATEWAY_BACKUP_PASSPHRASE", repr=False)
+    """Opens backups, for `gateway backup` and `gateway restore` that no person is there for."""
+
     public_url: str | None = Field(None, validation_alias="GATEWAY_PUBLIC_URL")
     """Where WasenderAPI reaches us; given to it as webhook URL."""
 

@@ -31,7 +31,8 @@ from tests import bytecode, leftovers
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 _PRELOADED = (
-    "gateway.cli.main", "gateway.cli.doctor", "gateway.cli.actions.database", "gateway.cli.actions.journal",
+    "gateway.cli.main", "gateway.cli.doctor", "gateway.cli.actions.backup", "gateway.cli.actions.restore",
+    "gateway.cli.actions.database", "gateway.cli.actions.journal",
     "gateway.cli.actions.sync", "gateway.cli.actions.token", "gateway.runtime.gateway", "gateway.runtime.server",
     "gateway.runtime.supervisor", "uvloop",
 )  # fmt: skip

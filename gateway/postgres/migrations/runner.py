@@ -148,13 +148,18 @@ async def _take_turn(connection: asyncpg.Connection, report: Report) -> None:
     # turn it is waits for all snapshots. Neither would ever end.
     said = False
     while True:
-        async with Deadline(connection, LOOK_S):
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_KEY):
-                return
+        if await try_turn(connection):
+            return
         if not said:
             report("Another gateway is migrating this database; waiting for it.")
             said = True
         await asyncio.sleep(0.1 + random.random() * 0.2)
+
+
+async def try_turn(connection: asyncpg.Connection) -> bool:
+    """Whether this connection alone may change the schema, from now on until it is closed."""
+    async with Deadline(connection, LOOK_S):
+        return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_KEY))
 
 
 @contextmanager
