@@ -6,6 +6,7 @@ from gateway.realtime.connections import Connections
 from gateway.realtime.hub.hub import Hub
 from gateway.services.auth.origins import Origins
 from gateway.services.live.feed import Feed, StalenessView, StreamReader
+from gateway.services.presence.presence import Presence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,5 +20,6 @@ class EndpointContext:
 
     staleness: StalenessView
     connections: Connections
+    presence: Presence
     origins: Origins
     """Pages that may connect."""

@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 
 from gateway.postgres.connection.listener import Listener, ListenerSettings
+from gateway.postgres.presence.presence import PresenceTable
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.runtime.context import BuildContext
@@ -17,6 +18,7 @@ from gateway.services.live.staleness import Staleness
 from gateway.services.live.state_publisher import StatePublisher
 from gateway.services.live.state_values import CodePictures, StateValues
 from gateway.services.live.trigger_check import TriggerCheck
+from gateway.services.presence.presence import Presence
 from gateway.wasender import qr
 
 
@@ -55,6 +57,7 @@ class Live:
         self.waker = Waker(
             self.listener, catch_up=self.staleness.catch_up, on_lost=signals.cut_off, wake_s=timings.wake_s
         )
+        self.presence = Presence(PresenceTable(repositories.pool), context.gateway_id)
         self.numbering = Numbering(repositories.unnumbered, awake=awake)
         self.triggers = TriggerCheck(repositories.triggers, awake=awake)
         self.conversation_list = ConversationList(repositories.conversation_list, awake=awake)

@@ -44,6 +44,7 @@ class WebSockets:
             streams=self.reads,
             staleness=live.staleness,
             connections=self.connections,
+            presence=live.presence,
             origins=access.origins,
         )
         self.native = Realtime(

@@ -21,6 +21,8 @@ def connect(
     signals.rows_moved.connect(media.media_fetcher.notify)
     signals.rows_moved.connect(services.sending.inboxes_moved, services.sql_intake.inboxes_moved)
     signals.queues_moved.connect(services.sending.notify)
+    signals.presence_moved.connect(live.presence.notify)
+    live.presence.listen(websockets.native)
     signals.leases_renewed.connect(services.sending.on_renewed)
     signals.rows_moved.connect(services.webhook_delivery.notify)
     signals.sessions_moved.connect(live.states.notify, services.webhook_delivery.notify)

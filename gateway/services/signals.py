@@ -68,6 +68,9 @@ class Signals:
     queues_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: the sessions whose queues of messages it names, or `*`."""
 
+    presence_moved: Signal[[str]] = field(default_factory=Signal)
+    """Of a notification: the sessions in whose conversations people came, went or began to write, or `*`."""
+
     leases_renewed: Signal[[]] = field(default_factory=Signal)
     """The leases of this gateway hold for longer again."""
 
@@ -115,4 +118,5 @@ class Signals:
         self.keys_moved("*")
         self.access_moved("*")
         self.queues_moved("*")
+        self.presence_moved("*")
         self.listening()

@@ -36,6 +36,7 @@ SESSIONS_CHANNEL = "whatsapp_sessions"
 KEYS_CHANNEL = "whatsapp_session_keys"
 ACCESS_CHANNEL = "whatsapp_gateway_access"
 SENDING_CHANNEL = "whatsapp_gateway_sending"
+PRESENCE_CHANNEL = "whatsapp_gateway_presence"
 
 PROBE_S = 5.0
 STATEMENT_S = 5.0
@@ -243,6 +244,7 @@ class Listener:
                 await connection.add_listener(KEYS_CHANNEL, self._heard(self._signals.keys_moved))
                 await connection.add_listener(ACCESS_CHANNEL, self._heard(self._signals.access_moved))
                 await connection.add_listener(SENDING_CHANNEL, self._heard(self._signals.queues_moved))
+                await connection.add_listener(PRESENCE_CHANNEL, self._heard(self._signals.presence_moved))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )

@@ -19,6 +19,7 @@ _TIMEOUT_S = 60.0
 _MESSAGES = "SELECT erased, hashes FROM gateway.erase_messages_v1($1, $2, $3)"
 _TRACES = "SELECT gateway.erase_traces_v1($1, $2)"
 _SENDING = "SELECT gateway.erase_sending_v1($1, $2)"
+_PRESENCE = "DELETE FROM gateway.presence WHERE session = $1 AND chat = ANY ($2::text[])"
 _EVENTS = "SELECT gateway.erase_events_v1($1, $2)"
 _WEBHOOKS_OUT = "SELECT gateway.erase_webhooks_out_v1($1, $2)"
 _TOMBSTONES = "SELECT session, digest, at FROM gateway.tombstones WHERE at > $1 ORDER BY at"
@@ -59,7 +60,7 @@ class ErasureTable:
         """Everything beside the messages; of events the id stays. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire(timeout=_TIMEOUT_S) as connection:
-                for statement in (_TRACES, _SENDING, _EVENTS, _WEBHOOKS_OUT):
+                for statement in (_TRACES, _SENDING, _PRESENCE, _EVENTS, _WEBHOOKS_OUT):
                     await connection.execute(statement, session_id, addresses, timeout=_TIMEOUT_S)
 
     async def tombstones(self, since: datetime | None) -> list[Tombstone]:

@@ -273,6 +273,26 @@ class Hub:
             self._coalescer.flush(connection)
             connection.send_state((topic, value.session_id, value.part), ready, value.expires_at)
 
+    # ------------------------------------------------------------------------------------------ an inbox's readers
+
+    def tell_followers(self, inbox: int, kind: str, part: str, ready: Frame) -> None:
+        """One frame, of no offset, to the connections of the hub's own dialect that follow the inbox.
+
+        One that cannot take it now gets the newest frame of its `kind` and `part` later.
+        """
+        stream = self._streams.get(inbox)
+        cursors = stream.cursors.get(self._encode, ()) if stream else ()
+        # An inbox without an event has no stream, and is followed by `inbox:*` all the same.
+        followers = dict.fromkeys(cursor.connection for cursor in cursors)
+        followers |= dict.fromkeys(wild for wild in self._wild if wild.covers(inbox))
+
+        def send(connection: StreamSubscriber) -> None:
+            if connection in self.connections:
+                self._coalescer.flush(connection)
+                connection.send_state((kind, inbox, part), ready, None)
+
+        self._scheduler.start(each(tuple(followers), send))
+
     # ------------------------------------------------------------------------------------------ all connections
 
     def broadcast(self, kind: str, ready: Frame) -> None:

@@ -45,6 +45,7 @@ _REPLIES = {
     "UnsubscribeFrame": ("UnsubscribedFrame", "ErrorFrame"),
     "PingFrame": ("PongFrame",),
     "AuthFrame": ("AuthenticatedFrame", "ErrorFrame"),
+    "SayPresenceFrame": ("ErrorFrame",),
 }
 """What the server answers, with the same `ref`."""
 

@@ -48,6 +48,8 @@ class Subscription:
     """The inboxes that `subscribed` names; None for all."""
     unanswered: list[str | None] = field(default_factory=list)
     """Refs of earlier wishes for the same topic that had no answer yet: this one's is theirs, too."""
+    on_answered: Callable[[], None] = lambda: None
+    """Says what comes right after `subscribed`."""
 
     @property
     def refs(self) -> list[str | None]:
@@ -58,6 +60,8 @@ class Subscription:
         """Notes that all of its subscribes have been answered."""
         self.is_answered = True
         self.unanswered = []
+        tell, self.on_answered = self.on_answered, lambda: None
+        tell()
 
 
 class Connection(Follower):
@@ -109,12 +113,13 @@ class Connection(Follower):
         name: str,
         starts: dict[Inbox, Position],
         named: Collection[int] | None = None,
+        on_answered: Callable[[], None] = lambda: None,
     ) -> None:
         """Subscribes to a stream topic from these positions; `subscribed` is sent once all are LIVE.
 
-        It names all of them, or only those that are `named`.
+        It names all of them, or only those that are `named`. Right after it `on_answered` is called.
         """
-        subscription = Subscription(ref, name, named=named)
+        subscription = Subscription(ref, name, named=named, on_answered=on_answered)
         previous = self._subscriptions.get(name)
         if previous is not None and not previous.is_answered:
             subscription.unanswered = [*previous.unanswered, previous.ref]

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.websockets import WebSocket
 
@@ -32,6 +32,7 @@ from gateway.services.auth.login import Login
 from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.live.session_states import SessionStates
 from gateway.services.live.state_values import StateValues
+from gateway.services.presence.presence import Person, Word
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Realtime:
         self._connections = context.connections
         self._states = states
         self._values = values
+        self._presence = context.presence
         self._login = login
         self._max_topics = max_topics
         self._authentication = SocketAuthentication(login, context.origins, cookie, context.connections.rates)
@@ -82,6 +84,7 @@ class Realtime:
                     hear=lambda message: self._hear(connection, message.get("text")),
                 )
             finally:
+                self._presence.leave(connection.name)
                 seat.leave()
 
     async def _admit(self, socket: WebSocket, transport: SocketTransport) -> tuple[Connection, Seat] | None:
@@ -136,11 +139,24 @@ class Realtime:
                         connection.reply(protocol.error(ref, "not_subscribed", f"{name} is not subscribed."))
                 case protocol.Subscribe():
                     await self._subscribe(connection, frame)
+                case protocol.SayPresence():
+                    self._say_presence(connection, frame)
         except protocol.BadFrame as error:
             if error.is_fatal:
                 connection.close(close_codes.BAD_FRAME, error.message)
             else:
                 connection.reply(protocol.error(error.ref, "bad_frame", error.message))
+
+    def _say_presence(self, connection: Connection, said: protocol.SayPresence) -> None:
+        principal = connection.principal
+        try:
+            principal.require(Act.READ, said.inbox)
+        except GatewayError as error:
+            connection.reply(protocol.error(said.ref, error.code, error.message))
+            return
+        doing = said.doing if principal.can(Act.SEND) else "viewing"
+        name = principal.name or principal.sub
+        self._presence.say(Word(connection.name, said.inbox, said.chat, principal.sub, name, doing))
 
     async def _renew(self, connection: Connection, ref: str | None, token: str) -> None:
         try:
@@ -211,7 +227,12 @@ class Realtime:
             else:
                 extents = await self._extents([inbox], {inbox: wish.after})
                 start = await self._start(connection, inbox, wish.after, extents.get(inbox))
-        connection.follow(wish.ref, wish.name, {inbox: start})
+        connection.follow(
+            wish.ref,
+            wish.name,
+            {inbox: start},
+            on_answered=lambda: self._show_presence(connection, lambda other: other == inbox),
+        )
 
     async def _follow_all(self, connection: Connection, wish: protocol.Subscribe) -> None:
         starts = {} if wish.after_all is not None else self._covered(connection)
@@ -228,7 +249,13 @@ class Realtime:
             extents = await self._extents(new, after)
             for inbox in new:
                 starts[inbox] = await self._start(connection, inbox, after.get(inbox), extents.get(inbox))
-        connection.follow(wish.ref, wish.name, starts, named)
+        connection.follow(
+            wish.ref,
+            wish.name,
+            starts,
+            named,
+            on_answered=lambda: self._show_presence(connection, connection.covers),
+        )
 
     async def _start_others(
         self,
@@ -283,7 +310,21 @@ class Realtime:
         connection.reset(inbox, reason, known)
         return known
 
+    def _show_presence(self, connection: Connection, follows: Callable[[int], bool]) -> None:
+        """Who is in conversations of inboxes that the connection follows from now on."""
+        for (inbox, chat), people in self._presence.people_in(follows).items():
+            connection.send_state(("presence", inbox, chat), protocol.presence(inbox, chat, people), None)
+
     # ------------------------------------------------------------------------------------------ all sockets
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any socket is open that may follow an inbox."""
+        return bool(self._hub.connections)
+
+    def tell_presence(self, inbox: int, chat: str, people: Sequence[Person]) -> None:
+        """Tells those who follow the inbox who is in a conversation of it now."""
+        self._hub.tell_followers(inbox, "presence", chat, protocol.presence(inbox, chat, people))
 
     def tell_stale(self, since: str) -> None:
         """Tells all clients that they may miss something since then (ISO 8601)."""

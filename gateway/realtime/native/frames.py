@@ -92,6 +92,16 @@ class AuthFrame(TypedDict):
     token: Annotated[str, Field(description="A JWT.")]
 
 
+class SayPresenceFrame(TypedDict):
+    """What the client's person does in a conversation: said every 5 s while it lasts."""
+
+    type: Literal["presence"]
+    ref: NotRequired[Ref]
+    topic: InboxTopic
+    chat: Annotated[str, Field(max_length=128, description="JID of the conversation, or digits of a phone.")]
+    doing: Literal["viewing", "typing"]
+
+
 # ------------------------------------------------------------------------------------------------ server → client
 
 
@@ -103,6 +113,7 @@ class WelcomeFrame(TypedDict):
     heartbeat_s: Annotated[int, Field(description="Two heartbeats of silence mean that the line is dead.")]
     version: Annotated[str, Field(description="Of the gateway.")]
     protocol: Literal[1]
+    features: Annotated[list[str], Field(description="What this gateway can do besides: `presence`.")]
 
 
 class SubscribedFrame(TypedDict):
@@ -272,6 +283,23 @@ class HeartbeatFrame(TypedDict):
     tops: Annotated[dict[str, Off], Field(description="By topic, inbox:<id>.")]
 
 
+class PersonShape(TypedDict):
+    """Somebody in a conversation."""
+
+    sub: str
+    name: str
+    doing: str
+
+
+class PresenceFrame(TypedDict):
+    """Who is in a conversation now, in the place of what was said of it before. No one: the list is empty."""
+
+    type: Literal["presence"]
+    topic: InboxTopic
+    chat: Annotated[str, Field(description="JID of the conversation.")]
+    who: Annotated[list[PersonShape], Field(description="Ends 10 s after a person's last word.")]
+
+
 class StaleFrame(TypedDict):
     """The gateway cannot hear its database: what is shown may be old."""
 
@@ -329,7 +357,7 @@ class ErrorFrame(TypedDict):
     message: Annotated[str, Field(max_length=500)]
 
 
-CLIENT_FRAMES: tuple[type, ...] = (SubscribeFrame, UnsubscribeFrame, PingFrame, AuthFrame)
+CLIENT_FRAMES: tuple[type, ...] = (SubscribeFrame, UnsubscribeFrame, PingFrame, AuthFrame, SayPresenceFrame)
 SERVER_FRAMES: tuple[type, ...] = (
     WelcomeFrame,
     SubscribedFrame,
@@ -344,6 +372,7 @@ SERVER_FRAMES: tuple[type, ...] = (
     LinkEndedFrame,
     SendingFrame,
     HeartbeatFrame,
+    PresenceFrame,
     StaleFrame,
     FreshFrame,
     UnsubscribedFrame,

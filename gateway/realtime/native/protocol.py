@@ -4,7 +4,7 @@ Server frames are built here and nowhere else, in the shapes of frames.py. Clien
 whatever cannot be read becomes a `BadFrame` with one sentence.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
@@ -12,11 +12,12 @@ from typing import Any, Literal
 import orjson
 
 from gateway import __version__
-from gateway.domain.message import MARKS_TABLE, mark_data, read_message, utc_text
+from gateway.domain.message import MARKS_TABLE, chat_of, mark_data, mend_text, read_message, utc_text
 from gateway.domain.session import iso_utc, session_number
 from gateway.domain.streams import (
     Event,
     Inbox,
+    InboxTopic,
     Position,
     ResetReason,
     Snapshot,
@@ -28,10 +29,15 @@ from gateway.realtime import close_codes
 from gateway.realtime.native import frames
 from gateway.realtime.transport.framing import Frame, frame
 from gateway.services.live.state_values import StateValue
+from gateway.services.presence.presence import Doing, Person
 
 PROTOCOL: Literal[1] = 1
 
+FEATURES = ["presence"]
+"""What this gateway can do beyond the first version of the protocol."""
+
 _MAX_REF = 64
+_MAX_CHAT = 128
 _MAX_AFTER = 10_000
 _MAX_ERROR_CHARS = 500
 
@@ -85,6 +91,7 @@ def welcome(connection: str) -> Frame:
         "heartbeat_s": close_codes.HEARTBEAT_S,
         "version": __version__,
         "protocol": PROTOCOL,
+        "features": FEATURES,
     }
     return frame(message)
 
@@ -154,6 +161,17 @@ def heartbeat(tops: Mapping[int, int]) -> Frame:
     message: frames.HeartbeatFrame = {
         "type": "heartbeat",
         "tops": {f"inbox:{inbox}": off for inbox, off in tops.items()},
+    }
+    return frame(message)
+
+
+def presence(inbox: int, chat: str, people: Sequence[Person]) -> Frame:
+    """Who is in a conversation now; nobody, where the list is empty."""
+    message: frames.PresenceFrame = {
+        "type": "presence",
+        "topic": f"inbox:{inbox}",
+        "chat": chat,
+        "who": [{"sub": one.sub, "name": one.name, "doing": one.doing} for one in people],
     }
     return frame(message)
 
@@ -245,6 +263,16 @@ class Auth:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class SayPresence:
+    """A client's `presence`, read: what its person does in a conversation."""
+
+    ref: str | None
+    inbox: Inbox
+    chat: str
+    doing: Doing
+
+
 class BadFrame(Exception):
     """A frame that cannot be read. `is_fatal`: not JSON at all, or not one of our shapes' envelope."""
 
@@ -255,7 +283,7 @@ class BadFrame(Exception):
         self.is_fatal = is_fatal
 
 
-ClientFrame = Subscribe | Unsubscribe | Ping | Auth
+ClientFrame = Subscribe | Unsubscribe | Ping | Auth | SayPresence
 
 
 def parse(text: str) -> ClientFrame:
@@ -291,9 +319,12 @@ def parse(text: str) -> ClientFrame:
             if not isinstance(token, str):
                 raise BadFrame("`token` must be a string.", ref=ref)
             return Auth(ref, token)
+        case "presence":
+            return _parse_presence(message, ref)
         case other:
             raise BadFrame(
-                f"There is no frame type {other!r}: subscribe, unsubscribe, ping or auth.", ref=ref
+                f"There is no frame type {other!r}: subscribe, unsubscribe, ping, auth or presence.",
+                ref=ref,
             )
 
 
@@ -302,6 +333,20 @@ def _topic_name(message: dict[str, Any], ref: str | None) -> str:
     if not isinstance(name, str):
         raise BadFrame("`topic` must be a string.", ref=ref)
     return name
+
+
+def _parse_presence(message: dict[str, Any], ref: str | None) -> SayPresence:
+    topic = parse_topic(_topic_name(message, ref))
+    if not isinstance(topic, InboxTopic) or topic.inbox is None:
+        raise BadFrame("`topic` of presence must be one inbox, as in inbox:12.", ref=ref)
+    named = message.get("chat")
+    chat = chat_of(None, mend_text(named).strip()) if isinstance(named, str) else None
+    if not chat or len(chat) > _MAX_CHAT:
+        raise BadFrame("`chat` must be the digits of a phone, or a JID.", ref=ref)
+    doing = message.get("doing")
+    if doing != "viewing" and doing != "typing":
+        raise BadFrame("`doing` must be viewing or typing.", ref=ref)
+    return SayPresence(ref, topic.inbox, chat, doing)
 
 
 def _parse_after(

@@ -32,7 +32,6 @@ const PAGE = 50;
 const MAX_PAGE = 200;
 const REFRESH_AFTER_MS = 400;
 const TIMES_EVERY_MS = 20_000;
-const SWEEP_EVERY_MS = 1000;
 
 export class WhatsAppInbox extends LiveElement {
   #backend = backend();
@@ -79,11 +78,10 @@ export class WhatsAppInbox extends LiveElement {
     if (this.#routed) this.#data.query = readPlace(location.hash).query;
     if (own) this.#data.query.session = Number(own);
     this.on(this.#backend.sessions, "change", () => this.redraw());
-    this.ends(this.#backend.client.watch((status) => status === "online" && this.#onOnline()));
+    this.ends(this.#backend.client.watch((status) => this.#onStatus(status)));
     this.on(document, "visibilitychange", () => this.#markRead());
     this.on(globalThis, "popstate", () => this.#followAddress());
     this.every(TIMES_EVERY_MS, () => this.redraw());
-    this.every(SWEEP_EVERY_MS, () => this.#presence.sweep() && this.redraw());
     this.ends(() => this.#end());
     void this.#start();
   }
@@ -99,8 +97,10 @@ export class WhatsAppInbox extends LiveElement {
     return this.hasAttribute("routed");
   }
 
-  #onOnline() {
-    if (this.#state === "failed") void this.#start();
+  /** @param {import("../common/types.js").ConnectionState} status */
+  #onStatus(status) {
+    if (status === "online" && this.#state === "failed") void this.#start();
+    if ((status === "reconnecting" || status === "offline") && this.#presence.forget()) this.redraw();
   }
 
   // ------------------------------------------------------------------------------------------ what others may ask

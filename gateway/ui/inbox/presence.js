@@ -1,13 +1,12 @@
-/** Who else looks at a chat or writes in it; forgotten when nothing more is heard of them. */
+/** Who else looks at a chat or writes in it, as the gateway says it; forgotten while the gateway is not heard. */
 
 /** @import { Backend } from "../common/backend.js" */
 /** @import { Person } from "../common/types.js" */
 
-const FORGET_AFTER_MS = 10_000;
 const SAY_EVERY_MS = 5000;
 
 export class Presence {
-  /** @type {Map<string, {people: Person[], at: number}>} */
+  /** @type {Map<string, Person[]>} */
   #chats = new Map();
   #backend;
 
@@ -20,23 +19,20 @@ export class Presence {
   hear({ inbox, chat, who }) {
     const key = `${inbox}|${chat}`;
     const others = who.filter((person) => person.sub !== this.#backend.me?.sub);
-    if (others.length) this.#chats.set(key, { people: others, at: Date.now() });
+    if (others.length) this.#chats.set(key, others);
     else this.#chats.delete(key);
   }
 
   /** @param {string} key @returns {Person[]} */
   of(key) {
-    const found = this.#chats.get(key);
-    return found && Date.now() - found.at <= FORGET_AFTER_MS ? found.people : [];
+    return this.#chats.get(key) ?? [];
   }
 
-  /** Drops what is too old; true if something went. */
-  sweep() {
-    let went = false;
-    for (const [key, { at }] of this.#chats) {
-      if (Date.now() - at > FORGET_AFTER_MS) went = this.#chats.delete(key) || went;
-    }
-    return went;
+  /** The gateway is not heard any more: once it is again, it says who is there. True if something went. */
+  forget() {
+    const had = this.#chats.size > 0;
+    this.#chats.clear();
+    return had;
   }
 }
 

@@ -6,7 +6,7 @@ be written, pruned, begun anew, brought back from a backup, or away.
 
 import asyncio
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from gateway.realtime.native.endpoint import Realtime
 from gateway.realtime.transport.framing import Burst, Frame, frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.feed import Feed
+from gateway.services.presence.presence import Presence
 from gateway.services.signals import Signal
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)
@@ -183,10 +184,11 @@ class Marking(Connection):
         name: str,
         starts: dict[Inbox, Position],
         named: Collection[int] | None = None,
+        on_answered: Callable[[], None] = lambda: None,
     ) -> None:
         begun = {str(inbox): [start.off, start.epoch] for inbox, start in starts.items()}
         cast(Pipe, self.transport).frames.append({"type": "mark", "topic": name, "starts": begun})
-        super().follow(ref, name, starts, named)
+        super().follow(ref, name, starts, named, on_answered)
 
 
 PADDING = "x" * 300
@@ -223,10 +225,16 @@ class Core:
             streams=self.streams,
             staleness=nobody,
             connections=nobody,
+            presence=Presence(nobody, "g"),
             origins=nobody,
         )
         self._endpoint = Realtime(
-            context, states=nobody, values=nobody, login=nobody, cookie=nobody, max_topics=2000
+            context,
+            states=nobody,
+            values=nobody,
+            login=nobody,
+            cookie=nobody,
+            max_topics=2000,
         )
         self.connection, self.pipe = self._connect()
 

@@ -1,0 +1,1 @@
+"""Who looks at a conversation or writes in it."""
