@@ -16,7 +16,10 @@ export interface Position {
   epoch: string | null;
 }
 
-/** By inbox: `position` of a REST reply, or of a subscription. May be kept as JSON. */
+/**
+ * By inbox: `position` of a REST reply, or of a subscription. May be kept as JSON. Under `"*"` it may hold the word of
+ * `?position=page` for all inboxes that it does not name.
+ */
 export type PositionMap = Record<string, Position>;
 
 /** A row of messages, without `raw_data`. More columns may come. */

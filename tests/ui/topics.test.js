@@ -202,3 +202,23 @@ test("a handler that throws is reported, and neither its topic nor the others mi
   assert.deepEqual(heard, [1, 2]);
   assert.deepEqual(reported, ["a bug of the page", "a bug of the page"]);
 });
+
+test("with the word of a page for all others no inbox has to be named, and none begins anew", () => {
+  const { socket, follow, clock } = online();
+  const { heard, subscription } = follow("*", { 1: { off: 5, epoch: "a" }, "*": "10:12:;h" });
+  assert.deepEqual(socket().last("subscribe").after, { 1: { off: 5, epoch: "a" }, "*": "10:12:;h" });
+  socket().confirm({ tops: { 1: { off: 5, epoch: "a" } } });
+  socket().push(event(2, 41), event(2, 42));
+  assert.deepEqual(heard, ["live", 41, 42]);
+  assert.equal(subscription.position["*"], "10:12:;h");
+
+  socket().end(1006);
+  clock.advance(2000);
+  socket().welcome();
+  assert.deepEqual(socket().last("subscribe").after, { 1: { off: 5, epoch: "a" }, "*": "10:12:;h" });
+  socket().push(event(2, 41), event(2, 42), event(2, 43));
+  socket().confirm({ tops: { 1: { off: 5, epoch: "a" }, 2: { off: 43, epoch: "b" } } });
+
+  assert.deepEqual(heard, ["live", 41, 42, 43, "live"]);
+  assert.deepEqual(subscription.position[2], { off: 43, epoch: "b" });
+});

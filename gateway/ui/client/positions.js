@@ -8,14 +8,26 @@
 
 /** No frame may be over 256 KiB. */
 const AFTER_BYTES = 200 * 1024;
+const OTHERS = "*";
 
 export class Positions {
   /** @type {Map<string, Position>} */
   #at = new Map();
 
+  /** The gateway's word for all inboxes that are not named (`?position=page`). @type {string | null} */
+  #others = null;
+
   /** @param {PositionMap} [after] */
   constructor(after = {}) {
-    for (const [inbox, position] of Object.entries(after)) this.#at.set(inbox, { ...position });
+    for (const [inbox, position] of Object.entries(after)) {
+      if (inbox === OTHERS) this.#others = String(position);
+      else this.#at.set(inbox, { ...position });
+    }
+  }
+
+  /** Whether it is known where the inboxes stand that are not named: their first event may have any offset. */
+  get knowsOthers() {
+    return this.#others !== null;
   }
 
   get size() {
@@ -33,11 +45,13 @@ export class Positions {
   }
 
   /**
-   * Forgets the inboxes whose epoch we were never told; returns those of which we have something.
+   * Forgets the inboxes whose epoch we were never told; returns those of which we have something. With a word for all
+   * others nothing is forgotten: the word names their history, and what comes again is dropped by its offset.
    *
    * @returns {string[]}
    */
   dropUnplaced() {
+    if (this.#others !== null) return [];
     const dropped = [...this.#at].filter(([, { epoch }]) => epoch === null);
     for (const [inbox] of dropped) this.#at.delete(inbox);
     return dropped.filter(([, { off }]) => off > 0).map(([inbox]) => inbox);
@@ -59,19 +73,21 @@ export class Positions {
 
   /** @returns {PositionMap} */
   all() {
-    return Object.fromEntries([...this.#at].map(([inbox, position]) => [inbox, { ...position }]));
+    const all = Object.fromEntries([...this.#at].map(([inbox, position]) => [inbox, { ...position }]));
+    return this.#others === null ? all : { ...all, [OTHERS]: /** @type {any} */ (this.#others) };
   }
 
   /**
    * What `after` says on the wire: as many as one frame can hold. An inbox that did not fit is replayed from its
    * beginning, and what we have is dropped by offset; of another history, `subscribed` tells by its epoch.
    *
-   * @returns {Record<string, {off: number, epoch: string}>}
+   * @returns {Record<string, {off: number, epoch: string} | string>}
    */
   wire() {
-    /** @type {Record<string, {off: number, epoch: string}>} */
+    /** @type {Record<string, {off: number, epoch: string} | string>} */
     const after = {};
-    let size = 0;
+    let size = this.#others?.length ?? 0;
+    if (this.#others !== null) after[OTHERS] = this.#others;
     for (const [inbox, { off, epoch }] of this.#at) {
       if (epoch === null) continue;
       size += `"${inbox}":{"off":${off},"epoch":"${epoch}"},`.length;

@@ -189,7 +189,7 @@ export class StreamTopic extends Topic {
     const verdict = this.#positions.judge(inbox, off);
     if (verdict === "double") return;
     const epoch = this.#positions.get(inbox)?.epoch ?? null;
-    if (verdict === "gap" || (verdict === "first" && off !== 1)) {
+    if (verdict === "gap" || (verdict === "first" && off !== 1 && !this.#positions.knowsOthers)) {
       // In a replay there is nothing left to ask for.
       if (this.phase === "live") return this.rejoin();
       if (verdict === "gap" || this.#hasAskedBack) this.#reset(inbox, "gap", off - 1, epoch);
@@ -222,7 +222,8 @@ export class StreamTopic extends Topic {
     const here = this.#positions.get(inbox);
     const isSame = here && (here.epoch === epoch || (isNews && here.epoch === null));
     if (isSame && here.off >= off) return this.#move(inbox, here.off, epoch);
-    const isMissing = here ? here.epoch !== null || here.off !== off : this.#hasAskedBack && off > 0;
+    const isUnheard = this.#hasAskedBack && off > 0 && !this.#positions.knowsOthers;
+    const isMissing = here ? here.epoch !== null || here.off !== off : isUnheard;
     if (isMissing) this.#reset(inbox, "gap", off, epoch);
     else this.#move(inbox, off, epoch);
   }

@@ -205,7 +205,9 @@ export class WhatsAppInbox extends LiveElement {
     const { session, filter, search } = this.#data.query;
     this.#data.beginLoad();
     try {
-      const query = { session, filter, search, limit, cursor };
+      // One that follows all inboxes begins at the page's own and at one word for the others.
+      const position = this.hasAttribute("session") ? null : "page";
+      const query = { session, filter, search, limit, cursor, position };
       const reply = await this.#backend.rest.get("/api/conversations", query, loading.signal);
       if (!this.isConnected) return;
       this.#data.finishLoad(reply.data, { append: cursor !== null, refresh });
