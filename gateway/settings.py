@@ -184,6 +184,7 @@ class Settings(LimitSettings):
     """WebSockets per process; more are turned away with 4529."""
 
     log_level: str = Field("info", validation_alias="GATEWAY_LOG_LEVEL")
+    log_format: str = Field("text", validation_alias="GATEWAY_LOG_FORMAT")
 
     @field_validator("port", mode="before")
     @classmethod
@@ -293,6 +294,13 @@ class Settings(LimitSettings):
     def _known_level(cls, value: str) -> str:
         if value.lower() not in ("debug", "info", "warning", "error"):
             raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("log_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value.lower() not in ("text", "json"):
+            raise ValueError("must be text or json")
         return value.lower()
 
     @property

@@ -1,6 +1,5 @@
 """What the commands share: how they print, how they run, and the options most of them have."""
 
-import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data is kept. [GATEWAY_DATA_DIR]")]
 Embedded = Annotated[
     bool | None, typer.Option("--embedded", help="A private Postgres, no server needed. [GATEWAY_EMBEDDED]")
@@ -29,27 +26,6 @@ def read_settings(**flags: Any) -> "Settings":
     from gateway import settings
 
     return settings.read_settings(**flags)
-
-
-class OneLine(logging.Formatter):
-    """Whatever a stranger calls itself, one event is one line; a traceback below it stays as it is."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line of a record, with its message in one line."""
-        from gateway.domain.lines import one_line
-
-        record.message = one_line(record.message)
-        return super().formatMessage(record)
-
-
-def start_logging(level: str) -> None:
-    """From now on the log goes to stderr, from that level on."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=_FORMAT)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(OneLine(_FORMAT))
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    # While Postgres is away, asyncpg prints a traceback for each try to keep its pool filled. We say so ourselves.
-    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

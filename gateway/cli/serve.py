@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, out, read_settings, run, start_logging
+from gateway.cli.console import DataDir, Embedded, out, read_settings, run
+from gateway.cli.log import start_logging
 from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def serve(
         public_url=public_url,
         workers=workers,
     )
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     folder.require_disk(settings)
     if settings.secret or not settings.is_loopback:
         folder.read_secret(settings)  # refuses one that can be guessed, before anything is opened
@@ -99,7 +100,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
             "workers": 1,
         }
     )
-    start_logging("warning")
+    start_logging("warning", settings.log_format)
     out.print("Starting Postgres, the simulator and the gateway…")
     from gateway.runtime import (
         server as serving,  # takes half a second: the line above is on the screen by then

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-WebhookState = Literal["ok", "off", "elsewhere", "events_missing", "no_secret", "silent"]
+WebhookState = Literal["ok", "off", "elsewhere", "events_missing", "no_secret", "refused", "silent"]
 
 WEBHOOK_PATH = "/api/whatsapp/webhook"
 
@@ -13,6 +13,9 @@ NEEDED_EVENTS = frozenset({"messages.received", "session.status", "qrcode.update
 
 SILENT_AFTER_S = 120.0
 """A change of status that we found ourselves, and no webhook told of for so long, means that none comes."""
+
+ALL_REFUSED = 2
+"""So many refused webhooks in a row, and none that was taken, are no slip of a stranger's."""
 
 SEEN_GRAIN_S = 60.0
 """When a webhook was last seen is written once a minute: one that came meanwhile may not be noted."""
@@ -28,6 +31,8 @@ class WebhookFacts:
     has_secret: bool
     seen_at: float | None
     missed_at: float | None
+    refused: int = 0
+    """Webhooks that were refused for their secret since one was taken."""
 
 
 def is_ours(url: str | None, public_url: str) -> bool:
@@ -52,6 +57,11 @@ def judge_webhook(facts: WebhookFacts, public_url: str, now: float) -> tuple[Web
         return (
             "no_secret",
             "The webhook has no secret, so its messages are refused. Make one in WasenderAPI, then repair.",
+        )
+    if facts.refused >= ALL_REFUSED:
+        return (
+            "refused",
+            "Every webhook is refused: the session's secret changed upstream. Repair it to fetch the secret again.",
         )
     missed_at = facts.missed_at
     is_unheard = missed_at is not None and (facts.seen_at is None or facts.seen_at < missed_at - SEEN_GRAIN_S)

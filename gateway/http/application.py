@@ -1,5 +1,6 @@
 """The routes as one ASGI application, with what holds for every answer."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from gateway.domain.origins import frame_sources, sent_origins
 from gateway.http.errors import HANDLERS, error_reply, unexpected
 from gateway.http.hosts import wrong_host
 from gateway.http.limits import RequestLimits, has_body
+from gateway.http.observed import RequestObserver
 from gateway.http.pages import SecurityHeaders
 from gateway.http.webhooks import WEBHOOKS
 from gateway.services.auth.origins import Hosts
@@ -35,13 +37,24 @@ class Application(Starlette):
     """
 
     security: SecurityHeaders
+    observer: RequestObserver | None = None
     hosts: Hosts | None = None
     limits: RequestLimits | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._pass_on(scope, receive, send)
-            return
+        elif self.observer is None:
+            await self._answer_http(scope, receive, send)
+        else:
+            began = time.perf_counter()
+            self.observer.begin(scope)
+            try:
+                await self._answer_http(scope, receive, send)
+            finally:
+                self.observer.end(scope, began)
+
+    async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Around everything, so that errors, webhooks and what is not there say the same as the page.
         send = self.security.added_to(send, scope)
         refused = wrong_host(scope, self.hosts) if self.hosts is not None else None
@@ -105,12 +118,19 @@ def application(
                 allow_origins=list(sent_origins(allowed_origins)),
                 allow_credentials=True,
                 allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", *_OF_SUPABASE],
-                expose_headers=["Retry-After"],
+                allow_headers=[
+                    "Authorization",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "X-Request-Id",
+                    *_OF_SUPABASE,
+                ],
+                expose_headers=["Retry-After", "X-Request-Id"],
             ),
         ],
     )
     made.security = SecurityHeaders(frame_sources(allowed_origins), is_https=is_https)
+    made.observer = RequestObserver(routes)
     made.hosts = hosts
     made.limits = limits
     made.router.default = limits.counted(made.router.default)

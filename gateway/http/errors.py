@@ -12,8 +12,12 @@ from starlette.types import ExceptionHandler
 
 from gateway.domain import errors
 from gateway.http.responses import json_reply
+from gateway.services.log_context import log_context
 
 logger = logging.getLogger(__name__)
+
+LOGGED = "is_logged_by_gateway"
+"""Attribute of an exception whose traceback stands in the log: the server would write it once more."""
 
 STATUSES = {
     "unauthenticated": 401,
@@ -78,6 +82,7 @@ def _content(
         "action": action,
         "retry_after_s": retry_after_s,
         "details": details,
+        "request_id": log_context().request,
     }
     if retry_after_s is not None:
         content["retry_after"] = retry_after_s
@@ -113,6 +118,7 @@ def _methods_at(request: Request) -> list[str]:
 
 async def unexpected(request: Request, error: Exception) -> Response:
     """A bug of ours, as an answer."""
+    setattr(error, LOGGED, True)
     logger.error("http.failed method=%s path=%s", request.method, request.url.path, exc_info=error)
     return error_reply(errors.GatewayError("Something went wrong here. The gateway's log has the details."))
 

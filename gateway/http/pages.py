@@ -7,7 +7,9 @@ from starlette.types import Message, Scope, Send
 
 from gateway.domain.errors import GatewayError, NotFound, Unavailable, UpgradeRequired
 from gateway.http.auth import Gate
+from gateway.http.observed import NAME, STATUS
 from gateway.http.page_files import PageFiles
+from gateway.services.log_context import REQUEST_ID
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "
@@ -96,8 +98,11 @@ def _missing_of_handshake(request: Request) -> list[str]:
     return missing or ["a handshake"]
 
 
+_REQUEST_ID = REQUEST_ID.encode()
+
+
 class SecurityHeaders:
-    """Adds security headers to every HTTP answer; a route's own header of the same name wins."""
+    """Adds security headers and the request's id to every answer; a route's own header of the same name wins."""
 
     def __init__(self, frame_ancestors: tuple[str, ...] = (), *, is_https: bool = False) -> None:
         csp = _CSP.format(frames=" ".join(("'self'", *frame_ancestors)))
@@ -114,9 +119,12 @@ class SecurityHeaders:
         headers = self._headers
         if self._is_https or scope.get("scheme") == "https":
             headers = [*headers, _HSTS]
+        if NAME in scope:
+            headers = [*headers, (_REQUEST_ID, scope[NAME].encode())]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                scope[STATUS] = message["status"]
                 given = message.get("headers", ())
                 present = {name.lower() for name, _ in given}
                 message = {

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
+from prometheus_client import Counter, Histogram
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,13 +16,14 @@ from starlette.routing import Route
 from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.domain.session import SessionSecrets
-from gateway.http.errors import error_reply
-from gateway.http.limits import RequestLimits, know
+from gateway.http.errors import STATUSES, error_reply
+from gateway.http.limits import RequestLimits, address_of, know
 from gateway.http.responses import body_of, json_reply, parse_session_id
 from gateway.services.body_budget import BODY
-from gateway.services.webhooks.authenticator import WebhookAuthenticator
+from gateway.services.webhooks.authenticator import WebhookAuthenticator, WrongSecret
 from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.ingest import Ingest
+from gateway.services.webhooks.refused import RefusedWebhooks
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,17 @@ MAX_BODY = 8 * 1024 * 1024
 
 MAX_UNKNOWN_BODY = 64 * 1024
 """Of a webhook whose session only the body can name."""
+
+ANSWERED = Counter(
+    "gateway_webhooks",
+    "Webhooks by the status they were answered with, and what became of them.",
+    ["answer", "outcome"],
+)
+TOOK = Histogram(
+    "gateway_webhook_seconds",
+    "From the head of a webhook to its answer: it is safe by then.",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
 
 _RECEIVED = json_reply({"received": True})
 
@@ -58,14 +72,20 @@ class WebhookRoutes:
         authenticator: WebhookAuthenticator,
         ingest: Ingest,
         limits: RequestLimits,
+        refused: RefusedWebhooks,
         on_webhook: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_webhook` is told of each whose sender is known, before it is stored."""
+        """`refused` is told of each, by session: taken or not.
+
+        `on_webhook` is told of each whose sender is known, before it is stored.
+        """
         self._reader = reader
         self._on_webhook = on_webhook
         self._authenticator = authenticator
         self._ingest = ingest
         self._limits = limits
+        self._refused = refused
+        self._counters: dict[tuple[int, str], Counter] = {}
 
     def routes(self) -> list[Route]:
         """The addresses at which webhooks come in, the shop's old ones among them."""
@@ -75,6 +95,37 @@ class WebhookRoutes:
         ]
 
     async def _receive(self, request: Request) -> Response:
+        began = time.perf_counter()
+        status, outcome = 500, "internal"
+        try:
+            outcome = await self._take(request)
+            status = 200
+            return _RECEIVED
+        except _NotJson:
+            status, outcome = 400, "not_json"
+            return _not_json()
+        except GatewayError as error:
+            status, outcome = STATUSES[error.code], error.code
+            if isinstance(error, Unauthenticated):
+                self._note_refused(request, error)
+            raise
+        finally:
+            counter = self._counters.get((status, outcome))
+            if counter is None:
+                counter = self._counters[status, outcome] = ANSWERED.labels(str(status), outcome)
+            counter.inc()
+            TOOK.observe(time.perf_counter() - began)
+
+    def _note_refused(self, request: Request, error: Unauthenticated) -> None:
+        is_signed = "x-webhook-signature" in request.headers
+        session_id = error.session_id if isinstance(error, WrongSecret) else None
+        kind = "webhook_secret" if is_signed else "webhook_unsigned"
+        self._limits.rates.refusals.webhook(kind, address_of(request.scope), session_id)
+        if session_id is not None:
+            self._refused.note(session_id)
+
+    async def _take(self, request: Request) -> str:
+        """What became of it. Raises GatewayError where it is not taken."""
         received_at = datetime.now(UTC)
         path_id = parse_session_id(request.path_params["id"]) if "id" in request.path_params else None
         signature = _signature_of(request)
@@ -95,21 +146,26 @@ class WebhookRoutes:
         try:
             body = parse(raw)
         except ValueError:
-            return _not_json()
+            raise _NotJson from None
         claimed = self._reader.claimed_key(body)
         if sender is None:
             sender = await self._authenticator.authenticate(None, claimed, signature)
             know(request.scope, is_webhook=True)
         elif path_id is None and self._authenticator.is_anothers(sender, claimed):
-            raise Unauthenticated("The webhook's secret is not the session's.")
+            raise WrongSecret(None)
         self._on_webhook()
         secrets = [
             item for item in (sender.api_key, sender.webhook_secret, claimed) if item and len(item) >= 8
         ]
         redacted = self._reader.redact(body, int(sender.id), secrets)  # and mended
         reading = self._reader.read(redacted, received_at)
-        await self._ingest.submit(InboundWebhook(int(sender.id), received_at, redacted, reading))
-        return _RECEIVED
+        session_id = int(sender.id)
+        self._refused.taken(session_id)
+        return await self._ingest.submit(InboundWebhook(session_id, received_at, redacted, reading))
+
+
+class _NotJson(Exception):
+    """The body is no JSON."""
 
 
 def _signature_of(request: Request) -> str:

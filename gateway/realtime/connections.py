@@ -1,12 +1,14 @@
 """Every open socket of this process, whatever its dialect, and the one timer for all of them."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Protocol
 
+from prometheus_client import Counter
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -14,17 +16,42 @@ from gateway.domain.access import Principal
 from gateway.realtime import close_codes
 from gateway.realtime.drain import drain
 from gateway.realtime.transport.socket_transport import EXTENSION, AsgiTransport, SocketTransport
+from gateway.services.log_context import log_about
 from gateway.services.rates import Rates
 
 logger = logging.getLogger(__name__)
 
 UNHEARD_S = 90.0
 
+CLOSED = Counter("gateway_closed_connections", "Sockets that have ended, by close code.", ["code"])
+
+_TOLD_CODES = frozenset(
+    {1000, 1001, 1002, 1005, 1006, 1007, 1009, 1011, 1012, 1013}
+    | {value for name, value in vars(close_codes).items() if name.isupper() and value >= 1000}
+)
+"""The others a client makes up: they are counted together."""
+
+REFUSED_AS = {
+    close_codes.FORBIDDEN: "socket_origin",
+    close_codes.UNAUTHORISED: "socket_login",
+    close_codes.BAD_FRAME: "socket_frame",
+    close_codes.TOO_MANY: "sockets_of_all",
+    close_codes.OVERLOAD: "socket_put_off",
+}
+"""The kind of refusal, by the code that a socket of our own dialect is closed with."""
+
+
+@functools.cache
+def _closed(code: int) -> Counter:
+    return CLOSED.labels(str(code) if code in _TOLD_CODES else "other")
+
 
 class Member(Protocol):
     """What the sockets of both dialects have in common."""
 
     name: str
+    dialect: str
+    principal: Principal
     transport: SocketTransport
 
     async def wait_until_read(self) -> None:
@@ -121,6 +148,11 @@ class Connections:
         self.is_draining = False
         self._current = current
 
+    def note_refused(self, socket: WebSocket, code: int, reason: str) -> None:
+        """A socket is about to be closed with this code, before it was let in."""
+        kind = REFUSED_AS.get(code, "socket_login")
+        self.rates.refusals.socket(kind, socket.client.host if socket.client else "", reason)
+
     @property
     def is_busy(self) -> bool:
         """Whether any socket is open."""
@@ -144,19 +176,23 @@ class Connections:
         hear: Callable[[Message], Awaitable[None]],
     ) -> None:
         """From the greeting to the end of the socket: each message is heard before the next is taken."""
+        address = socket.client.host if socket.client else ""
+        log_about(connection=member.name, address=address)
+        began = time.monotonic()
         member.transport.release_handshake()
         slot = min(self._heartbeats, key=len)
         self.open.add(member)
-        code = 1006
+        code, reason = 1006, ""
         try:
             await self._wake()
             greet()
+            logger.debug("connection.opened connection=%s sub=%s", member.name, member.principal.sub)
             member.look_at_login(self._current)  # it may have been ended since it was let in
             slot.add(member)  # not sooner: nothing comes before the greeting
             while True:
                 message = await socket.receive()
                 if message["type"] == "websocket.disconnect":
-                    code = message.get("code", 1005)
+                    code, reason = message.get("code", 1005), message.get("reason") or ""
                     return
                 member.transport.heard()
                 await hear(message)
@@ -166,7 +202,12 @@ class Connections:
             self.open.discard(member)
             slot.discard(member)
             member.end()
-            logger.info("connection.closed connection=%s code=%s", member.name, code)
+            _closed(code).inc()
+            logger.info(
+                "connection.closed connection=%s dialect=%s address=%s sub=%s role=%s code=%s reason=%r seconds=%.1f",
+                member.name, member.dialect, address, member.principal.sub, member.principal.role.word, code,
+                reason[:120], time.monotonic() - began,
+            )  # fmt: skip
 
     async def run(self) -> None:
         """One timer for all sockets."""

@@ -139,7 +139,9 @@ def build_app(
     """The whole application; the first route that fits an address answers."""
     gate, files = _gate(access, limits), PageFiles(UI, access.prefix)
     about = _about(settings, media)
-    hooks = WebhookRoutes(webhook, services.authenticator, services.ingest, limits, live.waker.touch)
+    hooks = WebhookRoutes(
+        webhook, services.authenticator, services.ingest, limits, services.refused_webhooks, live.waker.touch
+    )
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
     readiness = Readiness(
         websockets.connections, live.staleness, services.ingest, repositories.spool, live.triggers

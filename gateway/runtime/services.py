@@ -33,6 +33,7 @@ from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.early import EarlyChanges
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.refused import RefusedWebhooks
 from gateway.services.webhooks.replay import Replay
 from gateway.wasender import payloads, webhook
 
@@ -81,6 +82,7 @@ class Services:
             log=log,
             public_url=address,
             validate=payloads.session_fields,
+            on_repaired=context.signals.webhook_repaired,
         )
         self.reconciler = Reconciler(patient, tables.sessions, background=background, log=log)
         self.audit_log = AuditLog(tables.audit_log, patient, self.sessions.mark_gone)
@@ -99,6 +101,7 @@ class Services:
         self.authenticator = WebhookAuthenticator(
             tables.sessions, self.sessions, is_stale=live.staleness.is_stale
         )
+        self.refused_webhooks = RefusedWebhooks(tables.monitor, self.webhook_watch.look_at)
         self.ingest = Ingest(tables.webhooks, context.signals.session_reported, tables.spool)
         self.replay = Replay(tables.spool, tables.webhooks, self.ingest, webhook.read)
         self.journal = Journal(tables.journal, webhook.read, tables.audit_log.log, self.ingest.tell)

@@ -28,6 +28,7 @@ def connect(
     signals.sessions_moved.connect(live.states.notify, services.webhook_delivery.notify)
     signals.keys_moved.connect(services.authenticator.notify)
     signals.keys_written.connect(services.authenticator.forget, services.sending.keys_changed)
+    signals.webhook_repaired.connect(services.refused_webhooks.taken)
     signals.access_moved.connect(access.revocations.notify)
     signals.access_changed.connect(websockets.connections.recheck)
 

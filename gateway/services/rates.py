@@ -95,7 +95,7 @@ class Rates:
     def __init__(
         self, limits: Limits, refusals: Refusals, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._refusals = refusals
+        self.refusals = refusals
         self._requests = Window(limits.requests_per_s, 1.0, clock)
         self._tickets = Window(limits.tickets_per_min, 60.0, clock)
         self._tickets_for_others = Window(limits.tickets_for_others_per_min, 60.0, clock)
@@ -146,7 +146,7 @@ class Rates:
         """Whether one more socket of this person may open; `leave_seat` gives it back."""
         if self._seats.take(key_of(sub, address)):
             return True
-        self._refusals.count("sockets", address)
+        self.refusals.count("sockets", address)
         return False
 
     def leave_seat(self, sub: str, address: str) -> None:
@@ -159,7 +159,7 @@ class Rates:
             raise self._refused(kind, address, "Too many requests. Slow down, and try again.", wait_s)
 
     def _refused(self, kind: str, address: str, sentence: str, wait_s: float) -> RateLimited:
-        self._refusals.count(kind, address)
+        self.refusals.count(kind, address)
         return RateLimited(sentence, retry_after_s=wait_s)
 
 

@@ -104,6 +104,9 @@ class Signals:
     session_reported: Signal[[int, SessionChange]] = field(default_factory=Signal)
     """A webhook's change of a session has been committed."""
 
+    webhook_repaired: Signal[[int]] = field(default_factory=Signal)
+    """The webhook of this session points here, and its secret is the one that WasenderAPI has."""
+
     keys_written: Signal[[Sequence[int]]] = field(default_factory=Signal)
     """This gateway has changed the keys of these sessions: sooner than the notification."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from gateway.cli.console import start_logging
+from gateway.cli.log import start_logging
 from gateway.domain.errors import GatewayError
 from gateway.runtime import server
 from gateway.runtime.context import Timings

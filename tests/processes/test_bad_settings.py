@@ -57,6 +57,7 @@ async def test_a_complaint_is_taken_literally_at_a_real_terminal_too(terminal: T
         ("GATEWAY_PROT", "8000", "There is no setting GATEWAY_PROT. Did you mean GATEWAY_PORT?"),
         ("GATEWAY_PORT", "eighty", "GATEWAY_PORT"),
         ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL must be debug, info, warning or error"),
+        ("GATEWAY_LOG_FORMAT", "xml", "GATEWAY_LOG_FORMAT must be text or json"),
         ("DATABASE_URL", "postgresql://shop:pa/ss@127.0.0.1:1/shop", "in a password written as %40, %2F"),
         ("DATABASE_URL", "postgresql://shop:pa%40ss@127.0.0.1:1/shop", "Nothing listens at 127.0.0.1:1"),
         ("DATABASE_URL", "postgresql://shop@/shop?host=/nowhere", "There is no Postgres socket at /nowhere"),

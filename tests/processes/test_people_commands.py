@@ -196,7 +196,8 @@ async def test_a_name_with_line_ends_writes_no_line_into_the_log(terminal: Termi
     ):
         claims["exp"] = jwt.decode(remote.token(), SECRET, algorithms=["HS256"])["exp"]
         async with remote.socket(jwt.encode(claims, SECRET, "HS256")):
-            await serve.line("connection.opened")
+            pass
+        await serve.line("connection.closed")
         assert not [line for line in serve.said.splitlines() if line.startswith(("ERROR", "y"))]
 
 

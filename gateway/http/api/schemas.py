@@ -149,6 +149,9 @@ class ErrorReply(BaseModel):
     details: dict[str, Any] | None = Field(
         description="`errors` holds sentences by field, `sessions` the ids to choose from.", examples=[None]
     )
+    request_id: str = Field(
+        description="Names the request in the gateway's log; also as `X-Request-Id`.", examples=["3f9a1c-2a"]
+    )
     retry_after: int | None = Field(
         None,
         description="As `retry_after_s`, under WasenderAPI's name; left out if nothing is to wait for.",

@@ -1,5 +1,7 @@
 """What looking after sessions needs to know and to remember."""
 
+from collections.abc import Collection, Mapping
+
 import asyncpg
 
 from gateway.domain.session import Heard, SessionSecrets, StatusSource
@@ -29,7 +31,7 @@ SELECT s.wasender_session_id::bigint AS session_id, s.webhook_url, s.webhook_ena
        coalesce(s.webhook_secret, '') <> '' AS has_secret,
        extract(epoch FROM st.webhook_seen_at)::float8 AS seen_at,
        extract(epoch FROM st.webhook_missed_at)::float8 AS missed_at,
-       st.webhook_state
+       coalesce(st.webhooks_refused, 0) AS refused, st.webhook_state
 FROM public.whatsapp_sessions s
 LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
 WHERE lower(coalesce(s.status, '')) <> 'gone'
@@ -87,11 +89,21 @@ class MonitorTable:
                     has_secret=row["has_secret"],
                     seen_at=row["seen_at"],
                     missed_at=row["missed_at"],
+                    refused=row["refused"],
                 ),
                 shown=row["webhook_state"],
             )
             for row in rows
         ]
+
+    async def note_refused(self, taken: Collection[int], refused: Mapping[int, int]) -> list[int]:
+        """Counts refused webhooks; what came before a webhook that was taken counts no more."""
+        with mapped_errors():
+            rows = await self._pool.fetch(
+                "SELECT session FROM gateway.note_refused_webhooks_v1($1, $2, $3) AS session",
+                list(taken), list(refused), list(refused.values()),
+            )  # fmt: skip
+        return [row["session"] for row in rows]
 
     async def show_webhook(self, session_id: int, state: WebhookState, note: str) -> None:
         """Stores the webhook's state and its reason, and writes them into the audit log."""

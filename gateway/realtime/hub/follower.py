@@ -110,7 +110,7 @@ class Follower(ABC):
     def close(self, code: int, reason: str) -> None:
         """Closes the socket with this code and reason. Nothing happens if it is closed."""
         if self._is_open:
-            logger.info("connection.closing connection=%s code=%d reason=%s", self.name, code, reason)
+            logger.debug("connection.closing connection=%s code=%d reason=%s", self.name, code, reason)
             self.transport.close(code, reason)
 
     def end(self) -> None:

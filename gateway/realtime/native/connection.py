@@ -67,6 +67,8 @@ class Subscription:
 class Connection(Follower):
     """A client of our own dialect: its subscriptions, its states and its login."""
 
+    dialect = "native"
+
     def __init__(
         self, name: str, principal: Principal, transport: SocketTransport, hub: Hub, streams: StreamReader
     ) -> None:

@@ -92,12 +92,14 @@ class Realtime:
         try:
             principal = await self._authentication.principal(socket)
         except SocketRefused as refusal:
+            self._connections.note_refused(socket, refusal.code, refusal.reason)
             await refuse(socket, transport, refusal.code, refusal.reason)
             return None
         if self._connections.is_draining:
             await refuse(socket, transport, close_codes.RESTART, "the gateway restarts")
             return None
         if self._connections.is_full:
+            self._connections.note_refused(socket, close_codes.TOO_MANY, "too many connections")
             await refuse(socket, transport, close_codes.TOO_MANY, "too many connections")
             return None
         seat = self._connections.take_seat(socket, principal.sub)
@@ -109,10 +111,6 @@ class Realtime:
 
     def _greet(self, connection: Connection) -> None:
         self._hub.connections.add(connection)
-        logger.info(
-            "connection.opened connection=%s sub=%s role=%s", connection.name, connection.principal.sub,
-            connection.principal.role.word,
-        )  # fmt: skip
         connection.reply(protocol.welcome(connection.name))
         if self._staleness.stale_since is not None:
             connection.reply(protocol.stale(self._staleness.stale_since))

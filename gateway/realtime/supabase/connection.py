@@ -59,6 +59,8 @@ class ConnectionContext:
 class SupabaseConnection(Follower):
     """A client of Supabase's dialect: its channels, each with a login of its own."""
 
+    dialect = "supabase"
+
     def __init__(
         self,
         name: str,

@@ -1,7 +1,6 @@
 """`GET /realtime/v1/websocket`: who comes in, and what each of their frames is answered with."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Mapping
 
@@ -50,8 +49,6 @@ from gateway.realtime.transport.socket_transport import SocketTransport
 from gateway.services.auth.supabase_keys import KeyRefused, SupabaseKeys
 from gateway.services.background import Background
 
-logger = logging.getLogger(__name__)
-
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -66,10 +63,12 @@ LOOK_AGAIN_S = 5.0
 class ConnectionRefused(Exception):
     """The handshake is answered with this status and sentence."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, kind: str = "") -> None:
+        """`kind` is what it is counted as; empty if it is no refusal, or counted already."""
         super().__init__(message)
         self.status = status
         self.message = message
+        self.kind = kind
 
 
 class SupabaseRealtime:
@@ -104,7 +103,8 @@ class SupabaseRealtime:
         try:
             key, principal, version, seat = await self._admit(socket)
         except ConnectionRefused as refusal:
-            logger.info("connection.refused dialect=supabase reason=%r", refusal.message)
+            if refusal.kind:
+                self._connections.rates.refusals.socket(refusal.kind, _address_of(socket), refusal.message)
             return await _deny(socket, refusal)
         try:
             await self._converse(socket, key, principal, version)
@@ -129,22 +129,24 @@ class SupabaseRealtime:
     async def _admit(self, socket: WebSocket) -> tuple[str, Principal, int, Seat]:
         """The key, its principal, the protocol's version, and a seat. Raises ConnectionRefused."""
         if not self._origins.allows(socket.headers.get("origin"), socket.headers.get("host")):
-            raise ConnectionRefused(403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS")
+            raise ConnectionRefused(
+                403, "This page may not connect; see GATEWAY_ALLOWED_ORIGINS", "socket_origin"
+            )
         version = version_of(socket.query_params.get("vsn"))
         if version is None:
-            raise ConnectionRefused(403, "This version is not served: 1.0.0 or 2.0.0")
+            raise ConnectionRefused(403, "This version is not served: 1.0.0 or 2.0.0", "socket_frame")
         # A browser cannot set headers on a socket: this is the one place where a token may be in an address.
         key = socket.headers.get("x-api-key") or socket.query_params.get("apikey")
         if not key:
-            raise ConnectionRefused(401, "API key is missing")
+            raise ConnectionRefused(401, "API key is missing", "socket_login")
         try:
             principal = await self._keys.check(key)
         except KeyRefused as refused:
-            raise ConnectionRefused(401, refused.message) from None
+            raise ConnectionRefused(401, refused.message, "socket_login") from None
         if self._connections.is_draining:
             raise ConnectionRefused(503, "Realtime is restarting, please standby")
         if self._connections.is_full:
-            raise ConnectionRefused(429, "Too many connected users")
+            raise ConnectionRefused(429, "Too many connected users", "sockets_of_all")
         seat = self._connections.take_seat(socket, principal.sub)
         if seat is None:
             raise ConnectionRefused(429, "Too many connected users")
@@ -165,13 +167,6 @@ class SupabaseRealtime:
 
     def _greet(self, connection: SupabaseConnection) -> None:
         self._open.add(connection)
-        logger.info(
-            "connection.opened connection=%s dialect=supabase version=%d sub=%s role=%s",
-            connection.name,
-            connection.writer.version,
-            connection.principal.sub,
-            connection.principal.role.word,
-        )
 
     # ------------------------------------------------------------------------------------------ frames
 
@@ -309,6 +304,10 @@ class SupabaseRealtime:
     def tell_fresh(self) -> None:
         """Tells all clients that they have everything again."""
         self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
+
+
+def _address_of(socket: WebSocket) -> str:
+    return socket.client.host if socket.client else ""
 
 
 async def _deny(socket: WebSocket, refusal: ConnectionRefused) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError
 from gateway.domain.lines import one_line
+from gateway.services.refusals import count_refused
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class AccessLog:
 
     def refused(self, event: str, address: str, reason: str) -> None:
         """Counts one refusal. Never waits."""
+        count_refused("token" if event == "token_refused" else "login")
         key = (event, one_line(address[:100]), one_line(reason[:200]))
         if key not in self._refusals and len(self._refusals) >= MAX_COUNTED:
             key = (event, "elsewhere", "of many kinds")

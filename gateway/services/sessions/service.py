@@ -4,7 +4,7 @@ Every change is made upstream first and stored here afterwards; when the second 
 it good. A session that upstream no longer has becomes `gone` and keeps its messages.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.errors import (
@@ -97,7 +97,9 @@ class Sessions:
         log: Log,
         public_url: str | None,
         validate: FieldCheck,
+        on_repaired: Callable[[int], None] = lambda session_id: None,
     ) -> None:
+        """`on_repaired` is told of a session whose webhook points here, with the secret that upstream has."""
         self._upstream = upstream
         self._log = log
         self._store = store
@@ -105,6 +107,7 @@ class Sessions:
         self._public_url = public_url
         self._validate = validate
         self._linker = linker
+        self._on_repaired = on_repaired
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -233,6 +236,7 @@ class Sessions:
         }
         session, _ = await self.update(session_id, webhook, actor)
         await self.refresh_secrets(session_id)
+        self._on_repaired(session_id)
         await self._log(
             session_id, "webhook_repaired", f"{actor.name} repaired the webhook.", actor.described()
         )

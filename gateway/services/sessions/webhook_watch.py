@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,8 +90,15 @@ class WebhookWatch:
             await self._store.forget_former_urls(public_url)
             self._has_moved = True
 
-    async def _judge(self, public_url: str) -> None:
+    async def look_at(self, session_ids: Collection[int]) -> None:
+        """One look at the webhooks of these sessions: something has changed that their health is judged by."""
+        if self._public_url is not None:
+            await self._judge(self._public_url, session_ids)
+
+    async def _judge(self, public_url: str, session_ids: Collection[int] | None = None) -> None:
         for facts in await self._store.facts():
+            if session_ids is not None and facts.session_id not in session_ids:
+                continue
             state, note = judge_webhook(facts.webhook, public_url, self._clock())
             if state != facts.shown:
                 logger.log(

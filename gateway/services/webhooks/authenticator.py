@@ -35,6 +35,15 @@ REFRESH_S = 1.0
 """How much longer upstream may take to tell a session's secret: who sent the webhook does not wait for ever."""
 
 
+class WrongSecret(Unauthenticated):
+    """A webhook names a session, and shows another secret than that session's."""
+
+    def __init__(self, session_id: int | None) -> None:
+        """`session_id` is None where the webhook names no session that is known."""
+        super().__init__("The webhook's secret is not the session's.")
+        self.session_id = session_id
+
+
 class SecretStore(Protocol):
     """Where the sessions' keys and webhook secrets are stored. Raises StoreUnavailable."""
 
@@ -125,7 +134,8 @@ class WebhookAuthenticator:
         if sender is None:
             sender = await self._after_refresh(path_id, key, signature, by + REFRESH_S)
         if sender is None:
-            raise Unauthenticated("The webhook's secret is not the session's.")
+            named = self._named(path_id, key)
+            raise WrongSecret(None if named is None else int(named.id))
         return sender
 
     async def knows(self, signature: str) -> bool:
