@@ -100,8 +100,7 @@ def start_logging(level: str, form: str = "text") -> None:
     formatter = JsonFormatter() if form == "json" else TextFormatter()
     for handler in logging.getLogger().handlers:
         handler.setFormatter(formatter)
-    server = logging.getLogger("uvicorn.error")
-    server.setLevel(logging.WARNING)
-    server.addFilter(_is_new)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_new)
     # While Postgres is away, asyncpg prints a traceback for each try to keep its pool filled. We say so ourselves.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)

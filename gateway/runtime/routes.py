@@ -99,6 +99,12 @@ def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str
     return [*auth.routes(), *people.routes(), *account.routes()]
 
 
+def _webhook_routes(services: Services, limits: RequestLimits, live: Live) -> list[Route]:
+    """Where WasenderAPI's webhooks come in."""
+    authenticator, ingest, refused = services.authenticator, services.ingest, services.refused_webhooks
+    return WebhookRoutes(webhook, authenticator, ingest, limits, refused, live.waker.touch).routes()
+
+
 def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: Media) -> list[Route]:
     """Conversations, and what is done with them."""
     inbox, sessions = tables.inbox, tables.sessions
@@ -139,16 +145,13 @@ def build_app(
     """The whole application; the first route that fits an address answers."""
     gate, files = _gate(access, limits), PageFiles(UI, access.prefix)
     about = _about(settings, media)
-    hooks = WebhookRoutes(
-        webhook, services.authenticator, services.ingest, limits, services.refused_webhooks, live.waker.touch
-    )
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
     readiness = Readiness(
         websockets.connections, live.staleness, services.ingest, repositories.spool, live.triggers
     )
     return application(
         [
-            *hooks.routes(),
+            *_webhook_routes(services, limits, live),
             *_access_routes(gate, access, files, about),
             *SessionRoutes(
                 gate, sessions, services.reconciler, linking, attempts, Pictures(live.state_values)

@@ -23,7 +23,7 @@ from gateway.services.sessions.audit_log import AuditLog
 from gateway.services.sessions.linked import LinkedPhones
 from gateway.services.sessions.monitor import Monitor
 from gateway.services.sessions.reconcile import Reconciler
-from gateway.services.sessions.service import Sessions
+from gateway.services.sessions.service import Sessions, WebhookHome
 from gateway.services.sessions.status_hints import StatusHints
 from gateway.services.sessions.status_probe import StatusProbe
 from gateway.services.sessions.webhook_watch import WebhookWatch
@@ -80,9 +80,8 @@ class Services:
             tables.sessions,
             self.linking,
             log=log,
-            public_url=address,
+            home=WebhookHome(address, context.signals.webhook_repaired),
             validate=payloads.session_fields,
-            on_repaired=context.signals.webhook_repaired,
         )
         self.reconciler = Reconciler(patient, tables.sessions, background=background, log=log)
         self.audit_log = AuditLog(tables.audit_log, patient, self.sessions.mark_gone)

@@ -5,6 +5,7 @@ it good. A session that upstream no longer has becomes `gone` and keeps its mess
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gateway.domain.errors import (
@@ -85,6 +86,17 @@ class FieldCheck(Protocol):
         """The fields as upstream takes them, for a new session or (`partial`) an update. Raises Invalid."""
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookHome:
+    """Where WasenderAPI's webhooks belong."""
+
+    address: str | None
+    """The gateway's public address; None where it is not known."""
+
+    on_repaired: Callable[[int], None] = lambda session_id: None
+    """Told of a session whose webhook points here again, with the secret that upstream has."""
+
+
 class Sessions:
     """Everything that a person does to a session. Raises UpstreamError and StoreUnavailable throughout."""
 
@@ -95,19 +107,16 @@ class Sessions:
         linker: Linker,
         *,
         log: Log,
-        public_url: str | None,
+        home: WebhookHome,
         validate: FieldCheck,
-        on_repaired: Callable[[int], None] = lambda session_id: None,
     ) -> None:
-        """`on_repaired` is told of a session whose webhook points here, with the secret that upstream has."""
         self._upstream = upstream
         self._log = log
         self._store = store
         self._cache = SessionCache(upstream, store)
-        self._public_url = public_url
+        self._home = home
         self._validate = validate
         self._linker = linker
-        self._on_repaired = on_repaired
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -139,9 +148,9 @@ class Sessions:
     async def create(self, fields: dict[str, Any], actor: Actor) -> Session:
         """Makes a session upstream and stores it. The webhook is this gateway's, unless the fields name one."""
         wanted = self._validate(fields, partial=False)
-        if self._public_url and "webhook_url" not in wanted:
+        if self._home.address and "webhook_url" not in wanted:
             wanted |= {
-                "webhook_url": self._public_url + WEBHOOK_PATH,
+                "webhook_url": self._home.address + WEBHOOK_PATH,
                 "webhook_enabled": True,
                 "webhook_events": wanted.get("webhook_events") or WEBHOOK_EVENTS,
             }
@@ -227,16 +236,16 @@ class Sessions:
 
     async def repair_webhook(self, session_id: int, actor: Actor) -> Session:
         """Points the session's webhook here again, with all events. Raises Conflict where our address is unknown."""
-        if self._public_url is None:
+        if self._home.address is None:
             raise Conflict("The gateway does not know its own address. Set GATEWAY_PUBLIC_URL.")
         webhook = {
-            "webhook_url": self._public_url + WEBHOOK_PATH,
+            "webhook_url": self._home.address + WEBHOOK_PATH,
             "webhook_enabled": True,
             "webhook_events": WEBHOOK_EVENTS,
         }
         session, _ = await self.update(session_id, webhook, actor)
         await self.refresh_secrets(session_id)
-        self._on_repaired(session_id)
+        self._home.on_repaired(session_id)
         await self._log(
             session_id, "webhook_repaired", f"{actor.name} repaired the webhook.", actor.described()
         )
