@@ -263,6 +263,7 @@ def _error_example(code: str) -> Json:
             "action": _ACTIONS[code],
             "retry_after_s": 5 if waits else None,
             "details": None,
+            "request_id": "3f9a1c-2a",
         },
     }
 

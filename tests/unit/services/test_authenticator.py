@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable, Unauthenticated, Unavailable, UpstreamTimeout
 from gateway.domain.session import SessionId, SessionSecrets
-from gateway.services.webhooks.authenticator import REFRESH_EVERY_S, WebhookAuthenticator
+from gateway.services.webhooks.authenticator import REFRESH_EVERY_S, WebhookAuthenticator, WrongSecret
 
 
 def secrets_of(session_id: int, secret: str | None = None) -> SessionSecrets:
@@ -106,7 +106,7 @@ async def test_strangers_in_a_crowd_cost_few_reads() -> None:
     crowd = [house.who(99, None, "wrong") for _ in range(100)]
 
     found = await asyncio.gather(*crowd, return_exceptions=True)
-    assert {type(error) for error in found} == {Unauthenticated}
+    assert {type(error) for error in found} == {WrongSecret}
     assert house.store.reads <= 4
 
 
