@@ -99,7 +99,7 @@ def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str
     return [*auth.routes(), *people.routes(), *account.routes()]
 
 
-def _webhook_routes(services: Services, limits: RequestLimits, live: Live) -> list[Route]:
+def _inbound_webhook_routes(services: Services, limits: RequestLimits, live: Live) -> list[Route]:
     """Where WasenderAPI's webhooks come in."""
     authenticator, ingest, refused = services.authenticator, services.ingest, services.refused_webhooks
     return WebhookRoutes(webhook, authenticator, ingest, limits, refused, live.waker.touch).routes()
@@ -151,7 +151,7 @@ def build_app(
     )
     return application(
         [
-            *_webhook_routes(services, limits, live),
+            *_inbound_webhook_routes(services, limits, live),
             *_access_routes(gate, access, files, about),
             *SessionRoutes(
                 gate, sessions, services.reconciler, linking, attempts, Pictures(live.state_values)
