@@ -75,6 +75,8 @@ class LimitSettings(BaseSettings):
     )
     upstream_at_once: int = _setting("upstream_at_once", "UPSTREAM_COUNT", ge=1)
     upstream_per_min: int = _setting("upstream_per_min", "UPSTREAM_PER_MIN", ge=1)
+    unused_uploads: int = _setting("unused_uploads", "UNUSED_UPLOADS_COUNT", ge=1)
+    unused_uploads_mib: int = _setting("unused_uploads_mib", "UNUSED_UPLOADS_MIB", ge=1)
 
     @property
     def limits(self) -> Limits:

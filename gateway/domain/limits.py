@@ -63,6 +63,8 @@ class Limits:
     tickets_for_others_per_min: int = 1000
     upstream_at_once: int = 1
     upstream_per_min: int = 6
+    unused_uploads: int = 200
+    unused_uploads_mib: int = 2048
 
 
 class FrameAllowance:

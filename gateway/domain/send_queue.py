@@ -4,7 +4,7 @@ Chats that ever wrote go before first contacts; within a chat the order is total
 at a time. `next_step` says what the sender does now, `answered` what the queue is after upstream's word.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
@@ -342,17 +342,16 @@ def key_changed(queue: Queue) -> Queue:
 # ---------------------------------------------------------------------------------------------- what people see
 
 
-def forecast(
-    queue: Queue, sends: Collection[Send], wrote: Callable[[str], bool], now: float
-) -> dict[int, tuple[int, float | None]]:
-    """Position (from 1) and likely time of each waiting message; no time while nothing goes."""
-    waiting = [send for send in sends if send.status is SendStatus.QUEUED]
-    stuck = not queue.connected or queue.reason is not None
+def as_session(queue: Queue, *, connected: bool, protected: bool) -> Queue:
+    """What a sender knew of the queue, with what the session's row says now."""
+    return replace(queue, connected=connected, protected=protected)
+
+
+def time_of(queue: Queue, place: int | None, due_at: float, *, is_known: bool, now: float) -> float | None:
+    """When the message at this place (from 1) may go; None while nothing goes, and for one without a place yet."""
+    is_held = not queue.connected or queue.reason is not None
+    if place is None or is_held or (queue.restricted_until > now and not is_known):
+        return None
     gap_s = send_pace.gap_s(queue.pace, now, protected=queue.protected)
     start = max(now, send_pace.allowed_at(queue.pace, now, protected=queue.protected), queue.paused_until)
-    told: dict[int, tuple[int, float | None]] = {}
-    order = sorted(waiting, key=lambda send: (send.due_at > now, not wrote(send.chat), *_age(send)))
-    for place, send in enumerate(order):
-        held = stuck or (queue.restricted_until > now and not wrote(send.chat))
-        told[send.id] = (place + 1, None if held else max(send.due_at, start + place * gap_s))
-    return told
+    return max(due_at, start + (place - 1) * gap_s)

@@ -307,7 +307,9 @@ def _way(send: Send, done: str) -> Change:
     if send.status in REACHED and send.msg_id is not None:
         return "upstream"
     if send.status in REACHED:
-        raise _conflict(send, f"A message that was not sent from here cannot be {done} here.")
+        raise _conflict(
+            send, f"WasenderAPI has no number for this message, so it can be {done} on the phone only."
+        )
     raise _conflict(send, f"A message that is {send.status} cannot be {done}.")
 
 

@@ -9,6 +9,7 @@ import orjson
 from starlette.routing import Route
 
 from gateway.domain.errors import ConfigError
+from gateway.domain.media import MIB
 from gateway.http.auth import Gate
 from gateway.http.media import MediaRoutes
 from gateway.http.old_clients_media import OldClientRoutes
@@ -27,11 +28,13 @@ from gateway.services.media.fetcher import Fetcher
 from gateway.services.media.files import MediaFiles
 from gateway.services.media.keeper import Keeper
 from gateway.services.media.links import MediaLinks
+from gateway.services.media.own_files import OwnFiles
 from gateway.services.media.scratch import Scratch
 from gateway.services.media.sendable import SendUploads
 from gateway.services.media.service import MediaService
-from gateway.services.media.uploads import Uploads
+from gateway.services.media.uploads import UploadQuota, Uploads
 from gateway.settings import Settings
+from gateway.wasender.decrypt_request import wanted_of
 from gateway.wasender.media_host import MediaHost
 from gateway.wasender.media_hosts import MediaHosts
 from gateway.wasender.messages import Messages
@@ -53,7 +56,13 @@ class Media:
     """Everything about files that the gateway runs and its routes call."""
 
     def __init__(
-        self, ground: MediaGround, keep: MediaKeepTable, live: Live, days: float, secret: str
+        self,
+        ground: MediaGround,
+        keep: MediaKeepTable,
+        live: Live,
+        days: float,
+        secret: str,
+        quota: UploadQuota,
     ) -> None:
         table, files, scratch = ground.table, ground.files, ground.scratch
         self.table = table
@@ -61,13 +70,17 @@ class Media:
         self.media_fetcher = Fetcher(table, ground.host, files, scratch, awake=live.awake)
         self.media_keeper = Keeper(keep, files, days=days, awake=live.awake)
         self.giving = MediaService(table, files, scratch)
-        self.uploads = Uploads(table, files, scratch)
-        self.old_clients = Decryption(table, ground.host)
+        self.uploads = Uploads(table, files, scratch, quota)
+        self.old_clients = Decryption(table, ground.host, wanted_of)
         self.links = MediaLinks(secret)
 
     def uploads_of(self, upstream: Upstream) -> SendUploads:
         """What hands files to WasenderAPI as they are sent."""
         return SendUploads(self.table, self.files, Messages(upstream.client))
+
+    def own_files(self, address: str) -> OwnFiles:
+        """What knows our own addresses of files; `address` is where we are reached."""
+        return OwnFiles(self.table, self.giving, self.links, address)
 
     @property
     def can_record(self) -> bool:
@@ -97,7 +110,9 @@ async def open_media(
     stack.push_async_callback(host.close)
     table = MediaTable(repositories.pool, repositories.sessions, gateway_id)
     ground, keep = MediaGround(table, files, scratch, host), MediaKeepTable(repositories.pool)
-    media = Media(ground, keep, live, settings.media_days, context.secret)
+    limits = settings.limits
+    quota = UploadQuota(limits.unused_uploads, limits.unused_uploads_mib * MIB)
+    media = Media(ground, keep, live, settings.media_days, context.secret, quota)
     stack.push_async_callback(media.giving.close)
     return media
 

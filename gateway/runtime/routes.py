@@ -47,6 +47,7 @@ from gateway.services.webhook_targets.ports import Target
 from gateway.services.webhook_targets.service import WebhookTargets
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
+from gateway.wasender.old_request import read_request
 
 UI = Path(__file__).parents[1] / "ui"
 
@@ -105,14 +106,18 @@ def _inbound_webhook_routes(services: Services, limits: RequestLimits, live: Liv
     return WebhookRoutes(webhook, authenticator, ingest, limits, refused, live.waker.touch).routes()
 
 
-def _inbox_routes(gate: Gate, tables: Repositories, services: Services, media: Media) -> list[Route]:
+def _inbox_routes(
+    gate: Gate, tables: Repositories, services: Services, media: Media, address: str
+) -> list[Route]:
     """Conversations, and what is done with them."""
     inbox, sessions = tables.inbox, tables.sessions
     erasure = Erasure(tables.erasure, media.media_keeper, tables.erasure.digests, tables.audit_log.log)
     export = Export(inbox, ExportTable(tables.pool, media.files))
     return [
         *SendingRoutes(gate, services.outbox, services.numbers, inbox, sessions).routes(),
-        *OldClientRoutes(gate, services.outbox, inbox, sessions).routes(),
+        *OldClientRoutes(
+            gate, services.outbox, inbox, sessions, read_request, media.own_files(address)
+        ).routes(),
         *InboxRoutes(gate, inbox, services.marks, erasure, export).routes(),
         *SearchRoutes(gate, inbox).routes(),
     ]
@@ -158,7 +163,7 @@ def build_app(
             ).routes(),
             *AuditLogRoutes(gate, services.audit_log).routes(),
             *_webhook_routes(gate, settings, repositories, services, access),
-            *_inbox_routes(gate, repositories, services, media),
+            *_inbox_routes(gate, repositories, services, media, upstream.address),
             *media.routes(gate, access, upstream.address),
             *HealthRoutes(readiness, settings.metrics_token).routes(),
             *DocsRoutes(files, *descriptions()).routes(),

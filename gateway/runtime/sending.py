@@ -34,6 +34,7 @@ from gateway.wasender.send_payload import (
     QuotedOwn,
     TextNotPossible,
     UploadedFile,
+    file_field,
     payload_of,
 )
 
@@ -97,7 +98,7 @@ class SendPreparation:
             return Refused(NO_KEY, "invalid")
         found = await self._uploads.upload_for_send(prepared.session_id, key, content.media)
         if isinstance(found, UploadedMedia):
-            return UploadedFile(found.kind, found.url, found.name)  # type: ignore[arg-type]
+            return UploadedFile(found.kind, found.url, found.name)
         return found
 
 
@@ -147,5 +148,5 @@ def build_sending(
         sending=Sending(table, SendingLeases(listener), context, checker_of, listener.awake),
         outbox=Outbox(OutboxTable(pool, settings.zone), calls, preparation, log, clock.now),
         numbers=Numbers(NumberTable(pool), calls, preparation),
-        sql_intake=SqlIntake(SqlIntakeTable(pool), is_on=settings.send_from_sql),
+        sql_intake=SqlIntake(SqlIntakeTable(pool), file_field, is_on=settings.send_from_sql),
     )

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from gateway.domain.media import MediaKind
 from gateway.domain.message import is_lid, phone_of
 from gateway.domain.send_content import Content
 
-MediaKind = Literal["image", "video", "audio", "document", "sticker"]
 _WITHOUT_TEXT = frozenset({"audio", "sticker"})
 
 
@@ -38,6 +38,11 @@ class QuotedOther:
 Quoted = QuotedOwn | QuotedOther | None
 
 
+def file_field(kind: str) -> str:
+    """The field in which upstream takes the address of a file of this kind."""
+    return f"{kind}Url"
+
+
 class TextNotPossible(ValueError):
     """This kind of file is sent without a text."""
 
@@ -55,7 +60,7 @@ def payload_of(
     if file is not None:
         if content.text is not None and file.kind in _WITHOUT_TEXT:
             raise TextNotPossible(file.kind)
-        body[f"{file.kind}Url"] = file.url
+        body[file_field(file.kind)] = file.url
         if file.kind == "document" and file.name:
             body["fileName"] = file.name
     if content.location is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -10,7 +11,9 @@ import asyncpg
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.sending.from_sql import SqlIntakeTable
 from gateway.services.sending.from_sql import read_row
+from gateway.wasender.send_payload import file_field
 
+READ = partial(read_row, field_of=file_field)
 SESSION = """
 INSERT INTO whatsapp_sessions (wasender_session_id, name, phone_number, status)
 VALUES (12, 'Shop', '+15550001111', 'connected')
@@ -63,10 +66,10 @@ async def test_a_second_gateway_takes_no_later_row_before_the_first_has_taken_th
         await SqlIntakeTable(pool).turn(True)
         await connection.execute(SESSION)
         await connection.execute(INSERT, "first")
-        slow = asyncio.create_task(SqlIntakeTable(held).take(read_row))  # type: ignore[arg-type]
+        slow = asyncio.create_task(SqlIntakeTable(held).take(READ))  # type: ignore[arg-type]
         await held.found.wait()
         await connection.execute(INSERT, "second")
-        quick = asyncio.create_task(SqlIntakeTable(pool).take(read_row))
+        quick = asyncio.create_task(SqlIntakeTable(pool).take(READ))
         while not quick.done() and not await connection.fetchval(WAITS):  # noqa: ASYNC110  Postgres tells of no wait
             await asyncio.sleep(0.01)
         held.may_go.set()
@@ -87,11 +90,11 @@ async def test_a_gateway_that_freezes_while_it_takes_rows_keeps_no_other_from_th
         await SqlIntakeTable(pool).turn(True)
         await connection.execute(SESSION)
         await connection.execute(INSERT, "first")
-        stuck = asyncio.create_task(SqlIntakeTable(frozen).take(read_row))  # type: ignore[arg-type]
+        stuck = asyncio.create_task(SqlIntakeTable(frozen).take(READ))  # type: ignore[arg-type]
         await frozen.found.wait()  # and it never goes on
 
         async with asyncio.timeout(20):
-            assert await SqlIntakeTable(pool).take(read_row) == 1
+            assert await SqlIntakeTable(pool).take(READ) == 1
         stuck.cancel()
         await asyncio.gather(stuck, return_exceptions=True)
 

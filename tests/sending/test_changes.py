@@ -124,3 +124,55 @@ async def test_two_equal_texts_are_two_messages_each_with_its_own_key(shop: Shop
     sends = await shop.sends()
     assert [row["wa_key_id"] for row in done] == [send["key_id"] for send in sends]
     assert len(await shop.rows()) == 3
+
+
+async def test_a_sent_message_whose_key_is_not_known_is_edited_and_deleted_too(shop: Shop) -> None:
+    session_id = await shop.linked()
+    row = await shop.queue(session_id, text("a", "Helo"))
+    await shop.until(row["id"], "read")
+    await shop.db.execute("UPDATE whatsapp_outgoing_messages SET wa_key_id = NULL")
+
+    edited, reply = await change(shop, session_id, "PUT", row["id"], body={"text": "Hello"})
+    deleted, gone = await change(shop, session_id, "DELETE", row["id"])
+
+    assert (edited, reply["data"]["message_text"], bool(reply["data"]["edited_at"])) == (200, "Hello", True)
+    assert (deleted, bool(gone["data"]["deleted_at"])) == (200, True)
+
+    await shop.db.execute("UPDATE whatsapp_outgoing_messages SET deleted_at = NULL, msg_id = NULL")
+    refused, why = await change(shop, session_id, "PUT", row["id"], body={"text": "x"})
+    assert (refused, why["details"]["status"]) == (409, "read")
+    assert "on the phone only" in why["error"]
+
+
+async def test_a_thread_says_when_each_waiting_message_may_go_and_answers_come_first(shop: Shop) -> None:
+    session_id = await shop.linked()
+    await shop.customer_writes(session_id, "Is it there?")
+    # Nothing goes for a while, and each that goes then takes five seconds and a half of the queue.
+    await shop.db.execute(
+        "UPDATE whatsapp_sessions SET account_protection = true WHERE wasender_session_id = $1", session_id
+    )
+    await shop.fault(path="/send-message", status=429, retry_after=600, times=50)
+    strangers = [
+        await shop.queue(session_id, text(f"s{number}", "Hello"), chat=f"1555000888{number}")
+        for number in range(3)
+    ]
+    answers = [await shop.queue(session_id, text(f"a{number}", "Yes")) for number in range(2)]
+    tomorrow = await shop.queue(session_id, text("later", "Tomorrow", send_at=LATER))
+    path = f"/api/conversations/{ANN}/messages?session={session_id}"
+    is_paused = "SELECT queue -> 'pace' ->> 'not_before' FROM gateway.send_queues"
+    await shop.eventually(lambda: shop.db.fetchval(is_paused))
+
+    found = (await shop.gateway.data("GET", path))["messages"]
+    told = {row["client_id"]: row for row in found if row["direction"] == "out"}
+    path = f"/api/conversations/15550008882/messages?session={session_id}"
+    (stranger,) = (await shop.gateway.data("GET", path))["messages"]
+
+    assert [answer["queue_position"] for answer in answers] == [1, 2]
+    assert [told[name]["queue_position"] for name in ("a0", "a1", "later")] == [1, 2, 6]
+    assert stranger["queue_position"] == 5
+    assert strangers[0]["queue_position"] == 1  # nothing else waited when it was queued
+    assert datetime.fromisoformat(told["later"]["send_after"]) == datetime.fromisoformat(LATER)
+    assert tomorrow["send_after"] == told["later"]["send_after"]
+    places = [told["a0"], told["a1"], stranger]
+    at = [datetime.fromisoformat(place["send_after"]) for place in places]
+    assert [(moment - at[0]).total_seconds() for moment in at] == [0, 5.5, 22]

@@ -84,7 +84,9 @@ class MessageData(BaseModel):
         None, description="Outgoing only: when it may go, as wished or as foreseen.", examples=[None]
     )
     queue_position: int | None = Field(
-        None, description="Of a queued message, in answers about it; from 1.", examples=[None]
+        None,
+        description="Of a queued message, in answers and threads; from 1, null behind the first 10,000.",
+        examples=[None],
     )
     overtaken_by: str | None = Field(
         None, description="Outgoing only: an answer that another person gave meanwhile.", examples=[None]

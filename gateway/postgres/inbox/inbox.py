@@ -19,6 +19,7 @@ from gateway.postgres.inbox.names import Names
 from gateway.postgres.inbox.page import Overlay, Search, found_among, page_statement, probe_statement
 from gateway.postgres.inbox.thread import find_messages, place_of, read_part
 from gateway.postgres.search import like, number_part
+from gateway.postgres.sending.places import with_places
 from gateway.services.inbox import (
     Conversation,
     ConversationQuery,
@@ -137,6 +138,7 @@ class InboxTable:
                 ]
                 if query.chat.endswith("@g.us"):
                     await self._name_senders(connection, query.session_id, data)
+                data = await with_places(connection, query.session_id, query.chat, data)
         return ThreadPage(data, part.before, part.after, _positions(standing))
 
     async def search(self, query: SearchQuery) -> SearchPage:

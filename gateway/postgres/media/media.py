@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.errors import RowRefused
-from gateway.domain.media import MediaSource
+from gateway.domain.media import MediaKind, MediaSource
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.webhooks.batches import mapped_write_errors
@@ -139,6 +139,20 @@ class MediaTable:
         """A row for it, `pending` until its bytes stand in the media store; its id."""
         with mapped_errors():
             return str(await self._pool.fetchval(_BEGIN_UPLOAD, file.kind, file.mime, file.name, maker))
+
+    async def copy_upload(self, media_id: str, maker: str, kind: MediaKind, name: str | None) -> str | None:
+        """Another upload with the same file; its id, None where the file is not stored."""
+        with mapped_errors():
+            found = await self._pool.fetchval(
+                "SELECT gateway.copy_media_v2($1, $2, $3, $4)::text", uuid.UUID(media_id), maker, kind, name
+            )
+        return None if found is None else str(found)
+
+    async def unused_uploads(self, maker: str) -> tuple[int, int]:
+        """How many uploads of this person no message has, and their bytes."""
+        with mapped_errors():
+            (row,) = await self._pool.fetch("SELECT files, bytes FROM gateway.unused_uploads_v1($1)", maker)
+        return row["files"], row["bytes"]
 
     async def reserve_upload(self, media_id: str, file: NewFile) -> Place:
         """Before its bytes are put into the media store: whether they stand there already."""

@@ -7,17 +7,15 @@ from typing import Any
 
 import asyncpg
 
-from gateway.domain import send_pace
 from gateway.domain.errors import Invalid
 from gateway.domain.message import OUTGOING_TABLE, message_data
 from gateway.domain.send_content import look_of
-from gateway.domain.send_queue import Queue
 from gateway.domain.sending import Send
-from gateway.domain.session import iso_utc
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sending.evidence import lock_chat_of, settle_chat
 from gateway.postgres.sending.moves import move
-from gateway.postgres.sending.rows import SEND, content_data, moment_of, queue_of, send_of
+from gateway.postgres.sending.places import with_places
+from gateway.postgres.sending.rows import SEND, content_data, moment_of, send_of
 from gateway.services.sending.outbox import Outgoing, Queued, Request
 
 Pool = asyncpg.Pool
@@ -27,7 +25,7 @@ _RECORD = "gateway.record_of_v1(m.*, 'public.whatsapp_outgoing_messages'::regcla
 
 _ROW = f"""
 SELECT {SEND}, {_RECORD}, m.deleted_at IS NOT NULL AS is_deleted, m.message_type,
-    gateway.chat_of(m.chat, m.to_phone) AS whole_chat
+    gateway.chat_of(m.chat, m.to_phone) AS whole_chat, m.wasender_session_id::bigint AS session
 FROM public.whatsapp_outgoing_messages AS m
 WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2 AND m.id::text = $3
 """
@@ -42,6 +40,7 @@ WHERE m.send_no = $1 AND m.status = 'queued'
 RETURNING m.send_no
 """
 
+_AMEND_SENT = "SELECT gateway.amend_sent_v1($1, $2, $3)"
 _AMEND = "SELECT gateway.amend_one_v1($1, $2, clock_timestamp(), $3, false)"
 
 # Another's message is quoted by both objects of its webhook; an own one by upstream's number.
@@ -58,24 +57,9 @@ FROM public.whatsapp_outgoing_messages AS m
 WHERE coalesce(m.wasender_session_id, 0) = $1 AND gateway.chat_of(m.chat, m.to_phone) = $2 AND m.id::text = $3
 """
 
-# How many go before it: those of its lane that are due sooner, and, before a first contact, all of chats that wrote.
-_PLACE = """
-SELECT q.queue, s.account_protection, s.status AS session_status,
-    extract(epoch FROM clock_timestamp())::float8 AS moment, l.chat IS NOT NULL AS is_known,
-    (SELECT count(*) FROM public.whatsapp_outgoing_messages AS o
-     WHERE o.wasender_session_id = m.wasender_session_id AND o.send_no IS NOT NULL AND o.status = 'queued'
-        AND (o.due_at, o.send_no) < (m.due_at, m.send_no)) AS before,
-    extract(epoch FROM m.due_at)::float8 AS due
-FROM public.whatsapp_outgoing_messages AS m
-LEFT JOIN gateway.send_queues AS q ON q.session = m.wasender_session_id
-LEFT JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = m.wasender_session_id
-LEFT JOIN gateway.send_lanes AS l ON l.session = m.wasender_session_id AND l.chat = m.chat
-WHERE m.send_no = $1 AND m.status = 'queued'
-"""
-
 _BY_NUMBER = f"""
 SELECT {SEND}, {_RECORD}, m.deleted_at IS NOT NULL AS is_deleted, m.message_type,
-    gateway.chat_of(m.chat, m.to_phone) AS whole_chat
+    gateway.chat_of(m.chat, m.to_phone) AS whole_chat, m.wasender_session_id::bigint AS session
 FROM public.whatsapp_outgoing_messages AS m
 WHERE m.send_no = $2 AND m.wasender_session_id = $1
 """
@@ -255,7 +239,12 @@ class OutboxTable:
         told = {"chat": outgoing.chat, "address": None, "lid": None, "is_me": True, "is_named": True}
         with mapped_errors():
             async with self._pool.acquire() as connection:
-                await connection.fetchval(_AMEND, session_id, outgoing.key_id, {**told, **change})
+                key_id, number = outgoing.key_id, None if outgoing.send is None else outgoing.send.id
+                if key_id is None and not await connection.fetchval(_AMEND_SENT, session_id, number, change):
+                    found = await connection.fetchrow(_BY_NUMBER, session_id, number)  # it has its key by now
+                    key_id = None if found is None else found["wa_key_id"]
+                if key_id is not None:
+                    await connection.fetchval(_AMEND, session_id, key_id, {**told, **change})
                 row = await self._told(connection, session_id, outgoing.chat, str(outgoing.data["id"]))
         return row or outgoing.data
 
@@ -275,29 +264,13 @@ class OutboxTable:
         return None if row is None else await self._with_place(connection, row)
 
     async def _with_place(self, connection: Connection, row: asyncpg.Record) -> dict[str, Any]:
-        data = self._data(row["record"])
-        place = await connection.fetchrow(_PLACE, row["send_no"])
-        return data if place is None else data | forecast(place, data.get("send_after"))
+        if row["send_no"] is None:
+            return self._data(row["record"])
+        (data,) = await with_places(connection, row["session"], row["chat"], [self._data(row["record"])])
+        return data
 
     def _data(self, record: dict[str, Any]) -> dict[str, Any]:
         return message_data(OUTGOING_TABLE, record, self._zone)
-
-
-def forecast(place: asyncpg.Record, wished: str | None) -> dict[str, Any]:
-    """`queue_position` (from 1) and `send_after` of a waiting row; no time while nothing goes."""
-    queue, now = queue_of(place["queue"]) or Queue(), place["moment"]
-    is_protected = bool(place["account_protection"])
-    position = place["before"] + 1
-    start = max(now, send_pace.allowed_at(queue.pace, now, protected=is_protected), queue.paused_until)
-    is_held = str(place["session_status"] or "").lower() != "connected" or (
-        queue.restricted_until > now and not place["is_known"]
-    )
-    told: dict[str, Any] = {"queue_position": position}
-    if wished is None:
-        gap_s = send_pace.gap_s(queue.pace, now, protected=is_protected)
-        at = None if is_held else max(place["due"], start + place["before"] * gap_s)
-        told["send_after"] = iso_utc(moment_of(None if at is None else round(at, 3)))
-    return told
 
 
 def _is_quotable(row: asyncpg.Record | None) -> bool:

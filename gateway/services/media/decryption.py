@@ -2,12 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.domain.errors import Invalid, NotFound, Unavailable, UpstreamFailed
-from gateway.domain.media import KINDS, MediaSource
+from gateway.domain.errors import NotFound, Unavailable, UpstreamFailed
 from gateway.services.media.ports import FileHost, MediaRow, NotNow, NotThere, Wanted
 
 WAIT_S = 20.0
@@ -38,9 +38,11 @@ class Decrypted:
 class Decryption:
     """Answers where the decrypted file of a message is."""
 
-    def __init__(self, store: KeyReads, host: FileHost) -> None:
+    def __init__(self, store: KeyReads, host: FileHost, read_request: Callable[[int, Any], Wanted]) -> None:
+        """`read_request` says which file the body of such a request means; it raises Invalid."""
         self._store = store
         self._host = host
+        self._read_request = read_request
 
     async def find(
         self, session_id: int, body: dict[str, Any], asking: AbstractContextManager[None]
@@ -49,7 +51,7 @@ class Decryption:
 
         `asking` is entered while upstream is asked, and only then; what it raises is raised.
         """
-        wanted = _wanted(session_id, body)
+        wanted = self._read_request(session_id, body)
         media_id = await self._store.id_of_key(session_id, wanted.key_id)
         if media_id is not None:
             return Decrypted(await self._settled(media_id))
@@ -76,28 +78,3 @@ class Decryption:
             if time.monotonic() > deadline:
                 raise Unavailable("The file is still being fetched. Ask again in a moment.", retry_after_s=5)
             await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _wanted(session_id: int, body: dict[str, Any]) -> Wanted:
-    try:
-        item = body["data"]["messages"]
-        key_id, message = item["key"]["id"], item["message"]
-        (part,) = [name for name in message if name.removesuffix("Message") in KINDS]
-        fields = message[part]
-        url, key, mime = fields["url"], fields["mediaKey"], fields.get("mimetype")
-    except (KeyError, TypeError, ValueError, AttributeError):
-        url = key = key_id = mime = part = fields = None
-    if not all(isinstance(item, str) and item for item in (url, key, key_id)):
-        raise Invalid("Exactly one media message with url and mediaKey is needed.")
-    return Wanted(
-        id="",
-        session_id=session_id,
-        key_id=str(key_id),
-        kind=str(part).removesuffix("Message"),  # type: ignore[arg-type]
-        mime=mime if isinstance(mime, str) else None,
-        name=None,
-        part=str(part),
-        source=MediaSource(str(url), str(key)),
-        tries=0,
-        age_s=0.0,
-    )

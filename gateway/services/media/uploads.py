@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 from prometheus_client import Counter
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid, NotFound, TooLarge, Unavailable
+from gateway.domain.errors import Invalid, NotFound, RateLimited, TooLarge, Unavailable
 from gateway.domain.media import MIB, UPLOAD_LIMITS, MediaKind, clean_name
 from gateway.services.media import kinds, voice
 from gateway.services.media.files import MediaFiles
@@ -25,6 +25,7 @@ UPLOADED = Counter("gateway_media_uploaded", "Files that were uploaded to be sen
 
 MOST_BYTES = max(UPLOAD_LIMITS.values())
 _PIECE_BYTES = 256 * 1024
+QUOTA_RETRY_S = 600.0
 _GOING_WAIT_S = 0.2
 _GOING_TRIES = 50
 
@@ -40,8 +41,19 @@ class NewFile:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class UploadQuota:
+    """What one person's uploads may be that no message has yet."""
+
+    files: int = 200
+    bytes: int = 2048 * MIB
+
+
 class UploadStore(Protocol):
     """The rows of uploads. Raises StoreUnavailable."""
+
+    async def unused_uploads(self, maker: str) -> tuple[int, int]:
+        """How many uploads of this person no message has, and their bytes."""
 
     async def begin_upload(self, file: NewFile, maker: str) -> str:
         """A row for it, `pending` until its bytes stand in the media store; its id."""
@@ -62,16 +74,23 @@ class UploadStore(Protocol):
 class Uploads:
     """Takes files in."""
 
-    def __init__(self, store: UploadStore, files: MediaFiles, scratch: Scratch) -> None:
+    def __init__(
+        self, store: UploadStore, files: MediaFiles, scratch: Scratch, quota: UploadQuota = UploadQuota()
+    ) -> None:
         self._store = store
+        self._quota = quota
         self._files = files
         self._scratch = scratch
 
     async def take(
         self, chunks: AsyncIterator[bytes], declared: str | None, name: str | None, principal: Principal
     ) -> MediaRow:
-        """The upload, stored. `declared` is what the client calls its type. Raises Invalid, TooLarge, Unavailable."""
+        """The upload, stored. `declared` is what the client calls its type.
+
+        Raises Invalid, TooLarge, RateLimited and Unavailable.
+        """
         principal.require(Act.SEND)
+        await self._require_room(principal)
         with self._scratch.file() as path, self._scratch.file() as remuxed:
             size, digest = await self._write(chunks, path)
             if size == 0:
@@ -87,6 +106,16 @@ class Uploads:
             row = await self._keep(file, path, principal)
         UPLOADED.labels(kind).inc()
         return row
+
+    async def _require_room(self, principal: Principal) -> None:
+        """What a person uploads and does not send waits a day, and fills the disk of all."""
+        files, size = await self._store.unused_uploads(principal.sub)
+        if files >= self._quota.files or size >= self._quota.bytes:
+            raise RateLimited(
+                f"{files} files ({size // MIB} MiB) that you uploaded wait to be sent. Send some of them first; what is"
+                " not sent goes after a day.",
+                retry_after_s=QUOTA_RETRY_S,
+            )
 
     async def _write(self, chunks: AsyncIterator[bytes], path: Path) -> tuple[int, str]:
         """Size and hash. Its first bytes say how long it may be."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from gateway.domain.errors import GatewayError, Invalid
@@ -45,8 +46,10 @@ class SqlIntakeStore(Protocol):
 class SqlIntake:
     """Queues fresh rows of other writers."""
 
-    def __init__(self, store: SqlIntakeStore, *, is_on: bool) -> None:
+    def __init__(self, store: SqlIntakeStore, field_of: Callable[[str], str], *, is_on: bool) -> None:
+        """`field_of` names the field in which upstream takes the address of a file of that kind."""
         self._store = store
+        self._read = partial(read_row, field_of=field_of)
         self._is_on = is_on
         self._moved = asyncio.Event()
 
@@ -63,7 +66,7 @@ class SqlIntake:
             if not self._is_on:
                 continue
             try:
-                while await self._store.take(read_row):
+                while await self._store.take(self._read):
                     pass
             except GatewayError as error:
                 logger.warning("sending.rows_not_taken error=%s", error)
@@ -82,15 +85,18 @@ class SqlIntake:
                 return
 
 
-def read_row(row: SqlRow) -> tuple[str, dict[str, Any]]:
-    """The chat that a row names, and the payload of its message. Raises Invalid."""
+def read_row(row: SqlRow, field_of: Callable[[str], str]) -> tuple[str, dict[str, Any]]:
+    """The chat that a row names, and the payload of its message. Raises Invalid.
+
+    `field_of` names the field in which upstream takes the address of a file of that kind.
+    """
     text = mend_text(row.text or "")
     if len(text) > TEXT_LIMIT:
         raise Invalid(f"The text has {len(text)} characters; WhatsApp takes {TEXT_LIMIT}.")
     content = {"text": text} if text.strip() else {}
     extra: dict[str, Any] = {}
     if row.kind in _WITH_URL and row.url:
-        extra[f"{row.kind}Url"] = row.url
+        extra[field_of(row.kind)] = row.url
     elif row.kind != "text":
         raise Invalid(f"A message of type {row.kind} cannot be sent from a row without its media_url.")
     elif not content:

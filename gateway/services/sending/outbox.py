@@ -69,6 +69,11 @@ class Request:
         """The same as a message of that type, with what is handed to upstream as it came."""
         return replace(self, kind=kind, extra=extra)
 
+    def with_own_file(self, media_id: str, *, without: str) -> "Request":
+        """The same with a file of ours instead of the address in that field. Its digest stays: so does the request."""
+        extra = {name: value for name, value in (self.extra or {}).items() if name != without}
+        return replace(self, content=replace(self.content, media=media_id), extra=extra)
+
     @property
     def look(self) -> str:
         """What it has in common with messages that nothing tells apart."""

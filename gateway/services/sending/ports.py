@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from gateway.domain.media import MediaKind
 from gateway.domain.send_queue import Queue, Terms
 from gateway.domain.sending import Answer, Refused, Send, SendStatus
 from gateway.domain.session import iso_utc
@@ -136,8 +137,7 @@ class Preparation(Protocol):
 class UploadedMedia:
     """A file of ours that lies at upstream, ready to be sent."""
 
-    kind: str
-    """image, video, audio, document or sticker."""
+    kind: MediaKind
     url: str
     name: str | None = None
 

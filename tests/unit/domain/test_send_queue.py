@@ -284,17 +284,23 @@ def test_a_restriction_that_is_told_later_holds_first_contacts_and_counts_once()
 # ---------------------------------------------------------------------------------------------- what people see
 
 
-def test_each_waiting_message_knows_its_place_and_its_time() -> None:
+def test_each_place_has_its_time_unless_nothing_goes() -> None:
     queue = send_queue.answered(Queue(protected=True), Accepted(1), NOW)
-    rows = [send(1, "stranger"), send(2), send(3), send(4, send_at=NOW + 600)]
-    told = send_queue.forecast(queue, rows, WROTE.__contains__, NOW)
-
-    assert told == {2: (1, NOW + 5.5), 3: (2, NOW + 11.0), 1: (3, NOW + 16.5), 4: (4, NOW + 600)}
     stuck = send_queue.connection_changed(queue, False, NOW)
-    assert {at for _, at in send_queue.forecast(stuck, rows, WROTE.__contains__, NOW).values()} == {None}
+    refused = send_queue.answered(queue, NotSent("subscription", "x"), NOW)
+    restricted = send_queue.restricted(queue, NOW)
 
+    def time_of(
+        queue: Queue, place: int | None, due_at: float = NOW, *, is_known: bool = True
+    ) -> float | None:
+        return send_queue.time_of(queue, place, due_at, is_known=is_known, now=NOW)
 
-def test_a_row_that_is_not_waiting_has_no_place() -> None:
-    rows = [sending.begin(send(1), NOW), replace(send(2), status=SendStatus.UNKNOWN)]
-
-    assert send_queue.forecast(Queue(), rows, WROTE.__contains__, NOW) == {}
+    assert [time_of(queue, place) for place in (1, 2, 3)] == [NOW + 5.5, NOW + 11.0, NOW + 16.5]
+    assert time_of(queue, 4, NOW + 600) == NOW + 600
+    assert time_of(restricted, 1) == NOW + 5.5
+    assert {
+        time_of(stuck, 1),
+        time_of(refused, 1),
+        time_of(restricted, 1, is_known=False),
+        time_of(queue, None),
+    } == {None}

@@ -1,26 +1,38 @@
 """A message as clients of WasenderAPI ask for it: other names for the same things, files by their address."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gateway.domain.errors import Invalid
+from gateway.domain.media import KINDS, MediaKind
 from gateway.domain.send_content import Wish, wish_of
+from gateway.wasender.send_payload import file_field
 
-_FILES = {
-    "imageUrl": "image",
-    "videoUrl": "video",
-    "documentUrl": "document",
-    "audioUrl": "audio",
-    "stickerUrl": "sticker",
-}
+_FILES: dict[str, MediaKind] = {file_field(kind): kind for kind in KINDS}
 _BESIDE = ("fileName", "viewOnce")
 """Handed on as they are."""
 _URL_LIMIT = 4_096
 
 
-def read_request(body: Mapping[str, Any], client_id: str, now: datetime) -> tuple[Wish, str, dict[str, Any]]:
-    """What is to be sent, the type of its row, and what is handed to upstream as it came. Raises Invalid."""
+@dataclass(frozen=True, slots=True)
+class OldRequest:
+    """What is to be sent."""
+
+    wish: Wish
+    kind: str
+    """The type of its row."""
+    extra: dict[str, Any]
+    """What is handed to upstream as it came."""
+    file: tuple[str, MediaKind, str] | None
+    """Field, kind and address of its file."""
+    name: str | None
+    """What the file is called."""
+
+
+def read_request(body: Mapping[str, Any], client_id: str, now: datetime) -> OldRequest:
+    """What the body of such a request asks for. Raises Invalid."""
     to = body.get("to")
     if not isinstance(to, str) or not to.strip():
         raise _wrong("to", "The to field is required.")
@@ -44,7 +56,9 @@ def read_request(body: Mapping[str, Any], client_id: str, now: datetime) -> tupl
     else:
         wish = wish_of({"client_id": client_id, **wanted}, idempotency_key=None, now=now).beside(extra)
     kind = _FILES[files[0]] if files else "poll" if "poll" in extra else wish.content.kind
-    return wish, kind, extra
+    file = (files[0], _FILES[files[0]], str(extra[files[0]])) if files else None
+    called = extra.get("fileName")
+    return OldRequest(wish, kind, extra, file, called if isinstance(called, str) else None)
 
 
 def _poll(value: Any) -> dict[str, Any]:
