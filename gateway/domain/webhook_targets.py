@@ -5,6 +5,7 @@ its first failure. A target that cannot be reached at all holds everything that 
 when it is back. What waits is never given up before it has been tried.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -209,8 +210,10 @@ def reset_payload(session_id: int, off: int, at: str) -> dict[str, Any]:
     }
 
 
-def message_id(inbox: int, epoch: str, off: int, event: str) -> str:
+def message_id(inbox: int, epoch: str, off: int, event: str, *, is_raw: bool = False) -> str:
     """The id of a webhook out: the same for every try, and for every target."""
+    if is_raw:
+        return f"raw_{epoch.replace('-', '')}"
     kind = "rst" if event == RESET else "evt"
     return f"{kind}_{'s' if inbox < 0 else inbox}_{epoch.replace('-', '')}_{off}"
 
@@ -277,12 +280,33 @@ Cursor = Mapping[str, Mapping[str, Any]]
 """How far a target has been told of each inbox: `{"12": {"off": 184, "epoch": "…"}}`, as positions are."""
 
 
-def read_events(value: object) -> tuple[str, ...] | None:
-    """The events of a target; None for all. Raises Invalid."""
+RAW = "raw"
+"""What the place of a target in raw mode stands under in its cursor."""
+
+_RAW_EVENT = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
+_MAX_EVENTS = 100
+_MAX_EVENT = 100
+
+
+def read_events(value: object, mode: Mode) -> tuple[str, ...] | None:
+    """The events of a target of this mode; None for all. Raises Invalid."""
     if value == "*":
         return None
-    if isinstance(value, list) and value and all(item in EVENTS for item in value):
-        return tuple(dict.fromkeys(value))
-    raise Invalid(
-        '`events` must be "*", or a list of: ' + ", ".join(EVENTS) + ".", details={"field": "events"}
-    )
+    chosen = value if isinstance(value, list | tuple) else []
+    if 0 < len(chosen) <= _MAX_EVENTS and all(
+        isinstance(item, str) and _is_event(item, mode) for item in chosen
+    ):
+        return tuple(dict.fromkeys(chosen))
+    names = "WasenderAPI's names, such as messages.received" if mode == "raw" else ", ".join(EVENTS)
+    raise Invalid(f'`events` must be "*", or a list of: {names}.', details={"field": "events"})
+
+
+def _is_event(name: str, mode: Mode) -> bool:
+    return bool(_RAW_EVENT.fullmatch(name)) and len(name) <= _MAX_EVENT if mode == "raw" else name in EVENTS
+
+
+def wants_raw(
+    event: str, session_id: int, sessions: Sequence[int] | None, events: Sequence[str] | None
+) -> bool:
+    """Whether a target in raw mode of these sessions and events (None: all) is sent a webhook."""
+    return (sessions is None or session_id in sessions) and (events is None or event in events)

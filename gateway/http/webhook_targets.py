@@ -9,6 +9,7 @@ from starlette.routing import Route
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
+from gateway.domain.webhook_targets import told
 from gateway.http.api.target_schemas import DeliveryQuery, NewTargetFields, RedriveFields, TargetFields
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
@@ -37,6 +38,7 @@ class WebhookTargetRoutes:
             Route(ONE, guard(self._change), methods=["PUT"]),
             Route(ONE, guard(self._delete), methods=["DELETE"]),
             Route(f"{ONE}/deliveries", guard(self._deliveries), methods=["GET"]),
+            Route(f"{ONE}/test", guard(self._test), methods=["POST"]),
             Route(f"{ONE}/redrive", guard(self._redrive), methods=["POST"]),
         ]
 
@@ -70,6 +72,12 @@ class WebhookTargetRoutes:
         page = rows[: asked.limit]
         following = make_cursor(page[-1].id) if len(rows) > asked.limit else None
         return success([_delivery(row) for row in page], next_cursor=following)
+
+    async def _test(self, request: Request, principal: Principal) -> Response:
+        principal.require(Act.MANAGE)
+        answer = await self._targets.test(_id(request), principal)
+        is_taken = answer.status is not None and 200 <= answer.status < 300
+        return success({"is_taken": is_taken, "status": answer.status or None, "answer": told(answer)})
 
     async def _redrive(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)

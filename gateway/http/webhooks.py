@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
+from gateway.domain.raw_webhooks import kept_raw
 from gateway.domain.session import SessionSecrets
 from gateway.http.errors import STATUSES, error_reply
 from gateway.http.limits import RequestLimits, address_of, know
@@ -161,7 +162,8 @@ class WebhookRoutes:
         reading = self._reader.read(redacted, received_at)
         session_id = int(sender.id)
         self._refused.taken(session_id)
-        return await self._ingest.submit(InboundWebhook(session_id, received_at, redacted, reading))
+        kept = kept_raw(raw, redacted, session_id, claimed) if self._ingest.keeps_raw() else None
+        return await self._ingest.submit(InboundWebhook(session_id, received_at, redacted, reading, kept))
 
 
 class _NotJson(Exception):

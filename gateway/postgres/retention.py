@@ -19,6 +19,8 @@ EARLY_DAYS = 7
 ECHO_DAYS = 7
 DELIVERY_DAYS = 1
 """Of a webhook out that was taken; a dead letter stays for 30 days."""
+RAW_DAYS = 3
+"""Of a webhook that is kept as it came, while a target is in raw mode."""
 NUMBER_DAYS = 30
 """After that a number is asked for again (`services.sending.numbers`)."""
 
@@ -27,6 +29,7 @@ MESSAGES = "messages"
 FORGET_S = 60.0
 """A table of millions is read for messages that are old enough: no index is in the order of their times."""
 _FORGET = "SELECT gateway.forget_messages_v1($1, $2)"
+_FORGET_RAW = "DELETE FROM gateway.raw_webhooks WHERE at < now() - $1::float8 * interval '1 day'"
 
 # $1: how many; $2: days after which. Rows of log tables that the shop's own code wrote are the shop's; `written_by`
 # tells.
@@ -82,6 +85,13 @@ DELETE FROM gateway.webhook_deliveries WHERE id IN (
     WHERE ended_at < now() - make_interval(days => CASE state WHEN 'dead' THEN 30 ELSE $2 END)
     ORDER BY ended_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
+    "raw webhooks": """
+DELETE FROM gateway.raw_webhooks WHERE id IN (
+    SELECT id FROM gateway.raw_webhooks
+    WHERE at < now() - make_interval(days => $2)
+        OR NOT EXISTS (SELECT FROM gateway.webhook_targets WHERE mode = 'raw')
+    ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
     "number checks": """
 DELETE FROM gateway.number_checks WHERE jid IN (
     SELECT jid FROM gateway.number_checks WHERE asked_at < now() - make_interval(days => $2)
@@ -119,6 +129,7 @@ _DAYS = {
     "sent echoes": ECHO_DAYS,
     "read receipts": ECHO_DAYS,
     "webhook deliveries": DELIVERY_DAYS,
+    "raw webhooks": RAW_DAYS,
     "number checks": NUMBER_DAYS,
     "access log": ACCESS_LOG_DAYS,
 }
@@ -146,6 +157,7 @@ class RetentionTable:
         with mapped_errors():
             if kind == MESSAGES:
                 async with self._pool.acquire(timeout=FORGET_S) as connection:
+                    await connection.execute(_FORGET_RAW, self._message_days, timeout=FORGET_S)
                     gone: int = await connection.fetchval(
                         _FORGET, self._message_days, batch, timeout=FORGET_S
                     )

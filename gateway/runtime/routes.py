@@ -9,7 +9,6 @@ import orjson
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from gateway.domain.access import Principal
 from gateway.domain.linking import Attempt
 from gateway.domain.networks import network_of
 from gateway.http.account import AccountRoutes
@@ -43,8 +42,8 @@ from gateway.runtime.websockets import WebSockets
 from gateway.services.erasure.service import Erasure
 from gateway.services.export.export import Export
 from gateway.services.live.state_values import StateValues
-from gateway.services.webhook_targets.ports import Target
 from gateway.services.webhook_targets.service import WebhookTargets
+from gateway.services.webhook_targets.trail import TargetTrail
 from gateway.settings import Settings
 from gateway.wasender import qr, webhook
 from gateway.wasender.old_request import read_request
@@ -128,11 +127,14 @@ def _webhook_routes(
 ) -> list[Route]:
     """What became of webhooks that came, and who else is sent what happens here."""
 
-    async def note(event: str, target: Target, by: Principal) -> None:
-        await access.access_log.note(event, None, None, by, target=target.id, url=target.url)
-
-    networks = [network_of(item) for item in settings.target_networks]
-    targets = WebhookTargets(tables.targets, networks, services.webhook_delivery.targets_changed, note)
+    targets = WebhookTargets(
+        tables.targets,
+        [network_of(item) for item in settings.target_networks],
+        TargetTrail(access.access_log, tables.audit_log.log, tables.sessions.known_ids),
+        services.webhook_delivery.targets_changed,
+        services.target_client,
+        tables.sessions.secrets,
+    )
     return [*JournalRoutes(gate, services.journal).routes(), *WebhookTargetRoutes(gate, targets).routes()]
 
 

@@ -53,10 +53,10 @@ class Services:
         media: Media,
     ) -> None:
         self._make_sessions(context, repositories, upstream, live)
+        self._make_webhooks_out(context, repositories, live)
         self._make_webhooks(context, repositories, live)
         self._make_others(context, repositories, upstream, live)
         self._make_sending(context, repositories, upstream, live, media)
-        self._make_webhooks_out(context, repositories, live)
 
     def _make_sessions(
         self, context: BuildContext, repositories: Repositories, upstream: Upstream, live: Live
@@ -101,7 +101,8 @@ class Services:
             tables.sessions, self.sessions, is_stale=live.staleness.is_stale
         )
         self.refused_webhooks = RefusedWebhooks(tables.monitor, self.webhook_watch.look_at)
-        self.ingest = Ingest(tables.webhooks, context.signals.session_reported, tables.spool)
+        keeps_raw = self.webhook_delivery.keeps_raw
+        self.ingest = Ingest(tables.webhooks, context.signals.session_reported, tables.spool, keeps_raw)
         self.replay = Replay(tables.spool, tables.webhooks, self.ingest, webhook.read)
         self.journal = Journal(tables.journal, webhook.read, tables.audit_log.log, self.ingest.tell)
         self.early_changes = EarlyChanges(tables.webhooks, awake=live.awake)
@@ -142,9 +143,11 @@ class Services:
                 streams=tables.streams,
                 receiver=self.target_client,
                 leases=TargetLeases(live.listener),
+                keys=tables.sessions.secrets,
                 zone=settings.zone,
                 clock=time.time,
                 roll=random.random,
+                awake=live.awake,
             ),
             awake=live.awake,
         )

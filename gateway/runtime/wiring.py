@@ -26,6 +26,7 @@ def connect(
     signals.leases_renewed.connect(services.sending.on_renewed)
     signals.rows_moved.connect(services.webhook_delivery.notify)
     signals.sessions_moved.connect(live.states.notify, services.webhook_delivery.notify)
+    signals.targets_moved.connect(services.webhook_delivery.targets_changed)
     signals.keys_moved.connect(services.authenticator.notify)
     signals.keys_written.connect(services.authenticator.forget, services.sending.keys_changed)
     signals.webhook_repaired.connect(services.refused_webhooks.taken)
@@ -34,6 +35,7 @@ def connect(
 
     signals.listening.connect(live.own_writes.forget, services.linking.wake)
     signals.cut_off.connect(services.linking.on_leases_lost, services.sending.on_leases_lost)
+    signals.cut_off.connect(services.webhook_delivery.on_leases_lost)
     signals.cut_off.connect(live.staleness.mark_stale)
     signals.read_failed.connect(live.staleness.mark_stale)
     signals.stale.connect(websockets.native.tell_stale, websockets.supabase.tell_stale)

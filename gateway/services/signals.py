@@ -71,6 +71,9 @@ class Signals:
     presence_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: the sessions in whose conversations people came, went or began to write, or `*`."""
 
+    targets_moved: Signal[[str]] = field(default_factory=Signal)
+    """Of a notification: targets of webhooks out have changed."""
+
     leases_renewed: Signal[[]] = field(default_factory=Signal)
     """The leases of this gateway hold for longer again."""
 
@@ -122,4 +125,5 @@ class Signals:
         self.access_moved("*")
         self.queues_moved("*")
         self.presence_moved("*")
+        self.targets_moved("*")
         self.listening()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,17 @@ class Got:
     id: str
     body: dict[str, Any]
     status: int
+    raw: bytes = b""
+    signature: str = ""
+    """`X-Webhook-Signature`, in raw mode."""
+
+    @property
+    def text(self) -> str:
+        """What a customer wrote, in either mode."""
+        data = self.body["data"]
+        return str(
+            data["messages"]["message"]["conversation"] if "messages" in data else data["message_text"]
+        )
 
 
 @dataclass
@@ -30,6 +42,8 @@ class Receiver:
     got: list[Got] = field(default_factory=list)
     status: int = 200
     answers: dict[str, int] = field(default_factory=dict)
+    is_raw: bool = False
+    """Whether it is sent what WasenderAPI sent; then it verifies nothing."""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -40,10 +54,12 @@ class Receiver:
     async def handle(self, request: web.Request) -> web.Response:
         """Verifies the signature, and answers."""
         raw = await request.read()
-        body = Webhook(self.secret).verify(raw, dict(request.headers))
-        status = self.answers.get(body["data"].get("chat", ""), self.status)
+        headers = dict(request.headers)
+        body = json.loads(raw) if self.is_raw else Webhook(self.secret).verify(raw, headers)
+        status = self.answers.get(_chat(body), self.status)
+        signature = headers.get("X-Webhook-Signature", "")
         async with self._moved:
-            self.got.append(Got(request.headers["webhook-id"], body, status))
+            self.got.append(Got(headers["webhook-id"], body, status, raw, signature))
             self._moved.notify_all()
         return web.Response(status=status, text="as the test says")
 
@@ -58,6 +74,11 @@ class Receiver:
         async with asyncio.timeout(DEADLINE_S), self._moved:
             await self._moved.wait_for(lambda: len(self.got) >= count)
         return self.got
+
+
+def _chat(body: dict[str, Any]) -> str:
+    message = body["data"].get("messages")
+    return str(message["key"]["remoteJid"] if isinstance(message, dict) else body["data"].get("chat", ""))
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,9 +81,20 @@ async def fill(shop: Shop) -> None:
     )
     await shop.gateway.data("PUT", f"/api/conversations/{ANN}?session=12", {"name": "Ann Marmaladova"})
     target = await shop.db.fetchval(
-        "INSERT INTO gateway.webhook_targets (url, secret, paused_reason)"
-        " VALUES ('https://shop.example/', 'x', 'a test') RETURNING id"
+        "INSERT INTO gateway.webhook_targets (url, secret, mode, paused_reason)"
+        " VALUES ('https://shop.example/', 'x', 'raw', 'a test') RETURNING id"
     )
+    for chat, text in ((parts.ANN_JID, WORD), ("g@g.us", f"{WORD} of {ANN}"), ("g@g.us", LID.split("@")[0])):
+        off = await shop.db.fetchval(
+            "INSERT INTO gateway.raw_webhooks (session, event, chat, body, key_at)"
+            " VALUES (12, 'x', $1, $2, '{}') RETURNING id",
+            chat, json.dumps({"text": text}).encode(),
+        )  # fmt: skip
+        await shop.db.execute(
+            "INSERT INTO gateway.webhook_deliveries (target, is_raw, inbox, off, epoch, session, event, answer)"
+            " SELECT $1, true, 12, off, uid, 12, 'x', $2 FROM gateway.raw_webhooks WHERE id = $3",
+            target, f"500 {WORD}?", off,
+        )  # fmt: skip
     for chat, event, answer in (
         (parts.ANN_JID, "message.created", f"500 no {WORD}"),
         (LID, "message.deleted", None),

@@ -126,6 +126,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("PUT", f"{TARGETS}/{{target}}"): Rule(M, body={}),
     ("DELETE", f"{TARGETS}/{{target}}"): Rule(M),
     ("GET", f"{TARGETS}/{{target}}/deliveries"): Rule(M),
+    ("POST", f"{TARGETS}/{{target}}/test"): Rule(M),
     ("POST", f"{TARGETS}/{{target}}/redrive"): Rule(M),
     ("GET", "/api/journal"): Rule(M),
     ("GET", "/api/journal/{entry}"): Rule(M),

@@ -71,6 +71,11 @@ DELIVERED = (
     " INSERT INTO gateway.webhook_deliveries (target, inbox, off, epoch, session, event, state, made_at, ended_at)"
     " SELECT id, 12, 1, gen_random_uuid(), 12, 'x', $2, now() - interval '99 days', now() - $1::interval FROM t"
 )
+RAW = (
+    "WITH t AS (INSERT INTO gateway.webhook_targets (url, secret, mode) VALUES ('https://x.example/', 'x', $2))"
+    " INSERT INTO gateway.raw_webhooks (session, event, chat, body, key_at, at)"
+    " SELECT 12, 'x', '', '{}', '{}', now() - $1::interval"
+)
 
 
 def days(count: float) -> timedelta:
@@ -82,6 +87,7 @@ def days(count: float) -> timedelta:
     [
         ("journal", JOURNAL, 30.1, 29.9, ()),
         ("logs", LOG, 365.1, 364.9, ("gateway",)),
+        ("raw webhooks", RAW, 3.1, 2.9, ("raw",)),
         ("webhook deliveries", DELIVERED, 1.1, 0.9, ("delivered",)),
         ("webhook deliveries", DELIVERED, 30.1, 29.9, ("dead",)),
         ("early deliveries", EARLY, 7.1, 6.9, ()),
@@ -119,6 +125,15 @@ async def test_events_go_after_seven_days_and_messages_never(
 
     assert await prune_everything(retention) == {"stream": 3}
     assert await connection.fetchval(f"SELECT count(*) FROM {INCOMING}") == 5
+
+
+async def test_webhooks_are_kept_as_they_came_only_while_a_target_is_in_raw_mode(
+    connection: asyncpg.Connection, retention: RetentionTable
+) -> None:
+    for _ in range(3):
+        await connection.execute(RAW, days(0.1), "standard")
+
+    assert await prune_everything(retention) == {"raw webhooks": 3}
 
 
 async def test_log_rows_of_the_shops_own_code_stay(

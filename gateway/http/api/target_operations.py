@@ -35,6 +35,12 @@ TARGETS = [
         "admin", query=targets.DeliveryQuery, errors=("invalid", "not_found", *STORE),
     ),
     Operation(
+        "POST", f"{_ONE}/test", "Webhook targets", "test_webhook_target", "Send a test to a target",
+        (Reply(targets.TestedReply, text="What the receiver said; also while the target is paused."),),
+        "admin", "One webhook that says nothing (`webhook.test`), made at once.",
+        errors=("invalid", "not_found", *STORE),
+    ),
+    Operation(
         "POST", f"{_ONE}/redrive", "Webhook targets", "redrive_webhook_target", "Send dead letters again",
         (Reply(targets.RedrivenReply, text="How many; a paused target is resumed."),),
         "admin", body=targets.RedriveFields, is_body_needed=False, errors=(*BODY, "not_found", *STORE),

@@ -1,6 +1,6 @@
 """The models of `/api/webhook-targets`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -9,15 +9,12 @@ from gateway.http.api.schemas import NULLABLE, Body, Cursor, Limit, SessionIdFie
 from gateway.http.responses import DEFAULT_LIMIT
 from gateway.services.webhook_targets.ports import State
 
-EventWish = Literal[
-    "message.created",
-    "message.updated",
-    "message.status",
-    "message.deleted",
-    "conversation.updated",
-    "session.status",
-    "inbox.reset",
-]
+EventWish = Annotated[str, Field(min_length=1, max_length=100)]
+_EVENTS = (
+    "In mode standard: `message.created`, `message.updated`, `message.status`, `message.deleted`, "
+    "`conversation.updated`, `session.status`; `inbox.reset` always comes. In mode raw WasenderAPI's names, such as "
+    "`messages.received`."
+)
 _MOST = 1000
 _URL = "https://shop.example/hooks/whatsapp"
 
@@ -27,10 +24,11 @@ class NewTargetFields(Body):
     sessions: Literal["*"] | list[SessionIdField] | None = Field(
         None, description="Left out: your own.", examples=[[12]]
     )
-    events: Literal["*"] | list[EventWish] = Field(
-        "*", description="`inbox.reset` always comes.", examples=["*"]
+    events: Literal["*"] | list[EventWish] = Field("*", description=_EVENTS, examples=["*"])
+    mode: Mode = Field(
+        "standard",
+        description="`raw` sends what WasenderAPI sent, with its key and secret: for admins of all sessions.",
     )
-    mode: Mode = Field("standard", description="`raw` is not there yet.")
 
 
 class TargetFields(Body):
@@ -38,7 +36,9 @@ class TargetFields(Body):
 
     url: str | None = Field(None, min_length=1, max_length=2000, examples=[_URL])
     sessions: Literal["*"] | list[SessionIdField] | None = Field(None, examples=[[12]])
-    events: Literal["*"] | list[EventWish] | None = Field(None, examples=[["message.created"]])
+    events: Literal["*"] | list[EventWish] | None = Field(
+        None, description=_EVENTS, examples=[["message.created"]]
+    )
     mode: Mode | None = Field(None, examples=["standard"])
     paused: bool | None = Field(
         None, description="false resumes; nothing was lost meanwhile.", examples=[False]
@@ -98,6 +98,16 @@ class DeliveryData(BaseModel):
 
 class DeliveryListReply(Success[list[DeliveryData]]):
     next_cursor: Cursor | None = Field(description="Null on the last page.")
+
+
+class TestedData(BaseModel):
+    is_taken: bool = Field(description="Whether the receiver answered 2xx.", examples=[True])
+    status: int | None = Field(description="Its answer; null where none came.", examples=[200])
+    answer: str = Field(description="The answer, or why none came, in words.", examples=["200 OK"])
+
+
+class TestedReply(Success[TestedData]):
+    pass
 
 
 class RedriveFields(Body):

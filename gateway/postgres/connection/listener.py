@@ -37,6 +37,7 @@ KEYS_CHANNEL = "whatsapp_session_keys"
 ACCESS_CHANNEL = "whatsapp_gateway_access"
 SENDING_CHANNEL = "whatsapp_gateway_sending"
 PRESENCE_CHANNEL = "whatsapp_gateway_presence"
+TARGETS_CHANNEL = "whatsapp_gateway_targets"
 
 PROBE_S = 5.0
 STATEMENT_S = 5.0
@@ -245,6 +246,7 @@ class Listener:
                 await connection.add_listener(ACCESS_CHANNEL, self._heard(self._signals.access_moved))
                 await connection.add_listener(SENDING_CHANNEL, self._heard(self._signals.queues_moved))
                 await connection.add_listener(PRESENCE_CHANNEL, self._heard(self._signals.presence_moved))
+                await connection.add_listener(TARGETS_CHANNEL, self._heard(self._signals.targets_moved))
                 await connection.add_listener(
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )

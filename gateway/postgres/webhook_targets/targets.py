@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway.domain.raw_webhooks import RawBody
 from gateway.domain.streams import Event
 from gateway.domain.webhook_targets import RESET, Cursor, Tries, message_id
 from gateway.postgres.connection.pool import mapped_errors
@@ -24,15 +25,16 @@ from gateway.services.webhook_targets.ports import (
 FORMER_HOURS = 24
 """How long the former secret signs too, so that a receiver can change over without losing a webhook."""
 
+HELD_MOST = 20_000
+"""Where a receiver refuses every event, and every chat is held, more waits in the streams."""
+
 _ALL = """
 SELECT id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 FROM gateway.webhook_targets WHERE $1::bigint IS NULL OR id = $1 ORDER BY id
 """
 _ADD = """
 INSERT INTO gateway.webhook_targets (url, secret, sessions, events, mode, created_by, cursor)
-SELECT $1, $2, $3, $4, $5, $6, coalesce((
-    SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch))
-    FROM gateway.inboxes AS i), '{}')
+SELECT $1, $2, $3, $4, $5, $6, gateway.tops_v1()
 RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 """
 # A session that is chosen anew begins at what happens from now on.
@@ -40,7 +42,8 @@ _CHANGE = """
 UPDATE gateway.webhook_targets AS t SET
     url = coalesce($2::jsonb ->> 'url', url),
     sessions = CASE WHEN $2 ? 'sessions' THEN $2 -> 'sessions' ELSE sessions END,
-    cursor = CASE WHEN NOT $2 ? 'sessions' OR sessions = '"*"' THEN cursor ELSE cursor || coalesce((
+    cursor = CASE WHEN $2 ->> 'mode' <> mode THEN gateway.tops_v1()
+        WHEN NOT $2 ? 'sessions' OR sessions = '"*"' THEN cursor ELSE cursor || coalesce((
         SELECT jsonb_object_agg(i.inbox, jsonb_build_object('off', i.off, 'epoch', i.epoch)) FROM gateway.inboxes AS i
         WHERE i.inbox >= 0 AND NOT sessions @> to_jsonb(i.inbox)), '{}') END,
     events = CASE WHEN $2 ? 'events' THEN $2 -> 'events' ELSE events END,
@@ -55,12 +58,16 @@ UPDATE gateway.webhook_targets AS t SET
 WHERE id = $1
 RETURNING id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
 """
+_FORGET_RAW = """
+DELETE FROM gateway.raw_webhooks WHERE NOT EXISTS (SELECT FROM gateway.webhook_targets WHERE mode = 'raw')
+"""
 _DROP_UNWANTED = """
 DELETE FROM gateway.webhook_deliveries
 WHERE target = $1 AND state = 'pending' AND $2::bigint[] IS NOT NULL AND session <> ALL ($2)
 """
 _DELIVERIES = """
-SELECT id, inbox, off, epoch::text AS epoch, session, chat, event, state, failures, answer, due_at, made_at, ended_at
+SELECT id, is_raw, inbox, off, epoch::text AS epoch, session, chat, event, state, failures, answer, due_at, made_at,
+    ended_at
 FROM gateway.webhook_deliveries
 WHERE target = $1 AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR id < $3)
 ORDER BY id DESC LIMIT $4
@@ -85,6 +92,23 @@ _SECRETS = """
 SELECT secret, CASE WHEN former_until > clock_timestamp() THEN former_secret END AS former
 FROM gateway.webhook_targets WHERE id = $1
 """
+_ACTIVE = """
+SELECT coalesce(array_agg(id) FILTER (WHERE paused_reason IS NULL), '{}') AS ids,
+    coalesce(bool_or(mode = 'raw'), false) AS has_raw
+FROM gateway.webhook_targets
+"""
+_SOME_SESSION = """
+SELECT wasender_session_id FROM public.whatsapp_sessions
+WHERE api_key <> '' AND webhook_secret <> '' AND lower(coalesce(status, '')) <> 'gone'
+ORDER BY wasender_session_id LIMIT 1
+"""
+_RAW_AFTER = """
+SELECT off, uid::text AS uid, session, chat, event FROM gateway.raw_webhooks WHERE off > $1 ORDER BY off LIMIT $2
+"""
+_WAITING = """
+SELECT count(*) FROM (
+    SELECT FROM gateway.webhook_deliveries AS d WHERE d.target = $1 AND d.state = 'pending' LIMIT $2) AS waiting
+"""
 _PENDING = """
 SELECT count(*) FROM (
     SELECT 1 FROM gateway.webhook_deliveries AS d
@@ -94,21 +118,10 @@ SELECT count(*) FROM (
             AND held.failures > 0 AND held.id < d.id)
     LIMIT $2) AS waiting
 """
-_ADD_FOUND = "SELECT gateway.add_deliveries_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-_DUE = "SELECT * FROM gateway.due_deliveries_v1($1, $2, $3, $4)"
-_END = """
-WITH ended AS (
-    UPDATE gateway.webhook_deliveries AS d SET
-        state = e.state, failures = e.failures, first_failed_at = e.first_failed_at, due_at = e.due_at,
-        answer = e.answer, ended_at = CASE WHEN e.state <> 'pending' THEN $8::timestamptz END
-    FROM unnest($2::bigint[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::text[])
-        AS e (id, state, failures, first_failed_at, due_at, answer)
-    WHERE d.target = $1 AND d.id = e.id AND d.state = 'pending'
-    RETURNING d.state
-)
-UPDATE gateway.webhook_targets SET delivered_at = $8
-WHERE id = $1 AND EXISTS (SELECT FROM ended WHERE state = 'delivered')
-"""
+_ADD_FOUND = "SELECT gateway.add_deliveries_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_DUE = "SELECT * FROM gateway.due_deliveries_v2($1, $2, $3, $4)"
+_END = "SELECT gateway.end_deliveries_v1($1, $2, $3, $4, $5, $6, $7, $8)"
+_LOCK = "SELECT FROM gateway.webhook_targets WHERE id = $1 FOR NO KEY UPDATE"
 
 
 class TargetTable:
@@ -153,6 +166,8 @@ class TargetTable:
                 row = await connection.fetchrow(_CHANGE, target_id, columns, FORMER_HOURS)
                 if row is not None and "sessions" in columns:
                     await connection.execute(_DROP_UNWANTED, target_id, changes["sessions"])
+                if columns.get("mode") == "standard":
+                    await connection.execute(_FORGET_RAW)
         return _target(row) if row else None
 
     async def delete(self, target_id: int) -> bool:
@@ -161,6 +176,7 @@ class TargetTable:
             done: str = await self._pool.execute(
                 "DELETE FROM gateway.webhook_targets WHERE id = $1", target_id
             )
+            await self._pool.execute(_FORGET_RAW)
         return done != "DELETE 0"
 
     async def deliveries(
@@ -174,17 +190,25 @@ class TargetTable:
     async def redrive(self, target_id: int, ids: Collection[int] | None) -> int:
         """Makes dead letters due again, all or those, and resumes the target; how many."""
         with mapped_errors():
-            return int(await self._pool.fetchval(_REDRIVE, target_id, None if ids is None else list(ids)))
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_LOCK, target_id)
+                chosen = None if ids is None else list(ids)
+                return int(await connection.fetchval(_REDRIVE, target_id, chosen))
 
     # ------------------------------------------------------------------------------------------ deliveries
 
-    async def active(self) -> list[int]:
-        """Numbers of the targets that are not paused."""
+    async def some_session(self) -> int | None:
+        """A session whose key and secret are known, to test a target of all sessions with."""
         with mapped_errors():
-            rows = await self._pool.fetch(
-                "SELECT id FROM gateway.webhook_targets WHERE paused_reason IS NULL"
-            )
-        return [row["id"] for row in rows]
+            found: int | None = await self._pool.fetchval(_SOME_SESSION)
+        return found
+
+    async def active(self) -> tuple[list[int], bool]:
+        """Numbers of the targets that are not paused, and whether any target is in raw mode."""
+        with mapped_errors():
+            row = await self._pool.fetchrow(_ACTIVE)
+        assert row is not None  # an aggregate has one row
+        return list(row["ids"]), row["has_raw"]
 
     async def secrets(self, target_id: int) -> list[str]:
         """What signs: the newest secret first. Raises ConfigError where GATEWAY_SECRET opens neither."""
@@ -194,16 +218,33 @@ class TargetTable:
         return [secret for secret in opened if secret]
 
     async def pending(self, target_id: int, most: int) -> int:
-        """How many deliveries wait in chats that no failure holds up, counted up to `most`."""
+        """How many deliveries wait in chats that no failure holds up, counted up to `most`.
+
+        `most` also where far more wait in chats that are held up."""
         with mapped_errors():
+            waiting = int(await self._pool.fetchval(_WAITING, target_id, HELD_MOST))
+            if waiting < most or waiting >= HELD_MOST:
+                return min(waiting, most)
             return int(await self._pool.fetchval(_PENDING, target_id, most))
+
+    async def raw_after(self, off: int, limit: int) -> list[Found]:
+        """Kept webhooks past that place, in their order."""
+        with mapped_errors():
+            rows = await self._pool.fetch(_RAW_AFTER, off, limit)
+        return [
+            Found(row["session"], row["off"], row["uid"], row["session"], row["chat"], row["event"])
+            for row in rows
+        ]
 
     async def add_found(self, target: Target, moved: Cursor, found: Sequence[Found]) -> bool:
         """Adds deliveries and moves the cursor; False if the cursor is not the target's any more."""
         columns = zip(*((f.inbox, f.off, f.epoch, f.session_id, f.chat, f.event) for f in found), strict=True)
         lists: list[Any] = [list(column) for column in columns] or [[] for _ in range(6)]
         with mapped_errors():
-            return bool(await self._pool.fetchval(_ADD_FOUND, target.id, target.cursor, moved, *lists))
+            is_raw = target.mode == "raw"
+            return bool(
+                await self._pool.fetchval(_ADD_FOUND, target.id, target.cursor, moved, is_raw, *lists)
+            )
 
     async def due(self, target_id: int, at: float, busy: Collection[int], most: int) -> list[Due]:
         """Deliveries that may begin at that time and are not `busy`: the first of each chat."""
@@ -251,7 +292,7 @@ def _target(row: asyncpg.Record) -> Target:
 
 
 def _delivery(row: asyncpg.Record) -> DeliveryRow:
-    named = message_id(row["inbox"], row["epoch"], row["off"], row["event"])
+    named = message_id(row["inbox"], row["epoch"], row["off"], row["event"], is_raw=row["is_raw"])
     return DeliveryRow(
         row["id"], named, row["session"], row["chat"], row["event"], row["state"], row["failures"], row["answer"],
         row["due_at"], row["made_at"], row["ended_at"],
@@ -263,11 +304,15 @@ def _due(row: asyncpg.Record) -> Due:
     tries = Tries(row["failures"], None if first is None else first.timestamp())
     return Due(
         row["id"], row["inbox"], row["off"], row["epoch"], row["session"], row["event"], tries, row["made_at"],
-        _event(row),
+        _event(row), row["is_raw"], _raw(row),
     )  # fmt: skip
 
 
+def _raw(row: asyncpg.Record) -> RawBody | None:
+    return None if row["body"] is None else RawBody(row["body"], tuple(row["key_at"]))
+
+
 def _event(row: asyncpg.Record) -> Event | None:
-    if row["event"] == RESET or not row["is_there"]:
+    if row["is_raw"] or row["event"] == RESET or not row["is_there"]:
         return None
     return event_of({**dict(row), "at": row["event_at"]})

@@ -26,6 +26,7 @@ from gateway.postgres.erasure.erasure import TombstoneFilter
 from gateway.postgres.streams import own_write_of
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.moves import write_early_moves
+from gateway.postgres.webhooks.raw import raw_columns
 from gateway.postgres.webhooks.writes import (
     Batch,
     Connection,
@@ -141,6 +142,7 @@ class WebhookTable:
             *received_columns(each(batch, MessageReceived)),
             *_journal_columns(batch, otherwise, [item.reading.reason for item in batch]),
             self._gateway_id,
+            *(raw_columns(batch) if any(item.raw for item in batch) else ()),
         )
         stored, other = set(written["stored"]), set(written["other"])
         outcomes: list[Outcome] = [
@@ -151,13 +153,18 @@ class WebhookTable:
 
     async def _receive(self, connection: Connection, *arguments: object) -> asyncpg.Record:
         """Writes them; tells the watch what the stream holds of it once that is committed."""
+        is_kept = len(arguments) > sql.RECEIVE_ARGUMENTS
         if self._watch is None:
-            (written,) = await connection.fetch(sql.RECEIVE_AND_JOURNAL, *arguments)
+            (written,) = await connection.fetch(
+                sql.RECEIVE_AND_KEEP if is_kept else sql.RECEIVE_AND_JOURNAL, *arguments
+            )
             return written
         writer, own = connection.get_server_pid(), None
         self._watch.began(writer)
         try:
-            (written,) = await connection.fetch(sql.RECEIVE_AND_TELL, *arguments)
+            (written,) = await connection.fetch(
+                sql.RECEIVE_TELL_AND_KEEP if is_kept else sql.RECEIVE_AND_TELL, *arguments
+            )
             own = own_write_of(written)
         finally:
             self._watch.ended(writer, own)
@@ -174,6 +181,7 @@ class WebhookTable:
             outcomes = [written.outcome_of(number) for number in numbers]
             reasons = [written.reason_of(number) for number in numbers]
             await self._write_journal(connection, batch, outcomes, reasons)
+            await self._keep_raw(connection, batch)
         return outcomes, written.sealed, written.has_left_early
 
     def _batch(self, connection: Connection, batch: Sequence[InboundWebhook]) -> Batch:
@@ -241,8 +249,14 @@ class WebhookTable:
     async def journal_failure(self, inbound: InboundWebhook, reason: str) -> None:
         """Writes a webhook that could not be processed into the journal, with the reason."""
         with mapped_errors():
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire() as connection, connection.transaction():
                 await self._write_journal(connection, [inbound], ["failed"], [reason])
+                await self._keep_raw(connection, [inbound])
+
+    async def _keep_raw(self, connection: Connection, batch: Sequence[InboundWebhook]) -> None:
+        """As the last of a transaction: its place is given at commit, after those of the events."""
+        if any(item.raw for item in batch):
+            await connection.execute(sql.KEEP_RAW, *raw_columns(batch))
 
     async def _write_journal(
         self,

@@ -9,7 +9,7 @@ SELECT * FROM gateway.receive_v3(
 RECEIVE_AND_JOURNAL = """
 SELECT * FROM gateway.receive_and_journal_v3(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS r
 """
 
 # The write, and the numbering of what it wrote: one statement, so that Postgres is asked once.
@@ -18,6 +18,21 @@ SELECT * FROM gateway.receive_and_journal_v3(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS r
 CROSS JOIN LATERAL gateway.number_own_v1(r.stored)
 """
+
+RECEIVE_ARGUMENTS = 23
+RECEIVE_TELL_AND_KEEP = """
+SELECT * FROM gateway.receive_and_journal_v3(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS r
+CROSS JOIN LATERAL gateway.number_own_v1(r.stored)
+CROSS JOIN LATERAL gateway.keep_raw_v1($24, $25, $26, $27, $28)
+"""
+RECEIVE_AND_KEEP = """
+SELECT * FROM gateway.receive_and_journal_v3(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS r
+CROSS JOIN LATERAL gateway.keep_raw_v1($24, $25, $26, $27, $28)
+"""
+
+KEEP_RAW = "SELECT gateway.keep_raw_v1($1, $2, $3, $4, $5)"
 
 SEND = "SELECT * FROM gateway.send_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-import orjson
 from prometheus_client import Counter
-from standardwebhooks import Webhook
 
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import MARKS_TABLE
 from gateway.domain.streams import SESSIONS_INBOX, Extent
 from gateway.domain.webhook_targets import (
     BACKOFF,
+    RAW,
     RESET,
     Answer,
     DeadLetter,
@@ -30,17 +29,17 @@ from gateway.domain.webhook_targets import (
     TryAgain,
     follow,
     is_wanted,
-    message_id,
     outgoing,
-    payload_of,
-    reset_payload,
     told,
+    wants_raw,
 )
+from gateway.services.webhook_targets.letters import Letter, raw_letter, standard_letter
 from gateway.services.webhook_targets.ports import (
     DeliveryStore,
     Due,
     Ended,
     Found,
+    Keys,
     Leases,
     Receiver,
     State,
@@ -54,19 +53,24 @@ WEBHOOKS_OUT = Counter(
     "gateway_webhooks_out_total", "Deliveries to webhook targets, by what followed.", ["outcome"]
 )
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Deliveries to one target that are under way together, each of another chat."""
 ROOM = 1000
 """Deliveries that wait in the table before the cursor stops."""
 PAGE = 500
 PAGE_BYTES = 4 * 1024 * 1024
-REST_S = 0.05
+REST_S = 0.02
 """Shortest between two turns: what comes meanwhile is done together."""
 TICK_S = 1.0
-"""Longest between two turns."""
+"""Longest between two turns while something waits."""
+IDLE_S = 3.0
+"""The same while nothing does: notifications tell of news."""
 LEASE_S = 3.0
 """Between two looks whether the lease is still held."""
+LEASE_GOOD_S = 7.0
+"""A gateway that has not looked for so long may have been frozen, and another may serve the target by now."""
 GONE = "The event is no longer kept."
+NO_KEY = "The key and the secret of the session are not known here."
 LOST_SECRET = "The secret of this target is lost. Make a new one, and give it to the receiver."
 
 
@@ -78,11 +82,15 @@ class DeliveryContext:
     streams: Streams
     receiver: Receiver
     leases: Leases
+    keys: Keys
+    """Of sessions, for targets in raw mode."""
     zone: tzinfo
     """How naive timestamps of the shop's tables are read."""
     clock: Callable[[], float]
     """Unix seconds."""
     roll: Callable[[], float]
+    awake: asyncio.Event | None = None
+    """Set while the database may be asked, if it may sleep."""
 
 
 class Deliverer:
@@ -100,9 +108,16 @@ class Deliverer:
         self._seen_at: datetime | None = None
         self._lease_asked_at = float("-inf")
         self._is_closing = False
+        self._is_holder = False
+        self._has_waiting = True
 
     def notify(self) -> None:
         """Something was written, or the target was changed. Never waits."""
+        self._wake.set()
+
+    def on_lease_lost(self) -> None:
+        """Begins no delivery until the lease is held again."""
+        self._lease_asked_at = float("-inf")
         self._wake.set()
 
     def close(self) -> None:
@@ -133,12 +148,15 @@ class Deliverer:
         except GatewayError as error:  # these are sent again, with the ids that they had
             logger.warning("webhook_targets.waiting target=%d error=%s", self.target_id, error)
         finally:
-            await self._context.leases.release(self.target_id)
+            if self._is_holder:  # of a lock that is not ours Postgres would warn
+                await self._context.leases.release(self.target_id)
 
     async def _rest(self) -> None:
         await asyncio.sleep(REST_S)
+        awake = self._context.awake
+        is_asleep = awake is not None and not awake.is_set() and not self._has_waiting
         try:
-            async with asyncio.timeout(TICK_S):
+            async with asyncio.timeout(None if is_asleep else TICK_S if self._has_waiting else IDLE_S):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -156,14 +174,16 @@ class Deliverer:
         if not await self._write():
             return False
         await self._look(target)
-        for due in await self._due():
-            self._begin(target, due, calls)
+        dues = await self._due()
+        if dues:
+            await self._send(target, dues, calls)
         return True
 
     async def _holds_lease(self) -> bool:
         now = asyncio.get_running_loop().time()
         if now >= self._lease_asked_at + LEASE_S:
-            if not await self._context.leases.acquire(self.target_id):
+            self._is_holder = await self._context.leases.acquire(self.target_id)
+            if not self._is_holder:
                 return False
             self._lease_asked_at = now
         return True
@@ -191,7 +211,13 @@ class Deliverer:
     async def _look(self, target: Target) -> None:
         """Adds what the streams hold past the cursor, while there is room."""
         store, streams = self._context.store, self._context.streams
-        if await store.pending(target.id, ROOM) >= ROOM:
+        pending = await store.pending(target.id, ROOM)
+        # Of a webhook that changes no row no notification tells.
+        self._has_waiting = pending > 0 or target.mode == "raw"
+        if pending >= ROOM:
+            return
+        if target.mode == "raw":
+            await self._look_at_raw(target)
             return
         asked = None if target.sessions is None else [SESSIONS_INBOX, *target.sessions]
         extents = await streams.extents(asked)
@@ -213,6 +239,19 @@ class Deliverer:
         if moved != target.cursor and not await store.add_found(target, moved, found):
             self._wake.set()
 
+    async def _look_at_raw(self, target: Target) -> None:
+        """The same of webhooks that were kept as they came."""
+        off = int(target.cursor.get(RAW, {}).get("off", 0))
+        page = await self._context.store.raw_after(off, PAGE)
+        if not page:
+            return
+        moved = {**target.cursor, RAW: {"off": page[-1].off}}
+        found = [
+            item for item in page if wants_raw(item.event, item.session_id, target.sessions, target.events)
+        ]
+        await self._context.store.add_found(target, moved, found)
+        self._wake.set()
+
     # ------------------------------------------------------------------------------------------ sending
 
     async def _due(self) -> list[Due]:
@@ -225,21 +264,29 @@ class Deliverer:
             return []
         return await self._context.store.due(self.target_id, now, list(self._calls), most)
 
-    def _begin(self, target: Target, due: Due, calls: asyncio.TaskGroup) -> None:
-        self._calls[due.id] = calls.create_task(
-            self._deliver(target, due), name=f"webhook to target {target.id}"
-        )
+    async def _send(self, target: Target, dues: Sequence[Due], calls: asyncio.TaskGroup) -> None:
+        signers = await self._context.store.secrets(target.id)
+        if not signers and target.mode == "standard":
+            self._pause = LOST_SECRET
+            self._wake.set()
+            return
+        for due in dues:
+            self._calls[due.id] = calls.create_task(
+                self._deliver(target, due, signers), name=f"webhook to target {target.id}"
+            )
 
-    async def _deliver(self, target: Target, due: Due) -> None:
+    async def _deliver(self, target: Target, due: Due, signers: Sequence[str]) -> None:
         try:
-            if not _is_kept(due):
+            letter = await self._letter(due, signers) if _is_kept(due) else None
+            if asyncio.get_running_loop().time() > self._lease_asked_at + LEASE_GOOD_S:
+                self._calls.pop(due.id, None)
+            elif letter is None:
                 self._end(due, "dead", answer=GONE)
-            elif secrets := await self._context.store.secrets(target.id):
-                self._take(due, await self._post(target, due, secrets))
             else:
-                self._pause = LOST_SECRET
-                self._end(due, "pending", answer=LOST_SECRET)
-        except GatewayError as error:  # the secrets cannot be read: later they may
+                self._take(due, await self._context.receiver.post(target.url, letter.body, letter.headers))
+        except Invalid as error:
+            self._take(due, Answer(0, error.message))
+        except GatewayError as error:  # the keys cannot be read: later they may
             self._take(due, Answer(None, str(error)))
         except Exception as error:
             # It concerns this event alone: its chat is held, and the others go on.
@@ -248,22 +295,15 @@ class Deliverer:
         finally:
             self._wake.set()
 
-    async def _post(self, target: Target, due: Due, secrets: Sequence[str]) -> Answer:
+    async def _letter(self, due: Due, signers: Sequence[str]) -> Letter:
+        """What goes out. Raises Invalid where the key of its session is not known."""
+        if due.is_raw:
+            keys = await self._context.keys(due.session_id)
+            if keys is None or not keys.webhook_secret:
+                raise Invalid(NO_KEY)
+            return raw_letter(due, keys)
         at = datetime.fromtimestamp(self._context.clock(), UTC)
-        if due.event is None:
-            body = reset_payload(due.session_id, due.off, due.made_at.isoformat().replace("+00:00", "Z"))
-        else:
-            body = payload_of(due.event, due.name, self._context.zone)
-        text = orjson.dumps(body)
-        name = message_id(due.inbox, due.epoch, due.off, due.name)
-        signatures = [Webhook(secret).sign(name, at, text.decode()) for secret in secrets]
-        headers = {
-            "Content-Type": "application/json",
-            "webhook-id": name,
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": " ".join(signatures),
-        }
-        return await self._context.receiver.post(target.url, text, headers)
+        return standard_letter(due, signers, at, self._context.zone)
 
     def _take(self, due: Due, answer: Answer) -> None:
         """Does what follows the answer."""
@@ -298,6 +338,8 @@ class Deliverer:
 
 def _is_kept(due: Due) -> bool:
     """Whether there is still something to tell: of an erased person's event only the deletion is."""
+    if due.is_raw:
+        return due.raw is not None
     if due.event is None:
         return due.name == RESET
     return due.name == "message.deleted" or due.event.operation != "DELETE" or due.event.table == MARKS_TABLE

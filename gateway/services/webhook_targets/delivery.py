@@ -21,10 +21,15 @@ class WebhookDelivery:
     """Keeps a deliverer for every target that is not paused."""
 
     def __init__(
-        self, context: DeliveryContext, *, awake: asyncio.Event | None = None, look_s: float = LOOK_S
+        self,
+        context: DeliveryContext,
+        *,
+        awake: asyncio.Event | None = None,
+        look_s: float = LOOK_S,
     ) -> None:
         """`awake` is set while the database may be asked."""
         self._context = context
+        self._has_raw = True
         self._awake = awake
         self._look_s = look_s
         self._deliverers: dict[int, Deliverer] = {}
@@ -34,15 +39,25 @@ class WebhookDelivery:
         self._is_closed = asyncio.Event()
         self._is_closed.set()
 
+    def keeps_raw(self) -> bool:
+        """Whether there may be a target in raw mode: then webhooks are kept as they come, if Postgres finds it too."""
+        return self._has_raw
+
     def notify(self, payload: str = "*") -> None:
         """Something was written: every deliverer looks. Never waits."""
         for deliverer in self._deliverers.values():
             deliverer.notify()
 
-    def targets_changed(self) -> None:
-        """A target was added or changed here."""
+    def targets_changed(self, payload: str = "*") -> None:
+        """A target was added or changed, here or on another gateway. Never waits."""
+        self._has_raw = True
         self.notify()
         self._stir.set()
+
+    def on_leases_lost(self) -> None:
+        """Every lease may be another gateway's now. Never waits."""
+        for deliverer in self._deliverers.values():
+            deliverer.on_lease_lost()
 
     async def run(self) -> None:
         """Until `close`; looks every few seconds for targets that no deliverer serves."""
@@ -50,13 +65,13 @@ class WebhookDelivery:
         try:
             async with asyncio.TaskGroup() as group:
                 while not self._is_closing:
+                    self._stir.clear()
                     await self._look(group)
                     try:
                         async with asyncio.timeout(self._look_s):
                             await self._stir.wait()
                     except TimeoutError:
                         pass
-                    self._stir.clear()
                 await self._stop()
         finally:
             self._is_closed.set()
@@ -71,7 +86,10 @@ class WebhookDelivery:
         if self._awake is not None and not self._awake.is_set():
             return
         try:
-            for target_id in await self._context.store.active():
+            active, has_raw = await self._context.store.active()
+            if not self._stir.is_set():
+                self._has_raw = has_raw
+            for target_id in active:
                 if target_id not in self._deliverers:
                     self._start(target_id, group)
         except GatewayError as error:

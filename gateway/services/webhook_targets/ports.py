@@ -1,14 +1,19 @@
 """What webhooks out need of the rooms above: the tables, the streams, the leases, and the way to a receiver."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from gateway.domain.raw_webhooks import RawBody
+from gateway.domain.session import SessionSecrets
 from gateway.domain.streams import Event, Extent
-from gateway.domain.webhook_targets import Answer, Cursor, Mode, Tries
+from gateway.domain.webhook_targets import Answer, Cursor, Mode, Tries, message_id
 
 State = Literal["pending", "delivered", "dead"]
+
+Keys = Callable[[int], Awaitable[SessionSecrets | None]]
+"""Key and secret of a session; None where it is not known. Raises StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class NewTarget:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An event of the stream that a target is to be sent."""
+    """An event of the stream, or a kept webhook, that a target is to be sent."""
 
     inbox: int
     off: int
@@ -64,7 +69,16 @@ class Due:
     tries: Tries
     made_at: datetime
     event: Event | None
-    """None for a reset, and where the stream has it no longer."""
+    """None for a reset, for a kept webhook, and where the stream has it no longer."""
+    is_raw: bool = False
+    """Whether it is a kept webhook: then `epoch` names it."""
+    raw: RawBody | None = None
+    """The kept webhook; None where it is kept no longer."""
+
+    @property
+    def message_id(self) -> str:
+        """The id that the receiver is told."""
+        return message_id(self.inbox, self.epoch, self.off, self.name, is_raw=self.is_raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +133,12 @@ class TargetStore(Protocol):
     ) -> list[DeliveryRow]:
         """Deliveries below that number, the newest first."""
 
+    async def secrets(self, target_id: int) -> list[str]:
+        """What signs: the newest secret, and the former one for as long as it does."""
+
+    async def some_session(self) -> int | None:
+        """A session whose key and secret are known, to test a target of all sessions with."""
+
     async def redrive(self, target_id: int, ids: Collection[int] | None) -> int:
         """Makes dead letters due again, all or those; how many."""
 
@@ -129,14 +149,17 @@ class DeliveryStore(Protocol):
     async def target(self, target_id: int) -> Target | None:
         """The target of that number, if there is one."""
 
-    async def active(self) -> list[int]:
-        """Numbers of the targets that are not paused."""
+    async def active(self) -> tuple[list[int], bool]:
+        """Numbers of the targets that are not paused, and whether any target is in raw mode."""
 
     async def secrets(self, target_id: int) -> list[str]:
         """What signs: the newest secret, and the former one for as long as it does."""
 
     async def pending(self, target_id: int, most: int) -> int:
         """How many deliveries wait in chats that nothing holds up, counted up to `most`."""
+
+    async def raw_after(self, off: int, limit: int) -> list[Found]:
+        """Kept webhooks past that place, in their order."""
 
     async def add_found(self, target: Target, moved: Cursor, found: Sequence[Found]) -> bool:
         """Adds deliveries and moves the cursor; False if the cursor is not the target's any more."""

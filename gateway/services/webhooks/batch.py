@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.message import Reading
+from gateway.domain.raw_webhooks import RawBody
 
 Outcome = Literal["stored", "duplicate", "ignored", "unknown", "refused", "failed"]
 """What became of a webhook, as the journal has it."""
@@ -24,6 +25,8 @@ class InboundWebhook:
     body: Any
     """JSON: an object, or whatever else was sent."""
     reading: Reading
+    raw: RawBody | None = None
+    """The bytes that came, where they are to be kept."""
 
 
 @dataclass(slots=True)

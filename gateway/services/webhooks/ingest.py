@@ -65,8 +65,11 @@ class Ingest:
         store: WebhookStore,
         on_session_change: Callable[[int, SessionChange], None] = lambda session_id, change: None,
         spool: Spool | None = None,
+        keeps_raw: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`keeps_raw` says whether webhooks are to be kept as they come, too."""
         self._store = store
+        self.keeps_raw = keeps_raw
         self._spool: Spool = spool or NoSpool()
         self._on_session_change = on_session_change
         self._queue: list[Waiting] = []

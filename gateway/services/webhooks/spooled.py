@@ -9,6 +9,7 @@ import orjson
 
 from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.message import CodeReported, MessageReceived, MessageSent, Reading
+from gateway.domain.raw_webhooks import raw_again
 from gateway.services.webhooks.batch import InboundWebhook
 
 
@@ -36,7 +37,7 @@ def webhook_of(entry: Spooled, read: Callable[[Any, datetime], Reading], now: da
         reading = Reading(event="", known=False, reason="damaged in the spool")
     else:
         reading = without_expired_codes(read(body, entry.received_at), entry.received_at, now)
-    return InboundWebhook(entry.session_id, entry.received_at, body, reading)
+    return InboundWebhook(entry.session_id, entry.received_at, body, reading, raw_again(body))
 
 
 def in_order(items: Sequence[Item]) -> list[list[Item]]:

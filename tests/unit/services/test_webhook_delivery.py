@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from gateway.domain.errors import StoreUnavailable
+from gateway.domain.session import SessionSecrets
 from gateway.domain.streams import Event, Extent, Inbox
 from gateway.domain.webhook_targets import HELD_S, RESET, Answer, Cursor, Tries
 from gateway.services.webhook_targets import deliverer as module
@@ -68,8 +69,8 @@ class World:
         self._check()
         return self.row
 
-    async def active(self) -> list[int]:
-        return [1]
+    async def active(self) -> tuple[list[int], bool]:
+        return [1], False
 
     async def secrets(self, target_id: int) -> list[str]:
         return ["whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw=="]
@@ -77,6 +78,12 @@ class World:
     async def pending(self, target_id: int, most: int) -> int:
         self._check()
         return len(self.waiting)
+
+    async def raw_after(self, off: int, limit: int) -> list[Found]:
+        return []
+
+    async def keys(self, session_id: int) -> SessionSecrets | None:
+        return None
 
     async def add_found(self, target: Target, moved: Cursor, found: Sequence[Found]) -> bool:
         self._check()
@@ -165,10 +172,11 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns follow each other at once."""
     monkeypatch.setattr(module, "REST_S", 0.0)
     monkeypatch.setattr(module, "TICK_S", 0.001)
+    monkeypatch.setattr(module, "IDLE_S", 0.001)
 
 
 def deliverer_of(world: World) -> Deliverer:
-    context = DeliveryContext(world, world, world, world, UTC, lambda: world.now, lambda: 1.0)
+    context = DeliveryContext(world, world, world, world, world.keys, UTC, lambda: world.now, lambda: 1.0)
     return Deliverer(1, context)
 
 
