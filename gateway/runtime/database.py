@@ -2,13 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
 import asyncpg
 
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres, running_dsn
-from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors
+from gateway.postgres.connection.pool import (
+    CONNECT_ERRORS,
+    address_of,
+    borrowed,
+    explain_connect,
+    mapped_errors,
+)
+from gateway.postgres.connection.pooler import is_behind_pooler, is_same_database
 from gateway.postgres.sessions.vault import Vault
 from gateway.runtime.data_dir import DEMO, data_dir
 from gateway.services.background import Background
@@ -25,6 +33,15 @@ LOOK_S = 1.0
 _IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
 
 
+def require_database(settings: Settings) -> str:
+    """DATABASE_URL; empty where the embedded Postgres is used. Raises ConfigError where there is neither."""
+    if settings.database_url is None and not settings.embedded:
+        raise ConfigError(
+            "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
+        )
+    return settings.database_url or ""
+
+
 async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     """The DSN to use: DATABASE_URL, or the embedded Postgres, started and stopped with the stack."""
     if settings.embedded:
@@ -33,11 +50,7 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
         stack.push_async_callback(keeping.close)
         keeping.start(_keep_up(server), "postgres-keeper")
         return server.dsn
-    if settings.database_url is None:
-        raise ConfigError(
-            "There is no database. Set DATABASE_URL, or start with --embedded for a private Postgres."
-        )
-    return settings.database_url
+    return require_database(settings)
 
 
 async def find_database(settings: Settings, stack: AsyncExitStack) -> str:
@@ -63,8 +76,49 @@ async def _keep_up(server: EmbeddedPostgres) -> None:
 
 
 def is_pooled(settings: Settings, dsn: str) -> bool:
-    """Whether a pooler stands before that database: it looks so, or another address was given for listening."""
-    return (settings.listen_url or dsn) != dsn or is_pooled_dsn(dsn)
+    """Whether a pooler may stand before that database: the operator gave another address for listening."""
+    return (settings.listen_url or dsn) != dsn
+
+
+async def open_direct(settings: Settings, dsn: str) -> str:
+    """The address for LISTEN, leases and migrations: GATEWAY_LISTEN_URL, or else `dsn` itself.
+
+    Raises ConfigError where a pooler stands before it, or where it leads to another database than `dsn`; both are
+    asked of the server, and before anything is written there.
+    """
+    if settings.embedded:
+        return dsn
+    direct = settings.listen_url or dsn
+    if await _asked(
+        is_behind_pooler(direct), direct, "GATEWAY_LISTEN_URL" if settings.listen_url else "DATABASE_URL"
+    ):
+        raise ConfigError(_explain_pooler(settings, direct))
+    if direct != dsn and not await _asked(is_same_database(dsn, direct), dsn, "DATABASE_URL"):
+        raise ConfigError(
+            f"GATEWAY_LISTEN_URL ({address_of(direct)}) names another database than DATABASE_URL "
+            f"({address_of(dsn)}): set it to the direct host of the same database."
+        )
+    return direct
+
+
+async def _asked(question: Awaitable[bool], dsn: str, setting: str) -> bool:
+    try:
+        return await question
+    except CONNECT_ERRORS as error:
+        raise ConfigError(explain_connect(dsn, error, setting)) from None
+
+
+def _explain_pooler(settings: Settings, direct: str) -> str:
+    where = address_of(direct)
+    if settings.listen_url:
+        return (
+            f"GATEWAY_LISTEN_URL ({where}) leads through a pooler in transaction mode, too: "
+            "set it to the direct host of Postgres."
+        )
+    return (
+        f"A pooler in transaction mode stands before Postgres at {where}, and LISTEN, leases and migrations need a "
+        "connection of their own: set GATEWAY_LISTEN_URL to the direct host of the same database."
+    )
 
 
 async def open_vault(pool: asyncpg.Pool, secret: str, previous: str | None = None) -> Vault:

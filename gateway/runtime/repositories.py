@@ -9,8 +9,8 @@ from gateway.domain.erasure import Digests
 from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.catalog import ColumnTable
 from gateway.postgres.connection.clock import DatabaseClock
-from gateway.postgres.connection.pool import borrowed, is_pooled_dsn, mapped_errors, open_pool
-from gateway.postgres.connection.readers import Reader, Reserved, Shared, connect_to_read
+from gateway.postgres.connection.pool import borrowed, mapped_errors, open_pool
+from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.erasure.erasure import ErasureTable, TombstoneFilter
 from gateway.postgres.inbox.conversation_list import ConversationListTable
@@ -111,7 +111,7 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
         attempts=AttemptTable(pool, clock),
         audit_log=AuditLogTable(pool),
         streams=StreamStore(Shared(pool)),
-        live_streams=StreamStore(live_reader(pool, settings.listen_url or dsn, zone, stack)),
+        live_streams=StreamStore(live_reader(settings.listen_url or dsn, zone, stack)),
         webhooks=webhooks,
         journal=JournalTable(pool, webhooks),
         inbox=InboxTable(pool, settings.zone, signals.list_behind, tells_customers=settings.read_receipts),
@@ -136,10 +136,8 @@ async def _open_pool(dsn: str, timezone: str, pooled: bool, size: int, stack: As
     return pool
 
 
-def live_reader(pool: asyncpg.Pool, direct: str, timezone: str, stack: AsyncExitStack) -> Reader:
-    """What the feed reads through: a connection of its own, where the address that ought to be direct is that."""
-    if is_pooled_dsn(direct):  # behind it no connection belongs to one client, and no plan is kept
-        return Shared(pool)
+def live_reader(direct: str, timezone: str, stack: AsyncExitStack) -> Reserved:
+    """What the feed reads through: a connection of its own at the direct address."""
     live = Reserved(lambda: connect_to_read(direct, timezone=timezone, name="whatsapp-gateway-feed"))
     stack.callback(live.close)
     return live

@@ -13,27 +13,11 @@ from gateway.postgres.connection.pool import (
     address_of,
     clean_dsn,
     connect_direct,
-    is_pooled_dsn,
     keep_alive,
     mapped_errors,
     open_pool,
 )
 from tests.postgres.writers import insert_message
-
-
-@pytest.mark.parametrize(
-    ("dsn", "is_pooled"),
-    [
-        ("postgresql://u:p@ep-x-pooler.eu-central-1.aws.neon.tech/db", True),
-        ("postgresql://u:p@ep-x.eu-central-1.aws.neon.tech/db", False),
-        ("postgresql://u:p@db.example:6432/db", True),
-        ("postgresql://u:p@aws-0.pooler.supabase.com:6543/postgres", True),
-        ("postgresql://u:p@aws-0.pooler.supabase.com:5432/postgres", False),
-        ("postgresql://u@/db?host=/run/x-pooler.d", False),
-    ],
-)
-def test_pooled_addresses_are_known_by_host_and_port(dsn: str, is_pooled: bool) -> None:
-    assert is_pooled_dsn(dsn) is is_pooled
 
 
 def test_parameters_that_are_not_for_servers_are_taken_out_of_an_address() -> None:

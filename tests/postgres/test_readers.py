@@ -66,15 +66,12 @@ async def test_a_read_that_takes_too_long_is_cut_off_with_its_connection(
     assert await pid_of(reader) != before
 
 
-async def test_the_feed_shares_the_pool_where_a_pooler_is_all_there_is(database: str) -> None:
+async def test_the_feed_reads_through_a_connection_that_no_request_shares(database: str) -> None:
     pool = await open_pool(database, timezone="UTC", max_size=1, pooled=True)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(pool.close)
-        own = live_reader(pool, database, "UTC", stack)
+        own = live_reader(database, "UTC", stack)
         assert await own.fetch(PID) != await pool.fetch(PID)
-
-        pooled = live_reader(pool, "postgresql://u@pooler.example:6543/db", "UTC", stack)
-        assert await pooled.fetch(PID) == await pool.fetch(PID)
 
 
 async def test_what_nobody_waits_for_may_take_longer_than_a_read(database: str) -> None:

@@ -18,7 +18,7 @@ async def migrate(settings: Settings, remove: bool, restored: bool) -> None:
     """Applies the migrations that are missing, or with `remove` takes everything of ours out again."""
     async with AsyncExitStack() as stack:
         dsn = await database.open_database(settings, stack)
-        dsn = settings.listen_url or dsn
+        dsn = await database.open_direct(settings, dsn)
         if remove:
             await migrations.remove(dsn, report=out.print)
             return
@@ -45,7 +45,7 @@ async def open_tables(settings: Settings, stack: AsyncExitStack) -> tuple[asyncp
 async def open_pool_of(settings: Settings, stack: AsyncExitStack) -> asyncpg.Pool:
     """The database, up to date; closed with the stack."""
     dsn = await database.find_database(settings, stack)
-    await migrations.migrate(settings.listen_url or dsn, report=lambda line: None)
+    await migrations.migrate(await database.open_direct(settings, dsn), report=lambda line: None)
     pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
     stack.push_async_callback(database.close_pool, pool)
     return pool

@@ -83,7 +83,7 @@ async def retry_all(settings: Settings, which: Wanted) -> None:
 async def _opened(settings: Settings) -> AsyncIterator[Journal]:
     async with AsyncExitStack() as stack:
         dsn = await database.open_database(settings, stack)
-        await migrate(settings.listen_url or dsn, report=lambda line: None)
+        await migrate(await database.open_direct(settings, dsn), report=lambda line: None)
         pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
         stack.push_async_callback(database.close_pool, pool)
         yield Journal(

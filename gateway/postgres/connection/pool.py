@@ -32,8 +32,6 @@ LOAN_S = 30.0
 READ_S = 5.0
 """Deadline of the reads that browsers wait for: what has been pushed to them is as old as these are late."""
 
-_POOLER_PORTS = {6432, 6543}  # PgBouncer; Supavisor's transaction mode
-
 _NOT_FOR_SERVERS = {
     "channel_binding", "connect_timeout", "connection_limit", "fallback_application_name", "gssencmode",
     "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts",
@@ -52,15 +50,6 @@ _SERVER_KEEPALIVE_SQL = """
 SELECT set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_interval', $2, false),
     set_config('tcp_keepalives_count', $3, false), set_config('tcp_user_timeout', $4, false)
 """
-
-
-def is_pooled_dsn(dsn: str) -> bool:
-    """Whether it is a transaction pooler's address: no LISTEN, leases or statement cache there."""
-    parts = urlsplit(dsn)
-    with contextlib.suppress(ValueError):
-        if parts.port in _POOLER_PORTS:
-            return True
-    return "-pooler." in (parts.hostname or "")
 
 
 def clean_dsn(dsn: str) -> str:
@@ -377,25 +366,25 @@ def quieten_lost_connections(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(on_exception)
 
 
-def explain_connect(dsn: str, error: BaseException) -> str:
-    """One sentence: where, why, and what to do. Never holds the password."""
+def explain_connect(dsn: str, error: BaseException, setting: str = "DATABASE_URL") -> str:
+    """One sentence: where, why, and what to do. Never holds the password. `setting` is where the address is from."""
     where = address_of(dsn)
     state = getattr(error, "sqlstate", None) or ""
     if state.startswith("28"):
-        return f"Postgres at {where} does not accept this user and password: check DATABASE_URL."
+        return f"Postgres at {where} does not accept this user and password: check {setting}."
     if state == "3D000":
-        return f"Postgres at {where} has no database of that name: create it, or check DATABASE_URL."
+        return f"Postgres at {where} has no database of that name: create it, or check {setting}."
     if state == "53300":
         return f"Postgres at {where} has no connection left for us: raise max_connections, or close others."
     if isinstance(error, socket.gaierror):
-        return f"The host of {where} is not known: check DATABASE_URL."
+        return f"The host of {where} is not known: check {setting}."
     if isinstance(error, ConnectionRefusedError):
-        return f"Nothing listens at {where}: start Postgres there, or check DATABASE_URL."
+        return f"Nothing listens at {where}: start Postgres there, or check {setting}."
     if isinstance(error, FileNotFoundError):
-        return f"There is no Postgres socket at {where}: start Postgres, or check DATABASE_URL."
+        return f"There is no Postgres socket at {where}: start Postgres, or check {setting}."
     if isinstance(error, TimeoutError):
         limit = f"{CONNECT_TIMEOUT_S:.0f} s"
         return f"Postgres at {where} did not answer within {limit}: check host, port and firewall."
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-        return f"Postgres at {where} refuses the connection ({error}): check DATABASE_URL."
-    return f"Postgres at {where} cannot be reached ({error}): check DATABASE_URL."
+        return f"Postgres at {where} refuses the connection ({error}): check {setting}."
+    return f"Postgres at {where} cannot be reached ({error}): check {setting}."
