@@ -13,6 +13,7 @@ from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from gateway.runtime.gateway import Gateway
+    from gateway.settings import Settings
     from gateway.simulator.app import Simulator
 
 commands = typer.Typer()
@@ -65,10 +66,20 @@ def serve(
         out.print(f"{settings.workers} workers share the port.")
         run(several.supervise(settings, people.say_how_to_get_in))
     else:
-        from gateway.runtime import server as serving
+        _serve_alone(settings)
 
-        inherited = several.inherited_socket()
-        run(serving.run(settings, lambda gateway: _announce(gateway, inherited is not None), inherited))
+
+def _serve_alone(settings: "Settings") -> None:
+    """One process: a gateway of its own, or a worker on the port of its parent."""
+    from gateway.runtime import server as serving
+    from gateway.runtime import supervisor as several
+
+    inherited = several.inherited_socket()
+
+    async def on_ready(gateway: "Gateway") -> None:
+        await _announce(gateway, inherited is not None)
+
+    run(serving.run(settings, on_ready, inherited, on_listening=several.tell_listening))
 
 
 async def _announce(gateway: "Gateway", is_worker: bool) -> None:

@@ -95,11 +95,7 @@ class HealthRoutes:
         ]
 
     async def _alive(self, request: Request) -> Response:
-        said = {"status": "ok", "version": __version__}
-        if says_forwarded(request.scope["headers"]):
-            visitor = request.scope.get("extensions", {}).get(VISITOR)
-            said["proxy"] = "trusted" if visitor is not None and visitor.is_proxied else "unnamed"
-        return json_reply(said)
+        return alive_reply(request)
 
     async def _ready(self, request: Request) -> Response:
         is_ready, body = self._readiness.judge()
@@ -117,6 +113,15 @@ class HealthRoutes:
         if not self._metrics_token or scheme.lower() != "bearer":
             return False
         return hmac.compare_digest(token.strip().encode(), self._metrics_token.encode())
+
+
+def alive_reply(request: Request) -> Response:
+    """That this process answers, which version it is, and whether the proxy before it is named."""
+    said = {"status": "ok", "version": __version__}
+    if says_forwarded(request.scope["headers"]):
+        visitor = request.scope.get("extensions", {}).get(VISITOR)
+        said["proxy"] = "trusted" if visitor is not None and visitor.is_proxied else "unnamed"
+    return json_reply(said)
 
 
 def judge_readiness(

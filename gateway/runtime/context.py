@@ -1,9 +1,11 @@
 """What every floor of a gateway is built with."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from gateway.postgres.connection.listener import HEARTBEAT_S, STATEMENT_S
+from gateway.runtime.limiters import Limiters
 from gateway.services.linking.service import LOOK_S
 from gateway.services.live.idle import IDLE_S, WAKE_S
 from gateway.services.retention import PASS_EVERY_S
@@ -50,6 +52,10 @@ class BuildContext:
     secret: str
     stack: AsyncExitStack
     """Closes in reverse order whatever was opened."""
+
+    limiters: Limiters
+    tell: Callable[[str], None]
+    """Takes a sentence on what the start is waiting for."""
 
     signals: Signals = field(default_factory=Signals)
     timings: Timings = DEFAULT_TIMINGS

@@ -7,7 +7,7 @@ hears it. No other module knows all rooms.
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,13 +18,14 @@ from gateway.postgres.migrations.runner import migrate
 from gateway.runtime.access import Access, check_secret, open_access
 from gateway.runtime.context import DEFAULT_TIMINGS, BuildContext, Timings
 from gateway.runtime.data_dir import read_secret
-from gateway.runtime.database import open_database
+from gateway.runtime.database import open_database, open_direct
 from gateway.runtime.limiters import Limiters
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media, open_media
 from gateway.runtime.repositories import Repositories, open_repositories
 from gateway.runtime.routes import build_app
 from gateway.runtime.services import Services
+from gateway.runtime.starting import MIGRATING, migrating
 from gateway.runtime.tasks import start_tasks
 from gateway.runtime.upstream import Upstream, open_upstream
 from gateway.runtime.websockets import WebSockets
@@ -83,11 +84,16 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(
-    settings: Settings, url: str, timings: Timings = DEFAULT_TIMINGS
+    settings: Settings,
+    url: str,
+    timings: Timings = DEFAULT_TIMINGS,
+    limiters: Limiters | None = None,
+    tell: Callable[[str], None] = lambda why: None,
 ) -> AsyncIterator[Gateway]:
     """A gateway that runs while the block does: `async with open_gateway(settings, url) as gateway`.
 
     `url` is our own address on this machine; it stands in for GATEWAY_PUBLIC_URL where the simulator is upstream.
+    `limiters` are those of a server that runs already; `tell` takes a sentence on what the start is waiting for.
     Raises ConfigError with one sentence if something outside does not fit.
     """
     stack = AsyncExitStack()
@@ -101,6 +107,8 @@ async def open_gateway(
                 secret=secret,
                 stack=stack,
                 timings=timings,
+                limiters=Limiters(settings) if limiters is None else limiters,
+                tell=tell,
             )
         )
     finally:
@@ -109,11 +117,14 @@ async def open_gateway(
 
 async def _build(context: BuildContext) -> Gateway:
     settings = context.settings
-    limiters = Limiters(settings)
+    limiters, tell = context.limiters, context.tell
 
+    tell("The gateway waits for Postgres.")
     database_url = await open_database(settings, context.stack)
-    direct = settings.listen_url or database_url
-    await migrate(direct, report=lambda line: logger.info("migrate %s", line))
+    direct = await open_direct(settings, database_url)
+    tell(MIGRATING)
+    await migrate(direct, report=lambda line: migrating(line, tell))
+    tell("The gateway is being built.")
     repositories = await open_repositories(context, database_url)
     upstream = await open_upstream(context, repositories.credentials)
     await check_secret(context, repositories.pool)

@@ -1,25 +1,22 @@
 """From settings to a gateway that serves, and back: port, signals, uvicorn."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Literal
+from collections.abc import Awaitable, Callable
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.postgres.connection.pool import quieten_lost_connections
-from gateway.realtime.transport.guard import Guard
-from gateway.realtime.transport.http_protocol import GatewayHttpProtocol, ServerConfig
-from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 from gateway.runtime.context import DEFAULT_TIMINGS, Timings
 from gateway.runtime.data_dir import note_address
 from gateway.runtime.gateway import Gateway, open_gateway
+from gateway.runtime.http_server import Server, serving
+from gateway.runtime.limiters import Limiters
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
+from gateway.runtime.starting import StartingApp
 from gateway.services.open_files import raise_open_files
 from gateway.settings import Settings
 
@@ -28,62 +25,6 @@ logger = logging.getLogger(__name__)
 GC_AFTER = 5_000
 """So many objects more than before, and the collector looks for rings among the young. With Python's own 700, and
 everything that the start has made out of its sight, a twelfth of the CPU of a thousand pollers was spent on looking."""
-
-GRACE_S = 8
-"""How long requests may take to end after a signal, once the sockets are gone."""
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its signal handling.
-
-    uvicorn raises the signal again when it is done, and a SIGTERM would then end the process before Postgres has
-    been stopped."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leaves signals as they are: they are the gateway's."""
-        yield
-
-
-def server_for(app: ASGIApp, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None) -> Server:
-    """A uvicorn server for the app, with our protocol classes, without pings and compression."""
-    guard = Guard() if guard is None else guard
-    config = ServerConfig(
-        app,
-        http=GatewayHttpProtocol,
-        ws=GatewayWebSocketProtocol,
-        ws_max_size=256 * 1024,
-        ws_ping_interval=None,  # ours come with the heartbeat, from one timer
-        # 61 kB a connection instead of 27, and 18 µs a delivery.
-        ws_per_message_deflate=False,
-        lifespan=lifespan,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=False,  # ours knows for whom a proxy speaks, before the request is taken apart
-        # What is accepted in one step has files open before anything can be refused.
-        backlog=max(16, min(2048, guard.most // 4)),
-    )
-    config.guard = guard
-    return Server(config)
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    app: ASGIApp, sock: socket.socket, lifespan: Literal["on", "off"] = "off", guard: Guard | None = None
-) -> AsyncIterator[Server]:
-    """The app on that socket while the block runs.
-
-    `guard` holds its connections to the limits; without one, the defaults count.
-    """
-    server = server_for(app, lifespan, guard)
-    task = asyncio.create_task(server.serve(sockets=[sock]), name="http-server")
-    try:
-        yield server
-    finally:
-        server.should_exit = True
-        await task
 
 
 def warn_of_unnamed_proxy(settings: Settings) -> None:
@@ -101,10 +42,12 @@ async def run(
     on_ready: Callable[[Gateway], Awaitable[None]],
     sock: socket.socket | None = None,
     timings: Timings = DEFAULT_TIMINGS,
+    on_listening: Callable[[], None] = lambda: None,
 ) -> None:
     """A gateway until a signal, during the start as well. Raises ConfigError if it cannot start.
 
-    `sock` is a port that is open already; without it, the one of the settings is opened.
+    `sock` is a port that is open already; without it, the one of the settings is opened. `on_listening` is told when
+    connections are accepted there, long before the gateway is whole.
     """
     raise_open_files()
     shutdown = ShutdownSignals()
@@ -122,29 +65,47 @@ async def run(
     for number in shutdown_signals():
         loop.add_signal_handler(number, on_signal)
     sock = sock or bind(settings.host, settings.port)
+    limiters, app = Limiters(settings), StartingApp()
+    url = address_of(sock)
     try:
-        async with open_gateway(settings, address_of(sock), timings) as gateway:
+        async with (
+            serving(app, sock, guard=limiters.guard, on_started=on_listening) as server,
+            open_gateway(settings, url, timings, limiters, app.tell) as gateway,
+        ):
             is_up = True
-            async with serving(gateway.app, sock, guard=gateway.limiters.guard) as server:
-                # What the start has made stays: no need to look at it in every collection.
-                gc.freeze()
-                gc.set_threshold(GC_AFTER)
-                if settings.simulator:
-                    # At another port than last time: its webhooks come along before they are needed.
-                    await gateway.services.webhook_watch.follow_public_url()
-                note_address(settings, gateway.url)
-                warn_of_unnamed_proxy(settings)
-                await on_ready(gateway)
-                try:
-                    await shutdown.stop.wait()
-                finally:
-                    await gateway.drain(shutdown.hasten)
-                    server.force_exit = shutdown.hasten.is_set()
+            app.hand_over(gateway.app)
+            try:
+                await _serve(gateway, server, on_ready, shutdown)
+            finally:
+                await server.finish()  # before what answers the last requests is closed
     except asyncio.CancelledError:
         if not shutdown.stop.is_set():
             raise
     finally:
         sock.close()
+
+
+async def _serve(
+    gateway: Gateway,
+    server: Server,
+    on_ready: Callable[[Gateway], Awaitable[None]],
+    shutdown: ShutdownSignals,
+) -> None:
+    """From the moment a gateway is whole until its last socket is gone."""
+    # What the start has made stays: no need to look at it in every collection.
+    gc.freeze()
+    gc.set_threshold(GC_AFTER)
+    if gateway.settings.simulator:
+        # At another port than last time: its webhooks come along before they are needed.
+        await gateway.services.webhook_watch.follow_public_url()
+    note_address(gateway.settings, gateway.url)
+    warn_of_unnamed_proxy(gateway.settings)
+    await on_ready(gateway)
+    try:
+        await shutdown.stop.wait()
+    finally:
+        await gateway.drain(shutdown.hasten)
+        server.force_exit = shutdown.hasten.is_set()
 
 
 async def run_app(

@@ -20,7 +20,7 @@ from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError
 from gateway.postgres.migrations.runner import migrate
 from gateway.runtime.data_dir import data_dir, read_secret
-from gateway.runtime.database import open_database
+from gateway.runtime.database import open_database, open_direct, require_database
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
 from gateway.services.background import Background
@@ -43,10 +43,21 @@ Announce = Callable[[Settings, str, str], Awaitable[None]]
 """Of the settings, the database's address, and ours on this machine."""
 
 
+LISTENING_FD = "WORKER_LISTENING_FD"
+"""The same of the pipe that a child writes to when it accepts connections."""
+
+
 def inherited_socket(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
     """The port, in a child; None in a process that was started by hand."""
     number = environ.get(SOCKET_FD)
     return None if number is None else socket.socket(fileno=int(number))
+
+
+def tell_listening(environ: Mapping[str, str] = os.environ) -> None:
+    """Tells the parent that this child accepts connections; nothing in a process that was started by hand."""
+    number = environ.get(LISTENING_FD)
+    if number is not None:
+        os.write(int(number), b".")
 
 
 async def supervise(settings: Settings, announce: Announce) -> None:
@@ -58,48 +69,79 @@ async def supervise(settings: Settings, announce: Announce) -> None:
         raise ConfigError(
             "The simulator is one process. Leave GATEWAY_WORKERS at 1, or run `gateway simulator`."
         )
+    require_database(settings)
+    # A mistake in the settings is said without them.
+    from gateway.runtime.answering import answering
+    from gateway.runtime.starting import MIGRATING, migrating
+
     raise_open_files()
     shutdown = ShutdownSignals()
-    stop = shutdown.stop
+    main = asyncio.current_task()
+    assert main is not None
+    is_prepared = False
+
+    def on_signal() -> None:
+        if not shutdown.stop.is_set() and not is_prepared:
+            main.cancel()
+        shutdown.on_signal()
+
     for number in shutdown_signals():
-        asyncio.get_running_loop().add_signal_handler(number, shutdown.on_signal)
-    async with AsyncExitStack() as stack:
-        sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
-        database_url = await open_database(settings, stack)
-        await migrate(
-            settings.listen_url or database_url, report=lambda line: logger.info("migrate %s", line)
-        )
-        await announce(settings, database_url, address_of(sock))
-        environ = {
-            **os.environ,
-            "DATABASE_URL": database_url,
-            "GATEWAY_EMBEDDED": "false",
-            "GATEWAY_SECRET": read_secret(settings),
-            "GATEWAY_DATA_DIR": str(data_dir(settings)),
-            "GATEWAY_HOST": settings.host,
-            "GATEWAY_WORKERS": "1",
-            # Never the one of the environment or of `.env`, which may be another database's.
-            "GATEWAY_LISTEN_URL": settings.listen_url or database_url,
-            **({"GATEWAY_PUBLIC_URL": settings.public_url} if settings.public_url else {}),
-            SOCKET_FD: str(sock.fileno()),
-        }
-        refused = asyncio.Event()
-        async with asyncio.TaskGroup() as children:
-            running = [
-                children.create_task(
-                    _keep_running(environ, sock.fileno(), shutdown, refused), name=f"worker-{number}"
-                )
-                for number in range(settings.workers)
-            ]
-            await stop.wait()
-            for child in running:
-                child.cancel()
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    try:
+        async with AsyncExitStack() as stack:
+            sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
+            starting = await stack.enter_async_context(answering(settings, sock))
+            dsn = await open_database(settings, stack)
+            direct = await open_direct(settings, dsn)
+            starting.tell(MIGRATING)
+            await migrate(direct, report=lambda line: migrating(line, starting.tell))
+            await announce(settings, dsn, address_of(sock))
+            is_prepared = True
+            passed = {SOCKET_FD: sock.fileno(), LISTENING_FD: starting.listening_fd}
+            await _run_children(settings, _environ_of(settings, dsn, direct), passed, shutdown)
+    except asyncio.CancelledError:
+        if not shutdown.stop.is_set():
+            raise
+
+
+def _environ_of(settings: Settings, dsn: str, direct: str) -> dict[str, str]:
+    """What a child finds in its environment: the settings in force here, wherever they came from."""
+    return {
+        **os.environ,
+        "DATABASE_URL": dsn,
+        "GATEWAY_EMBEDDED": "false",
+        "GATEWAY_SECRET": read_secret(settings),
+        "GATEWAY_DATA_DIR": str(data_dir(settings)),
+        "GATEWAY_HOST": settings.host,
+        "GATEWAY_WORKERS": "1",
+        # Never the one of the environment or of `.env`, which may be another database's.
+        "GATEWAY_LISTEN_URL": direct,
+        **({"GATEWAY_PUBLIC_URL": settings.public_url} if settings.public_url else {}),
+    }
+
+
+async def _run_children(
+    settings: Settings, environ: Mapping[str, str], passed: Mapping[str, int], shutdown: ShutdownSignals
+) -> None:
+    """Keeps the children running until `stop`. `passed` are open files, by the variable that names each."""
+    environ = {**environ, **{name: str(number) for name, number in passed.items()}}
+    refused = asyncio.Event()
+    async with asyncio.TaskGroup() as children:
+        running = [
+            children.create_task(
+                _keep_running(environ, tuple(passed.values()), shutdown, refused), name=f"worker-{number}"
+            )
+            for number in range(settings.workers)
+        ]
+        await shutdown.stop.wait()
+        for child in running:
+            child.cancel()
     if refused.is_set():
         raise ConfigError("The workers could not start: the line above says why.")
 
 
 async def _keep_running(
-    environ: Mapping[str, str], socket_fd: int, shutdown: ShutdownSignals, refused: asyncio.Event
+    environ: Mapping[str, str], passed: tuple[int, ...], shutdown: ShutdownSignals, refused: asyncio.Event
 ) -> None:
     stop = shutdown.stop
     failures, pause_s = 0, 0.0
@@ -113,7 +155,7 @@ async def _keep_running(
             "gateway",
             "serve",
             env=environ,
-            pass_fds=[socket_fd],
+            pass_fds=passed,
             start_new_session=True,
         )
         try:

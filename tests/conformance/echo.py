@@ -13,8 +13,8 @@ from gateway.domain.limits import Limits
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.guard import Guard
 from gateway.realtime.transport.socket_transport import EXTENSION, SocketTransport
+from gateway.runtime.http_server import Server, server_for
 from gateway.runtime.listen_socket import address_of, bind
-from gateway.runtime.server import Server, server_for
 from tests.launcher.settings import WIDE
 
 OURS = "gateway"

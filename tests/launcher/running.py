@@ -22,8 +22,8 @@ from gateway.client import Client, connect
 from gateway.domain.access import Principal, Role
 from gateway.runtime.context import DEFAULT_TIMINGS, Timings
 from gateway.runtime.gateway import Gateway, open_gateway
+from gateway.runtime.http_server import serving
 from gateway.runtime.listen_socket import address_of, bind
-from gateway.runtime.server import serving
 from gateway.settings import Settings
 from tests.frames import check_frame
 from tests.launcher.settings import SECRET

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.runtime.http_server import serving as serving_app
 from gateway.runtime.listen_socket import address_of, bind
-from gateway.runtime.server import serving as serving_app
 from gateway.simulator import Simulator, SimulatorSettings
 from tests.simulator.support import QUICK, Served
 

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.domain.limits import Limits
 from gateway.realtime.transport.guard import Guard, Stage
+from gateway.runtime.http_server import serving
 from gateway.runtime.listen_socket import bind
-from gateway.runtime.server import serving
 from gateway.services.addresses import VISITOR
 from tests.realtime.live import until
 

@@ -8,8 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.domain.limits import Limits
 from gateway.realtime.transport.guard import Guard
+from gateway.runtime.http_server import serving
 from gateway.runtime.listen_socket import bind
-from gateway.runtime.server import serving
 
 PATIENCE_S = 20.0
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"

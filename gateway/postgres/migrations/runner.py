@@ -34,7 +34,7 @@ Report = Callable[[str], None]
 OLDEST_SERVER = 150000
 """The tests pass on PostgreSQL 15 and 18; 14, the first with all that `sql/` uses, is past its end of life."""
 
-_ADVISORY_KEY = 0x7761_6761_7465  # any number, but always the same
+TURN_KEY = 0x7761_6761_7465  # any number, but always the same
 _LOCK_TIMEOUT = "1500ms"
 _PATIENCE_S = 180.0
 _BACKOFF = Backoff(first_s=0.3, most_s=4.5, factor=1.6)
@@ -159,7 +159,7 @@ async def _take_turn(connection: asyncpg.Connection, report: Report) -> None:
 async def try_turn(connection: asyncpg.Connection) -> bool:
     """Whether this connection alone may change the schema, from now on until it is closed."""
     async with Deadline(connection, LOOK_S):
-        return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", _ADVISORY_KEY))
+        return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", TURN_KEY))
 
 
 @contextmanager
