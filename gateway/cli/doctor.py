@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ import aiohttp
 import asyncpg
 
 from gateway.cli.console import out
+from gateway.cli.database_checks import Finding, database_findings, guarded
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.triggers import explain_faults
@@ -35,7 +35,7 @@ from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.triggers import read_faults, read_subscribed
 from gateway.runtime import database
-from gateway.runtime.data_dir import read_secret
+from gateway.runtime.data_dir import data_folder_fault, read_secret
 from gateway.services.auth.account_token import AccountToken
 from gateway.services.deadlines import Deadline
 from gateway.settings import Settings
@@ -72,23 +72,23 @@ WHERE NOT has_table_privilege('public.' || tbl, wanted)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is so, or wrong, with one thing the gateway depends on, in a sentence."""
-
-    subject: str
-    is_fine: bool
-    says: str
-
-
 async def report(settings: Settings, wrong: list[Finding]) -> None:
     """Prints every finding, and adds to `wrong` those that are."""
     async with AsyncExitStack() as stack:
-        async for finding in Checkup(settings, stack).findings():
-            mark = "ok  " if finding.is_fine else "FAIL"
-            out.print(f"{mark}  {finding.subject:<12} {finding.says}")
-            if not finding.is_fine:
-                wrong.append(finding)
+        try:
+            async for finding in Checkup(settings, stack).findings():
+                _say(finding, wrong)
+        except (GatewayError, *CONNECT_ERRORS) as error:
+            # What the next checks depend on is gone: the last line says so, and the lines before it stand.
+            says = error.message if isinstance(error, GatewayError) else " ".join(str(error).split())
+            _say(Finding("database", False, f"The rest could not be looked at: {says}"), wrong)
+
+
+def _say(finding: Finding, wrong: list[Finding]) -> None:
+    mark = "ok  " if finding.is_fine else "FAIL"
+    out.print(f"{mark}  {finding.subject:<12} {' '.join(finding.says.split())}")
+    if not finding.is_fine:
+        wrong.append(finding)
 
 
 class Checkup:
@@ -103,24 +103,43 @@ class Checkup:
         try:
             secret = read_secret(self._settings)
             yield self._secret(secret)
+            if (says := data_folder_fault(self._settings)) is not None:
+                yield Finding("data folder", False, says)
             dsn = await database.open_database(self._settings, self._stack)
-            direct = self._settings.listen_url or dsn
+            direct = await database.open_direct(self._settings, dsn)
             connection = await self._connect(direct)
         except ConfigError as error:
             yield Finding("database", False, error.message)
             return
-        bell = await self._notification(connection, direct)
-        yield bell
+        yield await guarded("database", self._notification(connection, direct))
+        is_prepared = True
+        async for finding in self._of_server(connection):
+            is_prepared = is_prepared and (finding.is_fine or finding.subject not in {"server", "schema"})
+            yield finding
+        if is_prepared:
+            async for finding in self._of_what_is_kept(dsn, secret):
+                yield finding
+
+    async def _of_server(self, connection: asyncpg.Connection) -> AsyncIterator[Finding]:
+        wrong = set()
+        async for finding in database_findings(connection):
+            wrong.add(finding.subject)
+            yield finding
+        if wrong & {"server", "schema"}:
+            return
         if await self._schema_is_missing(connection):
             yield Finding(
                 "schema", False, "The database is not prepared for this version: run `gateway migrate`."
             )
             return
         yield Finding("schema", True, "Every migration of this version is applied.")
-        yield await self._rights(connection)
-        yield await self._triggers(connection)
-        if (finding := await self._subscriptions(connection)) is not None:
-            yield finding
+        yield await guarded("rights", self._rights(connection))
+        yield await guarded("triggers", self._triggers(connection))
+        if (filled := await self._subscriptions(connection)) is not None:
+            yield filled
+        yield await guarded("clock", self._clock(connection))
+
+    async def _of_what_is_kept(self, dsn: str, secret: str) -> AsyncIterator[Finding]:
         pool = await open_pool(
             dsn, timezone=self._settings.timezone, pooled=database.is_pooled(self._settings, dsn)
         )
@@ -129,9 +148,12 @@ class Checkup:
         if not await is_the_others(pool, secret, previous):
             yield Finding("secret", False, OTHER_SECRET)
         vault = await database.open_vault(pool, secret, previous)
+        sealed = await guarded("secret", _what_is_sealed(SessionTable(pool, vault)))
+        if not sealed.is_fine:
+            yield sealed
+            return
         async for finding in self._upstream(CredentialTable(pool, vault), SessionTable(pool, vault)):
             yield finding
-        yield await self._clock(connection)
 
     # ------------------------------------------------------------------------------------------ here
 
@@ -289,17 +311,40 @@ class Checkup:
                     said = await _json(alive)
                     is_ours = alive.status == 200 and "version" in said
                 if not is_ours:
+                    why = f" It says: {said['error']}" if isinstance(said.get("error"), str) else ""
                     yield Finding(
-                        "address", False, f"{public_url} answers, but not as a gateway: check the proxy."
+                        "address", False, f"{public_url} answers, but not as a gateway: check the proxy.{why}"
                     )
                     return
                 yield Finding("address", True, f"A gateway answers at {public_url}.")
                 if "proxy" in said:
                     yield _proxy(said["proxy"] == "trusted")
+                yield await _try_websocket(http, public_url)
                 if known is not None:
                     yield await _send_test(http, public_url, known)
         except (aiohttp.ClientError, TimeoutError) as error:
             yield Finding("address", False, f"{public_url} cannot be reached from here: {_why(error)}.")
+
+
+async def _what_is_sealed(table: SessionTable) -> Finding:
+    await table.all_secrets()  # ConfigError, with what to do, where one was sealed with another secret
+    return Finding("secret", True, "Stored secrets can be opened.")
+
+
+async def _try_websocket(http: aiohttp.ClientSession, public_url: str) -> Finding:
+    """One handshake through every proxy on the way; the gateway accepts before it asks for a login."""
+    try:
+        async with http.ws_connect(f"{public_url}/ws"):
+            return Finding("websocket", True, "A WebSocket opened through the public address.")
+    except aiohttp.WSServerHandshakeError as error:
+        if error.status == 421:
+            says = "The proxy passes another name on than the public address has: let it pass the `Host` on."
+            return Finding("websocket", False, says)
+        return Finding(
+            "websocket", False,
+            f"A WebSocket through the public address was refused with status {error.status}: let the proxy speak "
+            "HTTP/1.1 to the gateway, and pass `Upgrade` and `Connection` on.",
+        )  # fmt: skip
 
 
 def _why(error: Exception) -> str:

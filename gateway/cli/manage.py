@@ -84,8 +84,9 @@ def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
 def doctor(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Checks everything the gateway depends on, and explains. Exit code 1 if something is wrong."""
     from gateway.cli import doctor as checkup
+    from gateway.cli.database_checks import Finding
 
-    wrong: list[checkup.Finding] = []
+    wrong: list[Finding] = []
     run(checkup.report(read_settings(data_dir=data_dir, embedded=embedded), wrong))
     if wrong:
         sys.exit(1)

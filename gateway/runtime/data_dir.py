@@ -103,6 +103,32 @@ def require_disk(settings: Settings) -> None:
         )
 
 
+LEAST_FREE_BYTES = 64 * 1024**2
+"""Less than this, and the spool soon takes nothing more."""
+
+
+def data_folder_fault(settings: Settings) -> str | None:
+    """Why webhooks could not be kept in the data folder, and what to do; None if they could."""
+    folder = data_dir(settings)
+    if (kind := memory_of(folder)) is not None:
+        return f"The data folder {folder} is in memory ({kind}): set GATEWAY_DATA_DIR to a folder on a disk."
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return (
+            f"The data folder {folder} cannot be written to by this user: set GATEWAY_DATA_DIR to one that can, "
+            "or change its owner."
+        )
+    disk = os.statvfs(place)
+    if (free := disk.f_bavail * disk.f_frsize) < LEAST_FREE_BYTES:
+        return (
+            f"The disk of the data folder {folder} has {free >> 20} MiB left, and webhooks cannot be kept there for "
+            f"long while Postgres is away: make room, {LEAST_FREE_BYTES >> 20} MiB at least."
+        )
+    return None
+
+
 def memory_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
     """Name of the file system if what is written to that folder stays in memory; the folder need not exist yet."""
     place = folder.absolute()

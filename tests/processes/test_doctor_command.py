@@ -44,7 +44,8 @@ async def test_a_gateway_in_order_gets_a_good_line_for_everything_and_exit_code_
     found = lines_of(ended)
     assert {mark for mark, _ in found.values()} == {"ok"}
     assert set(found) == {
-        "secret", "database", "schema", "rights", "triggers", "token", "session 1", "address", "webhook", "clock",
+        "secret", "database", "schema", "rights", "triggers", "token", "session 1", "address", "websocket",
+        "webhook", "clock",
     }  # fmt: skip
     assert "bell came back" in found["database"][1]
     assert upstream.token not in ended.out + ended.err
