@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.runtime import server as serving
+from gateway.runtime import http_server as serving
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
 from tests.postgres_fixtures import clone

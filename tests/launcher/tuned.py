@@ -15,7 +15,7 @@ import uvloop
 
 from gateway.cli.log import start_logging
 from gateway.domain.errors import GatewayError
-from gateway.runtime import server
+from gateway.runtime import http_server, server
 from gateway.runtime.context import Timings
 from gateway.runtime.gateway import Gateway
 from gateway.settings import Settings
@@ -44,7 +44,7 @@ def _main() -> None:
     tuning = json.loads(os.environ.pop(TUNING))
     start_logging("info")
     if tuning["way"] == PLAIN_ASGI:
-        setattr(server, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
+        setattr(http_server, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
     set_constants(tuning["constants"])
     try:
         settings = Settings(_env_file=None)  # type: ignore[call-arg]
