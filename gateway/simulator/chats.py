@@ -98,7 +98,7 @@ class Chats:
         if change is not None:
             message, words = change
         else:
-            message, words = contents.inbound(spec, spec.get(PREPARED))
+            message, words = contents.inbound(spec, spec.get(PREPARED), self._quoted(session, spec))
         if not isinstance(spec.get("message"), dict):
             message = {**message, "messageContextInfo": _context_info()}
         at = spec.get("timestamp", self._engine.clock.now())
@@ -230,6 +230,16 @@ class Chats:
             # The sender is the number itself: only the alternative address tells who the chat is with.
             return key | {"remoteJidAlt": pn if by_lid else person.lid}
         return key | {"senderPn": pn, "cleanedSenderPn": person.phone, "senderLid": person.lid}
+
+    def _quoted(self, session: SimulatedSession, spec: dict[str, Any]) -> dict[str, Any] | None:
+        """The message that a new one answers, whoever wrote it; None where there is none of that key."""
+        key_id, world = spec.get("reply_to"), self._engine.world
+        if not isinstance(key_id, str):
+            return None
+        if (item := world.received.get(key_id)) is not None:
+            return dict(item["message"])
+        found = (sent.message for sent in world.of_session(session.id) if sent.key_id == key_id)
+        return next(found, None)
 
     def _change_of_another(
         self, spec: dict[str, Any], key: dict[str, Any]

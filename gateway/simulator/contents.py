@@ -122,10 +122,12 @@ def _special(spec: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def inbound(spec: dict[str, Any], prepared: dict[str, Any] | None) -> tuple[dict[str, Any], str | None]:
+def inbound(
+    spec: dict[str, Any], prepared: dict[str, Any] | None, quoted: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], str | None]:
     """The message object of an inbound message, and its text (`messageBody`). Raises BadContent.
 
-    `prepared` is the message object of its file, if it has one.
+    `prepared` is the message object of its file, if it has one; `quoted` the message that it answers, if that is known.
     """
     words = spec.get("text")
     if words is not None and not isinstance(words, str):
@@ -133,7 +135,7 @@ def inbound(spec: dict[str, Any], prepared: dict[str, Any] | None) -> tuple[dict
     if isinstance(spec.get("message"), dict):
         return spec["message"], words
     reply_to = spec.get("reply_to")
-    quote = Quote(str(reply_to), {"conversation": "…"}) if reply_to else None
+    quote = Quote(str(reply_to), quoted or {"conversation": "…"}) if reply_to else None
     context = _context(quote, spec.get("mentions"))
     special = _special(spec)
     if prepared or special:

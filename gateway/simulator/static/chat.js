@@ -4,6 +4,8 @@ const TICKS = ["✗", "🕓", "✓", "✓✓", "✓✓", "▶"];
 const STATES = ["failed", "pending", "sent", "delivered", "read", "played"];
 const DOING = { composing: "The shop is typing…", recording: "The shop records a voice note…" };
 const template = document.querySelector("#bubble");
+/** By bubble: its message as it stands now. */
+const shown = new WeakMap();
 
 function fileElement(message, onPlay) {
   const { kind, file } = message;
@@ -34,15 +36,19 @@ function ticksOf(message) {
   return message.read ? "read" : "delivered";
 }
 
-function makeBubble(message, onPlay) {
+function makeBubble(message, hands) {
   const bubble = template.content.firstElementChild.cloneNode(true);
+  for (const button of bubble.querySelectorAll(".acts button")) {
+    button.addEventListener("click", () => hands.onAct(button, shown.get(bubble)));
+  }
   bubble.dataset.id = message.id;
   bubble.dataset.by = message.from_shop ? "shop" : "customer";
-  if (message.file) bubble.querySelector(".file-place").append(fileElement(message, onPlay));
+  if (message.file) bubble.querySelector(".file-place").append(fileElement(message, hands.onPlay));
   return bubble;
 }
 
 function fillBubble(bubble, message) {
+  shown.set(bubble, message);
   const find = (selector) => bubble.querySelector(selector);
   const ticks = ticksOf(message);
   const words = message.deleted ? "This message was deleted." : (message.text ?? "");
@@ -50,6 +56,10 @@ function fillBubble(bubble, message) {
   find(".quote").hidden = !message.quoted;
   find(".quote").textContent = message.quoted ?? "";
   find(".words").textContent = message.kind === "location" ? `📍 ${words}` : words;
+  const isOwn = !message.from_shop;
+  find(".acts").hidden = Boolean(message.deleted);
+  find("[data-act=edit]").hidden = !isOwn || message.kind !== "text";
+  find("[data-act=delete]").hidden = !isOwn;
   find(".file-place").hidden = Boolean(message.deleted);
   find(".reaction").textContent = message.reaction ?? "";
   const time = new Date(message.at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
@@ -59,12 +69,15 @@ function fillBubble(bubble, message) {
   find(".ticks").title = message.failed ?? ticks;
 }
 
-/** Shows `chat` (`messages`, `shop`) in `list` and `doing`. Stays at the end if it was there. */
-export function drawChat(list, doing, chat, onPlay) {
+/**
+ * Shows `chat` (`messages`, `shop`) in `list` and `doing`. Stays at the end if it was there. Of `hands`, `onPlay(message)`
+ * hears what is played, and `onAct(button, message)` which button of a message is pressed.
+ */
+export function drawChat(list, doing, chat, hands) {
   const isAtEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 24;
   const known = new Map([...list.children].map((bubble) => [bubble.dataset.id, bubble]));
   const bubbles = chat.messages.map((message) => {
-    const bubble = known.get(message.id) ?? makeBubble(message, onPlay);
+    const bubble = known.get(message.id) ?? makeBubble(message, hands);
     fillBubble(bubble, message);
     return bubble;
   });

@@ -32,6 +32,8 @@ const deliveries = document.querySelector("#deliveries");
 const notice = document.querySelector("#notice");
 const template = document.querySelector("#number");
 const cards = new Map();
+/** By card: what a button of one of its messages does. */
+const acts = new WeakMap();
 
 /** Does what a button asks for; a refusal becomes the notice. */
 async function act(button, work) {
@@ -70,6 +72,8 @@ function makeCard(id) {
 /** The customer's composer: text, a picked file, a recording, or a sample. */
 function prepareWriting(card, id) {
   const find = (selector) => card.querySelector(selector);
+  const write = (message) =>
+    ask(`/sessions/${id}/inbound`, { from: find(".from").value, push_name: find(".push-name").value, ...message });
   const [kind, text, file, recorder] = [find(".kind"), find(".text"), find(".file"), find(".record")];
   let media = null;
   let recording = null;
@@ -80,6 +84,29 @@ function prepareWriting(card, id) {
     find(".file-name").textContent = name;
     text.required = kind.value === "text" && !media;
   }
+
+  /** What the next message is about: an answer to `message`, or other words for it; null for neither. */
+  let about = null;
+
+  function turnTo(act, message) {
+    about = message && { act, message };
+    find(".about").hidden = !about;
+    const words = message?.text || message?.kind || "";
+    find(".about-words").textContent = act === "edit" ? `Edit: ${words}` : `Reply to: ${words}`;
+    if (act === "edit") text.value = message.text ?? "";
+    if (about) text.focus();
+  }
+
+  find(".forget").addEventListener("click", () => {
+    if (about?.act === "edit") text.value = "";
+    turnTo("", null);
+  });
+  acts.set(card, (button, message) => {
+    const target = { key_id: message.id, from_me: message.from_shop };
+    if (button.dataset.act === "delete") act(button, () => write({ delete: target }));
+    else if (button.dataset.act === "react") act(button, () => write({ reaction: { ...target, text: "👍" } }));
+    else turnTo(button.dataset.act, message);
+  });
 
   kind.addEventListener("change", () => attach(media, find(".file-name").textContent));
   find(".detach").addEventListener("click", () => attach(null));
@@ -104,11 +131,14 @@ function prepareWriting(card, id) {
   find(".write").addEventListener("submit", (event) => {
     event.preventDefault();
     act(find("[type=submit]"), async () => {
-      const message = { from: find(".from").value, push_name: find(".push-name").value };
-      if (text.value) message.text = text.value;
-      if (media) message.media = media;
-      else if (kind.value !== "text") message.media = { kind: kind.value };
-      await ask(`/sessions/${id}/inbound`, message);
+      const message = {};
+      if (about?.act === "edit") message.edit = { key_id: about.message.id, text: text.value };
+      else if (text.value) message.text = text.value;
+      if (about?.act === "reply") message.reply_to = about.message.id;
+      if (media && !message.edit) message.media = media;
+      else if (kind.value !== "text" && !message.edit) message.media = { kind: kind.value };
+      await write(message);
+      turnTo("", null);
       text.value = "";
       kind.value = "text";
       attach(null);
@@ -139,7 +169,7 @@ async function drawCardChat(card, session) {
   const onPlay = (message) => {
     if (message.from_shop && message.msgId) ask(`/sessions/${session.id}/chats/${phone}/read`, { msgId: message.msgId });
   };
-  drawChat(find(".chat"), find(".doing"), chat.data, onPlay);
+  drawChat(find(".chat"), find(".doing"), chat.data, { onPlay, onAct: acts.get(card) });
 }
 
 function fill(card, session) {
