@@ -30,6 +30,8 @@ def _shape_of(frame: Json) -> str:
             return "MarkEventFrame"
         case {"type": "state", "event": "session.qr"}:
             return "CodeStateFrame"
+        case {"type": "state", "event": "session.link_trouble"}:
+            return "LinkTroubleFrame"
         case {"type": "state", "event": "session.link_ended"}:
             return "LinkEndedFrame"
         case {"type": "state", "event": "session.sending"}:

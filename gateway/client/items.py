@@ -58,7 +58,7 @@ class State:
     part: Literal["session", "link", "sending"]
     version: int
     name: str
-    """session.created, .updated, .status, .deleted, .qr, .link_ended, .sending; others may come."""
+    """session.created, .updated, .status, .deleted, .qr, .link_trouble, .link_ended, .sending; others may come."""
     at: str
     expires_at: str | None
     data: dict[str, Any] | None

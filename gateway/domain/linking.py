@@ -17,8 +17,12 @@ from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, SessionNotFound, UpstreamInvalid
 from gateway.domain.session import SessionStatus
 
-CODE_LIFE_S = 45.0
-"""WasenderAPI's documented life of a code. An estimate: no reply carries an expiry."""
+FIRST_CODE_S = 60.0
+"""Life of an attempt's first code by WhatsApp's own clock. An estimate: no reply carries an expiry."""
+NEXT_CODE_S = 20.0
+"""Life of each later one, until the attempt shows another rhythm."""
+LEARNT_S = (10.0, 60.0)
+"""What the life of a replaced code may teach about the next one: a hand that replaces codes is no rhythm."""
 MAX_CODES = 6
 """How many codes WhatsApp hands out before it gives up; shown, never enforced by us."""
 SCANNED_S = 60.0
@@ -75,6 +79,10 @@ class Attempt:
     ended_at: float | None = None
     reason: str | None = None
     error: dict[str, Any] | None = None
+    trouble: dict[str, Any] | None = None
+    """Why upstream does not answer as it should, while the attempt goes on; None while it does."""
+    trouble_at: float | None = None
+    """When the trouble began or passed; None if there has been none."""
 
     @property
     def running(self) -> bool:
@@ -110,6 +118,8 @@ class Answered:
     """The status of the answer before this one; None when this is the first."""
     connect_made: bool = True
     """Whether upstream is known to have been asked to connect for this attempt."""
+    is_whole: bool = True
+    """Whether all that was asked was answered: then what went wrong before has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,13 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreTrouble:
+    """Upstream fails for this reason while the attempt goes on; None: it has passed."""
+
+    trouble: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class WaitUntil:
     """Ask again at this time, not earlier unless a notification comes."""
 
@@ -181,7 +198,7 @@ class End:
     error: dict[str, Any] | None = None
 
 
-Effect = Connect | StoreCode | StoreScanned | StoreStatus | Touch | WaitUntil | End
+Effect = Connect | StoreCode | StoreScanned | StoreStatus | StoreTrouble | Touch | WaitUntil | End
 
 # ---------------------------------------------------------------------------------------------- the machine
 
@@ -194,7 +211,7 @@ _STEPS: dict[tuple[Stage, type[Effect]], Stage] = {
     **{
         (stage, effect): stage
         for stage in (Stage.PREPARING, Stage.SHOWING, Stage.FINISHING)
-        for effect in (StoreStatus, Touch, WaitUntil)
+        for effect in (StoreStatus, StoreTrouble, Touch, WaitUntil)
     },
     **{(stage, End): Stage.ENDED for stage in (Stage.PREPARING, Stage.SHOWING, Stage.FINISHING)},
 }
@@ -230,7 +247,8 @@ def decide(
         case Failed():
             effects = _on_failure(signal, now, limits, roll)
         case Tick():
-            effects = [End("timeout")] if now >= deadline(attempt, limits) else []
+            # An outage that lasted to the end is told as one, and not as a code that expired.
+            effects = [End("timeout", attempt.trouble)] if now >= deadline(attempt, limits) else []
         case Cancelled():
             effects = [End("cancelled")]
         case _:
@@ -258,6 +276,8 @@ def described(error: GatewayError) -> dict[str, Any]:
 
 def _on_answer(attempt: Attempt, answer: Answered, now: float, limits: Limits, roll: float) -> list[Effect]:
     effects: list[Effect] = []
+    if attempt.trouble is not None and answer.is_whole:
+        effects.append(StoreTrouble(None))
     if answer.status is not None:
         effects.append(StoreStatus(answer.status))
     if answer.status == SessionStatus.CONNECTED:
@@ -297,9 +317,11 @@ def _on_failure(failed: Failed, now: float, limits: Limits, roll: float) -> list
         return [*status, End("error", described(error))]
     if error.retry_after_s is not None and error.retry_after_s > 0:
         # Never earlier than asked for; a little later, so that not all pollers come back at once.
-        return [WaitUntil(now + max(limits.poll_s, error.retry_after_s) * (1 + 0.2 * roll))]
-    pause_s = Backoff(2 * limits.poll_s, SLOWEST_S).pause_s(failed.failures, roll)
-    return [WaitUntil(now + max(limits.poll_s, pause_s))]
+        next_at = now + max(limits.poll_s, error.retry_after_s) * (1 + 0.2 * roll)
+    else:
+        pause_s = Backoff(2 * limits.poll_s, SLOWEST_S).pause_s(failed.failures, roll)
+        next_at = now + max(limits.poll_s, pause_s)
+    return [WaitUntil(next_at), StoreTrouble({**described(error), "retry_at": next_at})]
 
 
 def _is_final(failed: Failed) -> bool:

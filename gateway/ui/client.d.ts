@@ -103,7 +103,7 @@ export interface StateFrame {
   session_id: number;
   part: "session" | "link" | "sending";
   version: number;
-  /** `session.created|updated|status|deleted`, `session.qr`, `session.link_ended`, `session.sending`; others may come. */
+  /** `session.created|updated|status|deleted`, `session.qr`, `session.link_trouble`, `session.link_ended`, `session.sending`; others may come. */
   event: string;
   at?: string;
   expires_at?: string | null;

@@ -108,7 +108,7 @@ QUESTIONS: dict[str, Callable[[House], Awaitable[object]]] = {
     "the journal": lambda house: house.webhooks.journal_failure(delivery(session_id=7), "why"),
     "an attempt begun": lambda house: house.attempts.begin(7, HOLDER, "Ann"),
     "an attempt read": lambda house: house.attempts.current(7),
-    "an attempt's code": lambda house: house.attempts.record_code(7, "2@x", 45, HOLDER),
+    "an attempt's code": lambda house: house.attempts.record_code(7, "2@x", HOLDER),
     "an attempt's status": lambda house: house.attempts.record_status(7, "need_scan", "poll", HOLDER),
     "an attempt's end": lambda house: house.attempts.end(7, HOLDER, "timeout", None),
     "a stream": lambda house: StreamStore(Shared(house.pool, BUDGET_S)).extents(),

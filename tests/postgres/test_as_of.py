@@ -203,11 +203,11 @@ async def test_a_code_that_had_to_wait_does_not_replace_a_newer_one(tables: Tabl
     await tables.attempts.begin(12, holder, "Ann")
     await tables.webhook(CodeReported("newer", NOW), NOW)
     await tables.webhook(CodeReported("older", NOW), EARLIER)
-    polled = await tables.attempts.record_code(12, "oldest", 45, holder, as_of=EARLIEST.timestamp())
+    polled = await tables.attempts.record_code(12, "oldest", holder, as_of=EARLIEST.timestamp())
 
     assert polled is not None
     assert (polled.code, polled.number) == ("newer", 1)
-    polled = await tables.attempts.record_code(12, "newest", 45, holder, as_of=time.time())
+    polled = await tables.attempts.record_code(12, "newest", holder, as_of=time.time())
     assert polled is not None
     assert (polled.code, polled.number) == ("newest", 2)
 

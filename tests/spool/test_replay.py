@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain.errors import RowRefused, StoreUnavailable, Unavailable
-from gateway.domain.linking import CODE_LIFE_S
+from gateway.domain.linking import FIRST_CODE_S
 from gateway.domain.message import StatusReported
 from tests.spool.conftest import Opener
 from tests.spool.house import House
@@ -116,7 +116,7 @@ async def test_what_is_committed_is_not_written_again_while_the_disk_does_not_le
 
 async def test_a_code_that_nobody_can_scan_any_more_is_not_shown(house: House) -> None:
     await keep(house.spool, "code", "status")
-    house.now = AT + timedelta(seconds=CODE_LIFE_S)
+    house.now = AT + timedelta(seconds=FIRST_CODE_S)
 
     await house.replay.round()
 

@@ -104,6 +104,15 @@ class StatusData(BaseModel):
     version: int = Field(examples=[41])
 
 
+class LinkTrouble(BaseModel):
+    """What goes wrong at WasenderAPI. The gateway tries again by itself."""
+
+    code: str = Field(examples=["upstream_error"])
+    message: str = Field(description="One sentence for people.")
+    action: str | None
+    retry_at: Time | None = Field(description="When it is asked again.")
+
+
 class CodeData(BaseModel):
     """The QR code of the running attempt. All values are null until the first code comes."""
 
@@ -117,6 +126,10 @@ class CodeData(BaseModel):
     attempt: int = Field(description="Number of the code in this attempt.", examples=[1])
     max_attempts: int = Field(examples=[6])
     scanned_at: Time | None = Field(examples=[None])
+    trouble: LinkTrouble | None = Field(
+        description="Why WasenderAPI does not answer as it should, while the attempt goes on.",
+        examples=[None],
+    )
 
 
 class ConnectData(BaseModel):
@@ -132,6 +145,7 @@ class ConnectData(BaseModel):
     attempt: int | None = Field(None, examples=[1])
     max_attempts: int | None = Field(None, examples=[6])
     scanned_at: Time | None = Field(None, examples=[None])
+    trouble: LinkTrouble | None = Field(None, examples=[None])
 
 
 class StatusWord(BaseModel):

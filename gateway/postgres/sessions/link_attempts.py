@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.domain.linking import Attempt
+from gateway.domain.linking import FIRST_CODE_S, LEARNT_S, NEXT_CODE_S, Attempt
 from gateway.domain.session import Heard, StatusSource
 from gateway.postgres.connection.clock import DatabaseClock
 from gateway.postgres.connection.pool import mapped_errors
@@ -30,11 +30,15 @@ LIMIT 1
 # The seq numbers the codes of a session, and is given out here, for a poller's code and a webhook's alike. Many
 # sessions in one statement: when many phones are linked at once, one after the other held their rows, and the
 # pollers, for seconds.
+# A code lives as long as WhatsApp's clock says, or as long as the one before it did: not the first, whose clock is
+# another, and not one that was replaced while upstream failed, when codes may have been missed.
 _RECORD_CODES = """
 WITH running AS (
-    SELECT a.id, a.wasender_session_id AS session, brought.code, brought.as_of
+    SELECT a.id, a.wasender_session_id AS session, brought.code, brought.as_of,
+        -- A webhook may have waited; what a poller brings was made while upstream answered.
+        CASE WHEN $3::uuid IS NULL THEN least(brought.as_of, clock_timestamp()) ELSE clock_timestamp() END AS seen_at
     FROM gateway.whatsapp_link_attempts a
-    JOIN unnest($1::bigint[], $2::text[], $5::timestamptz[]) AS brought (session, code, as_of)
+    JOIN unnest($1::bigint[], $2::text[], $4::timestamptz[]) AS brought (session, code, as_of)
       ON brought.session = a.wasender_session_id
     WHERE a.ended_at IS NULL
       AND a.code IS DISTINCT FROM brought.code
@@ -42,8 +46,8 @@ WITH running AS (
       AND (a.code_at IS NULL OR a.code_at <= brought.as_of)
       AND CASE
           -- A webhook may come late: one that brings a former code again is old news. A poller has just asked.
-          WHEN $4::uuid IS NULL THEN md5(brought.code) <> ALL (a.seen)
-          ELSE a.holder = $4
+          WHEN $3::uuid IS NULL THEN md5(brought.code) <> ALL (a.seen)
+          ELSE a.holder = $3
       END
     ORDER BY a.wasender_session_id
     FOR UPDATE OF a
@@ -59,8 +63,13 @@ SET code = running.code,
     seen = a.seen || md5(running.code),
     seq = numbered.code_seq,
     attempt = a.attempt + 1,
-    issued_at = clock_timestamp(),
-    expires_at = clock_timestamp() + make_interval(secs => $3),
+    issued_at = running.seen_at,
+    expires_at = running.seen_at + CASE
+        WHEN a.attempt = 0 THEN make_interval(secs => $5)
+        WHEN a.attempt = 1 THEN make_interval(secs => $6)
+        WHEN a.trouble IS NOT NULL THEN a.expires_at - a.issued_at
+        ELSE greatest(make_interval(secs => $7), least(make_interval(secs => $8), running.seen_at - a.issued_at))
+    END,
     moved_at = clock_timestamp(),
     scanned_at = NULL
 FROM running JOIN numbered USING (session)
@@ -125,19 +134,39 @@ class AttemptTable:
         )
 
     async def record_code(
-        self, session_id: int, code: str, life_s: float, holder: str | None, *, as_of: float | None = None
+        self, session_id: int, code: str, holder: str | None, *, as_of: float | None = None
     ) -> Attempt | None:
         """The attempt with this code, or with a newer one; None if none runs, or if it is no longer `holder`'s."""
         with mapped_errors():
             async with self._pool.acquire() as connection:
                 brought = (code, await self._clock.when(connection, as_of))
-                written = await write_codes(connection, {session_id: brought}, life_s, holder)
+                written = await write_codes(connection, {session_id: brought}, holder)
                 # Written by one statement, it needs no transaction, and is not read again.
                 row = written[0] if written else await connection.fetchrow(_NEWEST, session_id)
         attempt = attempt_of(row["attempt"]) if row else None
         if attempt is None or attempt.ended_at is not None or (holder and attempt.holder != holder):
             return None
         return attempt
+
+    async def note_trouble(
+        self, session_id: int, trouble: dict[str, Any] | None, holder: str
+    ) -> Attempt | None:
+        """Notes why upstream fails; None if the attempt is not running or not this holder's."""
+        return await self._update(
+            """
+            UPDATE gateway.whatsapp_link_attempts a
+            SET trouble = $3,
+                trouble_at = CASE
+                    WHEN (a.trouble IS NULL) = ($3::jsonb IS NULL) THEN a.trouble_at
+                    ELSE clock_timestamp()
+                END
+            WHERE wasender_session_id = $1 AND ended_at IS NULL AND holder = $2
+            RETURNING to_jsonb(a.*) AS attempt
+            """,
+            session_id,
+            holder,
+            trouble,
+        )
 
     async def mark_scanned(self, session_id: int, holder: str) -> Attempt | None:
         """Notes the scan; None if the attempt is not running or not this holder's. Raises StoreUnavailable."""
@@ -210,7 +239,6 @@ class AttemptTable:
 async def write_codes(
     connection: Connection,
     codes: Mapping[int, tuple[str, datetime]],
-    life_s: float,
     holder: str | None = None,
 ) -> list[asyncpg.Record]:
     """Gives running attempts these codes, with the next seq where it is another one than before; those rows.
@@ -219,7 +247,8 @@ async def write_codes(
     are locked in the order of their ids.
     """
     words, times = [code for code, _ in codes.values()], [as_of for _, as_of in codes.values()]
-    return await connection.fetch(_RECORD_CODES, list(codes), words, life_s, holder, times)
+    lives = (FIRST_CODE_S, NEXT_CODE_S, *LEARNT_S)
+    return await connection.fetch(_RECORD_CODES, list(codes), words, holder, times, *lives)
 
 
 def attempt_of(row: dict[str, Any]) -> Attempt:
@@ -240,6 +269,8 @@ def attempt_of(row: dict[str, Any]) -> Attempt:
         ended_at=_seconds(row["ended_at"]),
         reason=row["reason"],
         error=row["error"],
+        trouble=row.get("trouble"),
+        trouble_at=_seconds(row.get("trouble_at")),
     )
 
 

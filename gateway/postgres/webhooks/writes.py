@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from gateway.domain.linking import CODE_LIFE_S
 from gateway.domain.media import MediaFacts, told_of
 from gateway.domain.message import (
     CallAnswered,
@@ -147,7 +146,7 @@ class Batch:
             codes = {
                 session_id: (report.code, await self._came(number)) for number, session_id, report in brought
             }
-            await write_codes(self._connection, codes, CODE_LIFE_S)
+            await write_codes(self._connection, codes)
             self._stored.update(number for number, _, _ in brought)
 
     async def _came(self, number: int) -> datetime:

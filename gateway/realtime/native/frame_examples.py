@@ -128,8 +128,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "attempt": 1,
             "max_attempts": 6,
             "scanned_at": None,
+            "trouble": None,
         },
         _LATER,
+    ),
+    "LinkTroubleFrame": _state(
+        "link",
+        "session.link_trouble",
+        {
+            "trouble": {
+                "code": "upstream_error",
+                "message": "WasenderAPI answered 500.",
+                "action": "retry",
+                "retry_at": _LATER,
+            },
+            "scanned_at": None,
+        },
     ),
     "LinkEndedFrame": _state("link", "session.link_ended", {"reason": "timeout", "error": None}, _LATER),
     "SendingFrame": _state(

@@ -228,6 +228,24 @@ class EndedError(TypedDict):
     action: Annotated[str | None, Field(description="What helps, as in a refusal of the REST API.")]
 
 
+class LinkTrouble(EndedError):
+    retry_at: Annotated[Time | None, Field(description="When the poller asks again.")]
+
+
+class TroubleData(TypedDict):
+    trouble: Annotated[LinkTrouble | None, Field(description="Null once it has passed.")]
+    scanned_at: Time | None
+
+
+class LinkTroubleFrame(_State):
+    """The attempt goes on, there is no code to show, and WasenderAPI fails, or does no more. Not for viewers."""
+
+    part: Literal["link"]
+    event: Literal["session.link_trouble"]
+    expires_at: None
+    data: TroubleData
+
+
 class EndedData(TypedDict):
     reason: Literal["connected", "timeout", "cancelled", "error"]
     error: EndedError | None
@@ -261,7 +279,14 @@ class SendingFrame(_State):
     data: SendingData
 
 
-StateFrame = SessionStateFrame | SessionDeletedFrame | CodeStateFrame | LinkEndedFrame | SendingFrame
+StateFrame = (
+    SessionStateFrame
+    | SessionDeletedFrame
+    | CodeStateFrame
+    | LinkTroubleFrame
+    | LinkEndedFrame
+    | SendingFrame
+)
 
 
 class SubscribedStateFrame(TypedDict):
@@ -369,6 +394,7 @@ SERVER_FRAMES: tuple[type, ...] = (
     SessionStateFrame,
     SessionDeletedFrame,
     CodeStateFrame,
+    LinkTroubleFrame,
     LinkEndedFrame,
     SendingFrame,
     HeartbeatFrame,

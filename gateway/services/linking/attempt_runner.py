@@ -174,6 +174,10 @@ class Poller:
         # Attempts taken over together (a gateway died) would otherwise all ask at once.
         self._ask_at = context.clock() + (0.0 if is_new else context.limits.poll_s * context.roll())
         self._news: Attempt | None = None
+        self._is_hurried = False
+        """A person does not want to wait until the pause after a failure is over."""
+        self._has_to_wait = False
+        """Upstream itself asked for the present pause."""
         self._is_due_now = False
         """Another writer has changed the session's row, or a webhook has come: upstream is asked at once."""
         self._rung = asyncio.Event()
@@ -200,6 +204,12 @@ class Poller:
         """As `tell`, and upstream is asked at once: a webhook has said that something happened."""
         self._is_due_now = True
         self.tell(row)
+
+    def hurry(self) -> None:
+        """A person asks for another try: a pause after a failure ends now, unless upstream asked for it."""
+        if self._failures and not self._has_to_wait:
+            self._is_hurried = True
+            self._rung.set()
 
     async def follow(self) -> End | None:
         """The end of the attempt if this poller wrote it; None if another wrote it, or holds the attempt now."""
@@ -238,7 +248,8 @@ class Poller:
         is_due, self._is_due_now = self._is_due_now, False
         has_news = await self._adopt_report()
         # One that brings nothing new is the echo of a write of ours. After a failure the pause it set counts.
-        if (is_due or has_news) and not self._failures:
+        is_hurried, self._is_hurried = self._is_hurried, False
+        if is_hurried or ((is_due or has_news) and not self._failures):
             self._ask_at = min(self._ask_at, max(self._context.clock(), self._asked_at + MIN_GAP_S))
 
     async def _adopt_report(self) -> bool:
@@ -311,7 +322,7 @@ class Poller:
                     code = None
                 else:
                     failed = self._failure(error, "code")
-        answer = Answered(status, code, self._before, self._connect_made)
+        answer = Answered(status, code, self._before, self._connect_made, is_whole=failed is None)
         self._before = status or self._before
         if failed is not None:
             return [answer, failed]
@@ -324,6 +335,7 @@ class Poller:
 
     def _failure(self, error: GatewayError, during: linking.Call) -> Failed:
         self._failures += 1
+        self._has_to_wait = bool(error.retry_after_s)
         logger.info("link.upstream_failed session=%d call=%s error=%s", self._id, during, error.code)
         return Failed(error, during, self._failures)
 
@@ -350,10 +362,9 @@ class Poller:
             case linking.StoreStatus(status):
                 await self._record_status(status)
             case linking.StoreCode(code):
-                life_s = linking.CODE_LIFE_S
-                await self._write(
-                    store.record_code(self._id, code, life_s, self._token, as_of=self._asked_at)
-                )
+                await self._write(store.record_code(self._id, code, self._token, as_of=self._asked_at))
+            case linking.StoreTrouble(trouble):
+                await self._write(store.note_trouble(self._id, trouble, self._token))
             case linking.StoreScanned():
                 await self._write(store.mark_scanned(self._id, self._token))
                 await self._context.note(self._id, "scanned", "A phone has scanned the code.")

@@ -58,9 +58,17 @@ class AttemptStore(Protocol):
         """Makes `holder` the holder of the running attempt. None if none runs."""
 
     async def record_code(
-        self, session_id: int, code: str, life_s: float, holder: str | None, *, as_of: float | None = None
+        self, session_id: int, code: str, holder: str | None, *, as_of: float | None = None
     ) -> Attempt | None:
-        """Another code than the present one gets the next seq and number, and takes back `scanned_at`."""
+        """Another code than the present one gets the next seq and number, and takes back `scanned_at`.
+
+        Its life is what WhatsApp's clock and the codes of the attempt so far let expect.
+        """
+
+    async def note_trouble(
+        self, session_id: int, trouble: dict[str, Any] | None, holder: str
+    ) -> Attempt | None:
+        """Notes why upstream fails while the attempt goes on; None notes that this has passed."""
 
     async def record_status(
         self,

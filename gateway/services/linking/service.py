@@ -84,8 +84,10 @@ class Linking:
             await self._context.note(
                 session_id, "link_started", "Linking was started.", actor=actor.name, attempt_id=attempt.id
             )
-        elif session_id not in self._runners:
+        elif (runner_here := self._runners.get(session_id)) is None:
             self.wake()  # its gateway may have died a moment ago
+        elif runner_here.poller is not None:
+            runner_here.poller.hurry()
         return attempt
 
     async def cancel(self, session_id: int, actor: Actor, why: str) -> bool:

@@ -125,7 +125,7 @@ class StateValues:
         return StateValue(row.session_id, "session", row.version, event, iso_utc(at) or "", data)
 
     def link(self, row: StateRow) -> StateValue | None:
-        """Part `link`: the code while it is good, or how the attempt ended while that is news."""
+        """Part `link`: the code while it is good, what goes wrong, or how the attempt ended while that is news."""
         attempt, now = row.attempt, time.time()
         if attempt is None or row.session is None:
             return None
@@ -144,7 +144,7 @@ class StateValues:
                 attempt.ended_at + ENDED_SHOWN_S,
             )
         if attempt.code is None or (attempt.expires_at is not None and attempt.expires_at <= now):
-            return None
+            return self._trouble(row, attempt)
         return StateValue(
             row.session_id,
             "link",
@@ -154,6 +154,14 @@ class StateValues:
             self.code_data(attempt),
             attempt.expires_at,
         )
+
+    def _trouble(self, row: StateRow, attempt: Attempt) -> StateValue | None:
+        """What goes wrong while there is no code, or that it has passed."""
+        if attempt.trouble_at is None:
+            return None
+        at = _iso(attempt.trouble_at) or ""
+        data = {"trouble": _shown(attempt.trouble), "scanned_at": _iso(attempt.scanned_at)}
+        return StateValue(row.session_id, "link", row.version, "session.link_trouble", at, data)
 
     def sending(self, row: StateRow) -> StateValue | None:
         """Part `sending`: how the queue of messages stands. Viewers are told, too."""
@@ -173,7 +181,13 @@ class StateValues:
             "attempt": attempt.number,
             "max_attempts": MAX_CODES,
             "scanned_at": _iso(attempt.scanned_at),
+            "trouble": _shown(attempt.trouble),
         }
+
+
+def _shown(trouble: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Trouble as clients see it: with the next try as a time of day."""
+    return None if trouble is None else {**trouble, "retry_at": _iso(trouble.get("retry_at"))}
 
 
 def _iso(moment: float | None) -> str | None:

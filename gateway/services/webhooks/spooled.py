@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.linking import CODE_LIFE_S
+from gateway.domain.linking import FIRST_CODE_S
 from gateway.domain.message import CodeReported, MessageReceived, MessageSent, Reading
 from gateway.domain.raw_webhooks import raw_again
 from gateway.services.webhooks.batch import InboundWebhook
@@ -61,7 +61,7 @@ def _has(inbound: InboundWebhook, kind: type[MessageReceived] | type[MessageSent
 
 def without_expired_codes(reading: Reading, received_at: datetime, now: datetime) -> Reading:
     """What is still true of a webhook that waited: no phone can scan its QR code any more."""
-    if now - received_at < timedelta(seconds=CODE_LIFE_S):
+    if now - received_at < timedelta(seconds=FIRST_CODE_S):
         return reading
     changes = tuple(change for change in reading.changes if not isinstance(change, CodeReported))
     if len(changes) == len(reading.changes):

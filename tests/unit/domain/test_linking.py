@@ -36,6 +36,7 @@ from gateway.domain.linking import (
     StoreCode,
     StoreScanned,
     StoreStatus,
+    StoreTrouble,
     Tick,
     Touch,
     WaitUntil,
@@ -242,10 +243,27 @@ SLOW = [UpstreamFailed("500"), UpstreamTimeout("none"), UpstreamRateLimited("429
 @pytest.mark.parametrize("error", SLOW, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("failures", [1, 5, 5000])
 def test_a_fault_slows_the_attempt_down_and_never_ends_it(error: GatewayError, failures: int) -> None:
-    [effect] = decide(preparing(), Failed(error, "status", failures))
+    effect, trouble = decide(preparing(), Failed(error, "status", failures))
 
     assert isinstance(effect, WaitUntil)
     assert LIMITS.poll_s <= effect.at - START <= linking.SLOWEST_S
+    assert trouble == StoreTrouble({**linking.described(error), "retry_at": effect.at})
+
+
+TROUBLE = {"code": "upstream_error", "message": "500", "action": "retry", "retry_at": START}
+
+
+def test_trouble_has_passed_when_all_that_was_asked_is_answered() -> None:
+    half = Answered("need_scan", None, is_whole=False)
+    assert StoreTrouble(None) not in decide(preparing(trouble=TROUBLE), half)
+    assert StoreTrouble(None) in decide(preparing(trouble=TROUBLE), Answered("need_scan", None))
+    assert StoreTrouble(None) not in decide(preparing(), Answered("need_scan", None))
+
+
+def test_trouble_that_lasted_to_the_end_is_told_with_the_end() -> None:
+    end = decide(preparing(trouble=TROUBLE), Tick(), now=START + LIMITS.idle_s)
+
+    assert end == [End("timeout", TROUBLE)]
 
 
 def test_the_back_off_doubles() -> None:

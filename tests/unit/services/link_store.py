@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.domain.errors import GatewayError
-from gateway.domain.linking import Attempt
+from gateway.domain.linking import FIRST_CODE_S, NEXT_CODE_S, Attempt
 from gateway.domain.session import Heard
 from tests.clock import now
 
@@ -83,7 +83,7 @@ class MemoryStore:
         return self._write(row, holder=holder) if row else None
 
     async def record_code(
-        self, session_id: int, code: str, life_s: float, holder: str | None, *, as_of: float | None = None
+        self, session_id: int, code: str, holder: str | None, *, as_of: float | None = None
     ) -> Attempt | None:
         asked_at = now() if as_of is None else as_of
         await self._call("record_code")
@@ -98,7 +98,7 @@ class MemoryStore:
             seq=self._seq[session_id],
             number=row.number + 1,
             issued_at=now(),
-            expires_at=now() + life_s,
+            expires_at=now() + (NEXT_CODE_S if row.number else FIRST_CODE_S),
             moved_at=now(),
             scanned_at=None,
         )
@@ -126,6 +126,13 @@ class MemoryStore:
         await self._call("mark_scanned")
         row = self._fenced(session_id, holder)
         return self._write(row, scanned_at=now(), moved_at=now()) if row else None
+
+    async def note_trouble(
+        self, session_id: int, trouble: dict[str, Any] | None, holder: str
+    ) -> Attempt | None:
+        await self._call("note_trouble")
+        row = self._fenced(session_id, holder)
+        return self._write(row, trouble=trouble, trouble_at=now()) if row else None
 
     async def touch(self, session_id: int, holder: str) -> Attempt | None:
         await self._call("touch")

@@ -19,7 +19,7 @@ async def test_a_row_that_a_bell_brought_is_not_read_again() -> None:
         await asyncio.sleep(5)
         before = w.store.calls["current"]
         await w.until(lambda: w.attempt().code == B)
-        await w.store.record_code(12, C, 45, None)
+        await w.store.record_code(12, C, None)
         await w.until(lambda: w.attempt().code == B)
         await asyncio.sleep(1)
 
@@ -54,7 +54,7 @@ async def test_a_row_that_comes_late_does_not_hide_a_newer_one() -> None:
         await asyncio.sleep(5)
         old = w.attempt()
         w.store.bells.clear()
-        await w.store.record_code(12, B, 45, None)
+        await w.store.record_code(12, B, None)
         gateway.linking.show(12, w.attempt(), "need_scan")
         gateway.linking.show(12, old, "need_scan")
         await w.until(lambda: w.events().count("qr_generated") > 1, within_s=0.1)
@@ -67,7 +67,7 @@ async def test_a_code_that_a_webhook_brought_writes_no_status_again() -> None:
         await gateway.connect()
         await w.until(lambda: now() - w.upstream.connected_at.get(12, now()) > 10.01)
         written, asked = w.store.calls["record_status"], w.upstream.count("status")
-        await w.store.record_code(12, B, 45, None)
+        await w.store.record_code(12, B, None)
         await w.until(lambda: w.upstream.count("status") > asked, within_s=0.5)
         await asyncio.sleep(10)
 

@@ -83,7 +83,7 @@ async def test_a_code_by_webhook_at_another_gateway_is_logged_once_by_the_poller
     async with w.gateway("a") as a, w.gateway("b"):
         await a.connect()
         await w.until(lambda: now() - w.upstream.connected_at.get(12, now()) > 30.1)
-        await w.store.record_code(12, B, 45, None)
+        await w.store.record_code(12, B, None)
         assert w.attempt().code == B
         await asyncio.sleep(5)
 
@@ -98,7 +98,7 @@ async def test_a_late_code_of_an_earlier_attempt_is_corrected_at_once() -> None:
         await gateway.connect()
         await w.until(lambda: w.attempt().code == A)
         await asyncio.sleep(5)
-        await w.store.record_code(12, "2@of-yesterday", 45, None)
+        await w.store.record_code(12, "2@of-yesterday", None)
         took = await w.until(lambda: w.attempt().code == A)
 
     assert took < 0.5
@@ -116,7 +116,7 @@ async def test_an_answer_that_a_webhook_overtook_does_not_replace_the_newer_code
         await asyncio.sleep(0.1)
         assert w.attempt().code == A
         w.upstream.script[-1] = (0, "need_scan", C)
-        await w.store.record_code(12, C, 45, None)
+        await w.store.record_code(12, C, None)
         await asyncio.sleep(10)
 
     assert (w.attempt().code, w.attempt().number) == (C, 2)
