@@ -24,7 +24,7 @@ NEXT_CODE_S = 20.0
 LEARNT_S = (10.0, 60.0)
 """What the life of a replaced code may teach about the next one: a hand that replaces codes is no rhythm."""
 MAX_CODES = 6
-"""How many codes WhatsApp hands out before it gives up; shown, never enforced by us."""
+"""How many codes WhatsApp hands out before it gives up. Upstream says when it has: we never count it out."""
 SCANNED_S = 60.0
 """How long a phone that has scanned may take to finish."""
 SLOWEST_S = 30.0
@@ -290,6 +290,8 @@ def _on_answer(attempt: Attempt, answer: Answered, now: float, limits: Limits, r
         effects.append(StoreScanned())
     elif is_new_status:
         effects.append(Touch())
+    if attempt.number >= MAX_CODES and answer.code is None and answer.status in _AT_REST:
+        return [*effects, End("timeout")]  # all codes are used up, and upstream has stopped: nothing would follow
     if attempt.code is None and answer.code is None and answer.status in _AT_REST and not answer.connect_made:
         return [*effects, Connect(), WaitUntil(now)]
     return [*effects, WaitUntil(now + limits.poll_s * (0.85 + 0.3 * roll))]

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import {
   beginLinking,
+  isOver,
   onCode,
   onEnd,
   onFrame,
@@ -69,11 +70,60 @@ test("connecting before there was a code means preparing, not scanned", () => {
   assert.equal(onStatus(beginLinking(T0), "connecting", T0).phase, "preparing");
 });
 
-test("a passkey step is said, and a status nobody knows changes nothing", () => {
-  const view = showing();
+test("a further step on the phone is said, and goes when it is done", () => {
+  const asked = onStatus(showing(), "need_passkey", T0);
 
-  assert.equal(onStatus(view, "need_passkey", T0).note, "passkey");
-  assert.equal(onStatus(view, "brand_new_status", T0), view);
+  assert.deepEqual([asked.phase, asked.note, asked.code], ["finishing", "passkey", null]);
+  assert.equal(onStatus(asked, "connecting", T0).note, null);
+  assert.equal(onStatus(asked, "need_scan", T0).phase, "preparing");
+});
+
+test("a status that is new says that the phone has something to ask, and leaves a living code on show", () => {
+  const view = onStatus(showing(), "brand_new_status", T0);
+
+  assert.deepEqual([view.phase, view.note, view.code.seq], ["qr", "passkey", 3]);
+  assert.deepEqual([onTick(view, T0 + 60_000).phase, onTick(view, T0 + 60_000).note], ["finishing", "passkey"]);
+  assert.equal(onStatus(beginLinking(T0), "brand_new_status", T0).phase, "finishing");
+  assert.equal(onStatus(showing(), "qr_ready", T0).note, null);
+});
+
+const trouble = (more = {}) => ({ code: "upstream_error", message: "WasenderAPI answered 500.", action: "retry", retry_at: null, ...more });
+const troubled = (data) => ({ part: "link", event: "session.link_trouble", data });
+
+test("trouble before the first code is an error that goes on, and a code ends it", () => {
+  const view = onFrame(beginLinking(T0), troubled({ trouble: trouble() }), T0);
+
+  assert.deepEqual([view.phase, view.cause, isOver(view)], ["error", "upstream_error", false]);
+  assert.equal(onFrame(view, troubled({ trouble: null }), T0).phase, "preparing");
+  const shown = onCode(view, code(1, 45, { trouble: null }), T0);
+  assert.deepEqual([shown.phase, shown.trouble, shown.error], ["qr", null, null]);
+  assert.equal(onFrame(view, troubled({ trouble: trouble({ code: "rate_limited" }) }), T0).cause, "rate_limited");
+});
+
+test("in trouble a living code stays to the end of its life, and then the trouble is told", () => {
+  const view = onCode(showing(), code(3, 45, { trouble: trouble() }), T0);
+
+  assert.deepEqual([view.phase, view.trouble.code], ["qr", "upstream_error"]);
+  assert.deepEqual([onTick(view, T0 + 60_000).phase, onTick(view, T0 + 60_000).code], ["error", null]);
+  assert.equal(onCode(view, code(3, 45, { trouble: null }), T0).trouble, null);
+  assert.equal(onCode(view, code(3), T0).trouble.code, "upstream_error");
+});
+
+test("a reply without a code tells of trouble, too", () => {
+  assert.equal(onCode(beginLinking(T0), { qr_code: null, seq: 0, trouble: trouble() }, T0).phase, "error");
+});
+
+test("a time-out that was an outage is told as one, and is over", () => {
+  const view = onEnd(showing(), { reason: "timeout", error: trouble() }, T0);
+
+  assert.deepEqual([view.phase, view.cause, isOver(view)], ["error", "upstream_error", true]);
+  assert.equal(onFrame(view, troubled({ trouble: trouble() }), T0), view);
+});
+
+test("a number that is deleted meanwhile is told as gone", () => {
+  const view = onFrame(showing(), { part: "session", event: "session.deleted", data: { id: 1 } }, T0);
+
+  assert.deepEqual([view.phase, view.cause], ["error", "session_not_found"]);
 });
 
 test("each end has its phase, and success is not taken back", () => {

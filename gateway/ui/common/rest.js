@@ -26,6 +26,9 @@ export class Rest {
   token = null;
   /** @type {() => void} */
   onUnauthenticated = () => {};
+  /** Between these two lies the difference of the clocks, by all answers so far. */
+  #skewFrom = -Infinity;
+  #skewTo = Infinity;
   #base;
 
   /** @param {string} base  origin of the gateway, without a slash at the end */
@@ -117,6 +120,7 @@ export class Rest {
     const headers = { Accept: "application/json" };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    const asked = Date.now();
     const deadline = AbortSignal.timeout(ANSWER_WITHIN_MS);
     let response;
     let reply;
@@ -129,7 +133,7 @@ export class Rest {
         cache: "no-store",
         signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       });
-      this.#compareClocks(response.headers.get("Date"));
+      this.#compareClocks(response.headers.get("Date"), asked);
       reply = await response.json().catch(() => null);
     } catch (error) {
       if (signal?.aborted) throw error;
@@ -140,12 +144,16 @@ export class Rest {
     throw this.#refusal(response.status, reply);
   }
 
-  /** @param {string | null} date */
-  #compareClocks(date) {
+  /** The header has whole seconds, and was written while we waited: each answer narrows the difference down. @param {string | null} date @param {number} asked */
+  #compareClocks(date, asked) {
     const server = date ? Date.parse(date) : NaN;
     if (Number.isNaN(server)) return;
-    // The header has whole seconds: half a second is the best guess, and small differences are left alone.
-    const skew = server + 500 - Date.now();
-    this.skewMs = Math.abs(skew) > 2000 ? skew : 0;
+    const [from, to] = [server - Date.now(), server + 1000 - asked];
+    const fits = from <= this.#skewTo && to >= this.#skewFrom;
+    // A clock that was set begins anew.
+    this.#skewFrom = fits ? Math.max(from, this.#skewFrom) : from;
+    this.#skewTo = fits ? Math.min(to, this.#skewTo) : to;
+    const isSame = this.#skewFrom <= 0 && this.#skewTo >= 0;
+    this.skewMs = isSame ? 0 : (this.#skewFrom + this.#skewTo) / 2;
   }
 }

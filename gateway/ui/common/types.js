@@ -85,6 +85,13 @@
  * @property {number} [attempt]
  * @property {number} [max_attempts]
  * @property {string | null} [scanned_at]
+ * @property {LinkTrouble | null} [trouble]
+ *
+ * @typedef {object} LinkTrouble  why WasenderAPI does not answer, while the gateway goes on asking
+ * @property {string} code
+ * @property {string} message
+ * @property {string | null} [action]
+ * @property {string | null} [retry_at]
  *
  * What the client hands on, as everybody else sees it, too:
  *

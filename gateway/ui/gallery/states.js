@@ -41,6 +41,15 @@ const code = (left) => ({ part: /** @type {"link"} */ ("link"), event: "session.
 /** @param {Record<string, unknown>} data */
 const ended = (data) => ({ part: /** @type {"link"} */ ("link"), event: "session.link_ended", data });
 
+const troubled = {
+  part: /** @type {"link"} */ ("link"),
+  event: "session.link_trouble",
+  data: {
+    trouble: { code: "upstream_error", message: "WasenderAPI answered 500: Internal Server Error.", action: "retry", retry_at: "2026-11-30T10:34:04Z" },
+    scanned_at: null,
+  },
+};
+
 /** @param {string} status */
 const status = (status) => ({ part: /** @type {"session"} */ ("session"), event: "session.status", data: { status } });
 
@@ -215,5 +224,13 @@ export const STATES = {
   "link-expired": () => linking({ link: [ended({ reason: "timeout" })] }, "expired"),
   "link-cancelled": () => linking({ link: [ended({ reason: "cancelled" })] }, "expired"),
   "link-token": () => linking({ linkFails: "upstream_unauthorized" }, "error"),
+  "link-limit": () => linking({ linkFails: "upstream_limit" }, "error"),
+  "link-refused": () => linking({ linkFails: "invalid" }, "error"),
+  "link-trouble": () => linking({ link: [troubled] }, "error"),
+  "link-code-trouble": () => linking({ link: [{ ...code(15), data: { ...code(15).data, trouble: troubled.data.trouble } }] }, "qr"),
+  "link-finishing-trouble": () => linking({ link: [code(15), status("connecting"), troubled] }, "finishing"),
+  "link-outage": () => linking({ link: [ended({ reason: "timeout", error: { code: "upstream_timeout", message: "WasenderAPI did not answer within 10 s." } })] }, "error"),
+  "link-step": () => linking({ link: [code(15), status("two_step_check")] }, "qr"),
+  "link-reconnecting": () => linking({ link: [code(15)], connection: "reconnecting" }, "qr"),
   "link-network": () => linking({ linkFails: "network" }, "error"),
 };

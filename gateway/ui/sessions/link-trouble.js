@@ -18,9 +18,11 @@ const KNOWN = {
   forbidden: { title: "trouble.forbidden", hint: "trouble.forbidden.hint", action: "list" },
   not_found: { title: "trouble.gone", hint: "trouble.gone.hint", action: "list" },
   session_not_found: { title: "trouble.gone", hint: "trouble.gone.hint", action: "list" },
+  config: { title: "trouble.no_token", hint: "trouble.token.hint", action: "retry" },
   upstream_unauthorized: { title: "trouble.token", hint: "trouble.token.hint", action: "retry" },
   upstream_limit: { title: "trouble.limit", hint: "trouble.limit.hint", action: "retry" },
   rate_limited: { title: "trouble.rate", hint: "trouble.rate.hint", action: "retry" },
+  invalid: { title: "trouble.refused", hint: "trouble.refused.hint", action: "retry" },
   upstream_error: { title: "trouble.upstream", hint: "trouble.upstream.hint", action: "retry" },
   upstream_timeout: { title: "trouble.upstream", hint: "trouble.upstream.hint", action: "retry" },
 };

@@ -49,6 +49,8 @@ export class LinkWatch {
   async start() {
     this.#show(this.#view);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    // The timers of a hidden tab rest: what it shows is brought up to the moment in which it is looked at again.
+    document.addEventListener("visibilitychange", this.#onVisible);
     // Listening comes before asking: otherwise an end could be taken for the one of the attempt before.
     await new Promise((resolve) => {
       setTimeout(resolve, SNAPSHOT_WITHIN_MS);
@@ -66,13 +68,14 @@ export class LinkWatch {
   /** Starts an attempt, or joins the one that runs: the server knows which. */
   async connect() {
     this.#armed = false;
-    if (isOver(this.#view)) this.#set({ ...beginLinking(this.#backend.rest.now()), seq: this.#view.seq });
+    if (isOver(this.#view) || this.#view.trouble) this.#set({ ...beginLinking(this.#backend.rest.now()), seq: this.#view.seq });
     try {
       const reply = await this.#backend.rest.post(`/api/whatsapp-sessions/${this.#id}/connect`);
       this.#connected = true;
       const data = reply.data ?? {};
       this.#armed ||= data.status === "need_scan";
-      this.#set(onCode(this.#view, data.qr_code ? data : (data.link ?? null), this.#backend.rest.now()));
+      // A frame may have overtaken the reply: that trouble has passed, only frames say.
+      this.#set(onCode(this.#view, { ...data, trouble: data.trouble ?? undefined }, this.#backend.rest.now()));
       const known = this.#backend.sessions.get(this.#id)?.status;
       if (data.status === "connected" && known === "connected")
         this.#set(onStatus(this.#view, "connected", this.#backend.rest.now()));
@@ -84,10 +87,13 @@ export class LinkWatch {
 
   stop() {
     this.#stopped = true;
+    document.removeEventListener("visibilitychange", this.#onVisible);
     clearInterval(this.#timer);
     clearTimeout(this.#expiry);
     this.#subscription?.close();
   }
+
+  #onVisible = () => void (document.hidden || this.#tick());
 
   /** @param {LinkView} view */
   #set(view) {

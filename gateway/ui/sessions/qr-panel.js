@@ -9,7 +9,7 @@ import { icon } from "../common/icons.js";
 import { t } from "../common/strings.js";
 import { modulesOf, ROOM_PX, sideOf } from "./code-size.js";
 import { troubleOf } from "./link-trouble.js";
-import { SLOW_FINISHING_MS, SLOW_PREPARING_MS, secondsLeft, shareLeft } from "./linking.js";
+import { isOver, SLOW_FINISHING_MS, SLOW_PREPARING_MS, secondsLeft, shareLeft } from "./linking.js";
 
 /** @import { Backend } from "../common/backend.js" */
 /** @import { TextKey } from "../common/strings.js" */
@@ -54,6 +54,8 @@ export class QrPanel {
     el("div", { class: "wa-qr-steps" }, this.#caption, this.#guide, this.#extra),
   );
   #outcome = el("div", { class: "wa-outcome wa-stage" });
+  /** When an attempt in trouble goes on by itself. */
+  #next = el("p", { class: "wa-hint wa-outcome-next" });
   /** What is in the frame now, so that a tick redraws nothing. */
   #drawn = "";
 
@@ -80,18 +82,19 @@ export class QrPanel {
 
   /** @param {LinkView} view */
   show(view) {
-    const over = view.phase === "success" || view.phase === "expired" || view.phase === "error";
+    const over = isOver(view) || view.phase === "error";
     // What fades out can neither be pressed nor read out.
     this.#live.inert = over;
     this.#outcome.inert = !over;
     const online = this.#backend.client.status === "online" || this.#backend.client.status === "stale";
-    const key = JSON.stringify([view.phase, view.code?.seq, view.note, view.error, view.cause, over || online, this.#room]);
+    const key = JSON.stringify([view.phase, view.code?.seq, view.note, view.error, view.cause, !over && view.trouble !== null, over || online, this.#room]);
     if (key !== this.#drawn) {
       this.#drawn = key;
       if (over) this.#showOutcome(view);
       else this.#showFrame(view, online);
     }
-    if (!over) this.#showTime(view);
+    if (over) this.#showNext(view);
+    else this.#showTime(view);
   }
 
   /** Takes the picture off the page. */
@@ -119,7 +122,8 @@ export class QrPanel {
     this.#guide.hidden = found;
     const counted = !found && code?.attempt && code.max_attempts;
     this.#attempt.textContent = counted ? t("link.attempt", { n: Number(code.attempt), max: Number(code.max_attempts) }) : "";
-    fill(this.#extra, found && view.note !== "passkey" && el("p", { class: "wa-hint" }, t("link.finishing.hint")));
+    const hint = view.trouble ? (found ? "link.finishing.trouble" : "link.qr.trouble") : found && view.note !== "passkey" && "link.finishing.hint";
+    fill(this.#extra, hint && el("p", { class: "wa-hint" }, t(hint)));
     delete this.#extra.dataset.offered;
   }
 
@@ -181,15 +185,25 @@ export class QrPanel {
   /** @param {LinkView} view */
   #showTrouble(view) {
     const { title, hint, action, details } = troubleOf(view);
+    this.#showNext(view);
     const { again, back } = this.#actions;
     fill(
       this.#outcome,
       el("span", { class: "wa-outcome-mark wa-tone-bad" }, icon("alert")),
       el("h3", {}, t(title)),
       el("p", { class: "wa-outcome-text" }, t(hint)),
-      action && el("button", { type: "button", class: "wa-button wa-strong", onclick: action === "list" ? back : again }, t(action === "list" ? "link.back" : "action.retry")),
-      details && el("details", { class: "wa-details wa-outcome-details" }, el("summary", {}, t("sessions.details")), el("p", { dir: "auto" }, details)),
+      view.trouble && this.#next,
+      action && el("button", { type: "button", class: "wa-button wa-strong", data: { testid: "link-action" }, onclick: action === "list" ? back : again }, t(action === "list" ? "link.back" : "action.retry")),
+      details && el("details", { class: "wa-details wa-outcome-details", data: { testid: "link-details" } }, el("summary", {}, t("sessions.details")), el("p", { dir: "auto" }, details)),
     );
+  }
+
+  /** An attempt in trouble goes on: when, is said, too. @param {LinkView} view */
+  #showNext(view) {
+    if (!view.trouble) return;
+    const left = Math.ceil((Date.parse(view.trouble.retry_at ?? "") - this.#backend.rest.now()) / 1000);
+    const text = left > 0 ? t("link.next_try", { n: left }) : t("link.trying");
+    if (this.#next.textContent !== text) this.#next.textContent = text;
   }
 
   /** @param {boolean} stopped */

@@ -8,6 +8,7 @@
 import { backend } from "../common/backend.js";
 import { el, fill, uniqueId } from "../common/dom.js";
 import { icon } from "../common/icons.js";
+import { troubleOf } from "./link-trouble.js";
 import { LinkWatch } from "./link-watch.js";
 import { QrPanel } from "./qr-panel.js";
 import { SessionForm } from "./session-form.js";
@@ -23,11 +24,10 @@ const AGES_EVERY_MS = 5000;
 
 /** @type {Partial<Record<Phase, import("../common/strings.js").TextKey>>} */
 const ANNOUNCED = {
-  refreshing: "live.expired",
+  refreshing: "link.refreshing",
   finishing: "live.finishing",
   success: "live.success",
   expired: "live.expired",
-  error: "live.error",
 };
 
 export class WhatsAppSessions extends HTMLElement {
@@ -268,12 +268,8 @@ export class WhatsAppSessions extends HTMLElement {
   #announce(view) {
     const step = view.phase === "qr" ? `qr ${view.code?.seq}` : view.phase;
     if (step === this.#announced) return;
-    const key =
-      view.phase === "qr"
-        ? this.#announced.includes("preparing")
-          ? "live.ready"
-          : "live.new"
-        : ANNOUNCED[view.phase];
+    const isFirst = !this.#announced.startsWith("qr ") && this.#announced !== "refreshing";
+    const key = view.phase === "qr" ? (isFirst ? "live.ready" : "live.new") : view.phase === "error" ? troubleOf(view).title : ANNOUNCED[view.phase];
     this.#announced = step;
     this.#announcer.textContent = key ? t(key) : "";
   }
