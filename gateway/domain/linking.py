@@ -291,7 +291,10 @@ def _on_answer(attempt: Attempt, answer: Answered, now: float, limits: Limits, r
     elif is_new_status:
         effects.append(Touch())
     if attempt.number >= MAX_CODES and answer.code is None and answer.status in _AT_REST:
-        return [*effects, End("timeout")]  # all codes are used up, and upstream has stopped: nothing would follow
+        return [
+            *effects,
+            End("timeout"),
+        ]  # all codes are used up, and upstream has stopped: nothing would follow
     if attempt.code is None and answer.code is None and answer.status in _AT_REST and not answer.connect_made:
         return [*effects, Connect(), WaitUntil(now)]
     return [*effects, WaitUntil(now + limits.poll_s * (0.85 + 0.3 * roll))]

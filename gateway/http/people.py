@@ -13,7 +13,8 @@ from gateway.http.api.account_schemas import NewPerson, PersonFields
 from gateway.http.auth import Gate
 from gateway.http.requests import body_as
 from gateway.http.responses import success
-from gateway.services.auth.people import People, Person, described
+from gateway.services.auth.login import Login
+from gateway.services.auth.people import LINK_LIFE_S, People, Person, described
 
 BASE = "/api/people"
 
@@ -21,7 +22,9 @@ BASE = "/api/people"
 class PeopleRoutes:
     """Lists, adds, changes and removes people."""
 
-    def __init__(self, gate: Gate, people: People) -> None:
+    def __init__(self, gate: Gate, people: People, login: Login) -> None:
+        """`login` makes the tickets of login links."""
+        self._login = login
         self._gate = gate
         self._people = people
 
@@ -33,6 +36,7 @@ class PeopleRoutes:
             Route(BASE, guard(self._add), methods=["POST"]),
             Route(f"{BASE}/{{person}}", guard(self._change), methods=["PUT"]),
             Route(f"{BASE}/{{person}}", guard(self._delete), methods=["DELETE"]),
+            Route(f"{BASE}/{{person}}/login-link", guard(self._login_link), methods=["POST"]),
         ]
 
     async def _list(self, request: Request, principal: Principal) -> Response:
@@ -53,6 +57,14 @@ class PeopleRoutes:
         principal.require(Act.MANAGE)
         await self._people.delete(_id(request), principal)
         return success(None)
+
+    async def _login_link(self, request: Request, principal: Principal) -> Response:
+        """The page puts its own address before the path: it knows best under which one people reach it."""
+        principal.require(Act.MANAGE)
+        meant = await self._people.for_link(_id(request), principal)
+        ticket = await self._login.make_ticket("login", meant, LINK_LIFE_S)
+        data = {"path": f"/login?ticket={ticket}", "expires_in_s": LINK_LIFE_S}
+        return success(data, 201, headers={"Cache-Control": "no-store"})
 
 
 def _said(fields: NewPerson | PersonFields) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _access_routes(gate: Gate, access: Access, files: PageFiles, about: dict[str
     auth = AuthRoutes(
         gate, access.login, access.logins, access.access_log, PageSettings(files, about, access.prefix)
     )
-    people, account = PeopleRoutes(gate, access.people), AccountRoutes(gate, access.logins)
+    people, account = PeopleRoutes(gate, access.people, access.login), AccountRoutes(gate, access.logins)
     return [*auth.routes(), *people.routes(), *account.routes()]
 
 

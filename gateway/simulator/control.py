@@ -122,6 +122,7 @@ class Control:
             Route(one + "/unlink", self.unlink, methods=["POST"]),
             Route(one + "/expire", self.expire, methods=["POST"]),
             Route(one + "/rotate-qr", self.rotate, methods=["POST"]),
+            Route(one + "/status", self.set_status, methods=["POST"]),
             Route("/faults", self.list_faults, methods=["GET"]),
             Route("/faults", self.add_fault, methods=["POST"]),
             Route("/faults", self.clear_faults, methods=["DELETE"]),
@@ -200,6 +201,15 @@ class Control:
         """The code is replaced by the next one at once."""
         session = self._session(request)
         self._links.rotate(session)
+        return success(self.shown(session))
+
+    async def set_status(self, request: Request) -> Response:
+        """The service says this status, a new one too, until something moves it."""
+        session = self._session(request)
+        status = (await replies.read_json(request)).get("status")
+        if not isinstance(status, str) or not status:
+            raise _refuse(422, "status must be a word.")
+        self._engine.set_status(session, status)
         return success(self.shown(session))
 
     # ------------------------------------------------------------------ faults and the whole

@@ -43,13 +43,15 @@ function showLogin(over) {
 
 shared.addEventListener("login-needed", (event) => showLogin(/** @type {CustomEvent} */ (event).detail.over));
 place.setAttribute("aria-label", t("app.rail"));
+const numbers = new WhatsAppSessions();
+numbers.setAttribute("routed", "");
 const wanted = location.pathname.split("/").pop();
 if (wanted === "people" || wanted === "account") {
-  place.append(new Rail(null, new WhatsAppSessions(), notices, wanted));
+  place.append(new Rail(null, numbers, notices, wanted));
   fill(main, wanted === "people" ? new PeoplePage() : new AccountPage());
 } else {
   const inbox = new WhatsAppInbox();
   inbox.setAttribute("routed", "");
-  place.append(new Rail(inbox, new WhatsAppSessions(), notices));
+  place.append(new Rail(inbox, numbers, notices));
   fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
 }

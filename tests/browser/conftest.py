@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -11,6 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from gateway.services.sessions.monitor import Monitor
 from tests.browser.desk import Desk, log_in, window
+from tests.browser.numbers import Numbers, login_of, numbers_window
 from tests.http.support import Shop, opened
 from tests.launcher.running import Running
 from tests.launcher.terminal import Terminal
@@ -89,3 +91,49 @@ async def desk(shop: Shop, browser: Browser) -> AsyncIterator[Desk]:
     async with window(browser) as page:
         await log_in(page, shop.gateway, "Amina")
         yield Desk(shop, page)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_browser() -> AsyncIterator[Browser]:
+    """One browser for all tests of a file."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is missing: install the package `chromium`")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="module")
+def shared_no_upkeep() -> Iterator[None]:
+    """As `no_upkeep`, for the tests of a file that share a gateway."""
+
+    async def rest(_: Monitor) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Monitor, "run", rest)
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_login(shared_browser: Browser, shared_gateway: Running) -> Any:
+    """The login of an administrator, as a browser keeps it."""
+    return await login_of(shared_browser, shared_gateway, "Amina", "admin")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_window(
+    shared_no_upkeep: None, shared_browser: Browser, shared_gateway: Running, shared_login: Any
+) -> AsyncIterator[Numbers]:
+    """An administrator's window, for tests that leave it at the inbox."""
+    async with numbers_window(shared_browser, shared_gateway, shared_login) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_numbers(shared_window: Numbers) -> AsyncIterator[Numbers]:
+    """The same window, with nothing open and upstream well, before and after each test."""
+    yield shared_window
+    await shared_window.heal()
+    await shared_window.close()

@@ -76,3 +76,30 @@ async def test_a_person_changes_the_own_password_and_logs_another_browser_out(
     await colleague.goto(town.url + "/login")
     await try_password(colleague, "Ann", "another horse")
     await colleague.wait_for_url(re.compile(re.escape(town.url) + "/$"))
+
+
+async def test_an_admin_hands_out_a_login_link_that_opens_once(
+    town: Town, visitor: Page, colleague: Page
+) -> None:
+    await as_admin(town, visitor)
+    await town.run("user", "add", "Ben", stdin=PASSWORD)
+    await visitor.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=town.url)
+    await visitor.goto(town.url + "/people")
+    row = visitor.get_by_test_id("person-row").filter(has_text="Ben")
+    await row.get_by_role("button", name="Actions for Ben").click()
+    await visitor.get_by_role("menuitem", name="Make a login link").click()
+    given = visitor.get_by_test_id("person-password")
+    await expect(given).to_contain_text("once, within an hour")
+    await given.get_by_role("button", name="Copy the link").click()
+    await expect(visitor.get_by_test_id("toast")).to_contain_text("Copied.")
+    link = await visitor.evaluate("navigator.clipboard.readText()")
+    assert link.startswith(town.url + "/login?ticket=")
+
+    await colleague.goto(link)
+    await colleague.get_by_test_id("login-button").click()
+    await colleague.wait_for_url(town.url + "/")
+    await expect(colleague.locator(".app-who")).to_contain_text("Ben")
+    await colleague.context.clear_cookies()
+    await colleague.goto(link)
+    await colleague.get_by_test_id("login-button").click()
+    await expect(colleague.get_by_text(re.compile("used already"))).to_be_visible()

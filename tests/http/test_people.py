@@ -214,6 +214,33 @@ async def test_a_person_that_makes_no_sense_is_invalid(shop: Shop) -> None:
     assert await shop.gateway.data("GET", PEOPLE) == []
 
 
+async def test_a_login_link_of_a_person_lets_one_browser_in_once_as_that_person(shop: Shop) -> None:
+    person = (await add(shop, "Ben", sessions=[12]))["id"]
+    link = await shop.gateway.data("POST", f"{PEOPLE}/{person}/login-link")
+    assert link["expires_in_s"] == 3600
+    ticket = link["path"].removeprefix("/login?ticket=")
+
+    status, _, headers = await post_login(shop, {"ticket": ticket})
+    assert status == 200
+    own = {"Cookie": headers["Set-Cookie"].partition(";")[0]}
+    me = (await as_browser(shop, own, "GET", "/api/me"))[1]["data"]
+    assert (me["sub"], me["name"], me["sessions"]) == (f"user:{person}", "Ben", [12])
+    assert (await post_login(shop, {"ticket": ticket}))[0] == 401
+    assert len((await as_browser(shop, own, "GET", "/api/account/logins"))[1]["data"]) == 1
+
+    unused = (await shop.gateway.data("POST", f"{PEOPLE}/{person}/login-link"))["path"].partition("=")[2]
+    await shop.gateway.data("PUT", f"{PEOPLE}/{person}", {"disabled": True})
+    assert (await post_login(shop, {"ticket": unused}))[0] == 401
+    status, reply = await shop.gateway.call("POST", f"{PEOPLE}/{person}/login-link")
+    assert (status, reply["code"]) == (409, "conflict")
+    status, reply = await shop.gateway.call("POST", f"{PEOPLE}/999/login-link")
+    assert status == 404
+    limited = shop.gateway.token(Role.ADMIN, {13})
+    assert (await shop.gateway.call("POST", f"{PEOPLE}/{person}/login-link", token=limited))[0] == 404
+    agent = shop.gateway.token(Role.AGENT)
+    assert (await shop.gateway.call("POST", f"{PEOPLE}/{person}/login-link", token=agent))[0] == 403
+
+
 async def test_a_limited_admin_manages_only_people_within_his_sessions_and_role(shop: Shop) -> None:
     within = await add(shop, "Within", sessions=[12])
     beyond = [await add(shop, name, role, sessions=sessions) for name, role, sessions in

@@ -74,6 +74,15 @@ class PersonReply(Success[PersonData]):
     pass
 
 
+class LoginLink(BaseModel):
+    path: str = Field(description="To be put behind the gateway's address.", examples=["/login?ticket=…"])
+    expires_in_s: int = Field(examples=[3600])
+
+
+class LoginLinkReply(Success[LoginLink]):
+    pass
+
+
 class PeopleReply(Success[list[PersonData]]):
     pass
 

@@ -249,6 +249,11 @@ _PEOPLE = [
         "admin", errors=("invalid", "not_found", "conflict", *STORE),
     ),
     Operation(
+        "POST", f"{PERSON}/login-link", "People", "make_login_link", "A link that lets a person in once",
+        (Reply(account.LoginLinkReply, 201, "Good for an hour, and for one browser."),),
+        "admin", errors=("invalid", "not_found", "conflict", *STORE),
+    ),
+    Operation(
         "GET", f"{ACCOUNT}/logins", "People", "list_logins", "Where you are logged in",
         (Reply(account.LoginListReply, text="The newest first."),), "viewer", errors=STORE,
     ),

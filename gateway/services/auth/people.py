@@ -14,6 +14,8 @@ from gateway.services.auth.claims import PERSON, sessions_claim, sessions_word
 from gateway.services.auth.passwords import Passwords
 
 MAX_NAME = 100
+LINK_LIFE_S = 3600
+"""How long a login link of a person can be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,14 @@ class People:
             raise Conflict("You cannot delete yourself. Ask another admin.")
         await self._store.delete_person(person_id, checked=person)
         await self._log.note("person_deleted", person.sub, person.name, by)
+
+    async def for_link(self, person_id: int, by: Principal) -> Principal:
+        """Whom a login link of this person lets in, noted as made. Raises Conflict if the person is disabled."""
+        person = await self._managed(person_id, by)
+        if person.disabled_at is not None:
+            raise Conflict(f"{person.name} is disabled. Enable {person.name} first.")
+        await self._log.note("login_link_made", person.sub, person.name, by, role=person.role.word)
+        return Principal(person.sub, person.name, person.role, person.sessions)
 
     async def _managed(self, person_id: int, by: Principal) -> Person:
         """The person, if this admin may manage it. Another one is not there for this login."""

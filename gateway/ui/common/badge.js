@@ -18,3 +18,10 @@ export function updateBadge(badge, session, now) {
   badge.className = `wa-badge wa-tone-${look.tone}`;
   fill(badge, icon(look.icon), el("span", {}, look.text));
 }
+
+/** What is being done, before it is. @param {HTMLElement} badge @param {string} text */
+export function showPending(badge, text) {
+  badge.dataset.status = "";
+  badge.className = "wa-badge wa-tone-busy";
+  fill(badge, icon("spinner"), el("span", {}, text));
+}

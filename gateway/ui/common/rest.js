@@ -55,6 +55,18 @@ export class Rest {
     return this.#call("GET", text ? `${path}?${text}` : path, undefined, signal);
   }
 
+  /** A file that the gateway makes. @param {string} path @param {Record<string, string | number | null | undefined>} query @returns {Promise<Blob>} */
+  async file(path, query) {
+    const filled = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+    const address = `${this.#base}${path}?${new URLSearchParams(filled.map(([name, value]) => [name, String(value)]))}`;
+    /** @type {RequestInit} */
+    const how = { headers: this.token ? { Authorization: `Bearer ${this.token}` } : {}, credentials: this.token ? "omit" : "same-origin", cache: "no-store" };
+    const response = await fetch(address, how).catch(() => null);
+    if (!response) throw new RestError(t("error.network"));
+    if (!response.ok) throw this.#refusal(response.status, await response.json().catch(() => null));
+    return response.blob();
+  }
+
   /** @param {string} path @param {unknown} [body] */
   post(path, body) {
     return this.#call("POST", path, body ?? {});

@@ -22,6 +22,7 @@
  * @property {string | null} [webhook_url]
  * @property {string | null} [last_connected_at]
  * @property {string | null} [created_at]
+ * @property {string | null} [updated_at]
  * @property {string | null} [checked_at]
  * @property {string | null} [source]
  * @property {boolean} [stale]

@@ -19,12 +19,34 @@ const session = (id, name, status, more = {}) => ({
   account_protection: true,
   last_connected_at: "2026-11-01T08:00:00Z",
   created_at: "2026-10-01T08:00:00Z",
+  updated_at: "2026-11-30T09:12:40Z",
   checked_at: "2026-11-30T10:33:40Z",
   source: "webhook",
   ...more,
 });
 
 export const SESSIONS = [session(1, "Front desk", "connected"), session(2, "Wholesale", "connected"), session(3, "Old shop", "logged_out")];
+
+/** A chain of shops: enough numbers to be searched. */
+export const manySessions = () => [
+  ...SESSIONS,
+  session(4, "Arusha", "connecting"),
+  session(5, "Moshi", "need_scan", { last_connected_at: null }),
+  session(6, "Zanzibar", "connected", { stale: true }),
+  session(7, "Dodoma", "disconnected", { last_connected_at: null }),
+  session(8, "Mbeya", "expired"),
+];
+
+/** What happened to a number, as `/logs` tells it. */
+export const LOG = [
+  { id: 9, event_type: "connected", message: "The phone is linked.", metadata: {}, created_at: "2026-11-30T09:12:40Z", actor: null },
+  { id: 8, event_type: "scanned", message: "A phone has scanned the code.", metadata: {}, created_at: "2026-11-30T09:12:38Z", actor: null },
+  { id: 7, event_type: "qr_generated", message: "Code 1 is shown.", metadata: {}, created_at: "2026-11-30T09:12:02Z", actor: null },
+  { id: 6, event_type: "link_started", message: "Linking was started.", metadata: {}, created_at: "2026-11-30T09:12:01Z", actor: "Amina Noor" },
+  { id: 5, event_type: "error", message: "Linking ended.", metadata: { error: { code: "upstream_unauthorized", message: "WasenderAPI answered 401." } }, created_at: "2026-11-29T17:40:12Z", actor: null },
+  { id: 4, event_type: "secrets_revealed", message: "Ali saw the keys.", metadata: {}, created_at: "2026-11-29T17:31:00Z", actor: "Ali" },
+  { id: 3, event_type: "session_created", message: "Amina Noor added it.", metadata: {}, created_at: "2026-10-01T08:00:00Z", actor: "Amina Noor" },
+];
 
 /** @param {string} time  `10:32`, or a whole date */
 const at = (time) => (time.length > 5 ? time : `2026-11-30T${time}:00Z`);

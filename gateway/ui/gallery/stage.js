@@ -2,7 +2,7 @@
 
 import { Backend } from "../common/backend.js";
 import { Rest, RestError } from "../common/rest.js";
-import { incoming, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TEMPLATES, TOTALS } from "./fixtures.js";
+import { incoming, LOG, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TEMPLATES, TOTALS } from "./fixtures.js";
 
 /** @import { Client, StateFrame, StateHandlers } from "../client.js" */
 /** @import { ConnectionState, Conversation, Me, Message, Person, Session, SendingState } from "../common/types.js" */
@@ -28,6 +28,7 @@ export function letCustomerWrite(n) {
  * @property {Person[]} [people]  in the open conversation
  * @property {SendingState} [sending]
  * @property {"never" | "fails"} [answers]
+ * @property {string} [never]  the path that is never answered
  * @property {Message[]} [newer]  what a send is refused with
  * @property {Message[]} [hits]
  * @property {typeof TOTALS | null} [totals]
@@ -54,6 +55,9 @@ class StageRest extends Rest {
   async get(path, query = {}) {
     const scene = this.#scene;
     if (path === "/api/me") return { data: { ...ME, ...scene.me } };
+    if (path === scene.never) return new Promise(() => {});
+    if (path.endsWith("/logs")) return { data: LOG, next_cursor: null };
+    if (query.reveal) return { data: { api_key: "wsk_8f2c41d07ab94e55b7d3e1c6", webhook_secret: "whs_c07d5e9a1b2f4860" } };
     if (path === "/api/whatsapp-sessions") return { data: scene.sessions ?? SESSIONS };
     if (path === "/api/templates") return { data: TEMPLATES };
     if (scene.refused && path === "/api/people") throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
@@ -77,6 +81,7 @@ class StageRest extends Rest {
     const { newer, linkFails } = this.#scene;
     if (path.endsWith("/connect") && linkFails) throw new RestError("WasenderAPI answered 401: Unauthenticated.", { status: 502, code: linkFails });
     if (path.endsWith("/connect")) queueMicrotask(() => tellLink());
+    if (path.endsWith("/login-link")) return { data: { path: "/login?ticket=Vb2k9mQ7xT1oYdR4pZcN8sLwEa6HgJuF0iK3vMtB5yU", expires_in_s: 3600 } };
     if (newer && path.includes("/messages"))
       throw new RestError("A colleague answered.", { status: 409, code: "newer_reply", action: null, details: { messages: newer } });
     if (path.includes("/messages")) return new Promise(() => {});

@@ -1,6 +1,6 @@
 /** Every state of the page that is photographed: what is on the stage, and what a person has done there. */
 
-import { ashasThread, everyKind, everyState, groupThread, incoming, linkCode, list, longThread, outgoing, SESSIONS } from "./fixtures.js";
+import { ashasThread, everyKind, everyState, groupThread, incoming, linkCode, list, longThread, manySessions, outgoing, SESSIONS } from "./fixtures.js";
 
 /** @import { Scene } from "./stage.js" */
 
@@ -52,6 +52,18 @@ const troubled = {
 
 /** @param {string} status */
 const status = (status) => ({ part: /** @type {"session"} */ ("session"), event: "session.status", data: { status } });
+
+const MENU = { pen: 2, clock: 3, key: 4 };
+
+/** One page of a number, by its place in the menu. @param {keyof typeof MENU} page @returns {State} */
+const numberPage = (page) => ({
+  scene: { list: list() },
+  then: async (find) => {
+    await press("[data-testid=sessions-button]", find);
+    await press("[data-session='1'] [data-testid=session-menu]", find);
+    await press(`.wa-menu-item:nth-of-type(${MENU[page]})`, find);
+  },
+});
 
 /** A number is being linked. @param {Scene} scene @param {string} phase @returns {State} */
 const linking = (scene, phase) => ({
@@ -189,12 +201,20 @@ export const STATES = {
   }),
   "people-edit": () => ({ scene: {}, page: "people", then: (find) => press("[data-person='2'] .wa-button", find) }),
   "people-menu": () => ({ scene: {}, page: "people", then: (find) => press("[data-person='2'] [aria-haspopup=menu]", find) }),
-  "people-disable": () => ({
+  "people-link": () => ({
     scene: {},
     page: "people",
     then: async (find) => {
       await press("[data-person='2'] [aria-haspopup=menu]", find);
       await press(".wa-menu-item", find);
+    },
+  }),
+  "people-disable": () => ({
+    scene: {},
+    page: "people",
+    then: async (find) => {
+      await press("[data-person='2'] [aria-haspopup=menu]", find);
+      await press(".wa-menu-item:nth-of-type(2)", find);
     },
   }),
   account: () => ({ scene: {}, page: "account" }),
@@ -207,6 +227,35 @@ export const STATES = {
   "account-others": () => ({ scene: {}, page: "account", then: (find) => press("[data-testid=end-others]", find) }),
   numbers: () => ({ scene: { list: list() }, then: (find) => press("[data-testid=sessions-button]", find) }),
   "numbers-viewer": () => ({ scene: { list: list(), me: { role: "viewer" } }, then: (find) => press("[data-testid=sessions-button]", find) }),
+  "numbers-loading": () => ({ scene: { answers: "never", never: "/api/whatsapp-sessions" }, then: (find) => press("[data-testid=sessions-button]", find) }),
+  "numbers-many": () => ({ scene: { list: list(), sessions: manySessions() }, then: (find) => press("[data-testid=sessions-button]", find) }),
+  "numbers-nothing": () => ({
+    scene: { list: list(), sessions: manySessions() },
+    then: async (find) => {
+      await press("[data-testid=sessions-button]", find);
+      const search = /** @type {HTMLInputElement} */ (find(".wa-sessions-tools input"));
+      search.value = "nowhere";
+      search.dispatchEvent(new Event("input"));
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    },
+  }),
+  "numbers-menu": () => ({
+    scene: { list: list() },
+    then: async (find) => {
+      await press("[data-testid=sessions-button]", find);
+      await press("[data-session='1'] [data-testid=session-menu]", find);
+    },
+  }),
+  "numbers-edit": () => numberPage("pen"),
+  "numbers-log": () => numberPage("clock"),
+  "numbers-keys": () => numberPage("key"),
+  "numbers-keys-shown": () => ({
+    scene: { list: list() },
+    then: async (find) => {
+      await numberPage("key").then?.(find);
+      await press("[data-testid=reveal-keys]", find);
+    },
+  }),
   "numbers-delete": () => ({
     scene: { list: list() },
     then: async (find) => {

@@ -119,6 +119,7 @@ export class PeoplePage extends LiveElement {
     showMenu(
       opener,
       [
+        !off && { text: t("people.link"), icon: "link", run: () => void this.#makeLink(person) },
         off
           ? { text: t("people.enable"), icon: "check", run: () => void this.#setDisabled(person, false) }
           : { text: t("people.disable"), icon: "block", run: () => void this.#setDisabled(person, true) },
@@ -133,15 +134,32 @@ export class PeoplePage extends LiveElement {
     const taken = await askPerson(this.#backend, this, before);
     if (!taken) return;
     this.#put(taken.person);
-    if (taken.password) this.#showPassword(taken.person.name, taken.password);
+    if (taken.password) this.#give(t("people.password.given", { name: taken.person.name }), taken.password, t("people.password.copy"));
     else showToast(t(before ? "people.saved" : "people.added", { name: taken.person.name }), { tone: "good" });
   }
 
-  /** The one moment in which the password can be read: the gateway keeps none. @param {string} name @param {string} password */
-  #showPassword(name, password) {
+  /** @param {LoginPerson} person */
+  async #makeLink(person) {
+    try {
+      const { path } = (await this.#backend.rest.post(`/api/people/${person.id}/login-link`)).data;
+      this.#give(t("people.link.given", { name: person.name }), this.#backend.rest.address(path), t("people.link.copy"));
+    } catch (error) {
+      showFailure(error, { retry: () => void this.#makeLink(person) });
+    }
+  }
+
+  /** The one moment in which a password or a link can be read: the gateway keeps neither. @param {string} words @param {string} secret @param {string} label */
+  #give(words, secret, label) {
+    const code = el("code", { dir: "ltr", tabindex: "0" }, secret);
     const copy = async () => {
-      await navigator.clipboard.writeText(password).catch(() => null);
-      showToast(t("message.copied"), { tone: "good" });
+      try {
+        await navigator.clipboard.writeText(secret);
+        showToast(t("message.copied"), { tone: "good" });
+      } catch {
+        // A browser lets a page without https not copy: what is marked can be copied by hand.
+        getSelection()?.selectAllChildren(code);
+        showToast(t("people.copy.by_hand"), { tone: "calm" });
+      }
     };
     const close = () => {
       fill(this.#given);
@@ -150,9 +168,9 @@ export class PeoplePage extends LiveElement {
     this.#given.hidden = false;
     fill(
       this.#given,
-      el("p", {}, t("people.password.given", { name })),
-      el("code", { dir: "ltr" }, password),
-      el("button", { type: "button", class: "wa-button", onclick: () => void copy() }, icon("copy"), t("people.password.copy")),
+      el("p", { dir: "auto" }, words),
+      code,
+      el("button", { type: "button", class: "wa-button", onclick: () => void copy() }, icon("copy"), label),
       el("button", { type: "button", class: "wa-button", onclick: close }, t("people.password.done")),
     );
   }

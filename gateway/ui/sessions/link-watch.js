@@ -131,24 +131,25 @@ export class LinkWatch {
     const now = this.#backend.rest.now();
     this.#set(onTick(this.#view, now));
     const offline = this.#backend.client.status !== "online";
-    this.#silentSince = offline ? this.#silentSince || now : 0;
+    // Silence is measured by this browser's own clock: an answer may set the server's right meanwhile.
+    const here = Date.now();
+    this.#silentSince = offline ? this.#silentSince || here : 0;
     if (isOver(this.#view)) return;
     if (this.#view.phase === "refreshing" && this.#pulledFor !== this.#view.seq) {
       this.#pulledFor = this.#view.seq;
-      void this.#pull(now);
+      void this.#pull();
     } else if (
       this.#silentSince &&
-      now - this.#silentSince > PULL_AFTER_SILENCE_MS &&
-      now - this.#pulledAt > PULL_EVERY_MS
+      here - this.#silentSince > PULL_AFTER_SILENCE_MS &&
+      here - this.#pulledAt > PULL_EVERY_MS
     ) {
-      void this.#pull(now);
+      void this.#pull();
     }
     this.#show(this.#view); // the seconds move
   }
 
-  /** @param {number} now */
-  async #pull(now) {
-    this.#pulledAt = now;
+  async #pull() {
+    this.#pulledAt = Date.now();
     const path = `/api/whatsapp-sessions/${this.#id}`;
     try {
       const reply = await this.#backend.rest.get(`${path}/qr-code`);

@@ -32,6 +32,7 @@ let phoneInHand = /iPhone|iPad|Macintosh/.test(globalThis.navigator?.userAgent ?
  * @property {() => void} again
  * @property {() => void} back  to the list
  * @property {() => void} openInbox
+ * @property {() => void} log
  */
 
 export class QrPanel {
@@ -151,14 +152,15 @@ export class QrPanel {
     this.#countdown.textContent = counting ? t(isLast ? "link.left.last" : "link.left", { n: secondsLeft(view, now) }) : "";
     const waited = now - view.since;
     if (view.phase === "preparing" && waited > SLOW_PREPARING_MS) this.#offer("link.slow", "common.cancel", this.#actions.back);
-    if (view.phase === "finishing" && waited > SLOW_FINISHING_MS) this.#offer("link.finishing.slow", "link.again", this.#actions.again);
+    if (view.phase === "finishing" && waited > SLOW_FINISHING_MS) this.#offer("link.finishing.slow", "link.again", this.#actions.again, true);
   }
 
-  /** @param {TextKey} text @param {TextKey} label @param {() => void} run */
-  #offer(text, label, run) {
+  /** @param {TextKey} text @param {TextKey} label @param {() => void} run @param {boolean} [withLog] */
+  #offer(text, label, run, withLog = false) {
     if (this.#extra.dataset.offered === text) return;
     this.#extra.dataset.offered = text;
-    fill(this.#extra, el("p", { class: "wa-hint", role: "status" }, t(text)), el("button", { type: "button", class: "wa-button", onclick: run }, t(label)));
+    const log = el("button", { type: "button", class: "wa-link", onclick: this.#actions.log }, t("link.log"));
+    fill(this.#extra, el("p", { class: "wa-hint", role: "status" }, t(text)), el("button", { type: "button", class: "wa-button", onclick: run }, t(label)), withLog && log);
   }
 
   // ------------------------------------------------------------------------------------------ how it ended

@@ -1,4 +1,4 @@
-/** The form for a new session: a name, a number that can be one, and what account protection means. */
+/** The form for a new number, or for one that is there: a name, digits that can be a number, what protection means. */
 
 import { el } from "../common/dom.js";
 import { field } from "../common/field.js";
@@ -13,6 +13,7 @@ import { showFailure, showToast } from "../common/toast.js";
 export class SessionForm {
   #backend;
   #actions;
+  #before;
   #name = field(t("sessions.name"), t("sessions.name.hint"), {
     name: "name",
     maxlength: 255,
@@ -36,11 +37,19 @@ export class SessionForm {
 
   /**
    * @param {Backend} backend
-   * @param {{created: (session: Session) => void, cancel: () => void}} actions
+   * @param {{created: (session: Session) => void, cancel: () => void}} actions  `created`: also when one was changed
+   * @param {Session | null} [before]  the one that is changed
    */
-  constructor(backend, actions) {
+  constructor(backend, actions, before = null) {
     this.#backend = backend;
     this.#actions = actions;
+    this.#before = before;
+    if (before) {
+      this.#name.input.value = before.name;
+      this.#phone.input.value = before.phone_number;
+      this.#guard.checked = before.account_protection !== false;
+      this.#submit.textContent = t("common.save");
+    }
     const protection = el(
       "span",
       {},
@@ -86,8 +95,11 @@ export class SessionForm {
     if (!fields || this.#submit.disabled) return;
     this.#setBusy(true);
     try {
-      const body = { ...fields, account_protection: this.#guard.checked, log_messages: true };
-      const reply = await this.#backend.rest.post("/api/whatsapp-sessions", body);
+      const body = { ...fields, account_protection: this.#guard.checked };
+      const { rest } = this.#backend;
+      const reply = await (this.#before
+        ? rest.put(`/api/whatsapp-sessions/${this.#before.id}`, body)
+        : rest.post("/api/whatsapp-sessions", { ...body, log_messages: true }));
       this.#backend.sessions.put(reply.data);
       if (reply.warning) showToast(t("sessions.warning", { warning: reply.warning }), { tone: "calm" });
       this.#actions.created(reply.data);
@@ -109,6 +121,7 @@ export class SessionForm {
   /** @param {boolean} busy */
   #setBusy(busy) {
     this.#submit.disabled = busy;
-    this.#submit.textContent = t(busy ? "sessions.create.busy" : "sessions.create.submit");
+    const idle = this.#before ? "common.save" : "sessions.create.submit";
+    this.#submit.textContent = t(busy ? (this.#before ? "sessions.busy" : "sessions.create.busy") : idle);
   }
 }

@@ -1,8 +1,10 @@
-/** One session in the modal: name, number, badge, the one thing to do now, and the rest under Details. */
+/** One number in the modal: name, badge, the one thing to do now, the rest in a menu, and facts under Details. */
 
-import { makeBadge, updateBadge } from "../common/badge.js";
+import { makeBadge, showPending, updateBadge } from "../common/badge.js";
 import { el, fill, uniqueId } from "../common/dom.js";
 import { ago, exactTime } from "../common/format.js";
+import { icon } from "../common/icons.js";
+import { showMenu } from "../common/menu.js";
 import { primaryAction } from "../common/states.js";
 import { hasText, t } from "../common/strings.js";
 import { showFailure, showToast } from "../common/toast.js";
@@ -15,21 +17,29 @@ import { isNameTyped, phoneFor } from "./session-facts.js";
  * @typedef {object} RowActions
  * @property {(session: Session) => void} link
  * @property {(session: Session) => void} openInbox
+ * @property {(session: Session) => void} edit
+ * @property {(session: Session) => void} log
+ * @property {(session: Session) => void} keys
  */
+
+/** @typedef {"disconnect" | "restart" | "delete"} Deed */
 
 export class SessionRow {
   #backend;
   #actions;
   /** @type {Session} */
   #session;
-  #busy = false;
+  /** What is being done, and shown before it is. @type {Deed | null} */
+  #doing = null;
   #name = el("bdi", {});
   #phone = el("span", { class: "wa-session-phone", dir: "ltr" });
-  #checked = el("span", { class: "wa-hint wa-session-checked" });
+  #checked = el("span", { class: "wa-hint wa-session-checked", tabindex: "0" });
+  #menu = el("button", { type: "button", class: "wa-ghost wa-square", "aria-haspopup": "menu", data: { testid: "session-menu" }, onclick: () => this.#showMenu() }, icon("more"));
   #badge = makeBadge();
   #primary = el("div", { class: "wa-session-primary" });
   #facts = el("dl", { class: "wa-facts" });
   #buttons = el("div", { class: "wa-session-buttons" });
+  #details = el("details", { class: "wa-details", data: { testid: "session-details" } }, el("summary", {}, t("sessions.details")), this.#facts, this.#buttons);
   /** What the primary button was last built for. */
   #primaryFor = "";
 
@@ -53,14 +63,9 @@ export class SessionRow {
         ),
         this.#badge,
         this.#primary,
+        this.#menu,
       ),
-      el(
-        "details",
-        { class: "wa-details", data: { testid: "session-details" } },
-        el("summary", {}, t("sessions.details")),
-        this.#facts,
-        this.#buttons,
-      ),
+      this.#details,
     );
     this.#showButtons();
     this.update(session);
@@ -74,17 +79,24 @@ export class SessionRow {
     this.#name.textContent = session.name;
     this.#phone.textContent = phoneFor(session.phone_number, this.#backend.isAgent);
     this.#showChecked(now);
-    updateBadge(this.#badge, session, now);
+    this.#menu.setAttribute("aria-label", t("sessions.actions", { name: session.name }));
+    if (this.#doing) showPending(this.#badge, t(`sessions.doing.${this.#doing}`));
+    else updateBadge(this.#badge, session, now);
     this.#showPrimary();
     this.#showFacts(now);
   }
 
   /** @param {number} now */
   #showChecked(now) {
-    const at = this.#session.checked_at;
-    const text = at ? t("sessions.checked", { ago: ago(at, now) }) : "";
+    const { checked_at: at, updated_at: changed } = this.#session;
+    const parts = [changed ? t("sessions.changed", { ago: ago(changed, now) }) : "", at ? t("sessions.checked", { ago: ago(at, now) }) : ""];
+    const text = parts.filter(Boolean).join(" · ");
     if (this.#checked.textContent !== text) this.#checked.textContent = text;
-    this.#checked.title = at ? exactTime(Date.parse(at), this.#backend.zone) : "";
+    const exact = (/** @type {string | null | undefined} */ one) => (one ? exactTime(Date.parse(one), this.#backend.zone) : "");
+    const title = [changed && `${t("field.changed")}: ${exact(changed)}`, at && `${t("field.checked")}: ${exact(at)}`].filter(Boolean).join("\n");
+    if (this.#checked.title === title) return;
+    this.#checked.title = title;
+    this.#checked.hidden = !title;
   }
 
   #showPrimary() {
@@ -115,6 +127,7 @@ export class SessionRow {
     /** @type {[string, string][]} */
     const facts = [
       [t("field.checked"), ago(session.checked_at, now) || t("field.never")],
+      [t("field.changed"), moment(session.updated_at)],
       [t("field.last_connected"), moment(session.last_connected_at)],
       [t("field.protection"), t(session.account_protection ? "field.on" : "field.off")],
       [t("field.id"), String(session.id)],
@@ -147,6 +160,30 @@ export class SessionRow {
     return el("button", { type: "button", class: look, data: { testid }, onclick: run }, t(text));
   }
 
+  #showMenu() {
+    if (this.#doing) return;
+    const { isAdmin, isAgent } = this.#backend;
+    const session = this.#session;
+    const ask = (/** @type {"disconnect" | "delete"} */ what) => () => {
+      this.#details.open = true;
+      this.#ask(what);
+    };
+    showMenu(
+      this.#menu,
+      [
+        isAgent && session.status !== "connected" && { text: t("sessions.show_qr"), icon: "qr", run: () => this.#actions.link(session) },
+        { text: t("sessions.open_inbox"), icon: "chat", run: () => this.#actions.openInbox(session) },
+        isAdmin && { text: t("sessions.edit"), icon: "pen", run: () => this.#actions.edit(session) },
+        { text: t("sessions.log"), icon: "clock", run: () => this.#actions.log(session) },
+        isAdmin && { text: t("sessions.keys"), icon: "key", run: () => this.#actions.keys(session) },
+        isAdmin && { text: t("sessions.restart"), icon: "link", run: () => void this.#run("restart") },
+        isAdmin && { text: t("sessions.disconnect"), icon: "unlink", run: ask("disconnect") },
+        isAdmin && { text: t("sessions.delete"), icon: "trash", bad: true, run: ask("delete") },
+      ],
+      t("sessions.actions", { name: session.name }),
+    );
+  }
+
   /** Says what will happen, and stands on Cancel. @param {"disconnect" | "delete"} what */
   #ask(what) {
     const back = () => {
@@ -173,13 +210,15 @@ export class SessionRow {
     return el("div", { class: "wa-field" }, el("label", { for: id }, t("sessions.delete.type", { name })), input);
   }
 
-  /** One request however often the button is pressed. @param {"disconnect" | "restart" | "delete"} what */
+  /** One request however often the button is pressed; the badge says at once what is done, and takes it back on a failure. @param {Deed} what */
   async #run(what) {
-    if (this.#busy) return;
-    this.#busy = true;
+    if (this.#doing) return;
+    this.#doing = what;
     const { rest, sessions } = this.#backend;
     const { id } = this.#session;
-    for (const button of this.#buttons.querySelectorAll("button")) {
+    this.update(this.#session);
+    const buttons = [...this.#buttons.querySelectorAll("button"), ...this.#primary.querySelectorAll("button"), this.#menu];
+    for (const button of buttons) {
       button.disabled = true;
       button.title = t("sessions.busy");
     }
@@ -193,8 +232,12 @@ export class SessionRow {
       const refresh = () => void sessions.load().catch(showFailure);
       showFailure(error, { retry: () => void this.#run(what), refresh });
     } finally {
-      this.#busy = false;
+      this.#doing = null;
+      this.#primaryFor = "";
+      this.#menu.disabled = false;
+      this.#menu.title = "";
       this.#showButtons();
+      this.update(sessions.get(id) ?? this.#session);
     }
   }
 }

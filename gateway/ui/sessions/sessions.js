@@ -3,16 +3,21 @@
  *
  * The dialog's `data-state` is one of closed, loading, list, preparing, qr, refreshing, finishing, success, expired,
  * error. Fires `session-connected` when a phone was linked here, and `session-open` when its inbox is asked for.
+ * Attributes: `ticket` and `ticket-url` (login of an embedding page), `lang`, `theme`, `routed` (search and filter are in
+ * the address). Taken off the page it hears nothing and asks nothing.
  */
 
 import { backend } from "../common/backend.js";
 import { el, fill, uniqueId } from "../common/dom.js";
+import { LiveElement } from "../common/element.js";
 import { icon } from "../common/icons.js";
 import { troubleOf } from "./link-trouble.js";
 import { LinkWatch } from "./link-watch.js";
+import { NumberKeys } from "./number-keys.js";
+import { NumberLog, skeleton } from "./number-log.js";
 import { QrPanel } from "./qr-panel.js";
 import { SessionForm } from "./session-form.js";
-import { SessionList } from "./session-list.js";
+import { readQuery, SessionList, writeQuery } from "./session-list.js";
 import { t } from "../common/strings.js";
 import { showFailure } from "../common/toast.js";
 
@@ -30,8 +35,12 @@ const ANNOUNCED = {
   expired: "live.expired",
 };
 
-export class WhatsAppSessions extends HTMLElement {
+export class WhatsAppSessions extends LiveElement {
   #backend = backend();
+  /** @type {import("./session-list.js").NumbersQuery} */
+  #query = { search: "", state: "all" };
+  /** What is open instead of the list, and has to be ended. @type {{end: () => void} | null} */
+  #page = null;
   #titleId = uniqueId("sessions");
   #title = el("h2", { id: this.#titleId, tabindex: "-1" });
   #backButton = el(
@@ -72,10 +81,12 @@ export class WhatsAppSessions extends HTMLElement {
   #pointerAt = "";
   #isRead = false;
 
-  connectedCallback() {
-    if (this.#button.isConnected) return;
-    this.append(this.#button, this.#dialog);
-    this.#backend.sessions.addEventListener("change", () => this.#refresh());
+  begin() {
+    this.adoptLanguage();
+    if (!this.#button.isConnected) this.replaceChildren(this.#button, this.#dialog);
+    if (this.hasAttribute("routed")) this.#query = readQuery(location.search);
+    this.on(this.#backend.sessions, "change", () => this.#refresh());
+    this.ends(() => this.#dialog.open && this.#closed());
   }
 
   #build() {
@@ -149,7 +160,7 @@ export class WhatsAppSessions extends HTMLElement {
   }
 
   /** @param {string} title @param {boolean} withBack @param {Element} content */
-  #page(title, withBack, content) {
+  #show(title, withBack, content) {
     this.#title.textContent = title;
     this.#backButton.hidden = !withBack;
     fill(this.#body, content);
@@ -166,8 +177,12 @@ export class WhatsAppSessions extends HTMLElement {
         this.close();
         this.#tell("session-open", session.id);
       },
-    });
-    this.#page(t("sessions.title"), false, this.#list.element);
+      edit: (session) => this.#showForm(session),
+      log: (session) => this.#showLog(session),
+      keys: (session) => this.#showKeys(session),
+      query: (query) => this.#ask(query),
+    }, this.#query);
+    this.#show(t("sessions.title"), false, this.#list.element);
     this.#title.focus();
     this.#refresh();
   }
@@ -195,24 +210,45 @@ export class WhatsAppSessions extends HTMLElement {
       this.#dialog.dataset.state = "loading";
       fill(
         this.#body,
-        el(
-          "div",
-          { class: "wa-empty", "aria-busy": "true" },
-          icon("spinner"),
-          el("p", {}, t("sessions.loading")),
-        ),
+        el("div", { class: "wa-bones", "aria-busy": "true" }, el("p", { class: "wa-hint", role: "status" }, t("sessions.loading")), ...skeleton()),
       );
     }
   }
 
-  #showForm() {
+  /** @param {import("./session-list.js").NumbersQuery} query */
+  #ask(query) {
+    this.#query = query;
+    if (!this.hasAttribute("routed")) return;
+    history.replaceState(history.state, "", location.pathname + writeQuery(location.search, query) + location.hash);
+  }
+
+  /** @param {Session | null} [before]  the one that is changed; else a new one */
+  #showForm(before = null) {
     this.#list = null;
-    const form = new SessionForm(this.#backend, {
-      created: (session) => this.#showLinking(session),
-      cancel: () => this.#showList(),
-    });
-    this.#page(t("sessions.create.title"), true, form.element);
+    const back = () => this.#showList();
+    const form = new SessionForm(this.#backend, { created: before ? back : (session) => this.#showLinking(session), cancel: back }, before);
+    this.#show(before ? t("sessions.edit.title", { name: before.name }) : t("sessions.create.title"), true, form.element);
     form.focus();
+  }
+
+  /** @param {Session} session */
+  #showLog(session) {
+    this.#leaveAttempt();
+    this.#list = null;
+    this.#dialog.dataset.state = "list";
+    const log = new NumberLog(this.#backend, session);
+    this.#page = log;
+    this.#show(t("log.title", { name: session.name }), true, log.element);
+    this.#title.focus();
+  }
+
+  /** @param {Session} session */
+  #showKeys(session) {
+    this.#list = null;
+    const keys = new NumberKeys(this.#backend, session);
+    this.#page = keys;
+    this.#show(t("keys_of.title", { name: session.name }), true, keys.element);
+    this.#title.focus();
   }
 
   // ------------------------------------------------------------------------------------------ linking
@@ -226,6 +262,7 @@ export class WhatsAppSessions extends HTMLElement {
     const panel = new QrPanel(this.#backend, session, {
       again: () => void watch.connect(),
       back: () => this.#showList(),
+      log: () => this.#showLog(session),
       openInbox: () => {
         this.close();
         this.#tell("session-open", session.id);
@@ -233,7 +270,7 @@ export class WhatsAppSessions extends HTMLElement {
     });
     this.#watch = watch;
     this.#panel = panel;
-    this.#page(t("link.title", { name: session.name }), true, panel.element);
+    this.#show(t("link.title", { name: session.name }), true, panel.element);
     this.#title.focus();
     void watch.start();
   }
@@ -280,13 +317,14 @@ export class WhatsAppSessions extends HTMLElement {
     this.#announced = "";
     this.#watch?.stop();
     this.#panel?.clear();
+    this.#page?.end();
+    this.#page = null;
     this.#watch = this.#panel = null;
   }
 
   /** @param {string} name @param {number} id */
   #tell(name, id) {
-    const detail = { session_id: id, session: this.#backend.sessions.get(id) ?? null };
-    this.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
+    this.tell(name, { session_id: id, session: this.#backend.sessions.get(id) ?? null });
   }
 }
 
