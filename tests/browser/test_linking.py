@@ -15,7 +15,7 @@ from tests.http.support import eventually
 from tests.launcher.running import Running
 
 SIDEWAYS = """() => [document.documentElement, ...document.querySelectorAll("dialog[open], dialog[open] *")]
-    .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "visible")
+    .filter((one) => !one.matches(".wa-unseen") && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "visible")
     .map((one) => one.className)"""
 LEFT = re.compile(r"(?:New|Last) code.*?(\d+) second")
 

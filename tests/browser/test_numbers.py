@@ -267,7 +267,7 @@ async def test_SL_09_loading_and_failing_have_their_states(
         await held[-1].fulfill(status=503, json={"success": False, "error": "Away.", "code": "unavailable"})
         await numbers.state("error")
         await page.unroute("**/api/whatsapp-sessions?*")
-        await numbers.modal.get_by_role("button", name="Retry").click()
+        await numbers.modal.locator(".wa-empty").get_by_role("button", name="Try again").click()
         await numbers.state("list")
 
 

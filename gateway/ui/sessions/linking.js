@@ -141,7 +141,10 @@ export function onTick(view, now) {
 /** Whole seconds that the code still lives, never below 0. @param {LinkView} view @param {number} now */
 export function secondsLeft(view, now) {
   if (!view.code) return 0;
-  return Math.max(0, Math.ceil((Date.parse(view.code.expires_at) - now) / 1000));
+  const end = Date.parse(view.code.expires_at);
+  // Where the clocks are known to half a second only, a code must not seem to live longer than it does.
+  const life = end - Date.parse(view.code.issued_at ?? "") || Infinity;
+  return Math.ceil(Math.min(life, Math.max(0, end - now)) / 1000);
 }
 
 /** The part of its life that the code still has, from 1 to 0. @param {LinkView} view @param {number} now */

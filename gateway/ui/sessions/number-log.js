@@ -71,7 +71,7 @@ export class NumberLog {
       el("button", { type: "button", class: "wa-button", onclick: () => void this.#save(kind) }, icon("download"), kind.toUpperCase());
     this.element = el(
       "section",
-      { class: "wa-log", "aria-label": t("log.title", { name: session.name }), data: { testid: "log-drawer" } },
+      { class: "wa-number-log", "aria-label": t("log.title", { name: session.name }), data: { testid: "log-drawer" } },
       el("div", { class: "wa-log-tools" }, this.#select, save("csv"), save("json")),
       this.#list,
       this.#more,
