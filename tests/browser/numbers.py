@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.launcher.running import Running
 
 SESSIONS = "/api/whatsapp-sessions"
 WITHIN_5_S = 5_000
+LEFT = re.compile(r"(?:New|Last) code.*?(\d+) second")
 
 
 class Numbers:
@@ -146,3 +148,31 @@ async def login_of(browser: Browser, gateway: Running, name: str, role: str, ses
     state = await context.storage_state()
     await context.close()
     return state
+
+
+async def raw_code(numbers: Numbers, number: int) -> str:
+    status, text = await numbers.gateway.call("GET", f"{SESSIONS}/{number}/qr-code?format=raw")
+    assert status == 200, text
+    return str(text)
+
+
+async def seconds_left(numbers: Numbers) -> int:
+    text = await numbers.page.get_by_test_id("qr-countdown").inner_text()
+    found = LEFT.search(text)
+    assert found, text
+    return int(found[1])
+
+
+async def announced(numbers: Numbers) -> str:
+    return (await numbers.modal.locator("[role=status].wa-unseen").inner_text()).strip()
+
+
+async def size_of(page: Page, selector: str) -> tuple[float, float]:
+    box = await page.locator(selector).bounding_box()
+    assert box is not None
+    return box["width"], box["height"]
+
+
+async def say(numbers: Numbers, number: int, status: str) -> None:
+    """WasenderAPI says a status, and goes on saying it."""
+    await numbers.simulate(f"/sessions/{number}/status", {"status": status})

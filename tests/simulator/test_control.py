@@ -182,7 +182,7 @@ async def test_beside_a_gateway_everything_is_under_the_paths_of_its_own() -> No
 
 
 async def test_a_status_of_ones_own_choice_is_what_the_api_says(served: Served) -> None:
-    session = await served.create()
+    session = (await served.create())["id"]
     reply = await served.call("POST", f"/_simulator/sessions/{session}/status", {"status": "two_step_check"})
     assert (reply.status, reply.json["data"]["status"]) == (200, "two_step_check")
     refused = await served.call("POST", f"/_simulator/sessions/{session}/status", {"status": 7})

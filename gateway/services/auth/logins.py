@@ -125,11 +125,24 @@ class Logins:
             await self._sleep(delay_s)
         try:
             principal = await self._login.use_ticket(ticket, ("login",))
+            await self._require_standing(principal)
         except Unauthenticated:
             self._log.refused("login_failed", visitor.address, "link")
             raise
         self._throttle.succeed("", visitor.address)
         return await self._begin(principal, visitor, "link")
+
+    async def _require_standing(self, principal: Principal) -> None:
+        """Raises Unauthenticated for a person who was disabled or deleted since the link was made.
+
+        The news of it may not have come here yet.
+        """
+        person_id = person_of(principal)
+        if person_id is None:
+            return
+        person = await self._store.person(person_id)
+        if person is None or person.disabled_at is not None:
+            raise Unauthenticated("This account is disabled. Ask the person who runs the gateway.")
 
     async def _checked(self, name: str, password: str, visitor: Visitor) -> VerifiedPerson | None:
         """Who it is, by name and password; None if they do not fit, after the same work."""
