@@ -105,6 +105,9 @@ class Settings(LimitSettings):
     secret_previous: str | None = Field(None, validation_alias="GATEWAY_SECRET_PREVIOUS", repr=False)
     """The secret before this one, while secrets are rotated: still accepted for logins and for what is encrypted."""
 
+    no_migrate: bool = Field(False, validation_alias="GATEWAY_NO_MIGRATE")
+    """Refuse to start on an older schema instead of changing it."""
+
     backup_passphrase: str | None = Field(None, validation_alias="GATEWAY_BACKUP_PASSPHRASE", repr=False)
     """Opens backups, for `gateway backup` and `gateway restore` that no person is there for."""
 

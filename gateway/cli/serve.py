@@ -30,6 +30,13 @@ Simulated = Annotated[
 ]
 
 
+NoMigrate = Annotated[
+    bool | None,
+    typer.Option("--no-migrate", help="Refuse an older schema, and change none. [GATEWAY_NO_MIGRATE]"),
+]
+PublicUrl = Annotated[str | None, typer.Option(help="Where WasenderAPI reaches us. [GATEWAY_PUBLIC_URL]")]
+
+
 @commands.command()
 def serve(
     host: Host = None,
@@ -37,10 +44,9 @@ def serve(
     data_dir: DataDir = None,
     embedded: Embedded = None,
     simulator: Simulated = None,
-    public_url: Annotated[
-        str | None, typer.Option(help="Where WasenderAPI reaches us. [GATEWAY_PUBLIC_URL]")
-    ] = None,
+    public_url: PublicUrl = None,
     workers: Annotated[int | None, typer.Option(help="Processes. [GATEWAY_WORKERS]")] = None,
+    no_migrate: NoMigrate = None,
 ) -> None:
     """Runs the gateway. It needs DATABASE_URL, or --embedded."""
     from gateway.cli.actions import people
@@ -55,6 +61,7 @@ def serve(
         simulator=simulator,
         public_url=public_url,
         workers=workers,
+        no_migrate=no_migrate,
     )
     start_logging(settings.log_level, settings.log_format)
     folder.require_disk(settings)
@@ -109,6 +116,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
             "data_dir": folder.data_dir(settings) / folder.DEMO,
             "public_url": None,
             "workers": 1,
+            "no_migrate": False,
         }
     )
     start_logging("warning", settings.log_format)

@@ -12,9 +12,10 @@ from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import GatewayError, Unavailable
 from gateway.domain.origins import frame_sources, sent_origins
 from gateway.http.errors import HANDLERS, error_reply, unexpected
+from gateway.http.health import CompatibilityView
 from gateway.http.hosts import wrong_host
 from gateway.http.limits import RequestLimits, has_body
 from gateway.http.observed import RequestObserver
@@ -29,6 +30,11 @@ _OF_SUPABASE = (
 """What Supabase's clients add to `.from()`: let through, so that the page's console shows why it is answered 404."""
 
 
+_OF_OPERATORS = ("/healthz", "/readyz", "/metrics")
+RETRY_AFTER_S = 5
+"""When a client of an outdated gateway should ask again: another one answers by then."""
+
+
 class Application(Starlette):
     """Sockets and webhooks go straight to their endpoints.
 
@@ -40,6 +46,7 @@ class Application(Starlette):
     observer: RequestObserver | None = None
     hosts: Hosts | None = None
     limits: RequestLimits | None = None
+    compatibility: CompatibilityView | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,6 +65,7 @@ class Application(Starlette):
         # Around everything, so that errors, webhooks and what is not there say the same as the page.
         send = self.security.added_to(send, scope)
         refused = wrong_host(scope, self.hosts) if self.hosts is not None else None
+        refused = refused or self._outdated(scope)
         if refused is not None:
             await refused(scope, receive, send)
         elif self.limits is None or not has_body(scope):
@@ -68,6 +76,16 @@ class Application(Starlette):
                 await self._pass_on(scope, receive, send)
             finally:
                 lease.end()
+
+    def _outdated(self, scope: Scope) -> Response | None:
+        """The answer of a gateway that may not serve the schema any more.
+
+        Webhooks are taken as long as the sender does not go elsewhere: what Postgres refuses waits in the spool.
+        """
+        why = self.compatibility.complaint if self.compatibility is not None else None
+        if why is None or scope["path"] in _OF_OPERATORS or scope["path"].startswith(WEBHOOKS):
+            return None
+        return error_reply(Unavailable(why, retry_after_s=RETRY_AFTER_S))
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -102,11 +120,13 @@ def application(
     limits: RequestLimits,
     hosts: Hosts | None = None,
     is_https: bool = False,
+    compatibility: CompatibilityView | None = None,
 ) -> Starlette:
     """The application, with what holds for every answer.
 
     `allowed_origins` are foreign pages that may call us and may show our page in a frame. `limits` hold for all routes.
     `hosts` are the names that we answer to; any, if left out. `is_https`: browsers reach us by https.
+    `compatibility` says whether this version may serve the schema.
     """
     limits.count_open(routes)
     made = Application(
@@ -133,6 +153,7 @@ def application(
     made.observer = RequestObserver(routes)
     made.hosts = hosts
     made.limits = limits
+    made.compatibility = compatibility
     made.router.default = limits.counted(made.router.default)
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False

@@ -57,6 +57,13 @@ class TriggersView(Protocol):
     """Why changes are not told to browsers; None while they are."""
 
 
+class CompatibilityView(Protocol):
+    """Whether this version may serve the schema."""
+
+    complaint: str | None
+    """Why it may not; None while it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Can webhooks be made safe now, by commit or by spool?"""
@@ -66,9 +73,12 @@ class Readiness:
     ingest: Committing
     spool: SpoolView
     triggers: TriggersView
+    compatibility: CompatibilityView
 
     def judge(self) -> tuple[bool, dict[str, Any]]:
         """Whether to send webhooks here, and what to say about it."""
+        if self.compatibility.complaint is not None:
+            return False, {"status": "draining", "why": self.compatibility.complaint}
         return judge_readiness(
             is_draining=self.connections.is_draining,
             can_commit=not self.staleness.is_stale() and not self.ingest.is_away,

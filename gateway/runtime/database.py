@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -17,6 +17,8 @@ from gateway.postgres.connection.pool import (
     mapped_errors,
 )
 from gateway.postgres.connection.pooler import is_behind_pooler, is_same_database
+from gateway.postgres.migrations.runner import migrate
+from gateway.postgres.migrations.versions import require_current
 from gateway.postgres.sessions.vault import Vault
 from gateway.runtime.data_dir import DEMO, data_dir
 from gateway.services.background import Background
@@ -60,6 +62,14 @@ async def find_database(settings: Settings, stack: AsyncExitStack) -> str:
             if (dsn := running_dsn(folder)) is not None:
                 return dsn
     return await open_database(settings, stack)
+
+
+async def prepare_schema(settings: Settings, direct: str, report: Callable[[str], None]) -> None:
+    """The schema is of this version afterwards, or may be served by it. Raises ConfigError where it is not to be."""
+    if settings.no_migrate:
+        await require_current(direct)
+    else:
+        await migrate(direct, report=report)
 
 
 async def _keep_up(server: EmbeddedPostgres) -> None:

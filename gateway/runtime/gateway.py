@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 
 from gateway.domain.access import Principal, Role
-from gateway.postgres.migrations.runner import migrate
 from gateway.runtime.access import Access, check_secret, open_access
 from gateway.runtime.context import DEFAULT_TIMINGS, BuildContext, Timings
 from gateway.runtime.data_dir import read_secret
-from gateway.runtime.database import open_database, open_direct
+from gateway.runtime.database import open_database, open_direct, prepare_schema
 from gateway.runtime.limiters import Limiters
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media, open_media
@@ -30,6 +29,7 @@ from gateway.runtime.tasks import start_tasks
 from gateway.runtime.upstream import Upstream, open_upstream
 from gateway.runtime.websockets import WebSockets
 from gateway.runtime.wiring import connect
+from gateway.services.background import Background
 from gateway.services.signals import Signals
 from gateway.settings import Settings
 
@@ -75,6 +75,13 @@ class Gateway:
             self.tasks[name].cancel()
         self.upstream.release()
         await self.websockets.connections.drain(hasten or asyncio.Event())
+
+    async def leave_when_outdated(self) -> None:
+        """Drains once the schema is too new for this version; the process stays, and says why it serves no more."""
+        await self.live.compatibility.ended.wait()
+        await self.services.linking.close()
+        await self.services.webhook_delivery.close()
+        await self.drain()
 
     async def login_link(self) -> str:
         """A link that logs its first user in as the owner."""
@@ -123,7 +130,7 @@ async def _build(context: BuildContext) -> Gateway:
     database_url = await open_database(settings, context.stack)
     direct = await open_direct(settings, database_url)
     tell(MIGRATING)
-    await migrate(direct, report=lambda line: migrating(line, tell))
+    await prepare_schema(settings, direct, lambda line: migrating(line, tell))
     tell("The gateway is being built.")
     repositories = await open_repositories(context, database_url)
     upstream = await open_upstream(context, repositories.credentials)
@@ -144,8 +151,12 @@ async def _build(context: BuildContext) -> Gateway:
     await access.revocations.open()
     floors = (live, access, media, services, websockets)
     tasks = await start_tasks(floors, (services, websockets), repositories, context)
-    return Gateway(
+    gateway = Gateway(
         settings=settings, url=context.url, database_url=database_url, signals=context.signals, limiters=limiters,
         repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,
         websockets=websockets, app=app, tasks=tasks,
     )  # fmt: skip
+    leaving = Background()
+    context.stack.push_async_callback(leaving.close)
+    leaving.start(gateway.leave_when_outdated(), "outdated")
+    return gateway

@@ -2,12 +2,14 @@
 
 from contextlib import AsyncExitStack
 
+from gateway import __version__
 from gateway.postgres.connection.listener import Listener, ListenerSettings
 from gateway.postgres.presence.presence import PresenceTable
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.runtime.context import BuildContext
 from gateway.runtime.repositories import Repositories
+from gateway.services.live.compatibility import Compatibility
 from gateway.services.live.conversation_list import ConversationList
 from gateway.services.live.feed import Feed
 from gateway.services.live.idle import Waker
@@ -30,6 +32,7 @@ class Live:
         settings, signals, timings = context.settings, context.signals, context.timings
         self.listener = Listener(dsn, signals, _listener_settings(context))
         self.awake = awake = self.listener.awake
+        self.compatibility = Compatibility(__version__)
         self.hub = Hub(protocol.event_encoder(settings.zone), on_followed=signals.inbox_followed)
         self.feed = Feed(
             repositories.live_streams,

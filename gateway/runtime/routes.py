@@ -138,6 +138,20 @@ def _webhook_routes(
     return [*JournalRoutes(gate, services.journal).routes(), *WebhookTargetRoutes(gate, targets).routes()]
 
 
+def _readiness(
+    repositories: Repositories, live: Live, services: Services, websockets: WebSockets
+) -> Readiness:
+    """What decides whether webhooks are to be sent here."""
+    return Readiness(
+        websockets.connections,
+        live.staleness,
+        services.ingest,
+        repositories.spool,
+        live.triggers,
+        live.compatibility,
+    )
+
+
 def build_app(
     settings: Settings,
     repositories: Repositories,
@@ -153,9 +167,7 @@ def build_app(
     gate, files = _gate(access, limits), PageFiles(UI, access.prefix)
     about = _about(settings, media)
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
-    readiness = Readiness(
-        websockets.connections, live.staleness, services.ingest, repositories.spool, live.triggers
-    )
+    readiness = _readiness(repositories, live, services, websockets)
     return application(
         [
             *_inbound_webhook_routes(services, limits, live),
@@ -177,4 +189,5 @@ def build_app(
         limits=limits,
         hosts=access.hosts,
         is_https=access.is_https,
+        compatibility=live.compatibility,
     )

@@ -18,9 +18,8 @@ from contextlib import AsyncExitStack
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError
-from gateway.postgres.migrations.runner import migrate
 from gateway.runtime.data_dir import data_dir, read_secret
-from gateway.runtime.database import open_database, open_direct, require_database
+from gateway.runtime.database import open_database, open_direct, prepare_schema, require_database
 from gateway.runtime.listen_socket import address_of, bind
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
 from gateway.services.background import Background
@@ -94,7 +93,7 @@ async def supervise(settings: Settings, announce: Announce) -> None:
             dsn = await open_database(settings, stack)
             direct = await open_direct(settings, dsn)
             starting.tell(MIGRATING)
-            await migrate(direct, report=lambda line: migrating(line, starting.tell))
+            await prepare_schema(settings, direct, lambda line: migrating(line, starting.tell))
             await announce(settings, dsn, address_of(sock))
             is_prepared = True
             passed = {SOCKET_FD: sock.fileno(), LISTENING_FD: starting.listening_fd}
@@ -114,6 +113,7 @@ def _environ_of(settings: Settings, dsn: str, direct: str) -> dict[str, str]:
         "GATEWAY_DATA_DIR": str(data_dir(settings)),
         "GATEWAY_HOST": settings.host,
         "GATEWAY_WORKERS": "1",
+        "GATEWAY_NO_MIGRATE": str(int(settings.no_migrate)),
         # Never the one of the environment or of `.env`, which may be another database's.
         "GATEWAY_LISTEN_URL": direct,
         **({"GATEWAY_PUBLIC_URL": settings.public_url} if settings.public_url else {}),

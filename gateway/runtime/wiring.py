@@ -23,6 +23,7 @@ def connect(
     signals.queues_moved.connect(services.sending.notify)
     signals.presence_moved.connect(live.presence.notify)
     live.presence.listen(websockets.native)
+    signals.schema_served_from.connect(live.compatibility.heard)
     signals.leases_renewed.connect(services.sending.on_renewed)
     signals.rows_moved.connect(services.webhook_delivery.notify)
     signals.sessions_moved.connect(live.states.notify, services.webhook_delivery.notify)

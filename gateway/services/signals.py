@@ -74,6 +74,9 @@ class Signals:
     targets_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: targets of webhooks out have changed."""
 
+    schema_served_from: Signal[[str | None]] = field(default_factory=Signal)
+    """Of each beat of the listening connection: the oldest version that may serve the schema."""
+
     leases_renewed: Signal[[]] = field(default_factory=Signal)
     """The leases of this gateway hold for longer again."""
 

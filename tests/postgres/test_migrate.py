@@ -86,9 +86,29 @@ async def test_edited_file_is_refused_by_name(empty_database: str, folder: Path)
         await migrate(empty_database, report=quiet, folder=folder)
 
 
-async def test_database_of_a_newer_gateway_is_refused(empty_database: str, folder: Path) -> None:
+async def test_database_of_a_newer_gateway_is_served_as_long_as_it_says_so(
+    empty_database: str, folder: Path
+) -> None:
     (folder / "9999_future.sql").write_text("CREATE TABLE gateway.future (id int);")
     await migrate(empty_database, report=quiet, folder=folder)
+    said: list[str] = []
+
+    assert await migrate(empty_database, report=said.append) == []
+
+    assert "newer gateway (9999_future.sql)" in said[0]
+    async with connected(empty_database) as connection:
+        await connection.execute(
+            "UPDATE gateway.settings SET value = '\"9.0\"' WHERE key = 'compatible_from'"
+        )
+    with pytest.raises(ConfigError, match=r"needs gateway 9.0 or newer, and this is 0\.1"):
+        await migrate(empty_database, report=quiet)
+
+
+async def test_database_of_another_line_of_versions_is_refused(empty_database: str, folder: Path) -> None:
+    (folder / "9999_future.sql").write_text("CREATE TABLE gateway.future (id int);")
+    await migrate(empty_database, report=quiet, folder=folder)
+    async with connected(empty_database) as connection:
+        await connection.execute("DELETE FROM gateway.settings WHERE key = 'compatible_from'")
     with pytest.raises(ConfigError, match=r"newer gateway.*9999_future"):
         await migrate(empty_database, report=quiet)
 

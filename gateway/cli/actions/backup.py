@@ -52,7 +52,7 @@ async def back_up(settings: Settings, file: Path, passphrase: str, *, with_media
     async with AsyncExitStack() as stack:
         stack.enter_context(one_sentence(file))
         dsn = await database.find_database(settings, stack)
-        direct = settings.listen_url or dsn
+        direct = await database.open_direct(settings, dsn)
         pool = await open_pool(direct, timezone="UTC", max_size=2, pooled=False)
         stack.push_async_callback(database.close_pool, pool)
         facts = await facts_of(pool)

@@ -45,7 +45,7 @@ async def open_tables(settings: Settings, stack: AsyncExitStack) -> tuple[asyncp
 async def open_pool_of(settings: Settings, stack: AsyncExitStack) -> asyncpg.Pool:
     """The database, up to date; closed with the stack."""
     dsn = await database.find_database(settings, stack)
-    await migrations.migrate(await database.open_direct(settings, dsn), report=lambda line: None)
+    await database.prepare_schema(settings, await database.open_direct(settings, dsn), lambda line: None)
     pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
     stack.push_async_callback(database.close_pool, pool)
     return pool

@@ -10,7 +10,6 @@ from gateway.cli.console import out
 from gateway.domain.errors import ConfigError
 from gateway.domain.session import Actor, iso_utc
 from gateway.postgres.connection.pool import open_pool
-from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
@@ -83,7 +82,7 @@ async def retry_all(settings: Settings, which: Wanted) -> None:
 async def _opened(settings: Settings) -> AsyncIterator[Journal]:
     async with AsyncExitStack() as stack:
         dsn = await database.open_database(settings, stack)
-        await migrate(await database.open_direct(settings, dsn), report=lambda line: None)
+        await database.prepare_schema(settings, await database.open_direct(settings, dsn), lambda line: None)
         pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
         stack.push_async_callback(database.close_pool, pool)
         yield Journal(

@@ -92,7 +92,7 @@ class _Restoration:
         settings, contents = self._settings, self._contents
         _require_known(contents)
         dsn = await database.open_database(settings, stack)
-        direct = settings.listen_url or dsn
+        direct = await database.open_direct(settings, dsn)
         await _take_database(direct, stack)
         pool = await open_pool(direct, timezone="UTC", max_size=2, pooled=False)
         stack.push_async_callback(database.close_pool, pool)

@@ -62,6 +62,7 @@ _HEARTBEAT = """
 INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
 VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()
+RETURNING (SELECT value #>> '{}' FROM gateway.settings WHERE key = 'compatible_from')
 """
 
 # Only backends that are still listeners of ours: pids are used again by others.
@@ -251,7 +252,8 @@ class Listener:
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
                 began = _now()
-                await connection.execute(_HEARTBEAT, self._gateway_id, socket.gethostname())
+                least = await connection.fetchval(_HEARTBEAT, self._gateway_id, socket.gethostname())
+                self._signals.schema_served_from(least)
                 self._beat_at = began
         except BaseException:
             connection.terminate()
@@ -279,8 +281,9 @@ class Listener:
                 await self._probe()
                 self.heard_at = _now()
             began = _now()
-            await self.statement(_HEARTBEAT, self._gateway_id, socket.gethostname())
+            least = await self.statement(_HEARTBEAT, self._gateway_id, socket.gethostname())
             self._beat_at = began
+            self._signals.schema_served_from(least)
             self._signals.leases_renewed()
             self._failures = (
                 0  # not sooner: one that is cut again and again should come back ever more slowly

@@ -25,6 +25,7 @@ from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, exp
 from gateway.postgres.migrations import adoption
 from gateway.postgres.migrations import repair as repairing
 from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
+from gateway.postgres.migrations.versions import check_served, read_books
 from gateway.services.deadlines import Deadline
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ async def migrate(dsn: str, *, report: Report, folder: Path | None = None) -> li
     """Applies what is missing; returns the names of the files it applied. Safe when two run at once.
 
     `report` gets sentences for people. Raises ConfigError when the database cannot be reached, is too old,
-    holds something we cannot adopt, was migrated by a newer gateway, or when an applied file was edited
+    holds something we cannot adopt, needs a newer gateway, or when an applied file was edited
     since.
     """
     connection = await _connect(dsn)
@@ -189,8 +190,11 @@ class _Run:
 
     async def apply(self, migrations: list[Migration]) -> list[str]:
         async with Deadline(self._connection, LOOK_S):
-            applied = await self._read_books()
-        self._check_books(applied, migrations)
+            applied = await read_books(self._connection)
+            newer = await check_served(self._connection, applied, migrations)
+        if newer is not None:
+            self._report(f"The database is of a newer gateway ({newer}), which this one may serve beside.")
+            return []
         await self._repair([migration for migration in migrations if migration.name in applied])
         missing = [migration for migration in migrations if migration.name not in applied]
         if missing:
@@ -214,27 +218,6 @@ class _Run:
         if not await self._connection.fetchval("SELECT to_regnamespace('gateway') IS NOT NULL"):
             await self._connection.execute("CREATE SCHEMA gateway")
         await self._connection.execute(_BOOKS)
-
-    async def _read_books(self) -> dict[str, str]:
-        if await self._connection.fetchval("SELECT to_regclass('gateway.migrations')") is None:
-            return {}
-        rows = await self._connection.fetch("SELECT name, checksum FROM gateway.migrations")
-        return {row["name"]: row["checksum"] for row in rows}
-
-    def _check_books(self, applied: dict[str, str], migrations: list[Migration]) -> None:
-        known = {migration.name: migration for migration in migrations}
-        newer = sorted(applied.keys() - known.keys())
-        if newer:
-            raise ConfigError(
-                f"This database was migrated by a newer gateway ({newer[0]} is not known here): "
-                "use that version."
-            )
-        for name, checksum in sorted(applied.items()):
-            if known[name].checksum != checksum:
-                raise ConfigError(
-                    f"sql/{name} was edited after it was applied to this database: "
-                    "put the old text back, and make the change in a new file."
-                )
 
     async def patiently(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Does `work` in a transaction; when a lock is not to be had soon, lets go of all and tries again."""
