@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import backup, export, journal, media, people
+from gateway.cli import backup, export, journal, media, people, targets
 from gateway.cli import manage as admin
 from gateway.cli import serve as servers
 from gateway.cli.console import err, out
@@ -30,6 +30,7 @@ cli.add_typer(export.commands)
 cli.add_typer(backup.commands)
 cli.add_typer(journal.journal, name="journal")
 cli.add_typer(media.media, name="media")
+cli.add_typer(targets.targets, name="targets")
 
 
 def main() -> None:

@@ -43,7 +43,10 @@ class WebhookTargetRoutes:
         ]
 
     async def _list(self, request: Request, principal: Principal) -> Response:
-        return success([_data(target) for target in await self._targets.all(principal)])
+        found = await self._targets.all(principal)
+        return success(
+            [{**_data(target), "waiting": target.waiting, "dead": target.dead} for target in found]
+        )
 
     async def _add(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MANAGE)

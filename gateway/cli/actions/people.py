@@ -27,7 +27,7 @@ async def add(
     fields = {"name": name, "role": role, "sessions": sessions_word(sessions), "password": password}
     async with _opened(settings) as (_, people):
         try:
-            person = await people.add(fields, _operator())
+            person = await people.add(fields, operator())
         except (Invalid, Conflict) as error:
             raise ConfigError(error.message) from None
     out.print(f"{person.name} may log in now, as {person.role.word}.")
@@ -36,7 +36,7 @@ async def add(
 async def list_all(settings: Settings) -> None:
     """Prints the people who may log in by name and password."""
     async with _opened(settings) as (_, people):
-        found = await people.all(_operator())
+        found = await people.all(operator())
     for person in found:
         word = sessions_word(person.sessions)
         sessions = "all sessions" if word == "*" else "sessions " + ", ".join(map(str, word))
@@ -63,7 +63,7 @@ async def _change(settings: Settings, name: str, fields: dict[str, object]) -> N
     async with _opened(settings) as (table, people):
         person = await _named(table, name)
         try:
-            await people.change(person.id, fields, _operator())
+            await people.change(person.id, fields, operator())
         except Invalid as error:
             raise ConfigError(error.message) from None
 
@@ -82,7 +82,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[PeopleTable, People
         yield table, People(table, Passwords(), AccessLog(table))
 
 
-def _operator() -> Principal:
+def operator() -> Principal:
     """The principal of the command line: a user with the database's address may do everything."""
     try:
         name = one_line(getpass.getuser())

@@ -70,7 +70,12 @@ class TargetReply(Success[TargetData]):
     pass
 
 
-class TargetListReply(Success[list[TargetData]]):
+class ListedTargetData(TargetData):
+    waiting: int = Field(description="Deliveries that wait, counted up to 10,000.", examples=[0])
+    dead: int = Field(description="Dead letters, counted up to 10,000.", examples=[0])
+
+
+class TargetListReply(Success[list[ListedTargetData]]):
     pass
 
 

@@ -1,6 +1,7 @@
 """`services.webhook_targets.ports` in Postgres: targets, and deliveries on their way."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,9 +29,19 @@ FORMER_HOURS = 24
 HELD_MOST = 20_000
 """Where a receiver refuses every event, and every chat is held, more waits in the streams."""
 
-_ALL = """
+_ONE = """
 SELECT id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at
-FROM gateway.webhook_targets WHERE $1::bigint IS NULL OR id = $1 ORDER BY id
+FROM gateway.webhook_targets WHERE id = $1
+"""
+_LIST = """
+SELECT t.id, url, sessions, events, mode, cursor, paused_reason, paused_at, delivered_at, created_at, changed_at,
+    (SELECT count(*) FROM (
+        SELECT FROM gateway.webhook_deliveries AS d
+        WHERE d.target = t.id AND d.state = 'pending' LIMIT 10000) AS few) AS waiting,
+    (SELECT count(*) FROM (
+        SELECT FROM gateway.webhook_deliveries AS d
+        WHERE d.target = t.id AND d.state = 'dead' LIMIT 10000) AS few) AS dead
+FROM gateway.webhook_targets AS t ORDER BY t.id
 """
 _ADD = """
 INSERT INTO gateway.webhook_targets (url, secret, sessions, events, mode, created_by, cursor)
@@ -136,12 +147,13 @@ class TargetTable:
     async def all(self) -> list[Target]:
         """All targets, the oldest first."""
         with mapped_errors():
-            return [_target(row) for row in await self._pool.fetch(_ALL, None)]
+            rows = await self._pool.fetch(_LIST)
+        return [replace(_target(row), waiting=row["waiting"], dead=row["dead"]) for row in rows]
 
     async def target(self, target_id: int) -> Target | None:
         """The target of that number, if there is one."""
         with mapped_errors():
-            row = await self._pool.fetchrow(_ALL, target_id)
+            row = await self._pool.fetchrow(_ONE, target_id)
         return _target(row) if row else None
 
     async def add(self, new: NewTarget, secret: str) -> Target:

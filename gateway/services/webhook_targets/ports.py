@@ -11,6 +11,7 @@ from gateway.domain.streams import Event, Extent
 from gateway.domain.webhook_targets import Answer, Cursor, Mode, Tries, message_id
 
 State = Literal["pending", "delivered", "dead"]
+STATES: tuple[State, ...] = ("pending", "delivered", "dead")
 
 Keys = Callable[[int], Awaitable[SessionSecrets | None]]
 """Key and secret of a session; None where it is not known. Raises StoreUnavailable."""
@@ -31,6 +32,10 @@ class Target:
     delivered_at: datetime | None = None
     created_at: datetime | None = None
     changed_at: datetime | None = None
+    waiting: int = 0
+    """Deliveries that wait, where they were counted: many are counted up to 10,000."""
+    dead: int = 0
+    """Dead letters, counted the same way."""
 
 
 @dataclass(frozen=True, slots=True)
