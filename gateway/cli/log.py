@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.domain.errors import LOGGED
 from gateway.domain.lines import one_line
-from gateway.http.errors import LOGGED
 from gateway.services.log_context import log_context
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"

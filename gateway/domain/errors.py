@@ -33,6 +33,9 @@ from typing import Any, ClassVar, Literal
 
 Action = Literal["check_token", "show_limit", "refresh_sessions", "retry", "fix_input"]
 
+LOGGED = "is_logged_by_gateway"
+"""Attribute of an exception whose traceback stands in the log: the server would write it once more."""
+
 
 class GatewayError(Exception):
     """One human sentence, plus the facts a program needs to act on it."""

@@ -16,9 +16,6 @@ from gateway.services.log_context import log_context
 
 logger = logging.getLogger(__name__)
 
-LOGGED = "is_logged_by_gateway"
-"""Attribute of an exception whose traceback stands in the log: the server would write it once more."""
-
 STATUSES = {
     "unauthenticated": 401,
     "forbidden": 403,
@@ -118,7 +115,7 @@ def _methods_at(request: Request) -> list[str]:
 
 async def unexpected(request: Request, error: Exception) -> Response:
     """A bug of ours, as an answer."""
-    setattr(error, LOGGED, True)
+    setattr(error, errors.LOGGED, True)
     logger.error("http.failed method=%s path=%s", request.method, request.url.path, exc_info=error)
     return error_reply(errors.GatewayError("Something went wrong here. The gateway's log has the details."))
 
