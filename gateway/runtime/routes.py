@@ -28,9 +28,11 @@ from gateway.http.people import PeopleRoutes
 from gateway.http.search import SearchRoutes
 from gateway.http.sending import SendingRoutes
 from gateway.http.sessions import SessionRoutes
+from gateway.http.templates import TemplateRoutes
 from gateway.http.webhook_targets import WebhookTargetRoutes
 from gateway.http.webhooks import WebhookRoutes
 from gateway.postgres.inbox.export import ExportTable
+from gateway.postgres.templates.templates import TemplateTable
 from gateway.realtime.native import asyncapi
 from gateway.runtime.access import Access
 from gateway.runtime.live import Live
@@ -42,6 +44,7 @@ from gateway.runtime.websockets import WebSockets
 from gateway.services.erasure.service import Erasure
 from gateway.services.export.export import Export
 from gateway.services.live.state_values import StateValues
+from gateway.services.templates.service import Templates
 from gateway.services.webhook_targets.service import WebhookTargets
 from gateway.services.webhook_targets.trail import TargetTrail
 from gateway.settings import Settings
@@ -119,6 +122,7 @@ def _inbox_routes(
         ).routes(),
         *InboxRoutes(gate, inbox, services.marks, erasure, export).routes(),
         *SearchRoutes(gate, inbox).routes(),
+        *TemplateRoutes(gate, Templates(TemplateTable(tables.pool))).routes(),
     ]
 
 

@@ -75,6 +75,11 @@ _PATH_PARAMETERS: dict[str, Json] = {
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
         "example": 3,
     },
+    "template": {
+        "description": "Number of the template.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "example": 3,
+    },
     "person": {
         "description": "Number of the person.",
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},

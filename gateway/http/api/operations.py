@@ -25,6 +25,7 @@ from gateway.http.api.operation import (
 )
 from gateway.http.api.sending_operations import SENDING
 from gateway.http.api.target_operations import TARGETS
+from gateway.http.api.template_operations import TEMPLATES
 
 TAGS: dict[Tag, str] = {
     "Sessions": "WhatsApp numbers linked through WasenderAPI. Lists come from Postgres; changes are made at "
@@ -343,6 +344,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_LOGINS,
     *_PEOPLE,
     *_WEBHOOKS,
+    *TEMPLATES,
     *TARGETS,
     *_JOURNAL,
     *_HEALTH,

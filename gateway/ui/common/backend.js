@@ -9,6 +9,9 @@ import { t } from "./strings.js";
 
 /** @import { Me, Template } from "./types.js" */
 
+/** A colleague may change them meanwhile. */
+const TEMPLATES_LAST_MS = 60_000;
+
 /** The gateway these files came from, also when another site embeds them or a proxy puts a path before them. */
 const BASE = import.meta.url.slice(0, import.meta.url.lastIndexOf("/ui/"));
 
@@ -17,7 +20,7 @@ export class Backend extends EventTarget {
   client;
   sessions;
   media;
-  /** @type {Map<number, Promise<Template[]>>} */
+  /** @type {Map<number, {found: Promise<Template[]>, at: number}>} */
   #templates = new Map();
   /** @type {Me | null} */
   me = null;
@@ -63,15 +66,23 @@ export class Backend extends EventTarget {
 
   /** The shop's texts for a number; none where the gateway has no templates. @param {number} session @returns {Promise<Template[]>} */
   templates(session) {
-    let found = this.#templates.get(session);
-    if (!found) {
-      found = this.rest.get("/api/templates", { session }).then(
-        (reply) => reply.data?.templates ?? reply.data ?? [],
-        () => [],
-      );
-      this.#templates.set(session, found);
-    }
+    const known = this.#templates.get(session);
+    if (known && Date.now() - known.at < TEMPLATES_LAST_MS) return known.found;
+    const found = this.rest.get("/api/templates", { session }).then(
+      (reply) => reply.data ?? [],
+      () => {
+        this.#templates.delete(session); // asked for again at the next slash
+        return [];
+      },
+    );
+    this.#templates.set(session, { found, at: Date.now() });
     return found;
+  }
+
+  /** They have changed. */
+  forgetTemplates() {
+    this.#templates.clear();
+    this.dispatchEvent(new Event("templates"));
   }
 
   get isAdmin() {

@@ -12,6 +12,7 @@
  * @property {string} [timezone]  IANA name; day lines are drawn in it
  * @property {boolean} [simulator]  a simulated phone stands at /simulator
  * @property {boolean} [can_send]  the server takes replies
+ * @property {boolean} [can_record]  the server takes voice notes that a browser records
  *
  * @typedef {object} Session
  * @property {number} id
@@ -55,7 +56,7 @@
  *
  * @typedef {object} Template
  * @property {number} id
- * @property {number | null} session
+ * @property {number | null} session_id  null: for all numbers
  * @property {string} shortcut
  * @property {string} text
  * @property {Media | null} [media]

@@ -242,10 +242,11 @@ export function list() {
 
 export const TOTALS = { all: 184, unread: 12, unreplied: 5, mine: 3, free: 9, groups: 4 };
 
+/** @type {import("../common/types.js").Template[]} */
 export const TEMPLATES = [
-  { id: 1, session: null, shortcut: "hours", text: "We are open from Monday to Saturday, 8 to 18 o'clock." },
-  { id: 2, session: null, shortcut: "hello", text: "Hello {name}, thank you for writing. How can we help?" },
-  { id: 3, session: 1, shortcut: "bank", text: "CRDB 0150 0000 0000, name: Front Desk Ltd. Please send the receipt here." },
+  { id: 1, session_id: null, shortcut: "hours", text: "We are open from Monday to Saturday, 8 to 18 o'clock." },
+  { id: 2, session_id: null, shortcut: "hello", text: "Hello {name}, thank you for writing. How can we help?", media: { id: "t2", state: "stored", kind: "image", mime: "image/jpeg", name: "price-list.jpg", bytes: 48_200 } },
+  { id: 3, session_id: 1, shortcut: "bank", text: "CRDB 0150 0000 0000, name: Front Desk Ltd. Please send the receipt here." },
 ];
 
 /** @param {number} id @param {string} name @param {LoginPerson["role"]} role @param {Partial<LoginPerson>} [more] @returns {LoginPerson} */

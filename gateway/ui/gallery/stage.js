@@ -35,6 +35,7 @@ export function letCustomerWrite(n) {
  * @property {typeof PERSONS} [persons]  who may log in
  * @property {Pick<StateFrame, "part" | "event" | "data">[]} [link]  what comes after `connect`
  * @property {string} [linkFails]  the code of error with which `connect` is refused
+ * @property {typeof TEMPLATES} [templates]
  * @property {boolean} [refused]  this login may not manage people
  */
 
@@ -59,7 +60,7 @@ class StageRest extends Rest {
     if (path.endsWith("/logs")) return { data: LOG, next_cursor: null };
     if (query.reveal) return { data: { api_key: "wsk_8f2c41d07ab94e55b7d3e1c6", webhook_secret: "whs_c07d5e9a1b2f4860" } };
     if (path === "/api/whatsapp-sessions") return { data: scene.sessions ?? SESSIONS };
-    if (path === "/api/templates") return { data: TEMPLATES };
+    if (path === "/api/templates") return { data: scene.templates ?? TEMPLATES };
     if (scene.refused && path === "/api/people") throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
     if (scene.answers === "never") return new Promise(() => {});
     if (scene.answers === "fails") throw new RestError("The gateway cannot be reached.", { status: 503 });

@@ -155,6 +155,44 @@ export const STATES = {
       await until(() => document.querySelector(".wa-templates li"));
     },
   }),
+  "templates-none": () => ({
+    scene: { list: list(), thread: ashasThread(), templates: [] },
+    opens: true,
+    then: async (find) => {
+      write("/", find);
+      await press(".wa-template-manage", find);
+      await until(() => document.querySelector("[data-testid=add-template]"));
+    },
+  }),
+  "templates-list": () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: async (find) => {
+      write("/", find);
+      await press(".wa-template-manage", find);
+      await until(() => document.querySelector("[data-testid=template]"));
+    },
+  }),
+  "templates-form": () => ({
+    scene: { list: list(), thread: ashasThread() },
+    opens: true,
+    then: async (find) => {
+      write("/", find);
+      await press(".wa-template-manage", find);
+      await press("[data-testid=template]:nth-child(2) button", find);
+      await until(() => document.querySelector(".wa-template-panel textarea"));
+    },
+  }),
+  recording: () => ({
+    scene: { list: list(), thread: ashasThread(), me: { can_record: true } },
+    opens: true,
+    then: async (find) => {
+      const silent = new AudioContext().createMediaStreamDestination().stream;
+      navigator.mediaDevices.getUserMedia = async () => silent;
+      await press("[data-testid=record-button]", find);
+      await until(() => document.querySelector("[data-testid=voice-send]"));
+    },
+  }),
   emoji: () => ({ scene: { list: list(), thread: ashasThread() }, opens: true, then: (find) => press(".wa-smile", find) }),
   later: () => ({
     scene: { list: list(), thread: ashasThread() },

@@ -61,25 +61,45 @@ export class Attachments {
         bar.remove();
         return String(reply.data.id);
       });
-    const remove = el(
-      "button",
-      { type: "button", class: "wa-square wa-ghost", "aria-label": t("media.remove", { name: file.name }) },
-      icon("close"),
-    );
-    const card = el(
-      "div",
-      { class: "wa-attached-file", data: { testid: "attached" } },
-      picture ? el("img", { src: picture, alt: "", width: 56, height: 56 }) : el("span", { class: "wa-attached-sign" }, icon(kind)),
-      el("span", { class: "wa-attached-words" }, el("bdi", {}, file.name), el("small", {}, fileSize(file.size)), bar),
-      remove,
-    );
-    remove.addEventListener("click", () => this.#drop(card));
+    const card = this.#card(file.name, file.size, kind, picture, bar);
     this.#files.set(card, { name: file.name, kind, picture, id, stop });
     id.catch((error) => {
       if (stop.signal.aborted) return;
       this.#drop(card);
       showFailure(error, { retry: () => this.add([file]) });
     });
+  }
+
+  /** A file that the gateway has already: a template's. @param {{name: string, kind: string, bytes: number, id: Promise<string>}} file */
+  addUploaded({ name, kind, bytes, id }) {
+    const card = this.#card(name, bytes, kind, null, null);
+    this.#files.set(card, { name, kind, picture: null, id, stop: new AbortController() });
+    id.catch((error) => {
+      this.#drop(card);
+      showFailure(error);
+    });
+    this.#show();
+  }
+
+  /**
+   * @param {string} name @param {number} bytes @param {string} kind @param {string | null} picture
+   * @param {HTMLElement | null} bar  how far it has come
+   */
+  #card(name, bytes, kind, picture, bar) {
+    const remove = el(
+      "button",
+      { type: "button", class: "wa-square wa-ghost", "aria-label": t("media.remove", { name }), onclick: () => this.#drop(card) },
+      icon("close"),
+    );
+    const sign = /** @type {import("../common/icons.js").IconName} */ (kind in MOST ? kind : "document");
+    const card = el(
+      "div",
+      { class: "wa-attached-file", data: { testid: "attached" } },
+      picture ? el("img", { src: picture, alt: "", width: 56, height: 56 }) : el("span", { class: "wa-attached-sign" }, icon(sign)),
+      el("span", { class: "wa-attached-words" }, el("bdi", {}, name), el("small", {}, fileSize(bytes)), bar),
+      remove,
+    );
+    return card;
   }
 
   /** @param {HTMLElement} card */

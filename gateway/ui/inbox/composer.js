@@ -6,6 +6,8 @@
 import { Attachments } from "./attach.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { emojiPanel } from "./emoji.js";
+import { Recorder } from "./recorder.js";
+import { showTemplates } from "./template-panel.js";
 import { TemplateList } from "./templates.js";
 import { el, fill } from "../common/dom.js";
 import { LiveElement } from "../common/element.js";
@@ -54,6 +56,8 @@ export class Composer extends LiveElement {
   #keeping = 0;
   #files;
   #templates;
+  #recorder;
+  #mic = el("button", { type: "button", class: "wa-square wa-ghost wa-mic", hidden: true, data: { testid: "record-button" } }, icon("audio"));
   #input = el("textarea", { class: "wa-composer-input", rows: 1, dir: "auto", enterkeyhint: "send", data: { testid: "composer" } });
   #send = el("button", { type: "submit", class: "wa-send", data: { testid: "send-button" } }, icon("send"));
   #plus = el("button", { type: "button", class: "wa-square wa-ghost", "aria-haspopup": "menu" }, icon("plus"));
@@ -69,9 +73,15 @@ export class Composer extends LiveElement {
     this.#backend = backend;
     this.#actions = actions;
     this.#files = new Attachments(backend, () => this.#changed());
-    this.#templates = new TemplateList(backend, (template) => {
-      this.#setText(filledIn(template.text, this.#look));
-    });
+    this.#templates = new TemplateList(
+      backend,
+      (template) => this.#use(template),
+      () => {
+        this.#setText("");
+        if (this.#look) showTemplates(this, backend, this.#look.session);
+      },
+    );
+    this.#recorder = new Recorder((file) => this.#recorded(file));
   }
 
   begin() {
@@ -81,8 +91,11 @@ export class Composer extends LiveElement {
     this.#send.title = t("composer.send");
     this.#plus.setAttribute("aria-label", t("composer.attach"));
     this.#smile.setAttribute("aria-label", t("composer.emoji"));
-    fill(this.#form, this.#plus, this.#input, this.#smile, this.#send, this.#picker);
-    this.replaceChildren(this.#templates.element, this.#above, this.#files.element, this.#form, this.#hint);
+    this.#mic.setAttribute("aria-label", t("voice.record"));
+    this.#mic.title = t("voice.record");
+    fill(this.#form, this.#plus, this.#input, this.#smile, this.#mic, this.#send, this.#picker);
+    const { element: recorder } = this.#recorder;
+    this.replaceChildren(this.#templates.element, this.#above, this.#files.element, recorder, this.#form, this.#hint);
     this.on(this.#input, "input", () => this.#typed());
     this.on(this.#input, "keydown", (event) => this.#onKey(event));
     this.on(this.#input, "paste", (event) => this.#onPaste(event));
@@ -92,11 +105,14 @@ export class Composer extends LiveElement {
     });
     this.on(this.#plus, "click", () => this.#showMenu());
     this.on(this.#smile, "click", () => this.#showEmoji());
+    this.on(this.#mic, "click", () => void this.#record());
+    this.on(this.#backend, "templates", () => this.#templates.forget());
     this.on(this.#picker, "change", () => {
       this.add(this.#picker.files ?? []);
       this.#picker.value = "";
     });
     this.ends(() => this.#keepNow());
+    this.ends(() => this.#recorder.finish(false));
     this.on(globalThis, "pagehide", () => this.#keepNow());
   }
 
@@ -118,6 +134,7 @@ export class Composer extends LiveElement {
       fill(this.#hint, look.hint, fix);
     }
     if (!isOther) return;
+    this.#recorder.finish(false);
     this.#answered = this.#edited = null;
     this.#files.clear();
     this.#templates.of(look.session);
@@ -221,6 +238,10 @@ export class Composer extends LiveElement {
     this.#send.disabled =
       this.#input.disabled || (!text.trim() && this.#files.size === 0) || over > 0;
     this.#input.setAttribute("aria-invalid", String(over > 0));
+    // Where nothing is written yet a voice note can be recorded instead.
+    const canRecord = this.#backend.me?.can_record === true && this.#recorder.isPossible && !this.#input.disabled;
+    this.#mic.hidden = !canRecord || Boolean(text.trim()) || this.#files.size > 0;
+    this.#send.hidden = !this.#mic.hidden;
     if (over > 0) this.#hint.textContent = t("composer.too_long", { n: over });
     else if (this.#hint.textContent !== this.#look?.hint && this.#hint.dataset.text === undefined) this.#hint.textContent = "";
     this.#templates.filter(text.startsWith("/") && !text.includes("\n") ? text.slice(1) : null);
@@ -267,6 +288,31 @@ export class Composer extends LiveElement {
     this.#keepNow();
     this.#showAbove();
     this.#actions.send(written);
+  }
+
+  /** @param {import("../common/types.js").Template} template */
+  #use(template) {
+    this.#setText(filledIn(template.text, this.#look));
+    const { media } = template;
+    if (!media) return;
+    const id = this.#backend.rest.post(`/api/templates/${template.id}/media`).then((reply) => String(reply.data.id));
+    this.#files.addUploaded({ name: media.name ?? template.shortcut, kind: media.kind ?? "document", bytes: media.bytes ?? 0, id });
+  }
+
+  // ------------------------------------------------------------------------------------------ recording
+
+  async #record() {
+    await this.#recorder.begin();
+    this.#form.hidden = this.#recorder.isOn;
+  }
+
+  /** @param {File | null} file */
+  #recorded(file) {
+    this.#form.hidden = false;
+    if (!file) return this.focusInput();
+    this.add([file]);
+    this.#submit(null);
+    this.focusInput();
   }
 
   // ------------------------------------------------------------------------------------------ panels

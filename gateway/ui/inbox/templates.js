@@ -1,6 +1,7 @@
 /** The shop's own texts, chosen by typing `/` and a few letters. */
 
 import { el } from "../common/dom.js";
+import { icon } from "../common/icons.js";
 import { t } from "../common/strings.js";
 
 /** @import { Backend } from "../common/backend.js" */
@@ -17,23 +18,34 @@ export class TemplateList {
   /** @type {number | null} */
   #session = null;
   #isAsked = false;
+  #manage;
   /** @type {string | null} */
   #wanted = null;
   #backend;
   #pick;
-  element = el("ul", { class: "wa-templates", role: "listbox", hidden: true, data: { testid: "templates" } });
+  #options = el("ul", { role: "listbox", class: "wa-template-options" });
+  #manager = el("button", { type: "button", class: "wa-link wa-template-manage" });
+  element = el("div", { class: "wa-templates", hidden: true, data: { testid: "templates" } }, this.#options, this.#manager);
 
-  /** @param {Backend} backend @param {(template: Template) => void} pick */
-  constructor(backend, pick) {
+  /** @param {Backend} backend @param {(template: Template) => void} pick @param {() => void} manage  shows where they are written */
+  constructor(backend, pick, manage) {
     this.#backend = backend;
     this.#pick = pick;
-    this.element.setAttribute("aria-label", t("composer.templates"));
+    this.#manage = manage;
+    this.#options.setAttribute("aria-label", t("composer.templates"));
+    this.#manager.textContent = t("templates.manage");
+    this.#manager.addEventListener("click", () => this.#manage());
   }
 
   /** Of which number the list is; asked for when a person first wants to see it. @param {number} session */
   of(session) {
     if (session === this.#session) return;
     this.#session = session;
+    this.forget();
+  }
+
+  /** They are asked for again. */
+  forget() {
     this.#all = [];
     this.#isAsked = false;
   }
@@ -51,7 +63,8 @@ export class TemplateList {
   /** @param {string | null} wanted  what stands behind the slash; null hides the list */
   filter(wanted) {
     this.#wanted = wanted;
-    if (wanted !== null) void this.#load();
+    if (wanted === null) this.#isAsked = false; // the next slash asks again, which costs nothing for a minute
+    else void this.#load();
     const text = wanted?.toLowerCase() ?? "";
     this.#shown =
       wanted === null
@@ -64,8 +77,10 @@ export class TemplateList {
   }
 
   #show() {
-    this.element.hidden = this.#shown.length === 0;
-    this.element.replaceChildren(
+    const isManaged = this.#wanted !== null && this.#backend.isAdmin && !this.#wanted;
+    this.element.hidden = this.#shown.length === 0 && !isManaged;
+    this.#manager.hidden = !isManaged;
+    this.#options.replaceChildren(
       ...this.#shown.map((template, at) =>
         el(
           "li",
@@ -78,7 +93,8 @@ export class TemplateList {
             },
           },
           el("strong", { dir: "ltr" }, `/${template.shortcut}`),
-          el("span", { dir: "auto" }, template.text),
+          template.media && icon(template.media.kind === "image" ? "image" : "document"),
+          el("span", { dir: "auto" }, template.text || template.media?.name || ""),
         ),
       ),
     );

@@ -1,0 +1,1 @@
+"""Texts and files that a shop sends again and again."""
