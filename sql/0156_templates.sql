@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS gateway.templates (
 CREATE UNIQUE INDEX IF NOT EXISTS templates_shortcut ON gateway.templates (coalesce(session, -1), lower(shortcut));
 CREATE INDEX IF NOT EXISTS templates_media ON gateway.templates (media) WHERE media IS NOT NULL;
 COMMENT ON TABLE gateway.templates IS 'Texts and files that people choose by typing / and a few letters.';
+COMMENT ON COLUMN gateway.templates.id IS 'Its number.';
 COMMENT ON COLUMN gateway.templates.session IS 'The session it is for; NULL for all.';
 COMMENT ON COLUMN gateway.templates.shortcut IS 'What is typed behind the slash.';
 COMMENT ON COLUMN gateway.templates.text IS 'The text; {name} and {number} stand for the customer''s.';

@@ -1,7 +1,8 @@
 /**
  * What calls a person who looks elsewhere: the title, the dot on the tab's icon, one sound, a notice on the desktop.
  *
- * Of several tabs of one browser one makes the sound. Nothing is asked of the browser before a person presses a button.
+ * Of several tabs of one browser one makes the sound. Nothing is asked of the browser before a person presses a button;
+ * where the browser keeps the page silent, the first sound that is due says so (`sound-blocked`).
  */
 
 import { LiveElement } from "./common/element.js";
@@ -12,10 +13,12 @@ import { t } from "./common/strings.js";
 
 const SOUND_EVERY_MS = 2000;
 const REPEAT_EVERY_MS = 30_000;
+const SOUND_LOCK = "whatsapp-gateway:sound";
 
 /**
  * @typedef {object} AttentionSettings
  * @property {boolean} sound
+ * @property {number} volume  0 to 100
  * @property {boolean} repeat
  * @property {boolean} notify
  * @property {boolean} hidesText
@@ -23,7 +26,8 @@ const REPEAT_EVERY_MS = 30_000;
 
 /** @returns {AttentionSettings} */
 export function attentionSettings() {
-  return recall("attention", { sound: true, repeat: false, notify: false, hidesText: false });
+  const kept = recall("attention", /** @type {Partial<AttentionSettings>} */ ({}));
+  return { sound: true, volume: 60, repeat: false, notify: false, hidesText: false, ...kept };
 }
 
 /** @param {Partial<AttentionSettings>} settings */
@@ -31,7 +35,7 @@ export function setAttention(settings) {
   keep("attention", { ...attentionSettings(), ...settings });
 }
 
-export class Attention {
+export class Attention extends EventTarget {
   #unread = 0;
   #soundAt = 0;
   /** @type {AudioContext | null} */
@@ -42,6 +46,7 @@ export class Attention {
 
   /** @param {LiveElement} owner @param {(message: Message) => void} open  shows a conversation @param {string} [title]  of the page */
   constructor(owner, open, title = t("app.title")) {
+    super();
     this.#open = open;
     this.#title = title;
     if (this.#channel) this.#channel.onmessage = () => (this.#soundAt = Date.now());
@@ -58,7 +63,7 @@ export class Attention {
 
   unlock() {
     this.#audio ??= new AudioContext();
-    void this.#audio.resume();
+    void this.#audio.resume().then(() => this.dispatchEvent(new Event("sound-allowed")));
   }
 
   /** @param {number} unread  conversations */
@@ -85,18 +90,35 @@ export class Attention {
   /** Two short notes; at most once in two seconds, in all tabs together. */
   play() {
     const now = Date.now();
-    if (now - this.#soundAt < SOUND_EVERY_MS || !this.#audio || this.#audio.state !== "running") return;
+    if (now - this.#soundAt < SOUND_EVERY_MS) return;
+    if (!this.#audio || this.#audio.state !== "running") {
+      this.dispatchEvent(new Event("sound-blocked"));
+      return;
+    }
     this.#soundAt = now;
+    // Several tabs hear of the same message at the same moment: the one that gets the lock rings, and keeps it for a while.
+    if (!navigator.locks) return this.#ring(this.#audio);
+    const audio = this.#audio;
+    void navigator.locks.request(SOUND_LOCK, { ifAvailable: true }, async (lock) => {
+      if (!lock) return;
+      this.#ring(audio);
+      await new Promise((resolve) => setTimeout(resolve, SOUND_EVERY_MS));
+    });
+  }
+
+  /** @param {AudioContext} audio */
+  #ring(audio) {
     this.#channel?.postMessage("played");
-    const start = this.#audio.currentTime;
+    const start = audio.currentTime;
+    const loudest = Math.max(0.0002, (0.3 * attentionSettings().volume) / 100);
     for (const [at, pitch] of /** @type {const} */ ([[0, 660], [0.14, 880]])) {
-      const tone = this.#audio.createOscillator();
-      const volume = this.#audio.createGain();
+      const tone = audio.createOscillator();
+      const volume = audio.createGain();
       tone.frequency.value = pitch;
       volume.gain.setValueAtTime(0.0001, start + at);
-      volume.gain.exponentialRampToValueAtTime(0.18, start + at + 0.02);
+      volume.gain.exponentialRampToValueAtTime(loudest, start + at + 0.02);
       volume.gain.exponentialRampToValueAtTime(0.0001, start + at + 0.22);
-      tone.connect(volume).connect(this.#audio.destination);
+      tone.connect(volume).connect(audio.destination);
       tone.start(start + at);
       tone.stop(start + at + 0.24);
     }
@@ -108,11 +130,17 @@ export class Attention {
     if (!("Notification" in globalThis) || Notification.permission !== "granted") return;
     const body = hidesText ? t("notify.hidden") : (message.message_text ?? t("notify.hidden")).slice(0, 140);
     const title = hidesText ? t("app.title") : name;
-    const notice = new Notification(title, { body, tag: `${message.session_id}|${message.chat}` });
+    const tag = `${message.session_id}|${message.chat}`;
+    let notice;
+    try {
+      notice = new Notification(title, { body, tag });
+    } catch {
+      return; // browsers of phones show notices of a service worker only
+    }
     notice.onclick = () => {
       globalThis.focus();
       this.#open(message);
-      notice.close();
+      /** @type {Notification} */ (notice).close();
     };
   }
 }

@@ -11,6 +11,8 @@ const find = (selector) => /** @type {T} */ (document.querySelector(selector));
 
 const query = new URLSearchParams(location.search);
 const ticket = query.get("ticket");
+/** Where in the inbox one was when the login ended: the browser carries it here, and back. */
+const place = location.hash.startsWith("#/") ? location.hash : "";
 /** @type {HTMLFormElement} */ const linkForm = find(".login-link");
 /** @type {HTMLFormElement} */ const form = find(".login-form");
 const complaint = find(".login-complaint");
@@ -53,7 +55,7 @@ async function logIn(body) {
     return { status: 0, sentence: t("error.network") };
   }
   if (response.ok) {
-    location.replace("./");
+    location.replace(`./${place}`);
     return null;
   }
   return { status: response.status, sentence: reply?.error ?? t("error.answer", { status: response.status }) };
@@ -89,7 +91,7 @@ onSubmit(form, async () => {
 });
 
 document.title = t("app.title");
-history.replaceState(null, "", location.pathname);
+history.replaceState(null, "", location.pathname + place);
 find('label[for="login-name"]').textContent = t("login.name");
 find('label[for="login-password"]').textContent = t("login.password");
 find(".login-form button").textContent = t("login.submit");

@@ -72,7 +72,7 @@ export class Rail extends LiveElement {
     );
     const numbers = el("div", { class: "app-numbers" }, this.#sessions, this.#dots);
     this.replaceChildren(home, numbers, this.#people, el("span", { class: "app-gap" }), settings, this.#me);
-    fill(this.#notices, connectionBanner(this.#backend), this.#health, this.#hint);
+    fill(this.#notices, connectionBanner(this.#backend), this.#health, this.#soundNotice(attention), this.#hint);
     this.on(this.#backend, "open", () => this.redraw());
     this.on(this.#backend.sessions, "change", () => this.redraw());
     this.on(this.#me, "click", () => this.#showAccount());
@@ -84,6 +84,21 @@ export class Rail extends LiveElement {
     if (inbox) this.#follow(inbox, home, attention);
     this.on(document, "keydown", (event) => this.#onKey(event));
     attention.count(0);
+  }
+
+  /** Says that the browser keeps the page silent, once a sound was due. @param {Attention} attention */
+  #soundNotice(attention) {
+    const on = el("button", { type: "button", class: "wa-link", onclick: () => attention.unlock() }, t("settings.sound.on"));
+    const notice = el(
+      "div",
+      { class: "app-hint", role: "status", hidden: true, data: { testid: "sound-blocked" } },
+      icon("mute"),
+      el("span", {}, t("settings.sound.blocked")),
+      on,
+    );
+    this.on(attention, "sound-blocked", () => (notice.hidden = false));
+    this.on(attention, "sound-allowed", () => (notice.hidden = true));
+    return notice;
   }
 
   /** What the inbox tells and is told. @param {WhatsAppInbox} inbox @param {HTMLElement} home @param {Attention} attention */

@@ -57,6 +57,13 @@ function toggle(key, value, change) {
   return el("label", { class: "wa-setting" }, el("span", {}, t(key)), input);
 }
 
+/** @param {TextKey} key @param {number} value @param {(value: number) => void} change */
+function slider(key, value, change) {
+  const input = el("input", { type: "range", min: 0, max: 100, step: 10, value: String(value) });
+  input.addEventListener("change", () => change(Number(input.value)));
+  return el("label", { class: "wa-setting" }, el("span", {}, t(key)), input);
+}
+
 /** @param {TextKey} key @param {[string, string][]} options @param {string} value @param {(value: string) => void} change */
 function choice(key, options, value, change) {
   const select = el("select", { class: "wa-input" }, ...options.map(([name, text]) => el("option", { value: name }, text)));
@@ -103,6 +110,7 @@ export function showSettings(attention) {
       location.reload();
     }),
     toggle("settings.sound", settings.sound, (sound) => setAttention({ sound })),
+    slider("settings.volume", settings.volume, (volume) => setAttention({ volume })),
     blocked,
     el("div", { class: "wa-setting" }, el("span", {}), test),
     toggle("settings.repeat", settings.repeat, (repeat) => setAttention({ repeat })),

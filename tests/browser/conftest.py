@@ -31,6 +31,9 @@ QUIET = [
     "--disable-sync",
 ]
 
+# A microphone that hums, and no question about it.
+SOUND = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:
@@ -93,13 +96,16 @@ async def desk(shop: Shop, browser: Browser) -> AsyncIterator[Desk]:
         yield Desk(shop, page)
 
 
+# ------------------------------------------------------------------------------------------ one for a whole file
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_browser() -> AsyncIterator[Browser]:
     """One browser for all tests of a file."""
     if CHROMIUM is None:
         pytest.skip("chromium is missing: install the package `chromium`")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *SOUND])
         yield browser
         await browser.close()
 
@@ -137,3 +143,23 @@ async def shared_numbers(shared_window: Numbers) -> AsyncIterator[Numbers]:
     yield shared_window
     await shared_window.heal()
     await shared_window.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_shop(shared_no_upkeep: None, shared_gateway: Running) -> AsyncIterator[Shop]:
+    """One gateway for all tests of a file, with the number 12, which is linked."""
+    async with opened(shared_gateway, shared_gateway.gateway.database_url) as made:
+        await made.add_session(12, name="Front desk")
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_desk(
+    request: pytest.FixtureRequest, shared_shop: Shop, shared_browser: Browser
+) -> AsyncIterator[Desk]:
+    """A window of a person of its own; what customers wrote is gone after the test."""
+    async with window(shared_browser) as page:
+        await log_in(page, shared_shop.gateway, request.node.name[:80])
+        yield Desk(shared_shop, page)
+    for table in ("whatsapp_incoming_messages", "whatsapp_outgoing_messages", "gateway.conversation_marks"):
+        await shared_shop.db.execute(f"DELETE FROM {table}")

@@ -13,12 +13,14 @@ from gateway.services.templates.service import Template, TemplateFile
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-_COLUMNS = """
-t.id, t.session, t.shortcut, t.text, f.id::text AS media, f.kind, f.mime, f.name, b.bytes
+_ALL = """
+SELECT t.id, t.session, t.shortcut, t.text, f.id::text AS media, f.kind, f.mime, f.name, b.bytes
+FROM gateway.templates AS t
+LEFT JOIN gateway.media AS f ON f.id = t.media
+LEFT JOIN gateway.blobs AS b ON b.sha256 = f.sha256
+WHERE $1::bigint IS NULL OR t.id = $1
+ORDER BY lower(t.shortcut), t.id
 """
-_FILES = "LEFT JOIN gateway.media AS f ON f.id = t.media LEFT JOIN gateway.blobs AS b ON b.sha256 = f.sha256"
-_ALL = f"SELECT {_COLUMNS} FROM gateway.templates AS t {_FILES} ORDER BY lower(t.shortcut), t.id"
-_ONE = f"SELECT {_COLUMNS} FROM gateway.templates AS t {_FILES} WHERE t.id = $1"
 
 # Two at once may go one beyond the limit; it only keeps the list one that people can read.
 _ADD = """
@@ -48,7 +50,7 @@ class TemplateTable:
     async def all(self) -> list[Template]:
         """Every template, by shortcut."""
         with mapped_errors():
-            return [_template(row) for row in await self._pool.fetch(_ALL)]
+            return [_template(row) for row in await self._pool.fetch(_ALL, None)]
 
     async def add(self, fields: Mapping[str, Any], maker: str, most: int) -> Template | None:
         """A new one; None where there are `most` already."""
@@ -126,7 +128,7 @@ async def _kept(connection: Connection, media: str | None, maker: str) -> uuid.U
 
 
 async def _one(connection: Connection, template_id: int) -> Template:
-    row = await connection.fetchrow(_ONE, template_id)
+    row = await connection.fetchrow(_ALL, template_id)
     assert row is not None  # written in this transaction
     return _template(row)
 

@@ -301,6 +301,7 @@ export const ar = {
   "settings.sound.test": "تشغيله",
   "settings.sound.blocked": "المتصفح يُبقي هذه الصفحة صامتة.",
   "settings.sound.on": "تشغيل الصوت",
+  "settings.volume": "مستوى الصوت",
   "settings.repeat": "التكرار كل 30 ثانية حتى القراءة",
   "settings.notify": "إشعارات على سطح المكتب",
   "settings.notify.refused": "لا يسمح المتصفح بإشعارات هذه الصفحة.",

@@ -313,6 +313,7 @@ export const en = {
   "settings.sound.test": "Play it",
   "settings.sound.blocked": "The browser keeps this page silent.",
   "settings.sound.on": "Turn sound on",
+  "settings.volume": "Volume",
   "settings.repeat": "Repeat every 30 s until read",
   "settings.notify": "Notices on the desktop",
   "settings.notify.refused": "The browser does not allow notices from this page.",
