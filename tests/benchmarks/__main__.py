@@ -13,14 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks import (
+    connecting,
     fanout,
     files,
     growth,
     latency,
+    lone,
     machine,
     memory,
     mute,
     rows,
+    sessions,
     starting,
     stored,
     table,
@@ -35,6 +38,9 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "growth": growth.run_part,
     "webhooks": webhooks.run_part,
     "rows": rows.run_part,
+    "lone": lone.run_part,
+    "connecting": connecting.run_part,
+    "sessions": sessions.run_part,
     "latency": latency.run_part,
     "idle": memory.run_part,
     "mute": mute.run_part,

@@ -25,6 +25,10 @@ class Size:
     """Per round, of a steady stream of messages."""
     rows: int = 1000
     """Per round, one by one."""
+    lone: int = 100
+    """Webhooks per round, each alone."""
+    connecting: int = 9500
+    sessions: int = 10_000
     mute: int = 50
     mute_messages: int = 8000
     stored: int = 1_000_000
@@ -43,6 +47,9 @@ QUICK = Size(
     webhooks=20,
     stream_s=0.5,
     rows=20,
+    lone=5,
+    connecting=40,
+    sessions=20,
     mute=3,
     mute_messages=100,
     stored=2000,

@@ -22,9 +22,10 @@ def session_row(session_id: int) -> str:
     )
 
 
-def webhook(session_id: int) -> bytes:
+def webhook(session_id: int, text: str = "") -> bytes:
     """A request with a customer's message, as upstream sends it; every one another message, ids in no order."""
     number = next(_ids)
+    text = text or f"Good morning, is article {number} in stock again?"
     phone = f"49151{number % 500:08d}"
     key = {
         "id": f"3EB0{secrets.token_hex(9).upper()}",
@@ -42,8 +43,8 @@ def webhook(session_id: int) -> bytes:
                     "messageTimestamp": int(time.time()),
                     "pushName": "Ann Customer",
                     "broadcast": False,
-                    "message": {"conversation": f"Good morning, is article {number} in stock again?"},
-                    "messageBody": f"Good morning, is article {number} in stock again?",
+                    "message": {"conversation": text},
+                    "messageBody": text,
                     "remoteJid": key["remoteJid"],
                     "id": key["id"],
                 }

@@ -29,6 +29,13 @@ class StreamSubscriber(Protocol):
         """Whether what `cursor` stands beside has been sent that event, or does not follow its inbox."""
 
 
+class RestSubscriber(StreamSubscriber, Protocol):
+    """A connection that stands at the published position of every inbox for which it has no cursor."""
+
+    def join(self, inbox: Inbox) -> None:
+        """The inbox is about to move: takes a cursor where the inbox stands now, unless there is one."""
+
+
 class StateSubscriber(StreamSubscriber, Protocol):
     """What the hub asks of a connection that also watches states."""
 
@@ -68,7 +75,7 @@ class Stream:
 
     What has been published, what is on its way, and who follows, in which encoding."""
 
-    __slots__ = ("cursors", "epoch", "is_walking", "off", "pending")
+    __slots__ = ("cursors", "epoch", "is_walking", "off", "pending", "rest_version")
 
     def __init__(self, off: int, epoch: str) -> None:
         self.off = off
@@ -78,6 +85,8 @@ class Stream:
         over thousands of them in another one waits for memory all the way."""
         self.pending: dict[Encoder, PendingFrames] = {}
         self.is_walking = False
+        self.rest_version = 0
+        """Those who stand beside the hub's inboxes without cursors have joined this one up to here."""
 
     def add(self, cursor: Cursor) -> None:
         """Lets a cursor follow the inbox."""

@@ -13,11 +13,18 @@ yet gets the older and the newer events in one write.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from gateway.domain.streams import Event, Extent, Inbox, Position, Standing
-from gateway.realtime.hub.cursors import Cursor, StateEncoder, StateSubscriber, Stream, StreamSubscriber
+from gateway.realtime.hub.cursors import (
+    Cursor,
+    RestSubscriber,
+    StateEncoder,
+    StateSubscriber,
+    Stream,
+    StreamSubscriber,
+)
 from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each, steps
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
@@ -41,6 +48,9 @@ class Hub:
         self._encode = encode
         self._streams: dict[int, Stream] = {}
         self._wild: set[StreamSubscriber] = set()
+        self._rest: set[RestSubscriber] = set()
+        self._rest_version = 0
+        self._notes: list[dict[Inbox, Position]] = []
         self._states: dict[str, dict[StateEncoder, set[StateSubscriber]]] = {}
         self._tails = Tails(encode)
         self._coalescer = WriteCoalescer(self._fall_back)
@@ -69,6 +79,8 @@ class Hub:
 
         They are sent now, or within a few turns of the loop if the cursors are many."""
         stream = self._streams[inbox]
+        if self._notes or stream.rest_version != self._rest_version:
+            self._before_move(inbox, stream)
         first, stream.off = events[0].off, events[-1].off
         own: list[Frames] | None = None
         for encode in stream.cursors:
@@ -145,11 +157,15 @@ class Hub:
         stream = self._streams.get(inbox)
         if stream is None:
             self._streams[inbox] = Stream(extent.top, extent.epoch)
+            for notes in self._notes:
+                notes.setdefault(inbox, Position(extent.floor, extent.epoch))
             for connection in tuple(self._wild):
                 if connection.covers(inbox):
                     # Created after the subscription: this client knows nothing of its history.
                     connection.appear(inbox, Position(extent.floor, extent.epoch))
             return
+        if (stream.off, stream.epoch) != (extent.top, extent.epoch):
+            self._before_move(inbox, stream)
         stream.off, stream.epoch = extent.top, extent.epoch
         stream.pending.clear()  # a cursor that has not been reached falls back
         self._tails.drop(inbox)
@@ -180,6 +196,15 @@ class Hub:
             cursor.start_from(start)
         cursor.topics.add(topic)
         self._fall_back(cursor)
+        return cursor
+
+    def follow_live(self, connection: StreamSubscriber, inbox: Inbox, topic: str) -> Cursor:
+        """A cursor that is LIVE at once: the connection has been told everything that is published."""
+        stream = self._streams[inbox]
+        cursor = Cursor(connection, inbox, Position(stream.off, stream.epoch), self._encode)
+        cursor.standing = _LIVE
+        cursor.topics.add(topic)
+        stream.add(cursor)
         return cursor
 
     def unfollow(self, cursor: Cursor, topic: str) -> bool:
@@ -224,9 +249,36 @@ class Hub:
         self._wild.add(connection)
         self._on_followed(None)
 
+    def watch_rest(self, connection: RestSubscriber) -> None:
+        """The connection stands at the published position of each inbox that it has no cursor for.
+
+        It joins an inbox just before that one moves: of 10,000 inboxes few do.
+        """
+        self._rest.add(connection)
+        self._rest_version += 1
+
     def unwatch_all(self, connection: StreamSubscriber) -> None:
-        """No longer tells the connection of inboxes that come into being."""
+        """No longer tells the connection of inboxes that come into being, nor of those it has no cursor for."""
         self._wild.discard(connection)
+        self._rest = {other for other in self._rest if other is not connection}
+
+    @contextmanager
+    def noting(self) -> Iterator[dict[Inbox, Position]]:
+        """Yields where each inbox stood before it moved within the block; a new one stands at its beginning."""
+        notes: dict[Inbox, Position] = {}
+        self._notes.append(notes)
+        try:
+            yield notes
+        finally:
+            self._notes = [other for other in self._notes if other is not notes]
+
+    def _before_move(self, inbox: Inbox, stream: Stream) -> None:
+        for notes in self._notes:
+            notes.setdefault(inbox, Position(stream.off, stream.epoch))
+        if stream.rest_version != self._rest_version:
+            stream.rest_version = self._rest_version
+            for connection in tuple(self._rest):
+                connection.join(inbox)
 
     # ------------------------------------------------------------------------------------------ states
 
@@ -307,7 +359,7 @@ class Hub:
 
     def forget(self, connection: StreamSubscriber, cursors: Iterable[Cursor]) -> None:
         """A connection has ended."""
-        self._wild.discard(connection)
+        self.unwatch_all(connection)
         for cursor in cursors:
             self._let_go(cursor)
 

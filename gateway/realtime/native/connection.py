@@ -46,6 +46,8 @@ class Subscription:
     untold: list[int] = field(default_factory=list)
     named: Collection[int] | None = None
     """The inboxes that `subscribed` names; None for all."""
+    has_rest: bool = False
+    """Whether it also holds, without cursors, each inbox at its published position."""
     unanswered: list[str | None] = field(default_factory=list)
     """Refs of earlier wishes for the same topic that had no answer yet: this one's is theirs, too."""
     on_answered: Callable[[], None] = lambda: None
@@ -116,12 +118,17 @@ class Connection(Follower):
         starts: dict[Inbox, Position],
         named: Collection[int] | None = None,
         on_answered: Callable[[], None] = lambda: None,
+        *,
+        has_rest: bool = False,
     ) -> None:
         """Subscribes to a stream topic from these positions; `subscribed` is sent once all are LIVE.
 
-        It names all of them, or only those that are `named`. Right after it `on_answered` is called.
+        It names all of them, or only those that are `named`. Right after it `on_answered` is called. With the rest,
+        `inbox:*` holds every other inbox from its published position on.
         """
-        subscription = Subscription(ref, name, named=named, on_answered=on_answered)
+        for inbox in starts:
+            self.join(inbox)
+        subscription = Subscription(ref, name, named=named, has_rest=has_rest, on_answered=on_answered)
         previous = self._subscriptions.get(name)
         if previous is not None and not previous.is_answered:
             subscription.unanswered = [*previous.unanswered, previous.ref]
@@ -133,7 +140,20 @@ class Connection(Follower):
                 self._unfollow(cursor, name)
         if name == "inbox:*":
             self._hub.watch_all(self)
+            if has_rest:
+                self._hub.watch_rest(self)
         self.catch_up()
+
+    def join(self, inbox: Inbox) -> None:
+        """Takes a cursor for an inbox that `inbox:*` holds as one of the rest, where the inbox stands now."""
+        everything = self._subscriptions.get("inbox:*")
+        if everything is None or not everything.has_rest or inbox in everything.cursors:
+            return
+        if not self.covers(inbox) or self._hub.position(inbox) is None:
+            return
+        cursor = self._cursors.get(inbox) or self._hub.follow_live(self, inbox, everything.name)
+        cursor.topics.add(everything.name)
+        self._cursors[inbox] = everything.cursors[inbox] = cursor
 
     def _point(self, subscription: Subscription, inbox: Inbox, start: Position) -> None:
         cursor = self._hub.follow(self, inbox, start, subscription.name, self._cursors.get(inbox))
@@ -215,7 +235,7 @@ class Connection(Follower):
 
     def renew(self, principal: Principal) -> None:
         """A new token for the same connection. What it no longer covers ends, also what is still to be sent."""
-        self.principal = principal
+        before, self.principal = self.principal, principal
         lost = [inbox for inbox in self._cursors if not self.covers(inbox)]
         ended = [f"inbox:{inbox}" for inbox in lost if f"inbox:{inbox}" in self._subscriptions]
         ended += [name for name, id_ in self._states.items() if id_ is not None and not self.covers(id_)]
@@ -232,9 +252,16 @@ class Connection(Follower):
             if inbox in everything.cursors:
                 self._unfollow(everything.cursors.pop(inbox), everything.name)
         for number, position in self._hub.positions().items():
-            if number not in everything.cursors and self.covers(number):
-                everything.is_announced = False  # its tops are news
-                self._point(everything, Inbox(number), position)
+            if number in everything.cursors or not self.covers(number):
+                continue
+            if everything.has_rest and before.covers(number):
+                continue
+            everything.is_announced = False  # its tops are news
+            if everything.named is not None:
+                everything.named = {*everything.named, number}
+            self._point(everything, Inbox(number), position)
+        if everything.has_rest:
+            self._hub.watch_rest(self)
 
     def _may_see(self, key: StateKey) -> bool:
         _, session_id, part = key
@@ -251,6 +278,11 @@ class Connection(Follower):
         self._pending.clear()
 
     @property
+    def inboxes(self) -> list[Inbox]:
+        """The inboxes that the connection has a cursor for."""
+        return [Inbox(inbox) for inbox in self._cursors]
+
+    @property
     def topics(self) -> int:
         """How many topics the client is subscribed to."""
         return len(self._subscriptions) + len(self._states)
@@ -261,6 +293,7 @@ class Connection(Follower):
         return self._cursors.values()
 
     def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
+        self.join(Inbox(inbox))
         return self._cursors.get(inbox)
 
     def _has(self, cursor: Cursor) -> bool:

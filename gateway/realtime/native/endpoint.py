@@ -235,49 +235,80 @@ class Realtime:
     async def _follow_all(self, connection: Connection, wish: protocol.Subscribe) -> None:
         starts = {} if wish.after_all is not None else self._covered(connection)
         after = {Inbox(key): value for key, value in (wish.after_all or {}).items() if connection.covers(key)}
+        if wish.others is not None and await self._follow_moved(connection, wish, after, wish.others):
+            return
         await self._feed.see(after)
         # Inboxes may come into being while we look; this connection is told of new ones only once it follows.
         for inbox, known in self._covered(connection).items():
             if inbox in after and is_within(after[inbox], known):
                 starts[inbox] = after[inbox]
-        named = None
-        if wish.others is not None:
-            named = {*after, *await self._start_others(connection, wish.others, starts, after)}
+            elif wish.others is not None and inbox not in after:
+                connection.reset(inbox, "epoch_changed", known)
+                starts[inbox] = known
         while new := [inbox for inbox in self._covered(connection) if inbox not in starts]:
             extents = await self._extents(new, after)
             for inbox in new:
                 starts[inbox] = await self._start(connection, inbox, after.get(inbox), extents.get(inbox))
-        connection.follow(
-            wish.ref,
-            wish.name,
-            starts,
-            named,
-            on_answered=lambda: self._show_presence(connection, connection.covers),
-        )
+        named = None if wish.others is None else list(after)
+        connection.follow(wish.ref, wish.name, starts, named, self._shows_presence(connection))
 
-    async def _start_others(
+    def _shows_presence(self, connection: Connection) -> Callable[[], None]:
+        """Tells the connection who is present in what it covers."""
+        return lambda: self._show_presence(connection, connection.covers)
+
+    async def _follow_moved(
         self,
         connection: Connection,
-        snapshot: Snapshot,
-        starts: dict[Inbox, Position],
+        wish: protocol.Subscribe,
         after: Mapping[Inbox, Position],
-    ) -> list[Inbox]:
-        """Where the inboxes begin that the client did not name; those that have moved are returned.
+        snapshot: Snapshot,
+    ) -> bool:
+        """Follows the inboxes that the client named or that have moved since its snapshot, and the rest from now on.
 
-        The hub may have read less than the snapshot saw, so it looks first.
+        False where the history of the snapshot is gone. What moves while this looks begins before it moved: the
+        database may have been read earlier.
         """
-        moved = await self._streams.moved_since(snapshot)
-        places = {Inbox(number): place for number, place in (moved or {}).items() if number not in after}
-        await self._feed.see(places)
-        for inbox, known in self._covered(connection).items():
-            if inbox in after:
+        with self._hub.noting() as meanwhile:
+            moved = await self._streams.moved_since(snapshot)
+            if moved is None:
+                return False
+            places = {Inbox(number): place for number, place in moved.items() if number not in after}
+            places = {inbox: place for inbox, place in places.items() if connection.covers(inbox)}
+            # The hub may have read less than the snapshot saw, so it looks first.
+            await self._feed.see({**after, **places})
+            starts = await self._starts(connection, after)
+            for inbox, place in places.items():
+                known = self._hub.position(inbox)
+                if known is None:
+                    continue
+                if not is_within(place, known):
+                    connection.reset(inbox, "epoch_changed", known)
+                    place = known
+                starts[inbox] = place
+            for inbox, before in meanwhile.items():
+                if connection.covers(inbox):
+                    starts.setdefault(inbox, before)
+        named = list(starts)
+        for inbox in connection.inboxes:
+            if connection.covers(inbox) and (position := self._hub.position(inbox)) is not None:
+                starts.setdefault(inbox, position)
+        shows = self._shows_presence(connection)
+        connection.follow(wish.ref, wish.name, starts, named, shows, has_rest=True)
+        return True
+
+    async def _starts(self, connection: Connection, after: Mapping[Inbox, Position]) -> dict[Inbox, Position]:
+        """Where to begin with the inboxes that the client named."""
+        starts: dict[Inbox, Position] = {}
+        for inbox, wished in after.items():
+            known = self._hub.position(inbox)
+            if known is None:
+                continue  # a client may name what does not exist
+            if is_within(wished, known):
+                starts[inbox] = wished
                 continue
-            place = places.get(inbox, known)
-            if moved is None or not is_within(place, known):
-                connection.reset(inbox, "epoch_changed", known)
-                place = known
-            starts[inbox] = place
-        return [inbox for inbox in places if inbox in starts]
+            extents = await self._extents([inbox], after)
+            starts[inbox] = await self._start(connection, inbox, wished, extents.get(inbox))
+        return starts
 
     async def _extents(self, inboxes: list[Inbox], after: Mapping[Inbox, Position]) -> Mapping[int, Extent]:
         """The extents of inboxes that clients come back to, of the history that is published."""

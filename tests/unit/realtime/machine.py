@@ -185,10 +185,12 @@ class Marking(Connection):
         starts: dict[Inbox, Position],
         named: Collection[int] | None = None,
         on_answered: Callable[[], None] = lambda: None,
+        *,
+        has_rest: bool = False,
     ) -> None:
         begun = {str(inbox): [start.off, start.epoch] for inbox, start in starts.items()}
         cast(Pipe, self.transport).frames.append({"type": "mark", "topic": name, "starts": begun})
-        super().follow(ref, name, starts, named, on_answered)
+        super().follow(ref, name, starts, named, on_answered, has_rest=has_rest)
 
 
 PADDING = "x" * 300
