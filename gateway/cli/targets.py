@@ -25,6 +25,7 @@ Events = Annotated[
 
 @targets.callback()
 def show_list(context: typer.Context, data_dir: DataDir = None, embedded: Embedded = None) -> None:
+    """Lists the targets, where no other command is named."""
     if context.invoked_subcommand is not None:
         return
     from gateway.cli.actions import targets as actions

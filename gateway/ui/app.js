@@ -1,6 +1,7 @@
 /** The page itself: the rail, what the address names (the inbox, people, one's account), and what is shown without a login. */
 
 import { AccountPage } from "./account/account.js";
+import { TargetsSection } from "./admin/targets.js";
 import { backend } from "./common/backend.js";
 import { el, fill } from "./common/dom.js";
 import { icon } from "./common/icons.js";
@@ -46,9 +47,10 @@ place.setAttribute("aria-label", t("app.rail"));
 const numbers = new WhatsAppSessions();
 numbers.setAttribute("routed", "");
 const wanted = location.pathname.split("/").pop();
-if (wanted === "people" || wanted === "account") {
+if (wanted === "people" || wanted === "account" || wanted === "targets") {
+  const pages = { people: () => new PeoplePage(), account: () => new AccountPage(), targets: () => el("div", { class: "wa-page" }, new TargetsSection("h1")) };
   place.append(new Rail(null, numbers, notices, wanted));
-  fill(main, wanted === "people" ? new PeoplePage() : new AccountPage());
+  fill(main, pages[wanted]());
 } else {
   const inbox = new WhatsAppInbox();
   inbox.setAttribute("routed", "");

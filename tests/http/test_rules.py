@@ -52,6 +52,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): OPEN,
     ("GET", "/people"): OPEN,
     ("GET", "/account"): OPEN,
+    ("GET", "/targets"): OPEN,
     ("GET", "/favicon.ico"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/openapi.json"): OPEN,

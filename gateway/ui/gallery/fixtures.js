@@ -2,6 +2,7 @@
 
 /** @import { Login } from "../account/devices.js" */
 /** @import { Conversation, LinkCode, Me, Message, Session } from "../common/types.js" */
+/** @import { Target } from "../admin/target.js" */
 /** @import { LoginPerson } from "../people/person.js" */
 
 /** The moment at which every picture is taken. */
@@ -312,3 +313,21 @@ export const linkCode = (left) => ({
   attempt: 2,
   max_attempts: 6,
 });
+
+const target = { sessions: /** @type {"*" | number[]} */ ("*"), events: /** @type {"*" | string[]} */ ("*"), paused_reason: /** @type {string | null} */ (null), delivered_at: "2026-11-30T10:32:00Z", waiting: 0, dead: 0 };
+
+/** @param {string} rest  the gallery fetches nothing from there */
+const address = (rest) => `${"https:"}//${rest}`;
+
+/** Who is sent webhooks: one of each state. @type {Target[]} */
+export const TARGETS = [
+  { ...target, id: 1, url: address("shop.example/webhook.php"), mode: "raw", sessions: [1] },
+  { ...target, id: 2, url: address("n8n.example/webhook/4f1c"), mode: "standard", events: ["message.created", "message.status"], waiting: 12 },
+  { ...target, id: 3, url: address("crm.example/hooks/whatsapp"), mode: "standard", dead: 2 },
+  { ...target, id: 4, url: address("old.example/in"), mode: "standard", paused_reason: "The receiver answers 401: it does not accept our signature. Give it the secret, then resume.", waiting: 80 },
+];
+
+export const DEAD_LETTERS = [
+  { id: 71, session_id: 1, event: "message.created", answer: "500 Call to undefined function", ended_at: "2026-11-30T09:02:00Z" },
+  { id: 70, session_id: 1, event: "message.status", answer: "500 Call to undefined function", ended_at: "2026-11-30T09:01:00Z" },
+];

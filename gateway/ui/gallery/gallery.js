@@ -4,6 +4,7 @@
  */
 
 import { AccountPage } from "../account/account.js";
+import { TargetsSection } from "../admin/targets.js";
 import { useBackend } from "../common/backend.js";
 import { el, fill } from "../common/dom.js";
 import { directionOf, language, t, useLanguage } from "../common/strings.js";
@@ -44,6 +45,7 @@ async function show(name) {
   const inbox = state.page ? null : new WhatsAppInbox();
   document.querySelector(".app-rail")?.append(new Rail(inbox, new WhatsAppSessions(), find(".app-notices"), state.page));
   if (inbox) fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
+  else if (state.page === "targets") fill(main, el("div", { class: "wa-page" }, new TargetsSection("h1")));
   else fill(main, state.page === "people" ? new PeoplePage() : new AccountPage());
   if (inbox && state.opens) {
     const [first] = state.scene.list ?? [];

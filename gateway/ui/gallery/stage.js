@@ -2,7 +2,7 @@
 
 import { Backend } from "../common/backend.js";
 import { Rest, RestError } from "../common/rest.js";
-import { incoming, LOG, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TEMPLATES, TOTALS } from "./fixtures.js";
+import { incoming, LOG, DEAD_LETTERS, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TARGETS, TEMPLATES, TOTALS } from "./fixtures.js";
 
 /** @import { Client, StateFrame, StateHandlers } from "../client.js" */
 /** @import { ConnectionState, Conversation, Me, Message, Person, Session, SendingState } from "../common/types.js" */
@@ -36,6 +36,7 @@ export function letCustomerWrite(n) {
  * @property {Pick<StateFrame, "part" | "event" | "data">[]} [link]  what comes after `connect`
  * @property {string} [linkFails]  the code of error with which `connect` is refused
  * @property {typeof TEMPLATES} [templates]
+ * @property {typeof TARGETS} [targets]  who is sent webhooks
  * @property {boolean} [refused]  this login may not manage people
  */
 
@@ -61,9 +62,11 @@ class StageRest extends Rest {
     if (query.reveal) return { data: { api_key: "wsk_8f2c41d07ab94e55b7d3e1c6", webhook_secret: "whs_c07d5e9a1b2f4860" } };
     if (path === "/api/whatsapp-sessions") return { data: scene.sessions ?? SESSIONS };
     if (path === "/api/templates") return { data: scene.templates ?? TEMPLATES };
-    if (scene.refused && path === "/api/people") throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
+    if (scene.refused && (path === "/api/people" || path === "/api/webhook-targets")) throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
     if (scene.answers === "never") return new Promise(() => {});
     if (scene.answers === "fails") throw new RestError("The gateway cannot be reached.", { status: 503 });
+    if (path === "/api/webhook-targets") return { data: scene.targets ?? TARGETS };
+    if (path.endsWith("/deliveries")) return { data: DEAD_LETTERS, next_cursor: null };
     if (path === "/api/people") return { data: scene.persons ?? PERSONS };
     if (path === "/api/account/logins") return { data: LOGINS };
     if (path === "/api/search") return { data: { messages: scene.hits ?? [] } };

@@ -8,7 +8,7 @@ import { ashasThread, everyKind, everyState, groupThread, incoming, linkCode, li
  * @typedef {object} State
  * @property {Scene} scene
  * @property {boolean} [opens]  the first conversation
- * @property {"people" | "account"} [page]  instead of the inbox
+ * @property {"people" | "account" | "targets"} [page]  instead of the inbox
  * @property {(find: (selector: string) => HTMLElement) => void | Promise<void>} [then]
  */
 
@@ -253,6 +253,21 @@ export const STATES = {
     then: async (find) => {
       await press("[data-person='2'] [aria-haspopup=menu]", find);
       await press(".wa-menu-item:nth-of-type(2)", find);
+    },
+  }),
+  targets: () => ({ scene: {}, page: "targets" }),
+  "targets-loading": () => ({ scene: { answers: "never" }, page: "targets" }),
+  "targets-failed": () => ({ scene: { answers: "fails" }, page: "targets" }),
+  "targets-empty": () => ({ scene: { targets: [] }, page: "targets" }),
+  "targets-forbidden": () => ({ scene: { refused: true, me: { role: "agent" } }, page: "targets" }),
+  "targets-add": () => ({ scene: {}, page: "targets", then: (find) => press("[data-testid=add-target]", find) }),
+  "targets-menu": () => ({ scene: {}, page: "targets", then: (find) => press("[data-target='4'] [aria-haspopup=menu]", find) }),
+  "targets-letters": () => ({
+    scene: {},
+    page: "targets",
+    then: async (find) => {
+      await press("[data-target='3'] [aria-haspopup=menu]", find);
+      await press(".wa-menu-item:nth-child(2)", find);
     },
   }),
   account: () => ({ scene: {}, page: "account" }),

@@ -2,6 +2,7 @@
 
 import { arNumbers } from "./ar-numbers.js";
 import { arPeople } from "./ar-people.js";
+import { arTargets } from "./ar-targets.js";
 
 /** @type {import("../strings.js").Catalogue} */
 export const ar = {
@@ -326,4 +327,5 @@ export const ar = {
 
   ...arNumbers,
   ...arPeople,
+  ...arTargets,
 };

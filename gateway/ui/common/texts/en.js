@@ -2,6 +2,7 @@
 
 import { enNumbers } from "./en-numbers.js";
 import { enPeople } from "./en-people.js";
+import { enTargets } from "./en-targets.js";
 
 export const en = {
   "app.title": "Inbox",
@@ -338,4 +339,5 @@ export const en = {
 
   ...enNumbers,
   ...enPeople,
+  ...enTargets,
 };
