@@ -158,8 +158,14 @@ async def shared_desk(
     request: pytest.FixtureRequest, shared_shop: Shop, shared_browser: Browser
 ) -> AsyncIterator[Desk]:
     """A window of a person of its own; what customers wrote is gone after the test."""
-    async with window(shared_browser) as page:
-        await log_in(page, shared_shop.gateway, request.node.name[:80])
-        yield Desk(shared_shop, page)
-    for table in ("whatsapp_incoming_messages", "whatsapp_outgoing_messages", "gateway.conversation_marks"):
-        await shared_shop.db.execute(f"DELETE FROM {table}")
+    try:
+        async with window(shared_browser) as page:
+            await log_in(page, shared_shop.gateway, request.node.name[:80])
+            yield Desk(shared_shop, page)
+    finally:
+        for table in (
+            "whatsapp_incoming_messages",
+            "whatsapp_outgoing_messages",
+            "gateway.conversation_marks",
+        ):
+            await shared_shop.db.execute(f"DELETE FROM {table}")

@@ -164,7 +164,7 @@ async def test_IN_34_reading_in_one_tab_clears_the_other(desk: Desk) -> None:
     await expect(other.page).to_have_title("Inbox")
 
 
-async def test_IN_41_to_43_marks_of_a_colleague_arrive_and_a_taken_chat_says_by_whom(desk: Desk) -> None:
+async def test_marks_of_a_colleague_arrive_and_a_taken_chat_says_by_whom(desk: Desk) -> None:
     await desk.hear(ASHA, name="Asha")
     await desk.open()
     path = f"/api/conversations/{ASHA}?session=12"

@@ -30,16 +30,27 @@ export class ThreadHead {
   #actions;
   #presence = el("span", { class: "wa-presence", role: "status", hidden: true, data: { testid: "presence" } });
   #drawn = "";
+  /** @type {Conversation | null} */
+  #conversation = null;
 
   /** @param {Backend} backend @param {HeadActions} actions */
   constructor(backend, actions) {
     this.#backend = backend;
     this.#actions = actions;
+    // What changed while a menu was open here is shown when it is closed.
+    this.element.addEventListener("toggle", () => setTimeout(() => this.#conversation && this.#dress(this.#conversation)), true);
   }
 
   /** @param {Conversation} conversation @param {Person[]} people */
   show(conversation, people) {
+    this.#conversation = conversation;
     this.#showPresence(people);
+    this.#dress(conversation);
+  }
+
+  /** @param {Conversation} conversation */
+  #dress(conversation) {
+    if (this.element.dataset.chat === conversation.chat && this.element.querySelector(":popover-open")) return;
     const session = this.#backend.sessions.get(conversation.session_id);
     const name = displayName(conversation);
     const phone = isGroup(conversation.chat) ? "" : formatPhone(conversation.phone);
