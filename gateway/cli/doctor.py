@@ -20,7 +20,7 @@ from gateway.cli.database_checks import Finding, database_findings, guarded
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.triggers import explain_faults
-from gateway.domain.webhook_health import WEBHOOK_PATH, WebhookFacts, judge_webhook
+from gateway.domain.webhook_health import ALL_REFUSED, WEBHOOK_PATH, WebhookFacts, judge_webhook
 from gateway.postgres.auth.secret_check import is_the_others
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
@@ -291,6 +291,13 @@ class Checkup:
             return Finding(
                 subject, False, "Its webhook secret is not the one stored here: run `gateway sync`."
             )
+        refused = await table.refused_webhooks(int(upstream.id))
+        if refused >= ALL_REFUSED:
+            return Finding(
+                subject, False,
+                f"Its last {refused} webhooks were refused, and none was taken: its secret changed upstream. Press "
+                "Repair on the page (`POST …/repair-webhook`), which reads it again.",
+            )  # fmt: skip
         return Finding(subject, True, "Its webhook comes here, with the events and the secret it needs.")
 
     # ------------------------------------------------------------------------------------------ from outside

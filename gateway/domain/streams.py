@@ -17,6 +17,12 @@ Inbox = NewType("Inbox", int)
 SESSIONS_INBOX = Inbox(-1)
 """Changes of whatsapp_sessions, for the dialect that has tables and no states. No topic of ours names it."""
 
+PROBE_INBOX = Inbox(-2)
+"""The latency probe's own stream: it stands in no table."""
+
+ALERTS_TABLE = "alerts"
+"""Alerts of sessions; their events stand in the stream of SESSIONS_INBOX."""
+
 _SNAPSHOT = re.compile(r"[0-9]{1,19}:[0-9]{1,19}:[0-9,]*")
 
 ResetReason = Literal["offset_expired", "epoch_changed", "offset_unknown"]

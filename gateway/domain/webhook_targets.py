@@ -17,7 +17,7 @@ from gateway.domain.errors import Invalid
 from gateway.domain.lines import one_line
 from gateway.domain.message import MARKS_TABLE, mark_data, read_message, utc_text
 from gateway.domain.networks import Network, is_public, is_within
-from gateway.domain.streams import SESSIONS_INBOX, Event, event_name
+from gateway.domain.streams import ALERTS_TABLE, SESSIONS_INBOX, Event, event_name
 
 Mode = Literal["standard", "raw"]
 
@@ -25,6 +25,8 @@ RESET = "inbox.reset"
 """Says that the history of an inbox was made anew, or that the target is too late for it: load it again."""
 
 SESSION_STATUS = "session.status"
+ALERT_OPENED, ALERT_ENDED = "alert.opened", "alert.ended"
+"""An operator has to know something of a session; it is over."""
 
 EVENTS = (
     "message.created",
@@ -33,6 +35,8 @@ EVENTS = (
     "message.deleted",
     "conversation.updated",
     SESSION_STATUS,
+    ALERT_OPENED,
+    ALERT_ENDED,
     RESET,
 )
 """What a target can be sent. A reset comes whatever it has chosen."""
@@ -158,6 +162,9 @@ def outgoing(event: Event) -> Outgoing | None:
     row = event.record or event.row_before or event.old
     if event.inbox == SESSIONS_INBOX:
         number = row.get("wasender_session_id")
+        if event.table == ALERTS_TABLE:
+            name = ALERT_OPENED if event.operation == "INSERT" else ALERT_ENDED
+            return Outgoing(name, number, "") if isinstance(number, int) else None
         changed = event.old.get("changed")
         is_news = event.operation == "INSERT" or (event.operation == "UPDATE" and "status" in (changed or ()))
         return Outgoing(SESSION_STATUS, number, "") if is_news and isinstance(number, int) else None
@@ -172,6 +179,9 @@ def event_data(event: Event, zone: tzinfo) -> dict[str, Any]:
     """The row of a change as clients see it."""
     if event.inbox == SESSIONS_INBOX:
         record = event.record or {}
+        if event.table == ALERTS_TABLE:
+            told = {name: record.get(name) for name in ("id", "kind", "note", "opened_at", "ended_at")}
+            return {"session_id": record.get("wasender_session_id"), **told}
         named = {name: record.get(name) for name in ("name", "phone_number", "status")}
         return {"session_id": record.get("wasender_session_id"), **named}
     if event.table == MARKS_TABLE:

@@ -5,7 +5,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -50,6 +50,13 @@ class SpoolView(Protocol):
         """Why it would take nothing; None while it does."""
 
 
+class Metrics(Protocol):
+    """The numbers of all workers."""
+
+    async def text(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+
+
 class TriggersView(Protocol):
     """Whether the triggers that tell of changes are as they were made."""
 
@@ -91,9 +98,10 @@ class Readiness:
 class HealthRoutes:
     """Serves what a load balancer and Prometheus ask."""
 
-    def __init__(self, readiness: Readiness, metrics_token: str | None = None) -> None:
+    def __init__(self, readiness: Readiness, metrics: Metrics, metrics_token: str | None = None) -> None:
         """`metrics_token` opens /metrics from elsewhere than this machine."""
         self._readiness = readiness
+        self._metrics_of_all = metrics
         self._metrics_token = metrics_token
 
     def routes(self) -> list[Route]:
@@ -116,7 +124,7 @@ class HealthRoutes:
             raise Unauthenticated(
                 "Metrics are for this machine only, or for those who send GATEWAY_METRICS_TOKEN as their Bearer."
             )
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        return Response(await self._metrics_of_all.text(), media_type=CONTENT_TYPE_LATEST)
 
     def _has_token(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -45,7 +45,10 @@ class PageRoutes:
         """The routes, and a sentence for what only Supabase itself serves."""
         return [
             # One page: its script shows what the address names.
-            *(Route(path, self._page, methods=["GET"]) for path in ("/", "/people", "/account", "/targets")),
+            *(
+                Route(path, self._page, methods=["GET"])
+                for path in ("/", "/people", "/account", "/targets", "/admin")
+            ),
             Route("/favicon.ico", self._favicon, methods=["GET"]),
             # Supabase's client sends `.from()` and broadcasts here, too: they get a sentence, only channels are served.
             Route("/rest/v1", self._no_rest, methods=_ANY),

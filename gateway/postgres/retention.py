@@ -14,6 +14,7 @@ JOURNAL_DAYS = 30
 LOG_DAYS = 365
 ATTEMPT_DAYS = 30
 ACCESS_LOG_DAYS = 90
+ALERT_DAYS = 90
 EARLY_DAYS = 7
 """A delivery state whose message has not come for so long will not meet it any more."""
 ECHO_DAYS = 7
@@ -113,6 +114,11 @@ DELETE FROM gateway.access_log WHERE id IN (
     SELECT id FROM gateway.access_log WHERE at < now() - make_interval(days => $2)
     ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """,
+    "alerts": """
+DELETE FROM gateway.alerts WHERE id IN (
+    SELECT id FROM gateway.alerts WHERE ended_at < now() - make_interval(days => $2)
+    ORDER BY ended_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+""",
     "tickets": """
 DELETE FROM gateway.tickets WHERE digest IN (
     SELECT digest FROM gateway.tickets WHERE expires_at < now()
@@ -132,6 +138,7 @@ _DAYS = {
     "raw webhooks": RAW_DAYS,
     "number checks": NUMBER_DAYS,
     "access log": ACCESS_LOG_DAYS,
+    "alerts": ALERT_DAYS,
 }
 
 

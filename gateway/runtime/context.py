@@ -5,7 +5,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from gateway.postgres.connection.listener import HEARTBEAT_S, STATEMENT_S
+from gateway.realtime.probe import PROBE_EVERY_S
 from gateway.runtime.limiters import Limiters
+from gateway.services.admin.alerts import LOOK_EVERY_S
 from gateway.services.linking.service import LOOK_S
 from gateway.services.live.idle import IDLE_S, WAKE_S
 from gateway.services.retention import PASS_EVERY_S
@@ -29,6 +31,10 @@ class Timings:
     wake_s: float = WAKE_S
     listener_heartbeat_s: float = HEARTBEAT_S
     listener_statement_s: float = STATEMENT_S
+    alerts_s: float = LOOK_EVERY_S
+    """Between two looks for alerts without a notification."""
+
+    latency_probe_s: float = PROBE_EVERY_S
     link_look_s: float = LOOK_S
     retention_pass_s: float = PASS_EVERY_S
     monitor: MonitorPace = DEFAULT_PACE

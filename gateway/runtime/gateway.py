@@ -21,6 +21,7 @@ from gateway.runtime.database import open_database, open_direct, prepare_schema
 from gateway.runtime.limiters import Limiters
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media, open_media
+from gateway.runtime.observation import Observation
 from gateway.runtime.repositories import Repositories, open_repositories
 from gateway.runtime.routes import build_app
 from gateway.runtime.services import Services
@@ -57,6 +58,7 @@ class Gateway:
     media: Media
     services: Services
     websockets: WebSockets
+    observation: Observation
     app: Starlette
     tasks: dict[str, asyncio.Task[None]]
 
@@ -141,20 +143,22 @@ async def _build(context: BuildContext) -> Gateway:
     media = await open_media(context, repositories, upstream, live)
     services = Services(context, repositories, upstream, live, media)
     websockets = WebSockets(context, repositories, live, access, services, limiters.rates)
+    observation = Observation(context, repositories, live, services, websockets, limiters)
     app = build_app(
-        settings, repositories, upstream, live, access, media, services, websockets, limiters.requests
+        settings, repositories, upstream, live, access, media, services, websockets, limiters, observation
     )
 
     connect(context.signals, live, access, media, services, websockets)
+    context.signals.sessions_moved.connect(observation.alerts.notify)
     await live.open(context.stack)
     await services.open()
     await access.revocations.open()
-    floors = (live, access, media, services, websockets)
+    floors = (live, access, media, services, websockets, observation)
     tasks = await start_tasks(floors, (services, websockets), repositories, context)
     gateway = Gateway(
         settings=settings, url=context.url, database_url=database_url, signals=context.signals, limiters=limiters,
         repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,
-        websockets=websockets, app=app, tasks=tasks,
+        websockets=websockets, observation=observation, app=app, tasks=tasks,
     )  # fmt: skip
     leaving = Background()
     context.stack.push_async_callback(leaving.close)

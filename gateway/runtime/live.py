@@ -20,6 +20,7 @@ from gateway.services.live.staleness import Staleness
 from gateway.services.live.state_publisher import StatePublisher
 from gateway.services.live.state_values import CodePictures, StateValues
 from gateway.services.live.trigger_check import TriggerCheck
+from gateway.services.live.write_age import WriteAge
 from gateway.services.presence.presence import Presence
 from gateway.wasender import qr
 
@@ -33,7 +34,11 @@ class Live:
         self.listener = Listener(dsn, signals, _listener_settings(context))
         self.awake = awake = self.listener.awake
         self.compatibility = Compatibility(__version__)
-        self.hub = Hub(protocol.event_encoder(settings.zone), on_followed=signals.inbox_followed)
+        self.hub = Hub(
+            protocol.event_encoder(settings.zone),
+            on_followed=signals.inbox_followed,
+            on_written=WriteAge(repositories.clock.now).written,
+        )
         self.feed = Feed(
             repositories.live_streams,
             self.hub,

@@ -54,6 +54,7 @@ class Repositories:
     intake: asyncpg.Pool
     """What webhooks are written through."""
 
+    clock: DatabaseClock
     installation: str
     """Which database this is, wherever it stands."""
 
@@ -104,6 +105,7 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
     return Repositories(
         pool=pool,
         intake=intake,
+        clock=clock,
         installation=installation,
         people=PeopleTable(pool),
         credentials=CredentialTable(pool, vault),

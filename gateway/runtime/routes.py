@@ -12,6 +12,7 @@ from starlette.routing import Route
 from gateway.domain.linking import Attempt
 from gateway.domain.networks import network_of
 from gateway.http.account import AccountRoutes
+from gateway.http.admin import AdminRoutes
 from gateway.http.api import openapi
 from gateway.http.application import application
 from gateway.http.audit_log import AuditLogRoutes
@@ -35,8 +36,11 @@ from gateway.postgres.inbox.export import ExportTable
 from gateway.postgres.templates.templates import TemplateTable
 from gateway.realtime.native import asyncapi
 from gateway.runtime.access import Access
+from gateway.runtime.examination import Examination
+from gateway.runtime.limiters import Limiters
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media
+from gateway.runtime.observation import Observation
 from gateway.runtime.repositories import Repositories
 from gateway.runtime.services import Services
 from gateway.runtime.upstream import Upstream
@@ -108,6 +112,17 @@ def _inbound_webhook_routes(services: Services, limits: RequestLimits, live: Liv
     return WebhookRoutes(webhook, authenticator, ingest, limits, refused, live.waker.touch).routes()
 
 
+def _operator_routes(
+    gate: Gate, settings: Settings, upstream: Upstream, readiness: Readiness, observation: Observation
+) -> list[Route]:
+    """What load balancers, Prometheus and admins look at."""
+    doctor = Examination(settings, upstream)
+    return [
+        *HealthRoutes(readiness, observation.sampler, settings.metrics_token).routes(),
+        *AdminRoutes(gate, observation.overview, doctor, observation.gateway_id).routes(),
+    ]
+
+
 def _inbox_routes(
     gate: Gate, tables: Repositories, services: Services, media: Media, address: str
 ) -> list[Route]:
@@ -165,10 +180,12 @@ def build_app(
     media: Media,
     services: Services,
     websockets: WebSockets,
-    limits: RequestLimits,
+    limiters: Limiters,
+    observation: Observation,
 ) -> Starlette:
     """The whole application; the first route that fits an address answers."""
-    gate, files = _gate(access, limits), PageFiles(UI, access.prefix)
+    limits, files = limiters.requests, PageFiles(UI, access.prefix)
+    gate = _gate(access, limits)
     about = _about(settings, media)
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
     readiness = _readiness(repositories, live, services, websockets)
@@ -183,7 +200,7 @@ def build_app(
             *_webhook_routes(gate, settings, repositories, services, access),
             *_inbox_routes(gate, repositories, services, media, upstream.address),
             *media.routes(gate, access, upstream.address),
-            *HealthRoutes(readiness, settings.metrics_token).routes(),
+            *_operator_routes(gate, settings, upstream, readiness, observation),
             *DocsRoutes(files, *descriptions()).routes(),
             *websockets.routes(),
             *upstream.routes(),

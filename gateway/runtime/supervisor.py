@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 SOCKET_FD = "WORKER_SOCKET_FD"
 """Environment variable that tells a child which open file is the bound socket."""
+
+NUMBERS = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable that tells prometheus_client in which folder all children keep their numbers."""
 
 STOP_S = 25.0
 BACKOFF = Backoff(first_s=0.5, most_s=10.0)
@@ -124,9 +128,15 @@ async def _run_children(
     settings: Settings, environ: Mapping[str, str], passed: Mapping[str, int], shutdown: ShutdownSignals
 ) -> None:
     """Keeps the children running until `stop`. `passed` are open files, by the variable that names each."""
-    environ = {**environ, **{name: str(number) for name, number in passed.items()}}
     refused = asyncio.Event()
-    async with asyncio.TaskGroup() as children:
+    async with AsyncExitStack() as stack:
+        environ = {
+            **environ,
+            **{name: str(number) for name, number in passed.items()},
+            # Before they import anything: it decides where their numbers are kept.
+            NUMBERS: stack.enter_context(tempfile.TemporaryDirectory(prefix="whatsapp-gateway-metrics-")),
+        }
+        children = await stack.enter_async_context(asyncio.TaskGroup())
         running = [
             children.create_task(
                 _keep_running(environ, tuple(passed.values()), shutdown, refused), name=f"worker-{number}"
@@ -162,6 +172,8 @@ async def _keep_running(
             code = await child.wait()
         finally:
             await _end(child, shutdown.hasten)
+            # What it counted stays counted; what it had at the moment it has no more.
+            _forget(child.pid, environ[NUMBERS])
         if stop.is_set():
             return
         is_healthy = time.monotonic() - started_at > HEALTHY_S
@@ -174,6 +186,12 @@ async def _keep_running(
         failures = 1 if is_healthy else failures + 1
         pause_s = BACKOFF.pause_s(failures)
         logger.error("worker.ended code=%d restart_in_s=%.1f", code, pause_s)
+
+
+def _forget(pid: int, folder: str) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
 
 
 async def _end(child: asyncio.subprocess.Process, hasten: asyncio.Event) -> None:

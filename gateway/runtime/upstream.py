@@ -22,6 +22,7 @@ class Upstream:
         self, client: WasenderClient, public_url: str | None, own_url: str, simulator: Simulator | None
     ) -> None:
         self.public_url = public_url
+        self.own_url = own_url
         self.address = public_url or own_url
         """Where others reach us; our own address on this machine, where no other is known."""
 

@@ -52,8 +52,18 @@ PAGE_BYTES = 4 * 1024**2
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-WAITING = Gauge("gateway_spool_webhooks", "Webhooks on this disk that wait for Postgres.")
-WAITING_BYTES = Gauge("gateway_spool_bytes", "What they take.")
+# All processes of a folder share its spool: what one of them says last counts.
+WAITING = Gauge(
+    "gateway_spool_webhooks",
+    "Webhooks on this disk that wait for Postgres.",
+    multiprocess_mode="livemostrecent",
+)
+WAITING_BYTES = Gauge("gateway_spool_bytes", "What they take.", multiprocess_mode="livemostrecent")
+OLDEST = Gauge(
+    "gateway_spool_age_seconds",
+    "How long the oldest of them has waited; 0 if none waits.",
+    multiprocess_mode="livemostrecent",
+)
 SPOOLED = Count("gateway_spooled_webhooks", "Webhooks kept on this disk instead of being committed.")
 REFUSED = Count("gateway_spool_refused_webhooks", "Webhooks that the spool could not take.")
 
@@ -233,6 +243,13 @@ class DiskSpool:
         WAITING.set(count)
         WAITING_BYTES.set(size)
         return count
+
+    def oldest_s(self) -> float:
+        """For how long the oldest webhook has waited; 0 if none waits."""
+        at = self._reader.oldest_at()
+        age_s = 0.0 if at is None else max(0.0, time.time() - at / 1e6)
+        OLDEST.set(age_s)
+        return age_s
 
     def lead(self) -> bool:
         """Whether this process is the one that replays. It stays so until it ends."""

@@ -50,6 +50,17 @@ class SpoolReader:
         self._empty_at = None if count else version
         return int(count), int(size)
 
+    def oldest_at(self) -> int | None:
+        """When the webhook that waits longest came, in microseconds since 1970; None if none waits."""
+        if self.is_empty():
+            return None
+        try:
+            row = self._connection().execute("SELECT received_at FROM entries ORDER BY id LIMIT 1").fetchone()
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
+            return None
+        return int(row[0]) if row else None
+
     def held(self, session_id: int, ordering_keys: Collection[str]) -> frozenset[str]:
         """Those of the ordering keys under which a webhook waits."""
         if self.is_empty():

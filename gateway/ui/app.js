@@ -1,6 +1,7 @@
-/** The page itself: the rail, what the address names (the inbox, people, one's account), and what is shown without a login. */
+/** The page itself: the rail, what the address names (the inbox, people, operations, one's account), and what is shown without a login. */
 
 import { AccountPage } from "./account/account.js";
+import { AdminPage } from "./admin/admin.js";
 import { TargetsSection } from "./admin/targets.js";
 import { backend } from "./common/backend.js";
 import { el, fill } from "./common/dom.js";
@@ -47,8 +48,13 @@ place.setAttribute("aria-label", t("app.rail"));
 const numbers = new WhatsAppSessions();
 numbers.setAttribute("routed", "");
 const wanted = location.pathname.split("/").pop();
-if (wanted === "people" || wanted === "account" || wanted === "targets") {
-  const pages = { people: () => new PeoplePage(), account: () => new AccountPage(), targets: () => el("div", { class: "wa-page" }, new TargetsSection("h1")) };
+if (wanted === "people" || wanted === "account" || wanted === "targets" || wanted === "admin") {
+  const pages = {
+    people: () => new PeoplePage(),
+    account: () => new AccountPage(),
+    targets: () => el("div", { class: "wa-page" }, new TargetsSection("h1")),
+    admin: () => new AdminPage(),
+  };
   place.append(new Rail(null, numbers, notices, wanted));
   fill(main, pages[wanted]());
 } else {

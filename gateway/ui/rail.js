@@ -17,7 +17,13 @@ import { hasShortcuts, showKeys, showSettings } from "./settings.js";
 /** @import { WhatsAppSessions } from "./sessions/sessions.js" */
 
 const DOTS = 6;
-const TITLES = /** @type {const} */ ({ inbox: "app.title", people: "app.people", account: "app.account", targets: "targets.title" });
+const TITLES = /** @type {const} */ ({
+  inbox: "app.title",
+  people: "app.people",
+  account: "app.account",
+  targets: "targets.title",
+  admin: "app.admin",
+});
 
 export class Rail extends LiveElement {
   #inbox;
@@ -31,6 +37,7 @@ export class Rail extends LiveElement {
   #health = el("div", { class: "app-needs-link", role: "status", hidden: true });
   #people = el("a", { class: "app-rail-item", href: "people", hidden: true });
   #targets = el("a", { class: "app-rail-item", href: "targets", hidden: true });
+  #admin = el("a", { class: "app-rail-item", href: "admin", hidden: true, data: { testid: "admin-link" } });
   #page;
   #unread = 0;
 
@@ -38,7 +45,7 @@ export class Rail extends LiveElement {
    * @param {WhatsAppInbox | null} inbox  null where another page is shown
    * @param {WhatsAppSessions} sessions
    * @param {Element} notices  where notices for the whole page stand
-   * @param {"inbox" | "people" | "account" | "targets"} [page]  the one that is shown, marked in the rail
+   * @param {"inbox" | "people" | "account" | "targets" | "admin"} [page]  the one that is shown, marked in the rail
    */
   constructor(inbox, sessions, notices, page = "inbox") {
     super();
@@ -70,13 +77,17 @@ export class Rail extends LiveElement {
     if (this.#page === "targets") this.#targets.setAttribute("aria-current", "page");
     this.#targets.setAttribute("aria-label", t("targets.title"));
     this.#targets.title = t("targets.title");
+    fill(this.#admin, icon("pulse"));
+    if (this.#page === "admin") this.#admin.setAttribute("aria-current", "page");
+    this.#admin.setAttribute("aria-label", t("app.admin"));
+    this.#admin.title = t("app.admin");
     const settings = el(
       "button",
       { type: "button", class: "app-rail-item", "aria-label": t("app.settings"), title: t("app.settings"), onclick: () => showSettings(attention) },
       icon("gear"),
     );
     const numbers = el("div", { class: "app-numbers" }, this.#sessions, this.#dots);
-    this.replaceChildren(home, numbers, this.#people, this.#targets, el("span", { class: "app-gap" }), settings, this.#me);
+    this.replaceChildren(home, numbers, this.#people, this.#targets, this.#admin, el("span", { class: "app-gap" }), settings, this.#me);
     fill(this.#notices, connectionBanner(this.#backend), this.#health, this.#soundNotice(attention), this.#hint);
     this.on(this.#backend, "open", () => this.redraw());
     this.on(this.#backend.sessions, "change", () => this.redraw());
@@ -150,6 +161,7 @@ export class Rail extends LiveElement {
     this.#me.hidden = false;
     this.#people.hidden = me.role !== "admin";
     this.#targets.hidden = me.role !== "admin" || me.sessions !== "*";
+    this.#admin.hidden = me.role !== "admin" || me.sessions !== "*";
     const name = me.name || me.sub;
     if (this.#me.dataset.name !== name) {
       this.#me.dataset.name = name;

@@ -44,6 +44,13 @@ WAITED = Histogram(
     buckets=(0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 
+TOOK = Histogram(
+    "gateway_upstream_seconds",
+    "How long calls to WasenderAPI took once they were sent, failed ones included.",
+    ["call"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
+)
+
 PER_BUCKET = 2
 PER_ACCOUNT = 64
 _PER_SLOW = 64
@@ -128,12 +135,14 @@ class RateLimiter:
             await _take(bucket.slots, call, deadline)
             try:
                 gate = await self._pass(bucket, call, policy, deadline)
-                WAITED.observe(loop.time() - began)
+                sent_at = loop.time()
+                WAITED.observe(sent_at - began)
                 marks_bucket = call.name not in _SLOW_BY_NATURE
                 passage = _Passage(gate, bucket, marks_bucket=marks_bucket, gives_back=gate is self._quick)
                 try:
                     yield
                 finally:
+                    TOOK.labels(call.name).observe(loop.time() - sent_at)
                     passage.leave()
             finally:
                 bucket.slots.release()

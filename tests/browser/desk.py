@@ -91,9 +91,9 @@ class Desk:
         return await self.shop.db.fetchval(f"SELECT date_trunc('second', now()) - interval '{interval}'")
 
 
-async def log_in(page: Page, gateway: Running, name: str) -> None:
+async def log_in(page: Page, gateway: Running, name: str, role: str = "agent") -> None:
     """Makes the person and logs the window in."""
-    person = {"name": name, "password": PASSWORD, "role": "agent", "sessions": "*"}
+    person = {"name": name, "password": PASSWORD, "role": role, "sessions": "*"}
     await gateway.data("POST", "/api/people", person)
     answer = await page.context.request.post(
         f"{gateway.url}/login",

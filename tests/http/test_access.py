@@ -24,6 +24,7 @@ OPEN = {
     ("GET", "/"),  # sends a stranger to /login, as the two below do
     ("GET", "/people"),
     ("GET", "/account"),
+    ("GET", "/admin"),
     ("GET", "/favicon.ico"),
 }
 DESCRIPTIONS = {"/openapi.json", "/asyncapi.json", "/docs"}

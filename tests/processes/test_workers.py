@@ -1,13 +1,14 @@
 """Several workers on one port: each a whole gateway, started again when it dies, ended together."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import aiohttp
 
 from gateway.domain.access import Role
-from tests.launcher.running import reach
+from tests.launcher.running import Remote, reach
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import Command, Terminal, until
 from tests.processes.postgres_processes import servers_of
@@ -40,14 +41,32 @@ async def test_workers_share_a_port_are_replaced_and_end_together(
         async with reach(url) as remote:
             assert await remote.data("GET", "/api/whatsapp-sessions", token=remote.token(Role.VIEWER)) == []
 
+            before = await refused(remote)
+            for _ in range(20):
+                assert (await remote.call("GET", "/api/me", token="not-a-token"))[0] == 401
+            # Whichever worker answers: the sum of both, a connection for each.
+            assert [await refused(remote) - before for _ in range(4)] == [20, 20, 20, 20]
+
             os.kill(workers[0], signal.SIGKILL)
             await until(lambda: len(set(children_of(gateway.pid)) - {workers[0]}) == 2, "a new worker")
             assert await ready(url)
+            assert await refused(remote) - before == 20  # what a worker counted outlives it
         ended = await gateway.end(signal.SIGTERM)
 
     assert ended.code == 0, ended
     assert "Traceback" not in ended.err
     assert servers_of(data_dir) == []
+
+
+async def refused(remote: Remote) -> float:
+    """How many bad tokens all workers have counted."""
+    async with aiohttp.ClientSession() as http, http.get(remote.url + "/metrics") as answer:
+        said = await answer.text()
+    (count,) = re.findall(r'^gateway_refused_total{kind="token"} (.*)$', said, re.MULTILINE) or ["0"]
+    assert (
+        len(re.findall(r"^gateway_gateways ", said, re.MULTILINE)) == 1
+    )  # one line, not one for each worker
+    return float(count)
 
 
 async def both_up(gateway: Command) -> None:

@@ -9,6 +9,7 @@ from gateway.http.api import journal_schemas as journal
 from gateway.http.api import media_schemas as media
 from gateway.http.api import schemas
 from gateway.http.api import session_schemas as sessions
+from gateway.http.api.admin_operations import ADMIN
 from gateway.http.api.inbox_operations import INBOX
 from gateway.http.api.operation import (
     ABOUT_ONE,
@@ -348,4 +349,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *TARGETS,
     *_JOURNAL,
     *_HEALTH,
+    *ADMIN,
 )

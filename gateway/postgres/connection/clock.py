@@ -25,6 +25,10 @@ class DatabaseClock:
         """How far Postgres' clock is ahead of ours."""
         self._looked_at = float("-inf")
 
+    def now(self) -> float:
+        """The time on Postgres' clock, in unix seconds, as far as it was looked at."""
+        return time.time() + self._ahead_s
+
     async def when(self, connection: Connection, at: float | None = None) -> datetime:
         """The time on Postgres' clock of `at`, unix seconds on ours; without it, of now."""
         if time.monotonic() - self._looked_at > LOOK_EVERY_S:

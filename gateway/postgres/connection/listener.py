@@ -12,15 +12,17 @@ keeps the connection up until cancelled, but closed between `sleep` and `wake`; 
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+from gateway import __version__
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.domain.notifications import UNNUMBERED, is_known_to_writer
@@ -59,9 +61,10 @@ APPLICATION = "whatsapp-gateway-listener"
 
 
 _HEARTBEAT = """
-INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at)
-VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp())
-ON CONFLICT (id) DO UPDATE SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp()
+INSERT INTO gateway.gateways AS g (id, backend_pid, host, started_at, seen_at, version, facts)
+VALUES ($1, pg_backend_pid(), $2, clock_timestamp(), clock_timestamp(), $3, $4::text::jsonb)
+ON CONFLICT (id) DO UPDATE
+SET backend_pid = pg_backend_pid(), seen_at = clock_timestamp(), facts = excluded.facts
 RETURNING (SELECT value #>> '{}' FROM gateway.settings WHERE key = 'compatible_from')
 """
 
@@ -149,6 +152,8 @@ class Listener:
         self.awake.set()
         self._is_up = asyncio.Event()
         self.heard_at = 0.0
+        self.facts: Mapping[str, object] = {}
+        """What this gateway tells its peers, and operators, of itself: JSON values."""
         self._beat_at = float("-inf")
 
     # ------------------------------------------------------------------------------------------ lifecycle
@@ -185,6 +190,14 @@ class Listener:
             if self.awake.is_set():
                 await self._back_off()
             await self.awake.wait()
+
+    def _said_of_itself(self) -> tuple[str, str, str, str]:
+        return self._gateway_id, socket.gethostname(), __version__, json.dumps(dict(self.facts))
+
+    @property
+    def silent_s(self) -> float:
+        """Since when no notification was heard, not even the probe's own; 0 before the first, and while it sleeps."""
+        return max(0.0, _now() - self.heard_at) if self.heard_at and self.awake.is_set() else 0.0
 
     @property
     def is_up(self) -> bool:
@@ -252,7 +265,7 @@ class Listener:
                     self._probe_channel, self._heard(lambda payload: self._echo.set())
                 )
                 began = _now()
-                least = await connection.fetchval(_HEARTBEAT, self._gateway_id, socket.gethostname())
+                least = await connection.fetchval(_HEARTBEAT, *self._said_of_itself())
                 self._signals.schema_served_from(least)
                 self._beat_at = began
         except BaseException:
@@ -281,7 +294,7 @@ class Listener:
                 await self._probe()
                 self.heard_at = _now()
             began = _now()
-            least = await self.statement(_HEARTBEAT, self._gateway_id, socket.gethostname())
+            least = await self.statement(_HEARTBEAT, *self._said_of_itself())
             self._beat_at = began
             self._signals.schema_served_from(least)
             self._signals.leases_renewed()

@@ -149,6 +149,15 @@ class SessionTable:
             for row in rows
         ]
 
+    async def refused_webhooks(self, session_id: int) -> int:
+        """Webhooks of the session that were refused for their secret since one was taken. Raises StoreUnavailable."""
+        with mapped_errors():
+            found: int | None = await self._pool.fetchval(
+                "SELECT webhooks_refused FROM gateway.session_state WHERE wasender_session_id = $1",
+                session_id,
+            )
+        return found or 0
+
     async def secrets(self, session_id: int) -> SessionSecrets | None:
         """API key and webhook secret, opened; None for an unknown session."""
         found = await self.all_secrets([session_id])

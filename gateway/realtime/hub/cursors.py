@@ -75,7 +75,7 @@ class Stream:
 
     What has been published, what is on its way, and who follows, in which encoding."""
 
-    __slots__ = ("cursors", "epoch", "is_walking", "off", "pending", "rest_version")
+    __slots__ = ("cursors", "epoch", "is_walking", "off", "pending", "rest_version", "unwritten_since")
 
     def __init__(self, off: int, epoch: str) -> None:
         self.off = off
@@ -87,6 +87,8 @@ class Stream:
         self.is_walking = False
         self.rest_version = 0
         """Those who stand beside the hub's inboxes without cursors have joined this one up to here."""
+        self.unwritten_since: str | None = None
+        """Commit time of the first event that is not written to all yet; None while there is none."""
 
     def add(self, cursor: Cursor) -> None:
         """Lets a cursor follow the inbox."""

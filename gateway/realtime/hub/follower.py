@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from prometheus_client import Counter
+
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Place, Position, ResetReason, Standing
 from gateway.realtime import close_codes
@@ -30,6 +32,10 @@ WAIT_S = 0.01
 """Between two looks whether another inbox has come as far as a moved row needs it."""
 WAIT_AT_MOST_S = 15.0
 """Then the row is told all the same: an order that cannot be had must not silence an inbox."""
+
+
+CATCH_UPS = Counter("gateway_catch_ups", "Times that a connection began to catch up from the streams.")
+RESETS = Counter("gateway_resets", "Clients that had to load an inbox anew, by reason.", ["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ class Follower(ABC):
     def catch_up(self) -> None:
         """Begins to catch up, unless that is under way."""
         if self._is_open and self._catcher is None:
+            CATCH_UPS.inc()
             self._catcher = asyncio.create_task(self._catch_up(), name=f"catch-up-{self.name}")
 
     # ------------------------------------------------------------------------------------------ of every dialect
@@ -211,4 +218,5 @@ class Follower(ABC):
 
     def _reset(self, cursor: Cursor, reason: ResetReason, position: Position) -> None:
         cursor.start_from(position)
+        RESETS.labels(reason).inc()
         self._on_reset(cursor, reason, position)

@@ -39,11 +39,15 @@ class Hub:
     """Hands events and states to the subscribers of this process."""
 
     def __init__(
-        self, encode: Encoder, on_followed: Callable[[int | None], None] = lambda inbox: None
+        self,
+        encode: Encoder,
+        on_followed: Callable[[int | None], None] = lambda inbox: None,
+        on_written: Callable[[str], None] = lambda at: None,
     ) -> None:
         """`encode` is the encoder of cursors that bring none: its frames are kept ready in the tail.
 
         `on_followed` is called with an inbox that gets a follower, and with None when a connection follows all inboxes.
+        `on_written` is called when events have been written to all who are LIVE, with the commit time of the first.
         """
         self._encode = encode
         self._streams: dict[int, Stream] = {}
@@ -56,6 +60,9 @@ class Hub:
         self._coalescer = WriteCoalescer(self._fall_back)
         self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all)
         self._on_followed = on_followed
+        self._on_written = on_written
+        self.deliveries = 0
+        """Events written to connections so far, each counted for each of them."""
         self.connections: set[StateSubscriber] = set()
 
     # ------------------------------------------------------------------------------------------ streams
@@ -74,6 +81,18 @@ class Hub:
         stream = self._streams.get(inbox)
         return bool(stream and stream.cursors) or any(wild.covers(inbox) for wild in self._wild)
 
+    def standings(self) -> tuple[int, int]:
+        """How many cursors are LIVE, and how many catch up."""
+        live = waiting = 0
+        for stream in self._streams.values():
+            for same in stream.cursors.values():
+                for cursor in same:
+                    if cursor.standing is _LIVE:
+                        live += 1
+                    else:
+                        waiting += 1
+        return live, waiting
+
     def publish(self, inbox: Inbox, events: Sequence[Event]) -> None:
         """Sends events right after the published position, in order, to every cursor that is LIVE.
 
@@ -82,6 +101,8 @@ class Hub:
         if self._notes or stream.rest_version != self._rest_version:
             self._before_move(inbox, stream)
         first, stream.off = events[0].off, events[-1].off
+        if stream.unwritten_since is None and stream.cursors:
+            stream.unwritten_since = events[0].at
         own: list[Frames] | None = None
         for encode in stream.cursors:
             pending = stream.pending.get(encode)
@@ -120,12 +141,15 @@ class Hub:
                 for pending in stream.pending.values():
                     pending.drop(reached)
         finally:
+            since, stream.unwritten_since = stream.unwritten_since, None
+            if since is not None:
+                self._on_written(since)
             stream.pending = {}
             stream.is_walking = False
 
     def _deliver(self, stream: Stream, cursors: Sequence[Cursor], pending: PendingFrames) -> None:
         off, is_shared = stream.off, self._scheduler.is_shared
-        begin, burst = -1, None
+        begin, burst, written = -1, None, 0
         for cursor in cursors:
             after = cursor.off
             if cursor.standing is not _LIVE or after >= off:
@@ -140,10 +164,13 @@ class Hub:
                 continue
             if is_shared:
                 self._coalescer.add(cursor, off, burst)
+                written += off - after
             elif burst is None or cursor.send(burst):
                 cursor.off = off
+                written += off - after
             else:
                 self._fall_back(cursor)
+        self.deliveries += written
 
     def _is_in_order(self, cursor: Cursor, burst: Burst) -> bool:
         """Whether the connection has been told what the burst comes after, in other inboxes."""

@@ -23,6 +23,7 @@ from gateway.domain.streams import (
 from gateway.realtime import close_codes
 from gateway.realtime.connections import Seat, transport_of
 from gateway.realtime.context import EndpointContext
+from gateway.realtime.hub.follower import RESETS
 from gateway.realtime.native import protocol
 from gateway.realtime.native.authentication import SocketAuthentication, SocketRefused, refuse
 from gateway.realtime.native.connection import Connection
@@ -282,6 +283,7 @@ class Realtime:
                 if known is None:
                     continue
                 if not is_within(place, known):
+                    RESETS.labels("epoch_changed").inc()
                     connection.reset(inbox, "epoch_changed", known)
                     place = known
                 starts[inbox] = place
@@ -336,6 +338,7 @@ class Realtime:
         reason = check_position(wished, extent)
         if reason is None:
             return wished
+        RESETS.labels(reason).inc()
         connection.reset(inbox, reason, known)
         return known
 

@@ -110,6 +110,11 @@ class Linking:
         return is_ended
 
     @property
+    def pollers(self) -> int:
+        """How many attempts are followed here."""
+        return sum(runner.poller is not None for runner in self._runners.values())
+
+    @property
     def is_busy(self) -> bool:
         """Whether an attempt is followed here, or being ended."""
         return bool(self._runners or self._side_tasks)

@@ -21,6 +21,7 @@ CHECK_S = 20.0
 FAULTS = Gauge(
     "gateway_trigger_faults",
     "Triggers and columns of the gateway that are missing or disabled: changes are not told.",
+    multiprocess_mode="livemax",
 )
 
 

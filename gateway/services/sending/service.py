@@ -55,6 +55,11 @@ class Sending:
         self._fault: str | None = None
 
     @property
+    def senders(self) -> int:
+        """How many queues are sent here."""
+        return sum(runner.has_lease for runner in self._runners.values())
+
+    @property
     def is_busy(self) -> bool:
         """Whether a queue is being sent here."""
         return bool(self._runners)

@@ -19,6 +19,8 @@
  * @property {string} name
  * @property {string} phone_number
  * @property {string} status
+ * @property {string | null} [webhook_state]  `ok`, or what is wrong with its webhooks
+ * @property {string | null} [webhook_note]
  * @property {boolean | null} [account_protection]
  * @property {string | null} [webhook_url]
  * @property {string | null} [last_connected_at]

@@ -4,6 +4,7 @@
  */
 
 import { AccountPage } from "../account/account.js";
+import { AdminPage } from "../admin/admin.js";
 import { TargetsSection } from "../admin/targets.js";
 import { useBackend } from "../common/backend.js";
 import { el, fill } from "../common/dom.js";
@@ -46,7 +47,7 @@ async function show(name) {
   document.querySelector(".app-rail")?.append(new Rail(inbox, new WhatsAppSessions(), find(".app-notices"), state.page));
   if (inbox) fill(main, el("h1", { class: "wa-unseen" }, t("app.title")), inbox);
   else if (state.page === "targets") fill(main, el("div", { class: "wa-page" }, new TargetsSection("h1")));
-  else fill(main, state.page === "people" ? new PeoplePage() : new AccountPage());
+  else fill(main, state.page === "people" ? new PeoplePage() : state.page === "admin" ? new AdminPage() : new AccountPage());
   if (inbox && state.opens) {
     const [first] = state.scene.list ?? [];
     await until(() => document.querySelector("[data-testid=conversation-row]"));

@@ -3,6 +3,7 @@
 import { Backend } from "../common/backend.js";
 import { Rest, RestError } from "../common/rest.js";
 import { incoming, LOG, DEAD_LETTERS, LOGINS, ME, NOW, PERSONS, picture, SESSIONS, TARGETS, TEMPLATES, TOTALS } from "./fixtures.js";
+import { FAILED, FINDINGS, TROUBLE } from "./operations.js";
 
 /** @import { Client, StateFrame, StateHandlers } from "../client.js" */
 /** @import { ConnectionState, Conversation, Me, Message, Person, Session, SendingState } from "../common/types.js" */
@@ -38,6 +39,7 @@ export function letCustomerWrite(n) {
  * @property {typeof TEMPLATES} [templates]
  * @property {typeof TARGETS} [targets]  who is sent webhooks
  * @property {boolean} [refused]  this login may not manage people
+ * @property {import("../admin/admin-rows.js").Overview} [overview]  how the gateways are
  */
 
 class StageRest extends Rest {
@@ -62,12 +64,15 @@ class StageRest extends Rest {
     if (query.reveal) return { data: { api_key: "wsk_8f2c41d07ab94e55b7d3e1c6", webhook_secret: "whs_c07d5e9a1b2f4860" } };
     if (path === "/api/whatsapp-sessions") return { data: scene.sessions ?? SESSIONS };
     if (path === "/api/templates") return { data: scene.templates ?? TEMPLATES };
-    if (scene.refused && (path === "/api/people" || path === "/api/webhook-targets")) throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
+    const managed = ["/api/people", "/api/webhook-targets", "/api/admin/overview"];
+    if (scene.refused && managed.includes(path)) throw new RestError("This needs an administrator.", { status: 403, code: "forbidden", action: null });
     if (scene.answers === "never") return new Promise(() => {});
     if (scene.answers === "fails") throw new RestError("The gateway cannot be reached.", { status: 503 });
     if (path === "/api/webhook-targets") return { data: scene.targets ?? TARGETS };
     if (path.endsWith("/deliveries")) return { data: DEAD_LETTERS, next_cursor: null };
     if (path === "/api/people") return { data: scene.persons ?? PERSONS };
+    if (path === "/api/admin/overview") return { data: scene.overview ?? TROUBLE };
+    if (path === "/api/journal") return { data: FAILED };
     if (path === "/api/account/logins") return { data: LOGINS };
     if (path === "/api/search") return { data: { messages: scene.hits ?? [] } };
     if (path === "/api/conversations") {
@@ -84,6 +89,7 @@ class StageRest extends Rest {
   async post(path) {
     const { newer, linkFails } = this.#scene;
     if (path.endsWith("/connect") && linkFails) throw new RestError("WasenderAPI answered 401: Unauthenticated.", { status: 502, code: linkFails });
+    if (path === "/api/admin/doctor") return { data: FINDINGS };
     if (path.endsWith("/connect")) queueMicrotask(() => tellLink());
     if (path.endsWith("/login-link")) return { data: { path: "/login?ticket=Vb2k9mQ7xT1oYdR4pZcN8sLwEa6HgJuF0iK3vMtB5yU", expires_in_s: 3600 } };
     if (newer && path.includes("/messages"))

@@ -2,13 +2,15 @@
 
 import { ashasThread, everyKind, everyState, groupThread, incoming, linkCode, list, longThread, manySessions, outgoing, SESSIONS } from "./fixtures.js";
 
+import { FINE } from "./operations.js";
+
 /** @import { Scene } from "./stage.js" */
 
 /**
  * @typedef {object} State
  * @property {Scene} scene
  * @property {boolean} [opens]  the first conversation
- * @property {"people" | "account" | "targets"} [page]  instead of the inbox
+ * @property {"people" | "account" | "targets" | "admin"} [page]  instead of the inbox
  * @property {(find: (selector: string) => HTMLElement) => void | Promise<void>} [then]
  */
 
@@ -270,6 +272,11 @@ export const STATES = {
       await press(".wa-menu-item:nth-child(2)", find);
     },
   }),
+  admin: () => ({ scene: {}, page: "admin", then: (find) => press("[data-testid=run-doctor]", find) }),
+  "admin-fine": () => ({ scene: { overview: FINE }, page: "admin" }),
+  "admin-loading": () => ({ scene: { answers: "never" }, page: "admin" }),
+  "admin-failed": () => ({ scene: { answers: "fails" }, page: "admin" }),
+  "admin-forbidden": () => ({ scene: { refused: true, me: { sessions: [1] } }, page: "admin" }),
   account: () => ({ scene: {}, page: "account" }),
   "account-failed": () => ({ scene: { answers: "fails" }, page: "account" }),
   "account-wrong": () => ({
@@ -308,6 +315,10 @@ export const STATES = {
       await numberPage("key").then?.(find);
       await press("[data-testid=reveal-keys]", find);
     },
+  }),
+  "numbers-webhook": () => ({
+    scene: { list: list(), sessions: SESSIONS.map((one) => (one.id === 1 ? { ...one, webhook_state: "refused" } : one)) },
+    then: (find) => press("[data-testid=sessions-button]", find),
   }),
   "numbers-delete": () => ({
     scene: { list: list() },

@@ -9,6 +9,7 @@ import { primaryAction } from "../common/states.js";
 import { hasText, t } from "../common/strings.js";
 import { showFailure, showToast } from "../common/toast.js";
 import { isNameTyped, phoneFor } from "./session-facts.js";
+import { webhookNotice } from "./webhook-notice.js";
 
 /** @import { Backend } from "../common/backend.js" */
 /** @import { Session } from "../common/types.js" */
@@ -37,6 +38,8 @@ export class SessionRow {
   #menu = el("button", { type: "button", class: "wa-ghost wa-square", "aria-haspopup": "menu", data: { testid: "session-menu" }, onclick: () => this.#showMenu() }, icon("more"));
   #badge = makeBadge();
   #primary = el("div", { class: "wa-session-primary" });
+  #webhook = el("div", {});
+  #webhookFor = "";
   #facts = el("dl", { class: "wa-facts" });
   #buttons = el("div", { class: "wa-session-buttons" });
   #details = el("details", { class: "wa-details", data: { testid: "session-details" } }, el("summary", {}, t("sessions.details")), this.#facts, this.#buttons);
@@ -65,6 +68,7 @@ export class SessionRow {
         this.#primary,
         this.#menu,
       ),
+      this.#webhook,
       this.#details,
     );
     this.#showButtons();
@@ -83,6 +87,7 @@ export class SessionRow {
     if (this.#doing) showPending(this.#badge, t(`sessions.doing.${this.#doing}`));
     else updateBadge(this.#badge, session, now);
     this.#showPrimary();
+    this.#showWebhook();
     this.#showFacts(now);
   }
 
@@ -97,6 +102,18 @@ export class SessionRow {
     if (this.#checked.title === title) return;
     this.#checked.title = title;
     this.#checked.hidden = !title;
+  }
+
+  /** Drawn anew only when it says something else: a button under a finger stays. */
+  #showWebhook() {
+    const { webhook_state: state, id } = this.#session;
+    if (this.#webhookFor === String(state)) return;
+    this.#webhookFor = String(state);
+    const repair = async () => {
+      await this.#backend.rest.post(`/api/whatsapp-sessions/${id}/repair-webhook`);
+      await this.#backend.sessions.load();
+    };
+    fill(this.#webhook, webhookNotice(this.#session, this.#backend.isAdmin ? repair : null));
   }
 
   #showPrimary() {

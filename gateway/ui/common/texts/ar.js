@@ -1,5 +1,6 @@
 /** Arabic. */
 
+import { arAdmin } from "./ar-admin.js";
 import { arNumbers } from "./ar-numbers.js";
 import { arPeople } from "./ar-people.js";
 import { arTargets } from "./ar-targets.js";
@@ -327,5 +328,6 @@ export const ar = {
 
   ...arNumbers,
   ...arPeople,
+  ...arAdmin,
   ...arTargets,
 };

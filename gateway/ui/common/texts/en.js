@@ -1,5 +1,6 @@
 /** English: the catalogue that has every text. */
 
+import { enAdmin } from "./en-admin.js";
 import { enNumbers } from "./en-numbers.js";
 import { enPeople } from "./en-people.js";
 import { enTargets } from "./en-targets.js";
@@ -339,5 +340,6 @@ export const en = {
 
   ...enNumbers,
   ...enPeople,
+  ...enAdmin,
   ...enTargets,
 };
