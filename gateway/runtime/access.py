@@ -25,6 +25,7 @@ from gateway.services.auth.revocations import Revocations
 from gateway.services.auth.supabase_keys import SupabaseKeys
 from gateway.services.auth.throttle import LoginThrottle
 from gateway.services.auth.token_reader import TokenRules
+from gateway.services.refusals import count_refused
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Access:
         self.jwks = jwks
         rules = token_rules(settings, secret)
         people, passwords = repositories.people, Passwords()
-        self.access_log = AccessLog(people)
+        self.access_log = AccessLog(people, count_refused)
         self.revocations = Revocations(
             people, is_cut_off=listener.is_cut_off, on_change=context.signals.access_changed
         )

@@ -9,13 +9,13 @@ Lifecycle: `run` writes the counted ones until it is cancelled.
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import GatewayError
 from gateway.domain.lines import one_line
-from gateway.services.refusals import count_refused
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,10 @@ class AccessLogStore(Protocol):
 class AccessLog:
     """Writes what people did at once, and counts what strangers tried."""
 
-    def __init__(self, store: AccessLogStore) -> None:
+    def __init__(self, store: AccessLogStore, on_refused: Callable[[str], None] = lambda kind: None) -> None:
+        """`on_refused` is told of each refusal: `token` or `login`."""
         self._store = store
+        self._on_refused = on_refused
         self._refusals: Counter[tuple[str, str, str]] = Counter()
 
     async def note(
@@ -69,7 +71,7 @@ class AccessLog:
 
     def refused(self, event: str, address: str, reason: str) -> None:
         """Counts one refusal. Never waits."""
-        count_refused("token" if event == "token_refused" else "login")
+        self._on_refused("token" if event == "token_refused" else "login")
         key = (event, one_line(address[:100]), one_line(reason[:200]))
         if key not in self._refusals and len(self._refusals) >= MAX_COUNTED:
             key = (event, "elsewhere", "of many kinds")
