@@ -24,6 +24,7 @@ OPEN = {
     ("GET", "/"),  # sends a stranger to /login, as the two below do
     ("GET", "/people"),
     ("GET", "/account"),
+    ("GET", "/targets"),
     ("GET", "/admin"),
     ("GET", "/favicon.ico"),
 }

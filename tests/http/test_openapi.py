@@ -21,6 +21,7 @@ NOT_THE_API = {
     "/": "the page",
     "/people": "the page",
     "/account": "the page",
+    "/targets": "the page",
     "/admin": "the page",
     "/favicon.ico": "the page's icon",
     "/docs": "this description, for people",
