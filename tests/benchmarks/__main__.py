@@ -23,6 +23,7 @@ from tests.benchmarks import (
     memory,
     mute,
     rows,
+    sends,
     sessions,
     starting,
     stored,
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "mute": mute.run_part,
     "stored": stored.run_part,
     "files": files.run_part,
+    "sends": sends.run_part,
     "start": starting.run_part,
 }
 

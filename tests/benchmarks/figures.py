@@ -31,6 +31,11 @@ class Size:
     sessions: int = 10_000
     mute: int = 50
     mute_messages: int = 8000
+    sends: int = 100
+    """Per round."""
+    queued: int = 100_000
+    queue_idle_s: float = 65.0
+    """Longer than a sender that waits looks away."""
     stored: int = 1_000_000
     stored_inboxes: int = 1000
 
@@ -52,6 +57,9 @@ QUICK = Size(
     sessions=20,
     mute=3,
     mute_messages=100,
+    sends=3,
+    queued=500,
+    queue_idle_s=1.0,
     stored=2000,
     stored_inboxes=20,
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import jwt
@@ -83,24 +84,31 @@ class Ground:
 
     @contextmanager
     def gateway(
-        self, dsn: str, module: str = "gateway", more: Mapping[str, str] | None = None
+        self,
+        dsn: str,
+        module: str = "gateway",
+        more: Mapping[str, str] | None = None,
+        upstream: Mapping[str, Any] = NOWHERE,
     ) -> Iterator[tuple[Served, int]]:
         """A running gateway and its port. `module` may be one that serves it with other parts."""
         env = {
             **WIDE_ENV,
             **(more or {}),
-            **environment_of({"database_url": dsn, "data_dir": self.data_dir, "secret": SECRET, **NOWHERE}),
+            **environment_of({"database_url": dsn, "data_dir": self.data_dir, "secret": SECRET, **upstream}),
         }
         with Served([sys.executable, "-m", module, "serve", "--port", "0"], env) as process:
             yield process, int(process.wait_for(r"runs at \S+:(\d+)")[1])
 
 
 @contextmanager
-def ground(*, is_durable: bool) -> Iterator[Ground]:
-    """`is_durable`: on a disk, where an fsync costs what it costs; otherwise as fast as tests want it."""
+def ground(*, is_durable: bool, settings: Mapping[str, str] | None = None) -> Iterator[Ground]:
+    """`is_durable`: on a disk, where an fsync costs what it costs; otherwise as fast as tests want it.
+
+    `settings` are Postgres' own, besides.
+    """
     folder = Path(tempfile.mkdtemp(prefix="gateway-bench-")) if is_durable else make_folder()
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder, settings=None if is_durable else FAST)
+    server = EmbeddedPostgres(folder, settings={**({} if is_durable else FAST), **(settings or {})})
     with asyncio.Runner() as runner, tempfile.TemporaryDirectory(prefix="gateway-bench-data-") as data_dir:
         server.start_now()
         try:

@@ -35,8 +35,10 @@ class Served:
         self._is_over = False
 
     @classmethod
-    def python(cls, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> "Served":
-        return cls([sys.executable, "-m", module, *arguments], env)
+    def python(
+        cls, module: str, *arguments: str, env: Mapping[str, str] | None = None, core: int | None = None
+    ) -> "Served":
+        return cls([sys.executable, "-m", module, *arguments], env, core=core)
 
     def __enter__(self) -> Self:
         core = self._core

@@ -38,6 +38,9 @@ TIMINGS: dict[str, Any] = {
     "gateway.domain.send_queue.NOT_CONNECTED_S": 0.5,
     "gateway.domain.send_queue.PROBE_S": 0.5,
     "gateway.domain.send_queue.RESTRICTED_S": 0.5,
+    "gateway.domain.send_queue.LONGEST_RESTRICTED_S": 2.0,
+    "gateway.domain.send_queue.TRIAL_S": 1.0,
+    "gateway.domain.send_queue.TOLD_EARLY_S": 1.0,
 }
 """What takes seconds and minutes in life."""
 
