@@ -38,8 +38,11 @@ class OwnFiles:
 
         Raises Invalid, NotFound, Forbidden and Conflict for a file of ours that cannot be sent so.
         """
-        parts = urlsplit(url)
-        found, tokens = _PATH.search(parts.path), parse_qs(parts.query).get("link", [])
+        try:
+            parts = urlsplit(url)
+            found, tokens = _PATH.search(parts.path), parse_qs(parts.query).get("link", [])
+        except ValueError:  # no address at all: upstream says so
+            return None
         if found is None or len(tokens) != 1:
             return None
         media_id = found[1]
