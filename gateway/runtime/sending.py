@@ -138,7 +138,7 @@ def build_sending(
     )
 
     def checker_of(session_id: int) -> Checker:
-        checker = Checker(session_id, checks, calls, upstream, preparation, clock.now)
+        checker = Checker(session_id, checks, calls, preparation, clock.now)
         if settings.read_receipts:
             checker.receipts = Receipts(session_id, receipts, calls, preparation, clock.now)
         return checker

@@ -78,6 +78,11 @@ _BESIDE_KEY = (
 _BESIDE_NAMES = frozenset(_BESIDE_KEY)
 
 
+def delivery_state(word: Any) -> DeliveryState | None:
+    """How far a message came, by upstream's number or word of it; None for one that is not known."""
+    return _STATES.get(enum_word(word))
+
+
 def message(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     """`messages.received`, its splits, and `messages.upsert`."""
     key = _key_of(element)

@@ -20,14 +20,17 @@ from gateway.domain.errors import (
     UpstreamRateLimited,
     UpstreamUnauthorized,
 )
-from gateway.domain.message import bare_jid
+from gateway.domain.message import DeliveryState, bare_jid
 from gateway.domain.sending import Accepted, Answer, NotSent, Refused, Unclear
+from gateway.services.sending.checks import LoggedSend
 from gateway.wasender import calls, payloads
 from gateway.wasender.calls import UpstreamCall, of_key
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.http_transport import NOT_REACHED, Upload
+from gateway.wasender.message_events import delivery_state
 from gateway.wasender.message_identity import key_id
 from gateway.wasender.restrictions import is_restriction
+from gateway.wasender.send_log import logged_sends
 from gateway.wasender.values import number
 
 Presence = Literal["composing", "recording", "paused"]
@@ -47,8 +50,8 @@ class MessageInfo:
     key_id: str | None
     """WhatsApp's id; None while WhatsApp has not got it."""
     chat: str | None
-    status: int | None
-    """0 error, 1 pending, 2 sent, 3 delivered, 4 read, 5 played."""
+    state: DeliveryState | None
+    """How far it came; None where that cannot be read."""
     at: float | None = None
     """Unix seconds of the message, whole ones."""
 
@@ -81,14 +84,18 @@ class Messages:
             raise UpstreamFailed("WasenderAPI sent something that says nothing of the message.")
         key = data.get("key")
         key = key if isinstance(key, dict) else {"id": data.get("id"), "remoteJid": data.get("remoteJid")}
-        chat, status = key.get("remoteJid"), data.get("status")
+        chat = key.get("remoteJid")
         return MessageInfo(
             msg_id=int(msg_id),
             key_id=key_id(key),
             chat=bare_jid(chat) if isinstance(chat, str) and chat else None,
-            status=status if isinstance(status, int) and not isinstance(status, bool) else None,
+            state=delivery_state(data.get("status")),
             at=number(data.get("messageTimestamp")),
         )
+
+    async def logged(self, session_id: int, most: int) -> list[LoggedSend]:
+        """The newest entries of the log of sends that have not failed; none where no log is kept."""
+        return logged_sends(await self._client.get_message_logs(session_id, 1, most))
 
     async def edit(self, api_key: str, msg_id: int, text: str) -> None:
         """Gives a sent message another text, for everyone."""

@@ -7,11 +7,10 @@ Lifecycle: `run` in a task while this process holds the session's lease; `wake` 
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import GatewayError, NotFound, StoreUnavailable
@@ -28,14 +27,7 @@ LAST_TRY = 12
 RETRY_S = 2.0
 FAULT_S = 30.0
 LOG_ROWS = 50
-
-_STATES = {
-    0: DeliveryState.FAILED,
-    2: DeliveryState.SENT,
-    3: DeliveryState.DELIVERED,
-    4: DeliveryState.READ,
-    5: DeliveryState.PLAYED,
-}
+_NO_NEWS = (DeliveryState.FAILED, DeliveryState.QUEUED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +52,21 @@ class Info(Protocol):
         """WhatsApp's id."""
 
     @property
-    def status(self) -> int | None:
-        """0 error, 1 pending, 2 sent, 3 delivered, 4 read, 5 played."""
+    def state(self) -> DeliveryState | None:
+        """How far it came; None where that cannot be read."""
 
     @property
     def at(self) -> float | None:
         """Unix seconds of the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSend:
+    """An entry of upstream's log of sends that has not failed."""
+
+    msg_id: int
+    to: str
+    text: str | None
 
 
 class InfoSource(Protocol):
@@ -74,12 +75,8 @@ class InfoSource(Protocol):
     async def info(self, api_key: str, msg_id: int) -> Info:
         """What became of a message."""
 
-
-class LogSource(Protocol):
-    """WasenderAPI's log of sends."""
-
-    async def get_message_logs(self, session_id: int, page: int, per_page: int) -> Mapping[str, Any]:
-        """One page of it, newest first. Raises UpstreamError."""
+    async def logged(self, session_id: int, most: int) -> list[LoggedSend]:
+        """The newest entries of the log of sends, where one is kept."""
 
 
 class CheckStore(Protocol):
@@ -114,14 +111,12 @@ class Checker:
         session_id: int,
         store: CheckStore,
         source: InfoSource,
-        logs: LogSource,
         preparation: Preparation,
         clock: Callable[[], float],
     ) -> None:
         self._id = session_id
         self._store = store
         self._source = source
-        self._logs = logs
         self._preparation = preparation
         self._clock = clock
         self._woken = asyncio.Event()
@@ -201,20 +196,19 @@ class Checker:
             info = await self._source.info(api_key, msg_id)
         except NotFound:
             return False
-        state = _STATES.get(info.status) if info.status is not None else None
+        state = info.state
         if state is DeliveryState.FAILED and check.send.status is SendStatus.ACCEPTED:
             await self._store.fail(check, check.told or "WhatsApp did not take the message.")
             return True
-        if state is None or state is DeliveryState.FAILED or info.key_id is None:
+        if state in _NO_NEWS or state is None or info.key_id is None:
             return False
         await self._store.learn(self._id, check, msg_id, info.key_id, state, info.at)
         return True
 
     async def _search_log(self, check: Check, api_key: str) -> bool:
         """Entries of the log that look like it, and are no row's: each has a key, and keys are evidence."""
-        page = await self._logs.get_message_logs(self._id, 1, LOG_ROWS)
-        rows = page.get("data")
-        found = [number for row in rows if (number := _alike(row, check)) is not None] if rows else []
+        entries = await self._source.logged(self._id, LOG_ROWS)
+        found = [entry.msg_id for entry in entries if _is_alike(entry, check)]
         known = await self._store.known_numbers(self._id, found)
         settled = False
         for msg_id in reversed([number for number in found if number not in known]):
@@ -222,18 +216,9 @@ class Checker:
         return settled
 
 
-def _alike(row: Any, check: Check) -> int | None:
-    """Upstream's number of a log entry, if it may be the message."""
-    if not isinstance(row, dict) or row.get("status") == "failed" or not str(row.get("id", "")).isdigit():
-        return None
-    to = str(row.get("to") or "")
-    same_person = to == check.to or (bool(digits_of(to)) and digits_of(to) == digits_of(check.to))
-    try:
-        content = json.loads(row["content"]) if isinstance(row.get("content"), str) else None
-    except ValueError:
-        return None
-    if not same_person or not isinstance(content, dict):
-        return None
-    said = content.get("text")
-    is_same = (said or "").strip() == (check.text or "").strip() if isinstance(said, str | None) else False
-    return int(str(row["id"])[:15]) if is_same else None
+def _is_alike(entry: LoggedSend, check: Check) -> bool:
+    """Whether a log entry may be the message."""
+    is_same_person = entry.to == check.to or (
+        bool(digits_of(entry.to)) and digits_of(entry.to) == digits_of(check.to)
+    )
+    return is_same_person and (entry.text or "").strip() == (check.text or "").strip()

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.domain.errors import NotFound, Unavailable
+from gateway.domain.message import DeliveryState
 from gateway.domain.sending import Send, SendStatus
 from gateway.services.sending.checks import Check, Checker
 from tests.clock import now, virtual_time
@@ -48,13 +49,13 @@ async def test_an_answer_that_cannot_be_read_keeps_no_other_message_waiting(trou
     async def info(api_key: str, msg_id: int) -> Any:
         if msg_id == 1:
             raise trouble
-        return SimpleNamespace(key_id="K", status=2, at=None)
+        return SimpleNamespace(key_id="K", state=DeliveryState.SENT, at=None)
 
     async def key_of(session_id: int, *, fresh: bool) -> str:
         return "key"
 
     source, preparation = SimpleNamespace(info=info), SimpleNamespace(key_of=key_of)
-    checker = Checker(12, cast(Any, store), cast(Any, source), cast(Any, None), cast(Any, preparation), now)
+    checker = Checker(12, cast(Any, store), cast(Any, source), cast(Any, preparation), now)
     task = asyncio.create_task(checker.run())
     await asyncio.sleep(60)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from aioresponses import CallbackResult, aioresponses
 
 from gateway.domain.errors import NotFound, SessionNotFound, UpstreamFailed
+from gateway.domain.message import DeliveryState
 from gateway.domain.sending import Accepted, Answer, NotSent, Refused, Unclear
 from gateway.simulator import samples
 from gateway.wasender.client import WasenderClient
@@ -233,7 +234,12 @@ async def test_a_message_is_bridged_edited_read_and_deleted(
     await simulated.delete(key, taken.msg_id)
 
     assert (info.key_id, info.chat) == (row["key_id"], "491701234567@s.whatsapp.net")
-    assert info.status in (1, 2, 3, 4)
+    assert info.state in (
+        DeliveryState.QUEUED,
+        DeliveryState.SENT,
+        DeliveryState.DELIVERED,
+        DeliveryState.READ,
+    )
     for gone in (simulated.info(key, taken.msg_id), simulated.delete(key, taken.msg_id)):
         with pytest.raises(NotFound, match="does not know this message"):
             await gone
