@@ -10,7 +10,7 @@ import pytest_asyncio
 from gateway.runtime.context import Timings
 from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.http_transport import Timeouts
-from tests.http.support import Shop, left_alone, opened
+from tests.http.support import Shop, add_two_sessions, left_alone, opened, swept
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
 
@@ -37,9 +37,7 @@ async def empty_shop(gateway: Running, database: str) -> AsyncIterator[Shop]:
 @pytest_asyncio.fixture
 async def shop(empty_shop: Shop) -> Shop:
     """A gateway with the sessions 12 and 13, which the simulator does not know."""
-    for number in (12, 13):
-        await empty_shop.add_session(number)
-        await empty_shop.gateway.gateway.live.states.see(number)  # their bells are no news to any test
+    await add_two_sessions(empty_shop)
     return empty_shop
 
 
@@ -54,11 +52,27 @@ async def shared_empty_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIt
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_written_shop(shared_empty_shop: Shop) -> Shop:
+    """One gateway with the sessions 12 and 13 for all tests of a file that write what `swept` takes away."""
+    await add_two_sessions(shared_empty_shop)
+    return shared_empty_shop
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_swept_shop(shared_written_shop: Shop) -> AsyncIterator[Shop]:
+    """The gateway of the file, without a message, and without one afterwards: a gateway costs more than a test.
+
+    A file whose tests post webhooks and look at rows names it `shop`. A test that changes a session, or looks inside
+    its gateway, takes one of its own.
+    """
+    async with swept(shared_written_shop):
+        yield shared_written_shop
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_shop(shared_empty_shop: Shop) -> AsyncIterator[Shop]:
     """The same with the sessions 12 and 13."""
-    for number in (12, 13):
-        await shared_empty_shop.add_session(number)
-        await shared_empty_shop.gateway.gateway.live.states.see(number)
+    await add_two_sessions(shared_empty_shop)
     async with left_alone(shared_empty_shop):
         yield shared_empty_shop
 

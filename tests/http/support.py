@@ -136,6 +136,47 @@ async def left_alone(shop: Shop) -> AsyncIterator[None]:
     assert {table for table in before if after[table] != before[table]} == set()
 
 
+async def add_two_sessions(shop: Shop) -> None:
+    """The sessions 12 and 13, of which the gateway has heard when this returns."""
+    for number in (12, 13):
+        await shop.add_session(number)
+        await shop.gateway.gateway.live.states.see(number)
+
+
+_SWEEP = """
+WITH learned AS (
+    SELECT oid FROM pg_class
+    WHERE relkind = 'r' AND (
+        oid IN ('whatsapp_incoming_messages'::regclass, 'whatsapp_outgoing_messages'::regclass)
+        OR relnamespace = 'gateway'::regnamespace AND relname NOT IN (
+            'gateways', 'inboxes', 'migrations', 'owned_objects', 'owned_triggers', 'projections', 'session_state',
+            'settings', 'stream'))
+)
+SELECT string_agg(format('DELETE FROM %s', oid::regclass), '; ' ORDER BY oid) FROM learned
+UNION ALL
+SELECT string_agg(format('SELECT setval(%L, 1, false)', s.oid::regclass), '; ')
+FROM pg_class s JOIN pg_depend d ON d.objid = s.oid AND d.deptype IN ('a', 'i') JOIN learned ON learned.oid = d.refobjid
+WHERE s.relkind = 'S'
+"""
+"""Statements that empty what a gateway learns from webhooks and people. The tables that stay say what the database
+is, and where its streams stand."""
+
+
+@contextlib.asynccontextmanager
+async def swept(shop: Shop) -> AsyncIterator[None]:
+    """Afterwards no row is left but the sessions', which must be as they were, and ids begin at 1 again."""
+    sessions = await shop.rows("whatsapp_sessions")
+    yield
+    assert await shop.rows("whatsapp_sessions") == sessions, "a session that the next test would meet is changed"
+    statements = "; ".join(row[0] for row in await shop.db.fetch(_SWEEP))
+    while True:
+        with contextlib.suppress(asyncpg.DeadlockDetectedError):  # with a job of the gateway
+            async with shop.db.transaction():
+                await shop.db.execute("SET LOCAL session_replication_role = replica")  # no trigger makes news of it
+                await shop.db.execute(statements)
+            return
+
+
 async def eventually(
     look: Callable[[], Awaitable[Any]], is_right: Callable[[Any], bool] = bool, what: str = "it"
 ) -> Any:

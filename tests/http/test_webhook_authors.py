@@ -24,6 +24,12 @@ from tests.http.webhook_makers import (
 NINAS_LID = "220011223344550@lid"
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def outcome(shop: Shop) -> str:
     return str((await shop.last_entry())["outcome"])
 

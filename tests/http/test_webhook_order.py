@@ -36,6 +36,12 @@ EMPTY: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 def empty(name: str, mine: bool = False) -> dict[str, Any]:
     return upsert(
         element(key("P", NINA, mine=mine), None, **EMPTY[name])

@@ -22,6 +22,12 @@ STORED = ("messages.received", "stored")
 # ------------------------------------------------------------------------------------------ one row per message
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def test_the_same_message_twice_is_one_row_and_the_second_is_a_duplicate(shop: Shop) -> None:
     await shop.take(received("first"))
     await shop.take(received("first"))
