@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the rule that CI skips nothing."""
 
 import contextlib
+import gc
 import importlib
 import itertools
 import os
@@ -82,6 +83,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     inapplicable = [item for item in items if item.get_closest_marker("root_only")]
     items[:] = [item for item in items if item not in inapplicable]
     config.hook.pytest_deselected(items=inapplicable)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is there afterwards stays to the end: the garbage collector need not look at it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,8 @@
 """One Postgres for the whole run, and a database of its own for every test.
 
 `database` is a fresh clone of a migrated template (10 ms in memory); `shop_database` and `uuid_shop_database` are
-clones of a database as the shop has it, not migrated yet; `empty_database` holds nothing.
+clones of a database as the shop has it, not migrated yet; `empty_database` holds nothing. `shop_migrated` and
+`shop_uuid_migrated` are templates of the shop's databases after the gateway adopted them.
 """
 
 import asyncio
@@ -139,6 +140,14 @@ async def _make_templates(server: EmbeddedPostgres) -> None:
             await connection.execute((SHOP / f"{name}.sql").read_text("utf-8"))
         finally:
             await connection.close()
+    admin = await asyncpg.connect(server.dsn_of("postgres"))
+    try:
+        for name in ("shop", "shop_uuid"):
+            await admin.execute(f"CREATE DATABASE {name}_migrated TEMPLATE {name}")
+    finally:
+        await admin.close()
+    for name in ("shop_migrated", "shop_uuid_migrated"):
+        await migrate(server.dsn_of(name), report=lambda _: None)
 
 
 class _Administrator:

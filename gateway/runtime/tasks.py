@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 from gateway.runtime.context import BuildContext
 from gateway.runtime.repositories import Repositories
@@ -12,7 +12,6 @@ from gateway.runtime.repositories import Repositories
 logger = logging.getLogger(__name__)
 
 
-@runtime_checkable
 class Work(Protocol):
     """A job that runs as long as the gateway does."""
 
@@ -32,9 +31,9 @@ def works_of(floors: Iterable[object]) -> dict[str, Work]:
     found: dict[str, Work] = {}
     for floor in floors:
         for name, part in vars(floor).items():
-            if isinstance(part, Work):
+            if callable(getattr(type(part), "run", None)):
                 assert name not in found, f"two parts are called {name}"
-                found[name] = part
+                found[name] = cast(Work, part)
     return found
 
 

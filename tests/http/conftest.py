@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.runtime.context import Timings
 from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.http_transport import Timeouts
 from tests.http.support import Shop, add_two_sessions, left_alone, opened, swept
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
+from tests.postgres_fixtures import clone
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,10 +37,16 @@ async def empty_shop(gateway: Running, database: str) -> AsyncIterator[Shop]:
 
 
 @pytest_asyncio.fixture
-async def shop(empty_shop: Shop) -> Shop:
+async def fresh_shop(empty_shop: Shop) -> Shop:
     """A gateway with the sessions 12 and 13, which the simulator does not know."""
     await add_two_sessions(empty_shop)
     return empty_shop
+
+
+@pytest.fixture
+def shop(fresh_shop: Shop) -> Shop:
+    """The same; a file whose tests can share one has its own fixture of this name."""
+    return fresh_shop
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,18 +60,25 @@ async def shared_empty_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIt
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_written_shop(shared_empty_shop: Shop) -> Shop:
+async def shared_written_shop(
+    no_upkeep: None, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shop]:
     """One gateway with the sessions 12 and 13 for all tests of a file that write what `swept` takes away."""
-    await add_two_sessions(shared_empty_shop)
-    return shared_empty_shop
+    async with (
+        clone(postgres, "migrated") as database,
+        running(settings_for(database, tmp_path_factory.mktemp("written"))) as gateway,
+        opened(gateway, database) as shop,
+    ):
+        await add_two_sessions(shop)
+        yield shop
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def shared_swept_shop(shared_written_shop: Shop) -> AsyncIterator[Shop]:
     """The gateway of the file, without a message, and without one afterwards: a gateway costs more than a test.
 
-    A file whose tests post webhooks and look at rows names it `shop`. A test that changes a session, or looks inside
-    its gateway, takes one of its own.
+    A file whose tests post webhooks and look at rows names it `shop`. A test that counts what its gateway has ever
+    done takes `fresh_shop`.
     """
     async with swept(shared_written_shop):
         yield shared_written_shop

@@ -32,6 +32,12 @@ assert _WHEEL.origin is not None
 PG_DUMP = Path(_WHEEL.origin).parent / "pginstall" / "bin" / "pg_dump"
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def dump_of(dsn: str) -> str:
     done = await asyncio.to_thread(
         subprocess.run, [str(PG_DUMP), dsn], capture_output=True, text=True, check=False
@@ -109,17 +115,17 @@ async def fill(shop: Shop) -> None:
 
 
 async def test_nothing_of_a_person_is_left_and_nothing_that_waited_brings_it_back(
-    shop: Shop, database: str, tmp_path: Path
+    fresh_shop: Shop, database: str, tmp_path: Path
 ) -> None:
-    await fill(shop)
-    before = await shop.gateway.data("GET", f"/api/conversations/{BOB}?session=12")
+    await fill(fresh_shop)
+    before = await fresh_shop.gateway.data("GET", f"/api/conversations/{BOB}?session=12")
     secrets = (ANN, WORD, "Marmaladova", LID)
     dump = await dump_of(database)
     assert [secret for secret in secrets if secret not in dump] == []
     waited = inbound(received(f"late {WORD}", key_id="9"), datetime.now(UTC))
 
     async with running(settings_for(database, tmp_path / "other")) as other:
-        reply = await shop.gateway.data("DELETE", PATH)
+        reply = await fresh_shop.gateway.data("DELETE", PATH)
         assert reply["erased"] >= 2
         # The other gateway's disk was away: what it had received before comes now.
         await other.gateway.repositories.spool.append([(waited, frozenset({"chat"}))])
@@ -131,22 +137,24 @@ async def test_nothing_of_a_person_is_left_and_nothing_that_waited_brings_it_bac
         await other.gateway.services.spool_purge.look()
         dump = await dump_of(database)
         assert [secret for secret in secrets if secret in dump] == []
-        for folder in (tmp_path, Path(shop.gateway.gateway.settings.data_dir or tmp_path)):
+        for folder in (tmp_path, Path(fresh_shop.gateway.gateway.settings.data_dir or tmp_path)):
             held = {name for name, content in files_of(folder).items() if WORD.encode() in content}
             assert held == set()
 
-    after = await shop.gateway.data("GET", f"/api/conversations/{BOB}?session=12")
+    after = await fresh_shop.gateway.data("GET", f"/api/conversations/{BOB}?session=12")
     assert after["last_message"]["message_text"] == "I am Bob"
     assert after["position"]["12"]["epoch"] == before["position"]["12"]["epoch"]
-    events = await shop.db.fetch(
+    events = await fresh_shop.db.fetch(
         "SELECT off, op, record, old FROM gateway.stream WHERE inbox = 12 ORDER BY off"
     )
     assert [row["off"] for row in events] == list(range(1, len(events) + 1))
     assert {tuple(row["old"]) for row in events if row["op"] == "DELETE"} == {("id",)}
-    assert (await shop.gateway.call("GET", f"/api/conversations/{ANN}?session=12"))[0] == 404
-    page = await shop.gateway.data("GET", "/api/conversations")
+    assert (await fresh_shop.gateway.call("GET", f"/api/conversations/{ANN}?session=12"))[0] == 404
+    page = await fresh_shop.gateway.data("GET", "/api/conversations")
     assert ([item["phone"] for item in page["conversations"]], page["totals"]["all"]) == ([BOB], 1)
-    logs = await shop.gateway.data("GET", "/api/whatsapp-sessions/12/logs?event_type=conversation_erased")
+    logs = await fresh_shop.gateway.data(
+        "GET", "/api/whatsapp-sessions/12/logs?event_type=conversation_erased"
+    )
     (row,) = logs["logs"] if isinstance(logs, dict) else logs
     assert len(row["metadata"]["addresses"][0]) == 64
 

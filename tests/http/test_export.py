@@ -23,6 +23,12 @@ ANN = parts.ANN
 EVIL = '=HYPERLINK("http://evil","x")'
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def export(shop: Shop, form: str) -> tuple[dict[str, str], bytes]:
     headers = {"Authorization": f"Bearer {shop.gateway.token()}"}
     url = f"{shop.gateway.url}/api/conversations/{ANN}/export?session=12&format={form}"

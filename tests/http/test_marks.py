@@ -16,6 +16,12 @@ ANN, BOB = parts.ANN, parts.BOB
 PATH = f"/api/conversations/{ANN}?session=12"
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 def later(seconds: int) -> dict[str, Any]:
     return {"messageTimestamp": parts.SENT_S + seconds}
 
@@ -225,7 +231,7 @@ async def test_of_twenty_agents_at_once_one_gets_each_conversation(shop: Shop) -
 
     `CONTESTED_CHATS=1000` is what was shown once: twenty thousand requests, some minutes.
     """
-    chats = int(os.environ.get("CONTESTED_CHATS", "60"))
+    chats = int(os.environ.get("CONTESTED_CHATS", "20"))
     await shop.db.execute(
         "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, wasender_session_id)"
         " SELECT 'm' || n, (490000000000 + n)::text, 12 FROM generate_series(1, $1) AS n",

@@ -10,6 +10,12 @@ from tests.http.support import Shop, received
 BOB = "4915199@s.whatsapp.net"
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def page(shop: Shop, query: str = "limit=1", **more: Any) -> dict[str, Any]:
     return dict(await shop.gateway.data("GET", f"/api/conversations?position=page&{query}", **more))
 
@@ -28,17 +34,17 @@ async def test_a_page_names_its_inboxes_and_the_old_form_all(shop: Shop) -> None
     assert "*" not in long["position"]
 
 
-async def test_all_others_begin_at_the_snapshot_of_the_page(shop: Shop) -> None:
-    await fill(shop)
-    found = await page(shop, "limit=1&session=12")
-    await shop.take(received("missed of thirteen", key_id="c"), 13)
-    await shop.take(received("missed of twelve", key_id="d"), 12)
+async def test_all_others_begin_at_the_snapshot_of_the_page(fresh_shop: Shop) -> None:
+    await fill(fresh_shop)
+    found = await page(fresh_shop, "limit=1&session=12")
+    await fresh_shop.take(received("missed of thirteen", key_id="c"), 13)
+    await fresh_shop.take(received("missed of twelve", key_id="d"), 12)
 
-    async with shop.gateway.socket() as socket:
+    async with fresh_shop.gateway.socket() as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
         events = [await socket.next("event") for _ in range(2)]
         subscribed = await socket.next("subscribed")
-        await shop.take(received("live of thirteen", key_id="e"), 13)
+        await fresh_shop.take(received("live of thirteen", key_id="e"), 13)
         live = await socket.next("event")
     texts = {frame["data"]["message_text"]: frame["off"] for frame in events}
     assert texts == {"missed of thirteen": 2, "missed of twelve": 2}
@@ -46,16 +52,16 @@ async def test_all_others_begin_at_the_snapshot_of_the_page(shop: Shop) -> None:
     assert (live["data"]["message_text"], live["off"]) == ("live of thirteen", 3)
 
 
-async def test_what_has_not_moved_is_not_named(shop: Shop) -> None:
-    await fill(shop)
+async def test_what_has_not_moved_is_not_named(fresh_shop: Shop) -> None:
+    await fill(fresh_shop)
     # Of the last two hundred transactions all are named: so far behind may a gateway's own reading be.
     for _ in range(250):
-        await shop.db.execute("SELECT pg_current_xact_id()")
-    found = await page(shop, "limit=1&session=12")
-    async with shop.gateway.socket() as socket:
+        await fresh_shop.db.execute("SELECT pg_current_xact_id()")
+    found = await page(fresh_shop, "limit=1&session=12")
+    async with fresh_shop.gateway.socket() as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
         assert set((await socket.next("subscribed"))["tops"]) == {"12"}
-        await shop.take(received("now", key_id="c"), 13)
+        await fresh_shop.take(received("now", key_id="c"), 13)
         assert (await socket.next("event"))["off"] == 2
 
 
@@ -107,13 +113,13 @@ async def test_a_word_that_no_page_gave_out_is_refused(shop: Shop, word: object)
         assert (await socket.next("error"))["ref"] == "1"
 
 
-async def test_a_limited_login_is_told_of_its_own_inboxes(shop: Shop) -> None:
-    await fill(shop)
-    token = shop.gateway.token(Role.VIEWER, {13})
-    found = await page(shop, "limit=1", token=token)
-    await shop.take(received("secret", key_id="c"), 12)
-    await shop.take(received("mine", key_id="d"), 13)
-    async with shop.gateway.socket(token) as socket:
+async def test_a_limited_login_is_told_of_its_own_inboxes(fresh_shop: Shop) -> None:
+    await fill(fresh_shop)
+    token = fresh_shop.gateway.token(Role.VIEWER, {13})
+    found = await page(fresh_shop, "limit=1", token=token)
+    await fresh_shop.take(received("secret", key_id="c"), 12)
+    await fresh_shop.take(received("mine", key_id="d"), 13)
+    async with fresh_shop.gateway.socket(token) as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=found["position"])
         assert (await socket.next("event"))["data"]["message_text"] == "mine"
         assert set((await socket.next("subscribed"))["tops"]) == {"13"}

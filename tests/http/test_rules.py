@@ -24,6 +24,12 @@ OWN, OTHER = 12, 13
 LISTS: tuple[frozenset[int] | None, ...] = (None, frozenset({OWN}), frozenset({OTHER}), frozenset())
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     role: Role

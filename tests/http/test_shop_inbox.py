@@ -24,7 +24,7 @@ async def adopted(
     request: pytest.FixtureRequest, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> AsyncIterator[Shop]:
     """A gateway on the shop's database, whose times are Berlin's."""
-    async with clone(postgres, request.param) as dsn:
+    async with clone(postgres, f"{request.param}_migrated") as dsn:
         settings = settings_for(dsn, tmp_path, timezone="Europe/Berlin")
         async with running(settings) as gateway, opened(gateway, dsn) as shop:
             yield shop

@@ -15,6 +15,12 @@ ANN = parts.ANN
 MESSAGES = f"/api/conversations/{ANN}/messages"
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 def later(seconds: int) -> dict[str, Any]:
     return {"messageTimestamp": parts.SENT_S + seconds}
 

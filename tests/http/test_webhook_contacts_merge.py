@@ -22,6 +22,12 @@ from tests.http.webhook_makers import (
 PEOPLE, KNOWN_LATER, MESSAGES = 96, 85, 1276
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def listed(shop: Shop, query: str = "") -> dict[str, Any]:
     data = await shop.gateway.data("GET", f"/api/conversations?session=12&limit=200{query}")
     return {item["chat"]: item for item in data["conversations"]}
@@ -148,21 +154,21 @@ async def test_two_numbers_that_only_look_alike_are_two_people(shop: Shop, first
     assert len(await listed(shop)) == 2
 
 
-async def test_spellings_that_another_writer_left_apart_come_together(shop: Shop) -> None:
+async def test_spellings_that_another_writer_left_apart_come_together(fresh_shop: Shop) -> None:
     for number, phone in enumerate(("553187650009", "5531987650009")):
-        await shop.db.execute(
+        await fresh_shop.db.execute(
             "INSERT INTO whatsapp_incoming_messages (message_id, wasender_session_id, from_phone, message_text,"
-            " received_at) VALUES ($1, 12, $2, 'shop', now())",
+            " received_at) VALUES ($1, 12, $2, 'fresh_shop', now())",
             f"S{number}",
             phone,
         )
-    await eventually(lambda: _has_listed(shop, 2), what="the list")
+    await eventually(lambda: _has_listed(fresh_shop, 2), what="the list")
 
-    store = shop.gateway.gateway.repositories.contacts
+    store = fresh_shop.gateway.gateway.repositories.contacts
     await store.find_moves()
     while await store.move_some(1000):
         pass
-    assert len(await listed(shop)) == 1
+    assert len(await listed(fresh_shop)) == 1
 
 
 async def _has_listed(shop: Shop, count: int) -> bool:

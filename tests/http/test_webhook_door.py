@@ -23,6 +23,12 @@ from tests.unit.wasender import payload_parts as parts
 MIB = 1024 * 1024
 
 
+@pytest.fixture
+def shop(shared_swept_shop: Shop) -> Shop:
+    """The gateway of this file."""
+    return shared_swept_shop
+
+
 async def nothing_is_stored(shop: Shop) -> bool:
     return await shop.outcomes() == [] and await shop.rows() == []
 
