@@ -6,12 +6,13 @@ COPY sql sql
 RUN python -m venv /app && /app/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --home-dir /data --create-home gateway
+# A volume takes its owner from here; files of messages stand in /media where several gateways share them.
+RUN useradd --system --uid 10001 --home-dir /data --create-home gateway && install --directory --owner gateway /media
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH GATEWAY_HOST=0.0.0.0 GATEWAY_DATA_DIR=/data
 USER gateway
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+# At the port that the gateway listens on, whichever that is.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "gateway.cli.health"]
 CMD ["gateway", "serve"]

@@ -81,6 +81,16 @@ def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
 
 
 @commands.command()
+def health(data_dir: DataDir = None) -> None:
+    """Asks the gateway of this machine whether it can keep webhooks. Exit code 1 if not."""
+    from gateway.cli.health import addresses, report
+    from gateway.runtime import data_dir as folder
+
+    settings = read_settings(data_dir=data_dir)
+    sys.exit(report(addresses(str(folder.data_dir(settings)), settings.host, str(settings.port))))
+
+
+@commands.command()
 def doctor(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Checks everything the gateway depends on, and explains. Exit code 1 if something is wrong."""
     from gateway.cli import doctor as checkup

@@ -39,7 +39,7 @@ Dial = Callable[[str, str], AbstractAsyncContextManager[ClientConnection]]
 def connect(
     url: str, *, token: TokenSource, on_status: Callable[[Status], None] = lambda status: None
 ) -> "Client":
-    """A client of the gateway at `url` (http, https, ws or wss; without a path: /ws), for `async with`.
+    """A client of the gateway at `url` (http, https, ws or wss; a path is where a proxy serves it), for `async with`.
 
     `token` is a JWT, or an async function that returns one: it is called when one is needed, and again before it
     expires, to renew the login of the open connection in place.
@@ -55,7 +55,8 @@ def socket_url(url: str) -> str:
         raise ValueError(
             f"{url!r} is not the address of a gateway; it looks like https://gateway.example.com"
         )
-    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") or "/ws", parts.query, ""))
+    path = parts.path.rstrip("/")
+    return urlunsplit((scheme, parts.netloc, path if path.endswith("/ws") else f"{path}/ws", parts.query, ""))
 
 
 @asynccontextmanager

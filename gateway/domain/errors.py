@@ -2,6 +2,7 @@
 
     GatewayError
     ├── ConfigError              the operator's mistake: one sentence, exit code 2
+    │   └── DatabaseAway         Postgres cannot be reached: a mistake, unless it is known to have been there
     ├── Unauthenticated          the caller is not known
     ├── Forbidden                the caller is known, and may not do this
     ├── NotFound
@@ -57,6 +58,15 @@ class ConfigError(GatewayError):
     """A setting or the data folder keeps the gateway from starting; the operator has to change it."""
 
     code = "config"
+
+
+class DatabaseAway(ConfigError):
+    """Postgres cannot be reached. A command ends with the sentence; a gateway that knows the database waits for it."""
+
+    def __init__(self, message: str, *, is_there: bool = False) -> None:
+        """`is_there`: a server answers at the address, and will take connections in a moment."""
+        super().__init__(message)
+        self.is_there = is_there
 
 
 class Unauthenticated(GatewayError):

@@ -20,6 +20,7 @@ from gateway.http.hosts import wrong_host
 from gateway.http.limits import RequestLimits, has_body
 from gateway.http.observed import RequestObserver
 from gateway.http.pages import SecurityHeaders
+from gateway.http.prefix import Prefix
 from gateway.http.webhooks import WEBHOOKS
 from gateway.services.auth.origins import Hosts
 
@@ -47,8 +48,14 @@ class Application(Starlette):
     hosts: Hosts | None = None
     limits: RequestLimits | None = None
     compatibility: CompatibilityView | None = None
+    prefix: Prefix | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.prefix is not None:
+            if (redirect := self.prefix.redirect(scope)) is not None:
+                await redirect(scope, receive, self.security.added_to(send, scope))
+                return
+            self.prefix.take_off(scope)
         if scope["type"] != "http":
             await self._pass_on(scope, receive, send)
         elif self.observer is None:
@@ -121,12 +128,14 @@ def application(
     hosts: Hosts | None = None,
     is_https: bool = False,
     compatibility: CompatibilityView | None = None,
+    prefix: Prefix | None = None,
 ) -> Starlette:
     """The application, with what holds for every answer.
 
     `allowed_origins` are foreign pages that may call us and may show our page in a frame. `limits` hold for all routes.
     `hosts` are the names that we answer to; any, if left out. `is_https`: browsers reach us by https.
     `compatibility` says whether this version may serve the schema.
+    `prefix` is taken off addresses that come with it.
     """
     limits.count_open(routes)
     made = Application(
@@ -154,6 +163,7 @@ def application(
     made.hosts = hosts
     made.limits = limits
     made.compatibility = compatibility
+    made.prefix = prefix
     made.router.default = limits.counted(made.router.default)
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False

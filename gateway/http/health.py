@@ -16,7 +16,7 @@ from gateway.http.responses import json_reply
 from gateway.services.addresses import VISITOR, says_forwarded
 from gateway.services.auth.origins import is_loopback_host
 
-_AWAY = "Postgres does not take anything at the moment."
+AWAY = "Postgres does not take anything at the moment."
 
 
 class Draining(Protocol):
@@ -152,11 +152,11 @@ def judge_readiness(
     if is_draining:
         return False, {"status": "draining"}
     if not can_commit and complaint:
-        return False, {"status": "unavailable", "why": f"{_AWAY} {complaint}", "spooled": spooled}
+        return False, {"status": "unavailable", "why": f"{AWAY} {complaint}", "spooled": spooled}
     if not can_commit:
         return True, {
             "status": "degraded",
-            "why": f"{_AWAY} Webhooks are kept on the gateway's disk until it does.",
+            "why": f"{AWAY} Webhooks are kept on the gateway's disk until it does.",
             "spooled": spooled,
         }
     if complaint:

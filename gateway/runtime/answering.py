@@ -6,8 +6,11 @@ import os
 import socket
 from collections.abc import AsyncIterator
 
+from gateway.http.prefix import Prefix
+from gateway.runtime.early_webhooks import early_webhooks
 from gateway.runtime.http_server import Server, serving
 from gateway.runtime.limiters import Limiters
+from gateway.runtime.service_manager import ServiceManager
 from gateway.runtime.starting import StartingApp
 from gateway.services.background import Background
 from gateway.settings import Settings
@@ -20,9 +23,11 @@ class Answering(StartingApp):
 
 
 @contextlib.asynccontextmanager
-async def answering(settings: Settings, sock: socket.socket) -> AsyncIterator[Answering]:
+async def answering(
+    settings: Settings, sock: socket.socket, manager: ServiceManager
+) -> AsyncIterator[Answering]:
     """Answers at the port as a gateway that starts, until a child does."""
-    app = Answering()
+    app, limiters = Answering(Prefix(settings.public_url), manager), Limiters(settings)
     loop = asyncio.get_running_loop()
     reading, app.listening_fd = os.pipe()
     taken_over = asyncio.Event()
@@ -33,13 +38,19 @@ async def answering(settings: Settings, sock: socket.socket) -> AsyncIterator[An
 
     async def stop_when_taken_over(server: Server) -> None:
         await taken_over.wait()
+        manager.ready()
         await server.finish()
+        if app.early is not None:
+            await app.early.close()
 
     stopping = Background()
     loop.add_reader(reading, on_child)
     try:
         # Its end closes the socket; the children need ours.
-        async with serving(app, sock.dup(), guard=Limiters(settings).guard) as server:
+        async with (
+            early_webhooks(settings, limiters) as app.early,
+            serving(app, sock.dup(), guard=limiters.guard) as server,
+        ):
             stopping.start(stop_when_taken_over(server), "taken-over")
             yield app
     finally:

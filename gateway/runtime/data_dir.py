@@ -31,6 +31,11 @@ def data_dir(settings: Settings) -> Path:
     return settings.data_dir or default_data_dir()
 
 
+def spool_folder(settings: Settings) -> Path:
+    """Where webhooks wait for Postgres."""
+    return data_dir(settings) / "spool"
+
+
 def read_secret(settings: Settings) -> str:
     """GATEWAY_SECRET, or on loopback one made once and kept in the data folder. Raises ConfigError."""
     if settings.secret:

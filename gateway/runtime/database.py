@@ -13,7 +13,7 @@ from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     address_of,
     borrowed,
-    explain_connect,
+    connect_fault,
     mapped_errors,
 )
 from gateway.postgres.connection.pooler import is_behind_pooler, is_same_database
@@ -115,7 +115,7 @@ async def _asked(question: Awaitable[bool], dsn: str, setting: str) -> bool:
     try:
         return await question
     except CONNECT_ERRORS as error:
-        raise ConfigError(explain_connect(dsn, error, setting)) from None
+        raise connect_fault(dsn, error, setting) from None
 
 
 def _explain_pooler(settings: Settings, direct: str) -> str:

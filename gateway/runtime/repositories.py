@@ -29,7 +29,7 @@ from gateway.postgres.webhook_targets.targets import TargetTable
 from gateway.postgres.webhooks.batches import Watch, WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
 from gateway.runtime.context import BuildContext
-from gateway.runtime.data_dir import data_dir
+from gateway.runtime.data_dir import spool_folder
 from gateway.runtime.database import close_pool, is_pooled, open_vault
 from gateway.settings import Settings
 from gateway.spool.disk import DiskSpool
@@ -127,7 +127,7 @@ async def open_repositories(context: BuildContext, dsn: str) -> Repositories:
         columns=ColumnTable(pool),
         unnumbered=UnnumberedTable(pool),
         triggers=TriggerTable(pool),
-        spool=await _open_spool(settings, installation, stack),
+        spool=await open_spool(settings, installation, stack),
     )
 
 
@@ -145,9 +145,9 @@ def live_reader(direct: str, timezone: str, stack: AsyncExitStack) -> Reserved:
     return live
 
 
-async def _open_spool(settings: Settings, installation: str, stack: AsyncExitStack) -> DiskSpool:
+async def open_spool(settings: Settings, installation: str, stack: AsyncExitStack) -> DiskSpool:
     """The spool of this data folder and database. Raises ConfigError if the folder cannot be used."""
-    spool = await DiskSpool.open(data_dir(settings) / "spool", installation)
+    spool = await DiskSpool.open(spool_folder(settings), installation)
     stack.push_async_callback(spool.close)
     return spool
 

@@ -26,6 +26,7 @@ from gateway.http.old_clients import OldClientRoutes
 from gateway.http.page_files import PageFiles
 from gateway.http.pages import PageRoutes
 from gateway.http.people import PeopleRoutes
+from gateway.http.prefix import Prefix
 from gateway.http.search import SearchRoutes
 from gateway.http.sending import SendingRoutes
 from gateway.http.sessions import SessionRoutes
@@ -186,13 +187,12 @@ def build_app(
     """The whole application; the first route that fits an address answers."""
     limits, files = limiters.requests, PageFiles(UI, access.prefix)
     gate = _gate(access, limits)
-    about = _about(settings, media)
     sessions, linking, attempts = services.sessions, services.linking, repositories.attempts
     readiness = _readiness(repositories, live, services, websockets)
     return application(
         [
             *_inbound_webhook_routes(services, limits, live),
-            *_access_routes(gate, access, files, about),
+            *_access_routes(gate, access, files, _about(settings, media)),
             *SessionRoutes(
                 gate, sessions, services.reconciler, linking, attempts, Pictures(live.state_values)
             ).routes(),
@@ -211,4 +211,5 @@ def build_app(
         hosts=access.hosts,
         is_https=access.is_https,
         compatibility=live.compatibility,
+        prefix=Prefix(settings.public_url),
     )

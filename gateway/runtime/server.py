@@ -1,22 +1,27 @@
 """From settings to a gateway that serves, and back: port, signals, uvicorn."""
 
 import asyncio
+import functools
 import gc
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 from starlette.types import ASGIApp
 
+from gateway.http.prefix import Prefix
 from gateway.postgres.connection.pool import quieten_lost_connections
 from gateway.runtime.context import DEFAULT_TIMINGS, Timings
 from gateway.runtime.data_dir import note_address
+from gateway.runtime.early_webhooks import early_webhooks
 from gateway.runtime.gateway import Gateway, open_gateway
 from gateway.runtime.http_server import Server, serving
 from gateway.runtime.limiters import Limiters
 from gateway.runtime.listen_socket import address_of, bind
+from gateway.runtime.service_manager import ServiceManager
 from gateway.runtime.signals import ShutdownSignals, shutdown_signals
-from gateway.runtime.starting import StartingApp
+from gateway.runtime.starting import StartingApp, until_there
 from gateway.services.open_files import raise_open_files
 from gateway.settings import Settings
 
@@ -51,32 +56,26 @@ async def run(
     """
     raise_open_files()
     shutdown = ShutdownSignals()
-    main = asyncio.current_task()
-    assert main is not None
-    is_up = False
-
-    def on_signal() -> None:
-        if not shutdown.stop.is_set() and not is_up:
-            main.cancel()
-        shutdown.on_signal()
-
-    loop = asyncio.get_running_loop()
-    quieten_lost_connections(loop)
-    for number in shutdown_signals():
-        loop.add_signal_handler(number, on_signal)
+    shutdown.take()
+    quieten_lost_connections(asyncio.get_running_loop())
     sock = sock or bind(settings.host, settings.port)
-    limiters, app = Limiters(settings), StartingApp()
+    limiters, manager = Limiters(settings), ServiceManager()
+    app = StartingApp(Prefix(settings.public_url), manager)
     url = address_of(sock)
     try:
-        async with (
-            serving(app, sock, guard=limiters.guard, on_started=on_listening) as server,
-            open_gateway(settings, url, timings, limiters, app.tell) as gateway,
-        ):
-            is_up = True
-            app.hand_over(gateway.app)
+        async with AsyncExitStack() as stack:
+            enter = stack.enter_async_context
+            await enter(manager.watched())
+            server = await enter(serving(app, sock, guard=limiters.guard, on_started=on_listening))
+            app.early = await enter(early_webhooks(settings, limiters))
+            opening = functools.partial(open_gateway, settings, url, timings, limiters, app.tell)
+            gateway = await until_there(lambda: enter(opening()), app)
+            shutdown.is_up = True
+            await app.hand_over(gateway.app)
             try:
                 await _serve(gateway, server, on_ready, shutdown)
             finally:
+                manager.stopping()
                 await server.finish()  # before what answers the last requests is closed
     except asyncio.CancelledError:
         if not shutdown.stop.is_set():

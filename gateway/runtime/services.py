@@ -7,6 +7,7 @@ from gateway.domain.linking import Limits
 from gateway.domain.networks import network_of
 from gateway.postgres.connection.listener import TargetLeases
 from gateway.runtime.context import BuildContext
+from gateway.runtime.early_webhooks import known_sessions
 from gateway.runtime.live import Live
 from gateway.runtime.media import Media
 from gateway.runtime.repositories import Repositories
@@ -33,6 +34,7 @@ from gateway.services.webhooks.authenticator import WebhookAuthenticator
 from gateway.services.webhooks.early import EarlyChanges
 from gateway.services.webhooks.ingest import Ingest
 from gateway.services.webhooks.journal import Journal
+from gateway.services.webhooks.known import KnownSessionsKeeper
 from gateway.services.webhooks.refused import RefusedWebhooks
 from gateway.services.webhooks.replay import Replay
 from gateway.wasender import payloads, webhook
@@ -103,6 +105,8 @@ class Services:
         self.refused_webhooks = RefusedWebhooks(tables.monitor, self.webhook_watch.look_at)
         keeps_raw = self.webhook_delivery.keeps_raw
         self.ingest = Ingest(tables.webhooks, context.signals.session_reported, tables.spool, keeps_raw)
+        file = known_sessions(context.settings, context.secret)
+        self.known_sessions = KnownSessionsKeeper(self.authenticator, file, tables.installation)
         self.replay = Replay(tables.spool, tables.webhooks, self.ingest, webhook.read)
         self.journal = Journal(tables.journal, webhook.read, tables.audit_log.log, self.ingest.tell)
         self.early_changes = EarlyChanges(tables.webhooks, awake=live.awake)
@@ -167,3 +171,4 @@ class Services:
         await self.status_hints.close()
         await self.linked_phones.close()
         await self.authenticator.close()
+        await self.known_sessions.close()

@@ -24,7 +24,22 @@ class ShutdownSignals:
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hasten = asyncio.Event()
+        self.is_up = False
+        """Whether the start is over: before that the first signal cancels it."""
         self._first_at = 0.0
+
+    def take(self) -> None:
+        """Takes the signals of this process from now on; during the start the first one cancels the calling task."""
+        starting = asyncio.current_task()
+        assert starting is not None
+
+        def on_signal() -> None:
+            if not self.stop.is_set() and not self.is_up:
+                starting.cancel()
+            self.on_signal()
+
+        for number in shutdown_signals():
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
 
     def on_signal(self) -> None:
         """Notes a signal: the first one stops, one more than ONE_SIGNAL_S later hastens."""

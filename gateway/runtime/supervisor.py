@@ -22,7 +22,8 @@ from gateway.domain.errors import ConfigError
 from gateway.runtime.data_dir import data_dir, read_secret
 from gateway.runtime.database import open_database, open_direct, prepare_schema, require_database
 from gateway.runtime.listen_socket import address_of, bind
-from gateway.runtime.signals import ShutdownSignals, shutdown_signals
+from gateway.runtime.service_manager import ServiceManager
+from gateway.runtime.signals import ShutdownSignals
 from gateway.services.background import Background
 from gateway.services.open_files import raise_open_files
 from gateway.settings import Settings
@@ -75,36 +76,37 @@ async def supervise(settings: Settings, announce: Announce) -> None:
     require_database(settings)
     # A mistake in the settings is said without them.
     from gateway.runtime.answering import answering
-    from gateway.runtime.starting import MIGRATING, migrating
+    from gateway.runtime.starting import until_there
 
     raise_open_files()
     shutdown = ShutdownSignals()
-    main = asyncio.current_task()
-    assert main is not None
-    is_prepared = False
-
-    def on_signal() -> None:
-        if not shutdown.stop.is_set() and not is_prepared:
-            main.cancel()
-        shutdown.on_signal()
-
-    for number in shutdown_signals():
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    shutdown.take()
     try:
         async with AsyncExitStack() as stack:
             sock = stack.enter_context(contextlib.closing(bind(settings.host, settings.port)))
-            starting = await stack.enter_async_context(answering(settings, sock))
+            manager = ServiceManager()
+            await stack.enter_async_context(manager.watched())
+            starting = await stack.enter_async_context(answering(settings, sock, manager))
             dsn = await open_database(settings, stack)
-            direct = await open_direct(settings, dsn)
-            starting.tell(MIGRATING)
-            await prepare_schema(settings, direct, lambda line: migrating(line, starting.tell))
+            direct = await until_there(lambda: _prepare(settings, dsn, starting.tell), starting)
             await announce(settings, dsn, address_of(sock))
-            is_prepared = True
+            shutdown.is_up = True
             passed = {SOCKET_FD: sock.fileno(), LISTENING_FD: starting.listening_fd}
             await _run_children(settings, _environ_of(settings, dsn, direct), passed, shutdown)
+            manager.stopping()
     except asyncio.CancelledError:
         if not shutdown.stop.is_set():
             raise
+
+
+async def _prepare(settings: Settings, dsn: str, tell: Callable[[str], None]) -> str:
+    """The direct address of the database, which is up to date then. Raises ConfigError, StoreUnavailable."""
+    from gateway.runtime.starting import MIGRATING, migrating
+
+    direct = await open_direct(settings, dsn)
+    tell(MIGRATING)
+    await prepare_schema(settings, direct, lambda line: migrating(line, tell))
+    return direct
 
 
 def _environ_of(settings: Settings, dsn: str, direct: str) -> dict[str, str]:

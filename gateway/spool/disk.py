@@ -27,7 +27,7 @@ from prometheus_client import Gauge
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.spooled import Spooled
-from gateway.spool.file import Full, Row, SpoolFile, WriteRefused, insert, size_of
+from gateway.spool.file import Full, Job, Row, SpoolFile, WriteRefused, insert, size_of
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 
@@ -195,13 +195,21 @@ class DiskSpool:
             return f"The spool is full: {count} webhooks wait for Postgres."
         return self.refusal
 
+    async def look(self) -> None:
+        """Asks the disk whether it has room, without a write: nothing may be on its way there for days."""
+        if not self._writer.backlog:
+            await self._ask(lambda db: self._look_at_disk())
+
     async def probe(self) -> None:
-        """Asks a disk that has refused whether it takes something again."""
+        """Asks the disk whether it takes something, by a write that changes nothing."""
 
         def job(db: sqlite3.Connection) -> None:
             self._look_at_disk()
             db.execute("UPDATE totals SET entries = entries")
 
+        await self._ask(job)
+
+    async def _ask(self, job: Job) -> None:
         try:
             async with asyncio.timeout(PROBE_S):
                 await self._writer.put(job)

@@ -184,5 +184,5 @@ export interface Client {
   close(): void;
 }
 
-/** @param url of the gateway: http(s) or ws(s); without a path `/ws` is meant */
+/** @param url of the gateway: http(s) or ws(s); `/ws` at its end may be left out */
 export function connect(url: string, options?: ConnectOptions): Client;

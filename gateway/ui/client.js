@@ -140,11 +140,12 @@ function open(url, options = {}, env = browser) {
 
 export const connect = /** @satisfies {typeof import("./client.js").connect} */ (open);
 
-/** `https://gateway.example.com` → `wss://gateway.example.com/ws`. @param {string} url */
+/** `https://shop.example/gateway` → `wss://shop.example/gateway/ws`. @param {string} url */
 function socketUrl(url) {
   const address = new URL(url);
   address.protocol = address.protocol.replace(/^http/, "ws");
-  if (address.pathname === "/") address.pathname = "/ws";
+  const path = address.pathname.replace(/\/+$/, "");
+  address.pathname = path.endsWith("/ws") ? path : `${path}/ws`;
   return address.href;
 }
 

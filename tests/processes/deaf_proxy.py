@@ -13,7 +13,7 @@ _NOTIFICATION = b"A"
 
 
 @contextlib.asynccontextmanager
-async def forwarding(socket: Path, *, is_stale: bool) -> AsyncIterator[int]:
+async def forwarding(socket: Path, *, is_stale: bool, port: int = 0) -> AsyncIterator[int]:
     """A TCP port on loopback in front of a Unix socket of Postgres; addresses need `sslmode=disable`."""
     at_work: set[asyncio.Task[None]] = set()
 
@@ -35,7 +35,7 @@ async def forwarding(socket: Path, *, is_stale: bool) -> AsyncIterator[int]:
                 if end is not None:
                     end.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -123,12 +123,28 @@ def caddy_command(folder: Path, port: int, upstream: int) -> list[str]:
 COMMANDS: dict[str, Callable[[Path, int, int], list[str]]] = {"nginx": nginx_command, "caddy": caddy_command}
 
 
+LEFT_ON = {
+    "nginx": ("proxy_pass http://whatsapp_gateway/;", "proxy_pass http://whatsapp_gateway;"),
+    "caddy": ("handle_path /whatsapp/*", "handle /whatsapp/*"),
+}
+"""The change that docs/proxy.md names for a proxy that leaves the path on."""
+
+
+def leave_path_on(kind: str, folder: Path) -> None:
+    (file,) = (path for name in ("nginx.conf", "Caddyfile") if (path := folder / name).exists())
+    file.write_text(replaced(file.read_text(), LEFT_ON[kind]))
+
+
 @contextlib.asynccontextmanager
-async def proxy(kind: str, folder: Path, upstream: int) -> AsyncIterator[int]:
+async def proxy(
+    kind: str, folder: Path, upstream: int, *, port: int = 0, takes_path_off: bool = True
+) -> AsyncIterator[int]:
     """The proxy's port, once it listens."""
-    port = free_port()
+    port = port or free_port()
     make_certificate(folder)
     command = COMMANDS[kind](folder, port, upstream)
+    if not takes_path_off:
+        leave_path_on(kind, folder)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
     process = await asyncio.create_subprocess_exec(
         *command, env=env, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE

@@ -4,12 +4,16 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.domain.errors import Unavailable
 from gateway.spool import disk
 from gateway.spool.disk import DiskSpool
+from tests.http.support import eventually
+from tests.launcher.running import running
+from tests.launcher.settings import settings_for
 from tests.spool.support import ALL, delivery, keep, names, remove_all
 
 MIB = 1024 * 1024
@@ -97,3 +101,23 @@ async def test_a_disk_that_somebody_else_fills_refuses_and_keeps_what_it_has(
         assert await names(spool) == [*taken, "after"]
     finally:
         await spool.close()
+
+
+@pytest.mark.root_only
+async def test_a_gateway_whose_disk_has_0_bytes_is_degraded_while_postgres_takes_everything(
+    small_disk: Path, database: str
+) -> None:
+    async with running(settings_for(database, small_disk)) as gateway:
+
+        async def ready() -> tuple[int, Any]:
+            return await gateway.call("GET", "/readyz", token="")
+
+        assert await ready() == (200, {"status": "ready"})
+        fill(small_disk)
+        status, said = await eventually(
+            ready, lambda answer: answer[1]["status"] != "ready", "the full disk is seen"
+        )
+        assert (status, said["status"]) == (200, "degraded")
+        assert "its disk is full" in said["why"]
+        (small_disk / "filler").unlink()
+        await eventually(ready, lambda answer: answer == (200, {"status": "ready"}), "being ready")

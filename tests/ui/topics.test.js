@@ -28,6 +28,8 @@ test("the address of the gateway is enough", () => {
     ["https://gateway.example.com", "wss://gateway.example.com/ws"],
     ["http://127.0.0.1:8000/", "ws://127.0.0.1:8000/ws"],
     ["wss://gateway.example.com/inner/ws", "wss://gateway.example.com/inner/ws"],
+    ["https://shop.example/gateway", "wss://shop.example/gateway/ws"],
+    ["https://shop.example/gateway/", "wss://shop.example/gateway/ws"],
   ]) {
     const { env, socket } = surroundings();
     connect(url, {}, env);

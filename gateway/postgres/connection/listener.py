@@ -26,7 +26,7 @@ from gateway import __version__
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.domain.notifications import UNNUMBERED, is_known_to_writer
-from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
+from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, connect_fault, mapped_errors
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.deadlines import Deadline
 from gateway.services.signals import Signals
@@ -164,7 +164,7 @@ class Listener:
         try:
             await self._connect()
         except CONNECT_ERRORS as error:
-            raise ConfigError(explain_connect(self._dsn, error)) from None
+            raise connect_fault(self._dsn, error) from None
         try:
             await self._probe()
         except TimeoutError:

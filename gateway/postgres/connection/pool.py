@@ -9,6 +9,7 @@ import contextlib
 import logging
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import asyncpg
 import orjson
 
-from gateway.domain.errors import ConfigError, RowRefused, StoreUnavailable, StoreUnprepared
+from gateway.domain.errors import ConfigError, DatabaseAway, RowRefused, StoreUnavailable, StoreUnprepared
 from gateway.postgres.connection import values
 from gateway.services.deadlines import CANCEL_S, Deadline
 
@@ -168,7 +169,7 @@ async def open_pool(
         async with asyncio.timeout(CONNECT_TIMEOUT_S + 5):
             await pool
     except CONNECT_ERRORS as error:
-        raise ConfigError(explain_connect(dsn, error)) from None
+        raise connect_fault(dsn, error) from None
     return pool
 
 
@@ -364,6 +365,22 @@ def quieten_lost_connections(loop: asyncio.AbstractEventLoop) -> None:
             loop.default_exception_handler(context)
 
     loop.set_exception_handler(on_exception)
+
+
+_AWAY_CLASSES = ("08", "53", "57", "58")
+"""A server that has no room, restarts or has trouble with its machine; a wrong password or name is a mistake."""
+
+_STARTING = "57P03"
+
+
+def connect_fault(dsn: str, error: BaseException, setting: str = "DATABASE_URL") -> ConfigError:
+    """What CONNECT_ERRORS mean, as the error of the domain, in the words of `explain_connect`."""
+    state = getattr(error, "sqlstate", None) or ""
+    says = explain_connect(dsn, error, setting)
+    is_passing = isinstance(error, OSError | TimeoutError) and not isinstance(error, ssl.SSLError)
+    if is_passing or state[:2] in _AWAY_CLASSES:
+        return DatabaseAway(says, is_there=state == _STARTING)
+    return ConfigError(says)
 
 
 def explain_connect(dsn: str, error: BaseException, setting: str = "DATABASE_URL") -> str:

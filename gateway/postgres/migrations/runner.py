@@ -20,8 +20,8 @@ from pathlib import Path
 import asyncpg
 
 from gateway.domain.backoff import Backoff
-from gateway.domain.errors import ConfigError
-from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, explain_connect, mapped_errors
+from gateway.domain.errors import ConfigError, DatabaseAway
+from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, connect_fault, mapped_errors
 from gateway.postgres.migrations import adoption
 from gateway.postgres.migrations import repair as repairing
 from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
@@ -125,7 +125,7 @@ async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await connect_direct(dsn, name="whatsapp-gateway migrate")
     except CONNECT_ERRORS as error:
-        raise ConfigError(explain_connect(dsn, error)) from None
+        raise connect_fault(dsn, error) from None
 
 
 async def _check_server(connection: asyncpg.Connection) -> None:
@@ -136,7 +136,7 @@ async def _check_server(connection: asyncpg.Connection) -> None:
             "or newer: upgrade it, or use another server."
         )
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        raise ConfigError("This server is a read-only standby: set DATABASE_URL to the primary.")
+        raise DatabaseAway("This server is a read-only standby: set DATABASE_URL to the primary.")
     encoding = await connection.fetchval("SHOW server_encoding")
     if encoding != "UTF8":
         raise ConfigError(

@@ -68,8 +68,12 @@ class WebhookAuthenticator:
         *,
         is_stale: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
+        known: Iterable[SessionSecrets] = (),
     ) -> None:
-        """`is_stale` says whether notifications of changed keys may be missed now."""
+        """`is_stale` says whether notifications of changed keys may be missed now.
+
+        `known` counts until the table is read.
+        """
         self._store = store
         self._source = source
         self._is_stale = is_stale
@@ -79,6 +83,10 @@ class WebhookAuthenticator:
         """The same by the digest of the session's key: how long a look takes tells nothing of the key."""
         self._dirty: set[int] = set()
         self._all_dirty = True
+        self._has_read = False
+        self.news = asyncio.Event()
+        """What is known has changed, or may have."""
+        self._learn({int(item.id): item for item in known})
         self._reads = 0
         self._reading = asyncio.Lock()
         self._is_fresh = False
@@ -91,6 +99,16 @@ class WebhookAuthenticator:
         """Learns all secrets while Postgres is there: known ones are enough when it is not."""
         await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
 
+    @property
+    def known(self) -> tuple[SessionSecrets, ...] | None:
+        """Keys and secrets of all sessions, as they were read last; None before the first time."""
+        return tuple(self._known.values()) if self._has_read else None
+
+    async def catch_up(self) -> None:
+        """Reads what a notification has named, as the next webhook would."""
+        if self._dirty or self._all_dirty:
+            await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
+
     async def close(self) -> None:
         """Ends what is asked of upstream."""
         await self._background.close()
@@ -98,6 +116,7 @@ class WebhookAuthenticator:
     def notify(self, payload: str) -> None:
         """Takes a notification of changed keys or secrets. Never waits; a payload we cannot read counts as `*`."""
         self.forget(sessions_of(payload))
+        self.news.set()
 
     def forget(self, session_ids: Iterable[int] | None) -> None:
         """Keys of these sessions, or of any, changed: they are read again before the next webhook."""
@@ -215,7 +234,7 @@ class WebhookAuthenticator:
             found = await within(budget_s, self._store.all_secrets(None if everything else sorted(dirty)))
             kept = {} if everything else {k: v for k, v in self._known.items() if k not in dirty}
             self._learn(kept | {int(item.id): item for item in found})
-            is_read = True
+            is_read = self._has_read = True
         except StoreUnavailable:
             if self._clock() - begun_at >= KNOWN_S:
                 self._away_until = self._clock() + AWAY_S
@@ -227,6 +246,7 @@ class WebhookAuthenticator:
 
     def _learn(self, known: dict[int, SessionSecrets]) -> None:
         self._known = known
+        self.news.set()
         # Of sessions with the same key the first counts.
         self._by_key = {_digest(item.api_key): item for item in reversed(known.values()) if item.api_key}
 

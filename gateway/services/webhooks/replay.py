@@ -39,6 +39,9 @@ MAX_PAUSE_S = 2.0
 """Between two tries while Postgres is away, at most."""
 BACKOFF = Backoff(first_s=0.2, most_s=MAX_PAUSE_S)
 
+PROBE_EVERY_S = 30.0
+"""Between two writes that ask the disk whether it takes something; whether it has room is asked with each tick."""
+
 OWN_LOCKS_S = 5.0
 """How long a locked row of a webhook that waited for Postgres holds its whole session, as before: it is likely one of
 our own transactions, which an outage cut off, and which Postgres will have ended by then."""
@@ -81,8 +84,11 @@ class SpoolSource(Protocol):
     async def tidy(self) -> None:
         """Gives the disk space of removed webhooks back."""
 
+    async def look(self) -> None:
+        """Looks whether the disk has room."""
+
     async def probe(self) -> None:
-        """Looks whether the disk takes webhooks again."""
+        """Looks whether the disk takes webhooks, by a write."""
 
 
 class Replay:
@@ -110,6 +116,7 @@ class Replay:
         """Which ordering keys hold what could not be written, as the disk has it."""
         self._locked_since: dict[int, float] = {}
         self._to_hold: list[tuple[int, int, frozenset[str]]] = []
+        self._probe_at = 0.0
         self._moved = 0
         self._left = 0
         """How many of this round's webhooks were replayed, and how many had to stay."""
@@ -147,10 +154,18 @@ class Replay:
             self._spool.has_news.clear()
             if not self._spool.lead():
                 await asyncio.sleep(TICK_S)
-        if self._spool.refusal is not None:
-            await self._spool.probe()
+        await self._look_at_disk()
         if self._ingest.is_away:
             await self._commit_nothing()
+
+    async def _look_at_disk(self) -> None:
+        """A disk that fills up while Postgres takes everything is found out before it is needed."""
+        now = asyncio.get_running_loop().time()
+        if self._spool.refusal is not None or now >= self._probe_at:
+            self._probe_at = now + PROBE_EVERY_S
+            await self._spool.probe()
+        else:
+            await self._spool.look()
 
     async def _commit_nothing(self) -> None:
         # Nothing waits here, and a gateway that says it is not ready is sent nothing that could show that it is.

@@ -91,7 +91,7 @@ function request(spec, operation) {
     if (schema.description) parts.push(el("p", {}, ...prose(schema.description)));
     parts.push(fieldTable(caption, fieldsOf(spec, schema)));
   }
-  parts.push(sample("Request", curlOf(operation, location.origin)));
+  parts.push(sample("Request", curlOf(operation, new URL(".", location.href).href.replace(/\/$/, ""))));
   return parts;
 }
 
@@ -233,7 +233,7 @@ async function start() {
   const nav = /** @type {HTMLElement} */ (document.querySelector(".docs-nav"));
   const main = /** @type {HTMLElement} */ (document.querySelector("main"));
   try {
-    const reply = await fetch("/openapi.json");
+    const reply = await fetch("openapi.json");
     if (!reply.ok) throw new Error(String(reply.status));
     const drawn = page(await reply.json());
     fill(nav, ...drawn.nav);

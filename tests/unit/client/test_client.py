@@ -400,6 +400,7 @@ async def test_a_token_source_that_fails_is_asked_again() -> None:
         ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/ws"),
         ("https://gateway.example.com/", "wss://gateway.example.com/ws"),
         ("wss://gateway.example.com/inner/ws", "wss://gateway.example.com/inner/ws"),
+        ("https://shop.example/gateway", "wss://shop.example/gateway/ws"),
     ],
 )
 def test_the_address_of_a_gateway_is_enough(url: str, socket: str) -> None:
