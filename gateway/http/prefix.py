@@ -8,7 +8,8 @@ from starlette.types import Scope
 ROOTS = frozenset(
     {
         "", "_simulator", "account", "admin", "api", "asyncapi.json", "docs", "favicon.ico", "healthz", "login",
-        "logout", "metrics", "openapi.json", "people", "readyz", "realtime", "rest", "simulator", "ui", "ws",
+        "logout", "metrics", "openapi.json", "people", "readyz", "realtime", "rest", "simulator", "targets", "ui",
+        "ws",
     }
 )  # fmt: skip
 """First words of our own addresses."""
