@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from gateway.realtime.connections import Connections
 from gateway.realtime.hub.hub import Hub
 from gateway.services.auth.origins import Origins
-from gateway.services.live.feed import Feed, StalenessView, StreamReader
+from gateway.services.live.feed import Feed, StalenessView
+from gateway.services.live.tail_source import StreamReader
 from gateway.services.presence.presence import Presence
 
 

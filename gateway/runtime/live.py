@@ -19,6 +19,7 @@ from gateway.services.live.session_states import SessionStates
 from gateway.services.live.staleness import Staleness
 from gateway.services.live.state_publisher import StatePublisher
 from gateway.services.live.state_values import CodePictures, StateValues
+from gateway.services.live.tail_source import Announcements
 from gateway.services.live.trigger_check import TriggerCheck
 from gateway.services.live.write_age import WriteAge
 from gateway.services.presence.presence import Presence
@@ -32,6 +33,7 @@ class Live:
         """`dsn` is the address for the listening connection."""
         settings, signals, timings = context.settings, context.signals, context.timings
         self.listener = Listener(dsn, signals, _listener_settings(context))
+        announcements: Announcements = self.listener
         self.awake = awake = self.listener.awake
         self.compatibility = Compatibility(__version__)
         self.hub = Hub(
@@ -58,7 +60,7 @@ class Live:
         )
         self.staleness = Staleness(
             (self.feed, self.states),
-            is_cut_off=self.listener.is_cut_off,
+            is_cut_off=announcements.is_cut_off,
             tell_stale=signals.stale,
             tell_fresh=signals.fresh,
         )

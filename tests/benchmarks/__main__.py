@@ -25,6 +25,7 @@ from tests.benchmarks import (
     rows,
     sends,
     sessions,
+    several,
     starting,
     stored,
     table,
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "files": files.run_part,
     "sends": sends.run_part,
     "start": starting.run_part,
+    "several": several.run_part,
 }
 
 

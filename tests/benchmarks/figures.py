@@ -36,6 +36,8 @@ class Size:
     queued: int = 100_000
     queue_idle_s: float = 65.0
     """Longer than a sender that waits looks away."""
+    gateways: tuple[int, ...] = (1, 2, 4)
+    """On one database."""
     stored: int = 1_000_000
     stored_inboxes: int = 1000
 
@@ -60,6 +62,7 @@ QUICK = Size(
     sends=3,
     queued=500,
     queue_idle_s=1.0,
+    gateways=(1, 2),
     stored=2000,
     stored_inboxes=20,
 )

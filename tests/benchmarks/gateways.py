@@ -89,12 +89,15 @@ class Ground:
         module: str = "gateway",
         more: Mapping[str, str] | None = None,
         upstream: Mapping[str, Any] = NOWHERE,
+        data_dir: Path | None = None,
     ) -> Iterator[tuple[Served, int]]:
         """A running gateway and its port. `module` may be one that serves it with other parts."""
         env = {
             **WIDE_ENV,
             **(more or {}),
-            **environment_of({"database_url": dsn, "data_dir": self.data_dir, "secret": SECRET, **upstream}),
+            **environment_of(
+                {"database_url": dsn, "data_dir": data_dir or self.data_dir, "secret": SECRET, **upstream}
+            ),
         }
         with Served([sys.executable, "-m", module, "serve", "--port", "0"], env) as process:
             yield process, int(process.wait_for(r"runs at \S+:(\d+)")[1])

@@ -37,11 +37,13 @@ class Child:
         constants: Mapping[str, Any] | None = None,
         timings: Mapping[str, float] | None = None,
         send_buffer: int | None = None,
+        tasks_file: Path | None = None,
         **settings: Any,
     ) -> None:
         """`timings` as `gateway.runtime.context.Timings` names them.
 
         `send_buffer`: how much the kernel keeps of what a client does not read; None: as much as is usual.
+        `tasks_file`: where it says every second how many tasks it has.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -52,6 +54,7 @@ class Child:
         }  # fmt: skip
         self._tuning = {
             "constants": dict(constants or {}), "timings": dict(timings or {}), "way": way, "send_buffer": send_buffer,
+            "tasks_file": str(tasks_file) if tasks_file else None,
         }  # fmt: skip
         self._command: Command | None = None
         self._is_frozen = False

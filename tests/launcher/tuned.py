@@ -4,11 +4,14 @@ What a child is tuned by stands in one variable as JSON: timings, constants of m
 leave, the size of its sockets' send buffers. It says where it runs, or why it cannot, as the command `serve` does.
 """
 
+import asyncio
 import importlib
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -18,6 +21,7 @@ from gateway.domain.errors import GatewayError
 from gateway.runtime import http_server, server
 from gateway.runtime.context import Timings
 from gateway.runtime.gateway import Gateway
+from gateway.services.background import Background
 from gateway.settings import Settings
 from tests.launcher.running import open_port
 
@@ -40,6 +44,26 @@ async def _announce(gateway: Gateway) -> None:
     print(f"The gateway runs at {gateway.url}", flush=True)  # noqa: T201  what it is waited for
 
 
+async def _count_tasks(path: Path) -> None:
+    while True:
+        _write(path, len(asyncio.all_tasks()))
+        await asyncio.sleep(1.0)
+
+
+def _write(path: Path, count: int) -> None:
+    path.write_text(str(count))
+
+
+async def _run(settings: Settings, sock: socket.socket, timings: Timings, tasks_file: str | None) -> None:
+    counting = Background()
+    if tasks_file is not None:
+        counting.start(_count_tasks(Path(tasks_file)), "count-tasks")
+    try:
+        await server.run(settings, _announce, sock, timings)
+    finally:
+        await counting.close()
+
+
 def _main() -> None:
     tuning = json.loads(os.environ.pop(TUNING))
     start_logging("info")
@@ -49,7 +73,7 @@ def _main() -> None:
     try:
         settings = Settings(_env_file=None)  # type: ignore[call-arg]
         sock, timings = open_port(settings, tuning["send_buffer"]), Timings(**tuning["timings"])
-        uvloop.run(server.run(settings, _announce, sock, timings))
+        uvloop.run(_run(settings, sock, timings, tuning["tasks_file"]))
     except GatewayError as error:
         print(f"Error: {error.message}", file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(2)

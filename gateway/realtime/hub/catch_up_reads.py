@@ -10,7 +10,7 @@ from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import Page
 from gateway.services.background import Background
-from gateway.services.live.feed import StreamReader
+from gateway.services.live.tail_source import StreamReader
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 64 * 1024

@@ -23,7 +23,7 @@ from gateway.realtime.hub.pending_frames import burst_of
 from gateway.realtime.hub.tail import Frames, Page
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import SocketTransport, wait_until_read
-from gateway.services.live.feed import StreamReader
+from gateway.services.live.tail_source import StreamReader
 
 logger = logging.getLogger(__name__)
 

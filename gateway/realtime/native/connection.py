@@ -18,7 +18,7 @@ from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
-from gateway.services.live.feed import StreamReader
+from gateway.services.live.tail_source import StreamReader
 
 MAX_VALUES_BYTES = 200 * 1024
 """Of the values inside one `subscribed`; the rest follows as frames of their own."""

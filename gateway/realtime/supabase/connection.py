@@ -22,7 +22,8 @@ from gateway.realtime.supabase.frames import Message, Writer
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.auth.supabase_keys import KeyRefused, expiry
-from gateway.services.live.feed import StalenessView, StreamReader
+from gateway.services.live.feed import StalenessView
+from gateway.services.live.tail_source import StreamReader
 
 logger = logging.getLogger(__name__)
 

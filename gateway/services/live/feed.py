@@ -19,7 +19,8 @@ from typing import Protocol
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.notifications import inboxes_of
-from gateway.domain.streams import Event, Extent, Inbox, OwnWrite, Position, Snapshot
+from gateway.domain.streams import Event, Extent, Inbox, OwnWrite, Position
+from gateway.services.live.tail_source import Streams
 
 logger = logging.getLogger(__name__)
 
@@ -32,43 +33,6 @@ PAGE_BYTES = 96 * 1024
 TICK_S = 10.0
 UNREAD_S = 1.0
 """How long inboxes that no connection follows here may move until the hub is told where they stand."""
-
-
-class StreamReader(Protocol):
-    """Reads streams of inboxes. Everything raises StoreUnavailable."""
-
-    async def extents(self, inboxes: Sequence[int] | None = None) -> dict[int, Extent]:
-        """Top, floor and epoch of these inboxes' streams, or of all that exist."""
-
-    async def ensure(self, inbox: int) -> Extent:
-        """The extent of an inbox's stream, which exists from then on."""
-
-    async def moved_since(self, snapshot: Snapshot) -> dict[int, Position] | None:
-        """Where inboxes that have moved since stood in a snapshot: below 0 where that is lost, None if it is for all.
-
-        Raises Invalid for what is no snapshot.
-        """
-
-    async def read_after(
-        self, offsets: Mapping[int, int], limit: int, max_bytes: int | None = None
-    ) -> list[Event]:
-        """Events past each offset, inbox by inbox in order; at most `limit`, and about `max_bytes`."""
-
-
-Unread = tuple[dict[int, Extent], list[Event]]
-
-
-class Streams(StreamReader, Protocol):
-    """What the feed needs of streams beyond reading pages."""
-
-    async def read_unread(self, offsets: Mapping[int, int | None], limit: int, max_bytes: int) -> Unread:
-        """`extents` and `read_after` of these inboxes in one question; no events where the offset is None."""
-
-    async def check_history(self) -> bool:
-        """Begins all streams anew if the database is not the one it was (a backup, a standby); True if so."""
-
-    async def begin_anew(self, inbox: int, epoch: str) -> bool:
-        """Begins all streams anew unless this one's epoch is another by now; True if it did."""
 
 
 class StalenessView(Protocol):
