@@ -22,9 +22,13 @@ class OneByOne:
     """A transaction for each webhook, as many at a time as the pool has connections."""
 
     is_away = False
+    unanswered = 0
 
     def __init__(self, store: WebhookStore, *_: Any) -> None:
         self._store = store
+
+    def keeps_raw(self) -> bool:
+        return False
 
     def tell(self, delivery: InboundWebhook) -> None:
         pass
