@@ -19,7 +19,7 @@ from gateway.http.api import inbox_schemas as schemas
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
 from gateway.http.requests import body_as, query_of
-from gateway.http.responses import success
+from gateway.http.responses import compressed, success
 from gateway.services.erasure.service import Erasure
 from gateway.services.export.export import MEDIA_TYPES, Export
 from gateway.services.inbox import ConversationQuery, InboxStore, Place, ThreadQuery
@@ -99,7 +99,7 @@ class InboxRoutes:
             "totals": page.totals,
             "position": {**positions_of(page.positions), **_others(page.snapshot)},
         }
-        return success(data)
+        return compressed(request, success(data))
 
     async def _show(self, request: Request, principal: Principal) -> Response:
         asked = query_of(request, schemas.ChatQuery)
@@ -171,7 +171,7 @@ class InboxRoutes:
             "after": after,
             "position": positions_of(page.positions),
         }
-        return success(data)
+        return compressed(request, success(data))
 
     async def _mark_read(self, request: Request, principal: Principal) -> Response:
         principal.require(Act.MARK_READ)

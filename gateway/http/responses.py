@@ -1,5 +1,6 @@
 """The envelope of every answer, and the bytes of a body."""
 
+import gzip
 from typing import Any
 
 import orjson
@@ -13,6 +14,9 @@ from gateway.services.body_budget import BODY
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_BODY_BYTES = 1024 * 1024
+WORTH_BYTES = 4096
+"""Shorter answers fit into a few packets as they are."""
+
 MOST_PARTS = 10_000
 """Lists and objects in one body: in memory each takes thirty times what it takes on the wire."""
 
@@ -27,6 +31,26 @@ def success(
 ) -> Response:
     """`{"success": true, "data": …}`; `beside` are further fields beside `data`."""
     return json_reply({"success": True, "data": data, **beside}, status, headers)
+
+
+def compressed(request: Request, response: Response) -> Response:
+    """The same answer, gzipped where it is long and the client takes that: a page of a list is a tenth of it.
+
+    For what pages read by the thousand rows; at this level it costs less time than the line takes for what it saves.
+    """
+    body = bytes(response.body)
+    accepted = {
+        part.partition(";")[0].strip()
+        for part in request.headers.get("accept-encoding", "").split(",")
+        if part.partition(";")[2].replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    }
+    response.headers["Vary"] = "Accept-Encoding"
+    if len(body) < WORTH_BYTES or "gzip" not in accepted:
+        return response
+    response.body = gzip.compress(body, 1, mtime=0)
+    response.headers["Content-Encoding"] = "gzip"
+    response.headers["Content-Length"] = str(len(response.body))
+    return response
 
 
 def session_id_of(request: Request) -> int:

@@ -5,6 +5,7 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.desk import ASHA, JUMA, MARIA, Desk
+from tests.browser.loading import Traffic
 
 
 async def test_IN_01_a_row_says_who_what_when_and_how_much_is_unread(desk: Desk) -> None:
@@ -176,10 +177,22 @@ async def test_marks_of_a_colleague_arrive_and_a_taken_chat_says_by_whom(desk: D
     await expect(desk.page.locator(".wa-thread-banner")).to_contain_text("Done")
 
 
-async def test_speed_few_requests_come_before_the_first_rows(desk: Desk) -> None:
+async def test_speed_few_requests_and_bytes_come_before_the_first_rows(desk: Desk) -> None:
     await desk.hear(ASHA, name="Asha")
-    asked: list[str] = []
-    desk.page.on("request", lambda request: asked.append(request.url))
+    traffic = Traffic()
+    await traffic.watch(desk.page)
     await desk.open()
 
-    assert len(asked) <= 8, asked
+    assert len(traffic.requests) <= 8, traffic.requests
+    assert traffic.bytes <= 130_000, "at 1.6 Mbit/s two thirds of a second"
+
+
+async def test_speed_a_second_visit_asks_for_no_file_again(desk: Desk) -> None:
+    await desk.hear(ASHA, name="Asha")
+    await desk.open()
+    traffic = Traffic()
+    other = Desk(desk.shop, await desk.page.context.new_page())
+    await traffic.watch(other.page)
+    await other.open()
+
+    assert traffic.bytes <= 20_000

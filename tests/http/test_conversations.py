@@ -299,3 +299,22 @@ async def test_what_nobody_can_have_for_an_address_is_not_erased(shop: Shop) -> 
     status, reply = await shop.gateway.call("DELETE", f"/api/conversations/null?session={session_id}&erase=1")
 
     assert (status, reply["code"]) == (404, "not_found")
+
+
+async def test_a_long_list_comes_compressed_to_those_who_take_it(shop: Shop) -> None:
+    await shop.db.execute(
+        "INSERT INTO whatsapp_incoming_messages (message_id, wasender_session_id, chat, from_phone, message_text,"
+        " message_type, received_at, created_at)"
+        " SELECT 'm' || n, 12, (255700000000 + n) || '@s.whatsapp.net', (255700000000 + n)::text, 'Hello', 'text',"
+        " now(), now() FROM generate_series(1, 50) AS n"
+    )
+    bearer = {"Authorization": f"Bearer {shop.gateway.token()}"}
+    sizes: dict[str, int] = {}
+    for accepted in ("identity", "gzip", "gzip;q=0"):
+        headers = {**bearer, "Accept-Encoding": accepted}
+        async with shop.http.get(shop.gateway.url + "/api/conversations", headers=headers) as reply:
+            assert len((await reply.json())["data"]["conversations"]) == 50
+            assert "Accept-Encoding" in reply.headers["Vary"]
+            assert reply.headers.get("Content-Encoding") == ("gzip" if accepted == "gzip" else None)
+            sizes[accepted] = int(reply.headers["Content-Length"])
+    assert sizes["gzip"] * 5 < sizes["identity"] == sizes["gzip;q=0"]
