@@ -11,9 +11,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet."""
+    """Whether an IP address is one of the internet, and the IPv4 address that it stands for, too."""
     ip = _bare(address)
-    return ip is not None and ip.is_global and not ip.is_multicast and ip not in _COMPATIBLE
+    if ip is None or not ip.is_global or ip.is_multicast or ip in _COMPATIBLE:
+        return False
+    inner = _inner(ip)
+    return inner is None or inner.is_global
 
 
 def is_within(address: str, networks: Sequence[Network]) -> bool:
@@ -28,14 +31,18 @@ def network_of(text: str) -> Network:
 
 
 def _bare(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address itself: without a zone, and as the IPv4 one that it wraps, or that it leads to by translation."""
+    """The address itself: without a zone, and as IPv4 where IPv6 only wraps it."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def _inner(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address to which a tunnel or a translator takes what is sent there."""
     if isinstance(ip, ipaddress.IPv4Address):
-        return ip
-    inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-    if inner is None and ip in _TRANSLATED:
-        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return inner or ip
+        return None
+    if ip in _TRANSLATED:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.sixtofour or (ip.teredo[1] if ip.teredo else None)

@@ -8,6 +8,7 @@ Lifecycle: `run` ends when the target is paused, deleted or another gateway's, a
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -53,6 +54,8 @@ WEBHOOKS_OUT = Counter(
     "gateway_webhooks_out_total", "Deliveries to webhook targets, by what followed.", ["outcome"]
 )
 
+READY = 128
+"""Deliveries that are read at once: each begins as soon as another has ended."""
 AT_ONCE = 32
 """Deliveries to one target that are under way together, each of another chat."""
 ROOM = 1000
@@ -101,6 +104,9 @@ class Deliverer:
         self._context = context
         self._wake = asyncio.Event()
         self._calls: dict[int, asyncio.Task[None]] = {}
+        """Those under way, and those that have ended and are not written yet."""
+        self._under_way = 0
+        self._ready: deque[Due] = deque()
         self._ended: list[Ended] = []
         self._pause: str | None = None
         self._failures = 0
@@ -118,11 +124,13 @@ class Deliverer:
     def on_lease_lost(self) -> None:
         """Begins no delivery until the lease is held again."""
         self._lease_asked_at = float("-inf")
+        self._ready.clear()
         self._wake.set()
 
     def close(self) -> None:
         """Begins no delivery any more; `run` ends when those under way have."""
         self._is_closing = True
+        self._ready.clear()
         self._wake.set()
 
     async def run(self) -> None:
@@ -132,6 +140,7 @@ class Deliverer:
                 while not self._is_closing:
                     try:
                         if not await self._turn(calls):
+                            self._ready.clear()
                             break
                     except GatewayError as error:
                         # What receivers have taken meanwhile is written when the store is back.
@@ -173,10 +182,10 @@ class Deliverer:
             self._seen_at, self._failures, self._away_until = target.changed_at, 0, 0.0
         if not await self._write():
             return False
-        await self._look(target)
-        dues = await self._due()
-        if dues:
-            await self._send(target, dues, calls)
+        room = self._room()
+        if room:
+            await self._look(target)
+            await self._send(target, room, calls)
         return True
 
     async def _holds_lease(self) -> bool:
@@ -254,26 +263,40 @@ class Deliverer:
 
     # ------------------------------------------------------------------------------------------ sending
 
-    async def _due(self) -> list[Due]:
-        """What may begin now: one event while the receiver is away, to see whether it is back."""
-        now = self._context.clock()
-        most = AT_ONCE - len(self._calls)
+    def _room(self) -> int:
+        """How many deliveries may be read now: one while the receiver is away, to see whether it is back."""
         if self._failures:
-            most = 1 if now >= self._away_until and not self._calls else 0
-        if most <= 0:
-            return []
-        return await self._context.store.due(self.target_id, now, list(self._calls), most)
+            return 1 if self._context.clock() >= self._away_until and not self._calls else 0
+        return 0 if self._ready else READY - len(self._calls)
 
-    async def _send(self, target: Target, dues: Sequence[Due], calls: asyncio.TaskGroup) -> None:
-        signers = await self._context.store.secrets(target.id)
+    async def _send(self, target: Target, room: int, calls: asyncio.TaskGroup) -> None:
+        """Reads what is due, and begins as much of it as may be under way."""
+        store = self._context.store
+        dues = await store.due(target.id, self._context.clock(), list(self._calls), room)
+        if not dues:
+            return
+        signers = await store.secrets(target.id)
         if not signers and target.mode == "standard":
             self._pause = LOST_SECRET
             self._wake.set()
             return
-        for due in dues:
-            self._calls[due.id] = calls.create_task(
+        self._ready.extend(dues)
+        self._fill(target, signers, calls)
+
+    def _fill(self, target: Target, signers: Sequence[str], calls: asyncio.TaskGroup) -> None:
+        """Begins what is ready, as much as may be under way; when one has ended, the next."""
+        while self._ready and self._under_way < AT_ONCE and not self._is_closing:
+            due = self._ready.popleft()
+            call = calls.create_task(
                 self._deliver(target, due, signers), name=f"webhook to target {target.id}"
             )
+            self._calls[due.id] = call
+            self._under_way += 1
+            call.add_done_callback(lambda _: self._fill_again(target, signers, calls))
+
+    def _fill_again(self, target: Target, signers: Sequence[str], calls: asyncio.TaskGroup) -> None:
+        self._under_way -= 1
+        self._fill(target, signers, calls)
 
     async def _deliver(self, target: Target, due: Due, signers: Sequence[str]) -> None:
         try:
@@ -318,6 +341,7 @@ class Deliverer:
                 self._end(due, "dead", answer=told(answer))
             case Pause(reason=reason):
                 self._pause = reason
+                self._ready.clear()
                 self._end(due, "pending", answer=told(answer))
             case TryAgain(holds="chat") as again:
                 self._ended.append(Ended(due.id, "pending", again.tries, now + again.wait_s, told(answer)))
@@ -328,6 +352,7 @@ class Deliverer:
                     self._failures += 1
                     wait_s = max(again.wait_s, BACKOFF.pause_s(self._failures, roll))
                     self._away_until = now + wait_s
+                self._ready.clear()
                 self._ended.append(Ended(due.id, "pending", again.tries, None, told(answer)))
                 WEBHOOKS_OUT.labels("away").inc()
 

@@ -119,6 +119,22 @@ def test_without_a_list_only_the_internet_is_reached(
         assert address.is_global
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b::169.254.169.254", "2002:0a00:0001::1",
+        "2002:7f00:0001::", "::127.0.0.1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "100.64.0.1", "0.0.0.0",
+    ],
+)  # fmt: skip
+def test_an_ipv6_address_that_stands_for_one_inside_is_not_the_internet(address: str) -> None:
+    assert not is_reachable(address, ())
+
+
+def test_a_listed_address_may_be_written_as_ipv6() -> None:
+    assert is_reachable("::ffff:10.1.2.3", OFFICE)
+    assert is_reachable("64:ff9b::8.8.8.8", ())
+
+
 def test_a_target_is_sent_what_it_chose_and_always_a_reset() -> None:
     assert is_wanted("message.created", 12, None, None)
     assert is_wanted("message.created", 12, (12,), ("message.created",))

@@ -222,6 +222,22 @@ async def test_each_chat_is_sent_in_order_and_every_event_once() -> None:
     assert len({name for name, _ in world.sent}) == len(world.sent) == 200
 
 
+async def test_many_chats_are_all_sent_while_writing_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    for number in range(3 * module.READY):
+        world.write(f"{number}@s.whatsapp.net", str(number))
+    end = world.end
+
+    async def slowly(target_id: int, ended: Sequence[Ended], at: float) -> None:
+        for _ in range(50):  # what was under way ends meanwhile
+            await asyncio.sleep(0)
+        await end(target_id, ended, at)
+
+    monkeypatch.setattr(world, "end", slowly)
+    async with delivering(world):
+        await until(world, lambda: len(world.taken) == 3 * module.READY)
+
+
 async def test_a_receiver_that_is_away_for_two_hours_costs_few_tries_and_no_event() -> None:
     world = World()
     world.answer = Answer(None, "connection refused")
