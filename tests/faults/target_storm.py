@@ -46,6 +46,8 @@ class Plenty:
     """Id, chat and number of what was answered 200, in this order."""
     late_s: list[float] = field(default_factory=list)
     refused: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, count: int) -> None:
@@ -66,6 +68,8 @@ class Plenty:
             number, sent_at = body["data"]["message_text"].split()
             self.taken.append((request.headers["webhook-id"], body["data"]["chat"], int(number)))
             self.late_s.append(time.time() - float(sent_at))
+            self.last_at = time.monotonic()
+            self.first_at = self.first_at or self.last_at
             self._moved.set()
         return web.Response()
 
@@ -183,9 +187,8 @@ async def measure(rate: int, seconds: int, gateways: int, slow: int) -> bool:
     with own_server() as server, tempfile.TemporaryDirectory() as folder:
         ways = (READY_FRAMES,) * gateways
         async with town(server, Path(folder), ways=ways, target_networks="127.0.0.0/8") as place:
-            began = time.monotonic()
             plenty = await storm(place, chats=chats, each=each, every_s=seconds / each, slow=slow)
-            took_s = time.monotonic() - began
+    took_s = plenty.last_at - plenty.first_at
     wrong = plenty.complaints(chats, each)
     late = [f"{percentile(plenty.late_s, part) * 1000:.0f}" for part in (0.5, 0.99)]
     sys.stdout.write(
