@@ -163,10 +163,11 @@ class Sampler:
     async def text(self) -> bytes:
         """Everything, in Prometheus' text format: the sum of all workers."""
         self.look()
-        try:
-            await within(SCRAPE_S, self._ask())
-        except GatewayError:
-            pass  # Postgres is away or slow: what was known last is shown
+        if self._live.awake.is_set():  # a scrape must not keep a database from sleeping
+            try:
+                await within(SCRAPE_S, self._ask())
+            except GatewayError:
+                pass  # Postgres is away or slow: what was known last is shown
         return await asyncio.to_thread(self._render)
 
     async def _ask(self) -> None:

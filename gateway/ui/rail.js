@@ -8,7 +8,7 @@ import { LiveElement } from "./common/element.js";
 import { displayName, formatPhone, initials } from "./common/format.js";
 import { icon } from "./common/icons.js";
 import { showMenu } from "./common/menu.js";
-import { sessionHealth } from "./common/states.js";
+import { isUnheard, sessionHealth } from "./common/states.js";
 import { t } from "./common/strings.js";
 import { writePlace } from "./inbox/place.js";
 import { hasShortcuts, showKeys, showSettings } from "./settings.js";
@@ -183,7 +183,7 @@ export class Rail extends LiveElement {
   #showNumbers() {
     const all = this.#backend.sessions.list();
     const bad = all.filter((session) => sessionHealth(session) === "bad");
-    const drawn = JSON.stringify([all.map((one) => [one.id, sessionHealth(one)]), bad.map((one) => one.name)]);
+    const drawn = JSON.stringify([all.map((one) => [one.id, sessionHealth(one)]), bad.map((one) => one.name), all.filter(isUnheard).map((one) => one.name)]);
     if (this.#dots.dataset.drawn === drawn) return;
     this.#dots.dataset.drawn = drawn;
     const words = [t("app.numbers", { n: all.length }), bad.length ? t("app.numbers.bad", { n: bad.length }) : ""];
@@ -192,12 +192,13 @@ export class Rail extends LiveElement {
       ...all.slice(0, DOTS).map((session) => el("i", { class: `app-dot app-dot-${sessionHealth(session)}` })),
       el("span", { class: "wa-unseen" }, all.length ? words.filter(Boolean).join(", ") : ""),
     );
-    const [first] = bad;
+    const first = bad[0] ?? all.find(isUnheard);
     this.#health.hidden = !first;
     if (!first) return;
+    const what = bad.length ? "app.needs_link" : "app.unheard";
     const name = first.name || formatPhone(first.phone_number);
-    const link = el("button", { type: "button", class: "wa-link", onclick: () => this.#sessions.open(undefined, first.id) }, t("app.needs_link.action"));
-    fill(this.#health, icon("unlink"), el("span", {}, t("app.needs_link", { name })), this.#backend.isAgent && link);
+    const link = el("button", { type: "button", class: "wa-link", onclick: () => this.#sessions.open(undefined, first.id) }, t(`${what}.action`));
+    fill(this.#health, icon(bad.length ? "unlink" : "alert"), el("span", {}, t(what, { name })), this.#backend.isAgent && link);
   }
 
   /** Single keys mean something outside of fields, and can be turned off. @param {KeyboardEvent} event */

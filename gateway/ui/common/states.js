@@ -61,6 +61,11 @@ export function sessionHealth(session) {
   return session.last_connected_at ? "bad" : "new";
 }
 
+/** Whether what customers write to a number does not arrive here. @param {Session} session */
+export function isUnheard(session) {
+  return Boolean(session.webhook_state) && session.webhook_state !== "ok" && session.status !== "gone";
+}
+
 /** The one thing to do with a session in this state. @param {Session} session @returns {{action: PrimaryAction, text: string}} */
 export function primaryAction(session) {
   switch (session.status) {

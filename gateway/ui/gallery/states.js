@@ -316,6 +316,12 @@ export const STATES = {
       await press("[data-testid=reveal-keys]", find);
     },
   }),
+  unheard: () => ({
+    scene: {
+      list: list(),
+      sessions: SESSIONS.map((one) => ({ ...one, status: "connected", webhook_state: one.id === 1 ? "silent" : "ok" })),
+    },
+  }),
   "numbers-webhook": () => ({
     scene: { list: list(), sessions: SESSIONS.map((one) => (one.id === 1 ? { ...one, webhook_state: "refused" } : one)) },
     then: (find) => press("[data-testid=sessions-button]", find),

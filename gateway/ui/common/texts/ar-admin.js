@@ -2,6 +2,8 @@
 
 export const arAdmin = {
   "app.admin": "التشغيل",
+  "app.unheard": "ما يكتبه العملاء إلى «{name}» لا يصل إلى هنا.",
+  "app.unheard.action": "اعرض الرقم",
   "admin.lead": "حال البوابات والأرقام. تُحدَّث كل 15 ثانية.",
   "admin.loading": "جارٍ الفحص…",
   "admin.failed": "تعذّر تحميل النظرة العامة",

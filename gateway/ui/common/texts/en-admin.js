@@ -2,6 +2,8 @@
 
 export const enAdmin = {
   "app.admin": "Operations",
+  "app.unheard": "What customers write to “{name}” does not arrive here.",
+  "app.unheard.action": "Show the number",
   "admin.lead": "How the gateways and the numbers are. It is looked at again every 15 seconds.",
   "admin.loading": "Looking…",
   "admin.failed": "The overview could not be loaded",
