@@ -195,10 +195,12 @@ export class Rail extends LiveElement {
     const first = bad[0] ?? all.find(isUnheard);
     this.#health.hidden = !first;
     if (!first) return;
-    const what = bad.length ? "app.needs_link" : "app.unheard";
     const name = first.name || formatPhone(first.phone_number);
-    const link = el("button", { type: "button", class: "wa-link", onclick: () => this.#sessions.open(undefined, first.id) }, t(`${what}.action`));
-    fill(this.#health, icon(bad.length ? "unlink" : "alert"), el("span", {}, t(what, { name })), this.#backend.isAgent && link);
+    const [sign, text, action] = bad.length
+      ? [icon("unlink"), t("app.needs_link", { name }), t("app.needs_link.action")]
+      : [icon("alert"), t("app.unheard", { name }), t("app.unheard.action")];
+    const link = el("button", { type: "button", class: "wa-link", onclick: () => this.#sessions.open(undefined, first.id) }, action);
+    fill(this.#health, sign, el("span", {}, text), this.#backend.isAgent && link);
   }
 
   /** Single keys mean something outside of fields, and can be turned off. @param {KeyboardEvent} event */
