@@ -98,12 +98,17 @@ class Overview:
     def __init__(self, store: OverviewStore) -> None:
         self._store = store
         self._counts = _Kept(store.counts, COUNTS_S)
+        self._gateways = _Kept(store.gateways, COUNTS_S)
         self._totals = _Kept(store.media_totals, TOTALS_S)
         self._lost = _Kept(store.lost_media, TOTALS_S)
 
     async def counts(self) -> dict[str, Any]:
         """What waits and what has failed, at most COUNTS_S old. Raises StoreUnavailable."""
         return await self._counts.get()
+
+    async def leases(self) -> int:
+        """How many leases the gateways of the cluster hold, at most COUNTS_S old. Raises StoreUnavailable."""
+        return sum(row.leases for row in await self._gateways.get())
 
     async def media_totals(self) -> dict[str, Any]:
         """Files and bytes of the media store, at most TOTALS_S old. Raises StoreUnavailable."""
