@@ -141,22 +141,7 @@ def application(
     made = Application(
         routes=list(routes),
         exception_handlers=HANDLERS,
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(sent_origins(allowed_origins)),
-                allow_credentials=True,
-                allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-                allow_headers=[
-                    "Authorization",
-                    "Content-Type",
-                    "Idempotency-Key",
-                    "X-Request-Id",
-                    *_OF_SUPABASE,
-                ],
-                expose_headers=["Retry-After", "X-Request-Id"],
-            ),
-        ],
+        middleware=[_cors(allowed_origins)],
     )
     made.security = SecurityHeaders(frame_sources(allowed_origins), is_https=is_https)
     made.observer = RequestObserver(routes)
@@ -168,3 +153,14 @@ def application(
     # A redirect would have no sentence in it, and the address in it would be what the caller calls us.
     made.router.redirect_slashes = False
     return made
+
+
+def _cors(allowed_origins: tuple[str, ...]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(sent_origins(allowed_origins)),
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id", *_OF_SUPABASE],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )

@@ -125,6 +125,19 @@ class WebhookRoutes:
         if session_id is not None:
             self._refused.note(session_id)
 
+    async def _sender_of(
+        self, request: Request, path_id: int | None, signature: str
+    ) -> SessionSecrets | None:
+        """The session that is named or whose secret it is, before the body is read; None if only the body can tell."""
+        if path_id is not None:
+            return await self._authenticator.authenticate(path_id, None, signature)
+        sender = await self._authenticator.by_secret(signature)
+        if sender is None and _is_large(request):
+            # Its session may be so new that its notification has not come here yet; only a known one may be large.
+            self._authenticator.forget(None)
+            sender = await self._authenticator.by_secret(signature)
+        return sender
+
     async def _take(self, request: Request) -> str:
         """What became of it. Raises GatewayError where it is not taken."""
         received_at = datetime.now(UTC)
@@ -133,15 +146,7 @@ class WebhookRoutes:
         is_known = await self._authenticator.knows(signature)
         if not is_known:
             self._limits.come_unknown(request)
-        sender: SessionSecrets | None
-        if path_id is not None:
-            sender = await self._authenticator.authenticate(path_id, None, signature)
-        else:
-            sender = await self._authenticator.by_secret(signature)
-            if sender is None and _is_large(request):
-                # Its session may be so new that its notification has not come here yet; only a known one may be large.
-                self._authenticator.forget(None)
-                sender = await self._authenticator.by_secret(signature)
+        sender = await self._sender_of(request, path_id, signature)
         if sender is not None or is_known:
             know(request.scope, is_webhook=True)
         raw = await body_of(request, MAX_BODY if sender else MAX_UNKNOWN_BODY)

@@ -67,6 +67,11 @@ class Live:
         self.waker = Waker(
             self.listener, catch_up=self.staleness.catch_up, on_lost=signals.cut_off, wake_s=timings.wake_s
         )
+        self._make_others(context, repositories)
+
+    def _make_others(self, context: BuildContext, repositories: Repositories) -> None:
+        """What goes on beside the feed."""
+        awake = self.awake
         self.presence = Presence(PresenceTable(repositories.pool), context.gateway_id)
         self.numbering = Numbering(repositories.unnumbered, awake=awake)
         self.triggers = TriggerCheck(repositories.triggers, awake=awake)
