@@ -176,6 +176,21 @@ async def _connections(connection: asyncpg.Connection) -> str | None:
     )
 
 
+_LANGUAGE = """
+SELECT coalesce((SELECT has_language_privilege(oid, 'USAGE') FROM pg_language WHERE lanname = 'plpgsql'), false)
+"""
+
+
+async def _extensions(connection: asyncpg.Connection) -> str | None:
+    if await connection.fetchval(_LANGUAGE):
+        return None
+    return (
+        "The database user may not use the language plpgsql, in which the gateway's triggers are written: let an "
+        "owner of the database run CREATE EXTENSION plpgsql, or GRANT USAGE ON LANGUAGE plpgsql TO the user. No other "
+        "extension is needed."
+    )
+
+
 _CHECKS: dict[str, Check] = {
     "server": _server,
     "schema": _schema,
@@ -183,4 +198,5 @@ _CHECKS: dict[str, Check] = {
     "triggers": _replication_role,
     "time-outs": _timeouts,
     "connections": _connections,
+    "extensions": _extensions,
 }

@@ -128,9 +128,7 @@ class Checkup:
         if wrong & {"server", "schema"}:
             return
         if await self._schema_is_missing(connection):
-            yield Finding(
-                "schema", False, "The database is not prepared for this version: run `gateway migrate`."
-            )
+            yield await guarded("schema", _unprepared(connection))
             return
         yield Finding("schema", True, "Every migration of this version is applied.")
         yield await guarded("rights", self._rights(connection))
@@ -331,6 +329,23 @@ class Checkup:
                     yield await _send_test(http, public_url, known)
         except (aiohttp.ClientError, TimeoutError) as error:
             yield Finding("address", False, f"{public_url} cannot be reached from here: {_why(error)}.")
+
+
+_PLACE = """
+SELECT current_database() AS name, to_regclass('gateway.migrations') IS NULL AS is_new,
+    to_regclass('public.whatsapp_sessions') IS NULL AS is_without_shop
+"""
+
+
+async def _unprepared(connection: asyncpg.Connection) -> Finding:
+    """Which database it is: that of another name is prepared perhaps, and this one was never meant."""
+    place = await connection.fetchrow(_PLACE)
+    assert place is not None
+    says = "The database is not prepared for this version: run `gateway migrate`."
+    if place["is_new"]:
+        has = "neither the shop's tables nor the gateway's" if place["is_without_shop"] else "no gateway yet"
+        says += f" The database {place['name']} has {has}: is it the one that is meant? If not, correct DATABASE_URL."
+    return Finding("schema", False, says)
 
 
 async def _what_is_sealed(table: SessionTable) -> Finding:

@@ -1,13 +1,18 @@
 """What doctor says of a server that is in the way: one line with what to do, and never a traceback."""
 
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 import pytest
 
-from gateway.cli.database_checks import database_findings
+from gateway.cli import doctor as checkup
+from gateway.cli.database_checks import _connections, database_findings
 from gateway.postgres.sessions.vault import Vault
+from gateway.settings import Settings
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import Terminal
 from tests.processes.conftest import Role
@@ -115,6 +120,69 @@ async def test_a_role_that_may_have_too_few_connections_is_told_so(
 
     says = (await found_by(limited_role.dsn(database)))["connections"]
     assert "This role may have 5 connections" in says
+
+
+async def test_a_server_whose_connections_are_taken_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(OldServer):
+        async def fetchval(self, statement: str) -> object:
+            return {"pg_is_in_recovery": False}.get(statement, True) if "lanname" in statement else 160004
+
+        async def fetchrow(self, statement: str, *_: object) -> Any:
+            return {"most": 97, "used": 90, "gateways": 0, "of_role": -1, "of_database": -1}
+
+    full: Any = Full(160004)
+    says = await _connections(full)
+    assert says is not None
+    assert "90 of 97 connections are in use" in says
+    assert "raise max_connections" in says
+
+
+async def test_a_language_that_the_role_may_not_use_is_named(
+    owner: asyncpg.Connection, database: str, shop_role: str, limited_role: Role
+) -> None:
+    await owner.execute("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+    says = (await found_by(limited_role.dsn(database)))["extensions"]
+    assert "may not use the language plpgsql" in says
+    await owner.execute("GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC")
+    assert "extensions" not in await found_by(limited_role.dsn(database))
+
+
+async def test_a_database_that_was_not_meant_is_named(terminal: Terminal, empty_database: str) -> None:
+    found = await refused(terminal, {"DATABASE_URL": empty_database, "GATEWAY_SECRET": SECRET})
+
+    assert found["schema"][0] == "FAIL"
+    assert "has neither the shop's tables nor the gateway's" in found["schema"][1]
+    assert "correct DATABASE_URL" in found["schema"][1]
+
+
+async def test_clocks_that_are_apart_are_named(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Later":
+            return cls.fromtimestamp(time.time() + 90, tz)
+
+    monkeypatch.setattr(checkup, "datetime", Later)
+    connection = await asyncpg.connect(database)
+    doctor = checkup.Checkup(
+        Settings(_env_file=None, DATABASE_URL=database),  # type: ignore[call-arg]
+        AsyncExitStack(),
+    )
+    finding = await doctor._clock(connection)
+    await connection.close()
+    assert not finding.is_fine
+    assert "are 90 s apart: switch time synchronisation on" in finding.says
+
+
+async def test_another_secret_than_the_running_gateways_is_a_finding(
+    terminal: Terminal, owner: asyncpg.Connection, database: str
+) -> None:
+    env = {"DATABASE_URL": database, "GATEWAY_SECRET": SECRET, "WASENDER_BASE_URL": "http://127.0.0.1:9/api"}
+    async with terminal.start("serve", "--port", "0", env=env) as serve:
+        await serve.line("runs at")
+        found = await refused(terminal, {**env, "GATEWAY_SECRET": SECRET[::-1]})
+        await serve.stop()
+
+    assert found["secret"][0] == "FAIL"
 
 
 async def test_secrets_that_were_sealed_with_another_secret_are_a_finding(

@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -378,9 +379,20 @@ def connect_fault(dsn: str, error: BaseException, setting: str = "DATABASE_URL")
     state = getattr(error, "sqlstate", None) or ""
     says = explain_connect(dsn, error, setting)
     is_passing = isinstance(error, OSError | TimeoutError) and not isinstance(error, ssl.SSLError)
+    is_passing = is_passing and _missing_file(dsn) is None
     if is_passing or state[:2] in _AWAY_CLASSES:
         return DatabaseAway(says, is_there=state == _STARTING)
     return ConfigError(says)
+
+
+def _missing_file(dsn: str) -> str | None:
+    """A certificate or key that the address names, and that is not there: the driver does not say which."""
+    try:
+        query = dict(parse_qsl(urlsplit(dsn).query))
+    except ValueError:
+        return None
+    files = (query.get(name) for name in ("sslrootcert", "sslcert", "sslkey", "sslcrl"))
+    return next((name for name in files if name and name != "system" and not Path(name).exists()), None)
 
 
 def explain_connect(dsn: str, error: BaseException, setting: str = "DATABASE_URL") -> str:
@@ -397,6 +409,8 @@ def explain_connect(dsn: str, error: BaseException, setting: str = "DATABASE_URL
         return f"The host of {where} is not known: check {setting}."
     if isinstance(error, ConnectionRefusedError):
         return f"Nothing listens at {where}: start Postgres there, or check {setting}."
+    if isinstance(error, OSError) and (missing := _missing_file(dsn)) is not None:
+        return f"The file {missing}, which {setting} names, is not there: correct its path, or put it there."
     if isinstance(error, FileNotFoundError):
         return f"There is no Postgres socket at {where}: start Postgres, or check {setting}."
     if isinstance(error, TimeoutError):
