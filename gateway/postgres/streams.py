@@ -58,7 +58,7 @@ ORDER BY inbox, off
 """
 
 # Counters and events of one moment. Of an inbox without an offset only the counter is asked for.
-_UNREAD_SQL = """
+UNREAD_SQL = """
 SELECT i.inbox, i.off AS top, i.floor, i.epoch::text AS epoch, p.off, p.tbl, p.op, p.record, p.old,
     to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
 FROM unnest($1::bigint[], $2::bigint[]) AS o (inbox, off)
@@ -178,7 +178,7 @@ class StreamStore:
             return {}, []
         share = max(_MIN_SHARE_BYTES, max_bytes // len(offsets))
         with mapped_errors():
-            rows = await self._reader.fetch(_UNREAD_SQL, list(offsets), list(offsets.values()), limit, share)
+            rows = await self._reader.fetch(UNREAD_SQL, list(offsets), list(offsets.values()), limit, share)
         extents = {row["inbox"]: Extent(row["top"], row["floor"], row["epoch"]) for row in rows}
         return extents, [event_of(row) for row in rows if row["off"] is not None]
 

@@ -281,7 +281,7 @@ async def test_one_gateway_follows_at_a_time_and_the_other_goes_on_when_it_ends(
 ) -> None:
     await writer.receive()
     async with other.transaction():
-        await other.execute("SELECT pg_advisory_xact_lock($1)", projection_module._LOCK)
+        await other.execute("SELECT pg_advisory_xact_lock($1)", projection_module.LOCK)
         assert await bench.projection.step() is Progress.BUSY
         await bench.compare(random.Random(1))
     await bench.catch_up()

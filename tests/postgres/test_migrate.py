@@ -14,7 +14,7 @@ from gateway.domain.message import chat_of
 from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrations import runner as migrating
 from gateway.postgres.migrations.files import read_migrations, sql_folder
-from gateway.postgres.migrations.runner import migrate, remove
+from gateway.postgres.migrations.runner import Waits, migrate, remove
 from tests.postgres.writers import INCOMING, insert_message, insert_session
 
 
@@ -133,16 +133,15 @@ async def test_two_at_once_apply_every_file_once(empty_database: str) -> None:
     assert sorted(name for result in results for name in result) == names
 
 
-async def test_waiting_for_a_lock_holds_nobody_up_for_long(
-    shop_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT", "200ms")
+async def test_waiting_for_a_lock_holds_nobody_up_for_long(shop_database: str) -> None:
     waiting = asyncio.Event()
     async with connected(shop_database) as holder, connected(shop_database) as shop:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute(f"SELECT count(*) FROM {INCOMING}")
-        running = asyncio.create_task(migrate(shop_database, report=set_on("in use", waiting)))
+        running = asyncio.create_task(
+            migrate(shop_database, report=set_on("in use", waiting), waits=Waits(lock_ms=200))
+        )
         async with asyncio.timeout(30):
             await waiting.wait()
         for number in range(5):
@@ -161,18 +160,14 @@ async def insert_message_of_shop(connection: asyncpg.Connection, number: int) ->
     )
 
 
-async def test_lock_that_never_comes_free_is_one_sentence(
-    shop_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT", "20ms")
-    monkeypatch.setattr(migrating, "_PATIENCE_S", 0.0)
+async def test_lock_that_never_comes_free_is_one_sentence(shop_database: str) -> None:
     async with connected(shop_database) as holder:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute(f"LOCK TABLE {INCOMING}")
         pid = await holder.fetchval("SELECT pg_backend_pid()")
         with pytest.raises(ConfigError, match=f"process {pid}"):
-            await migrate(shop_database, report=quiet)
+            await migrate(shop_database, report=quiet, waits=Waits(lock_ms=20, patience_s=0.0))
         await transaction.rollback()
 
 
@@ -195,16 +190,15 @@ async def test_index_left_invalid_is_built_again(shop_database: str) -> None:
         )
 
 
-async def test_index_build_waits_for_old_transactions_and_says_so(
-    shop_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrating, "_QUIET_S", 0.05)
+async def test_index_build_waits_for_old_transactions_and_says_so(shop_database: str) -> None:
     building = asyncio.Event()
     async with connected(shop_database) as old, connected(shop_database) as shop:
         transaction = old.transaction(isolation="repeatable_read")
         await transaction.start()
         await old.execute("SELECT count(*) FROM customers")  # a snapshot is all it takes
-        running = asyncio.create_task(migrate(shop_database, report=set_on("Building", building)))
+        running = asyncio.create_task(
+            migrate(shop_database, report=set_on("Building", building), waits=Waits(quiet_s=0.05))
+        )
         async with asyncio.timeout(30):
             await building.wait()
         async with asyncio.timeout(30):

@@ -60,12 +60,18 @@ async def _make_database(server: EmbeddedPostgres, name: str) -> None:
 
 
 @asynccontextmanager
-async def unnumbered_of(dsn: str) -> AsyncIterator[UnnumberedTable]:
+async def pool_of(dsn: str) -> AsyncIterator[asyncpg.Pool]:
     pool = await open_pool(dsn, timezone="UTC", max_size=3, pooled=False)
     try:
-        yield UnnumberedTable(pool)
+        yield pool
     finally:
         await pool.close()
+
+
+@asynccontextmanager
+async def unnumbered_of(dsn: str) -> AsyncIterator[UnnumberedTable]:
+    async with pool_of(dsn) as pool:
+        yield UnnumberedTable(pool)
 
 
 @pytest_asyncio.fixture
@@ -214,7 +220,8 @@ PREPARING = (
 async def test_a_prepared_transaction_is_told_once_it_is_committed(
     preparing_server: EmbeddedPostgres, statement: str
 ) -> None:
-    async with clone(preparing_server, "migrated") as dsn, unnumbered_of(dsn) as table:
+    async with clone(preparing_server, "migrated") as dsn, pool_of(dsn) as pool:
+        table = UnnumberedTable(pool)
         writer = await connect_direct(dsn)
         await writer.execute("BEGIN")
         await insert_session(writer, 12, api_key="k")
@@ -226,7 +233,7 @@ async def test_a_prepared_transaction_is_told_once_it_is_committed(
         await writer.execute("COMMIT PREPARED 'p'")
         assert (await table.number()).transactions == 1
 
-        store = StreamStore(Shared(table._pool))
+        store = StreamStore(Shared(pool))
         assert await told(store, 12) == [(1, "INSERT", "beside it"), (2, "INSERT", "in two phases")]
         assert await is_empty(writer)
         await writer.close()
@@ -247,7 +254,8 @@ async def test_a_prepared_transaction_that_is_rolled_back_leaves_nothing(
 
 
 async def test_constraints_made_immediate_can_be_prepared(preparing_server: EmbeddedPostgres) -> None:
-    async with clone(preparing_server, "migrated") as dsn, unnumbered_of(dsn) as table:
+    async with clone(preparing_server, "migrated") as dsn, pool_of(dsn) as pool:
+        table = UnnumberedTable(pool)
         writer = await connect_direct(dsn)
         for name, before in (("i", "SET CONSTRAINTS ALL IMMEDIATE"), ("j", "SELECT 1")):
             await writer.execute("BEGIN")
@@ -258,7 +266,7 @@ async def test_constraints_made_immediate_can_be_prepared(preparing_server: Embe
             await writer.execute(f"PREPARE TRANSACTION '{name}'")
             await writer.execute(f"COMMIT PREPARED '{name}'")
             assert (await table.number()).transactions == 1
-        assert [text for _, _, text in await told(StreamStore(Shared(table._pool)), 12)] == ["one", "two"] * 2
+        assert [text for _, _, text in await told(StreamStore(Shared(pool)), 12)] == ["one", "two"] * 2
         assert await is_empty(writer)
         await writer.close()
 
@@ -285,8 +293,8 @@ async def test_after_a_crash_of_postgres_a_prepared_transaction_is_a_new_epoch(
                 break
             except (OSError, asyncpg.PostgresError):
                 await asyncio.sleep(0.05)
-    async with unnumbered_of(dsn) as table:
-        store = StreamStore(Shared(table._pool))
+    async with pool_of(dsn) as pool:
+        table, store = UnnumberedTable(pool), StreamStore(Shared(pool))
         before = (await store.extents([12]))[12].epoch
         await writer.execute("COMMIT PREPARED 'c'")
         assert (await table.number()).transactions == 1

@@ -12,7 +12,7 @@ import pytest_asyncio
 from gateway.postgres.connection import readers
 from gateway.postgres.connection.pool import CONNECT_ERRORS, open_pool
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
-from gateway.postgres.streams import _UNREAD_SQL, StreamStore
+from gateway.postgres.streams import UNREAD_SQL, StreamStore
 from gateway.runtime.repositories import live_reader
 from tests.http.support import eventually
 
@@ -126,6 +126,6 @@ async def test_news_are_planned_once_and_not_for_every_bell(reader: Reserved) ->
         await streams.read_unread({12: off, 13: None}, 200, 100_000)
 
     (plans,) = await reader.fetch(
-        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", _UNREAD_SQL
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", UNREAD_SQL
     )
     assert (plans["generic_plans"], plans["custom_plans"]) == (12, 0)

@@ -18,12 +18,17 @@ BATCH = 100
 
 
 @pytest_asyncio.fixture
-async def retention(database: str) -> AsyncIterator[RetentionTable]:
-    pool = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    opened = await open_pool(database, timezone="UTC", max_size=2, pooled=False)
     try:
-        yield RetentionTable(pool)
+        yield opened
     finally:
-        await pool.close()
+        await opened.close()
+
+
+@pytest.fixture
+def retention(pool: asyncpg.Pool) -> RetentionTable:
+    return RetentionTable(pool)
 
 
 async def prune_everything(retention: RetentionTable) -> dict[str, int]:
@@ -210,14 +215,14 @@ async def test_old_log_rows_are_found_without_going_through_the_shops(
 
 
 async def test_writers_go_on_while_events_are_forgotten(
-    connection: asyncpg.Connection, other: asyncpg.Connection, retention: RetentionTable
+    connection: asyncpg.Connection, other: asyncpg.Connection, pool: asyncpg.Pool, retention: RetentionTable
 ) -> None:
     await insert_many(connection, 12, 300)
     await connection.execute("UPDATE gateway.stream SET at = now() - interval '8 days'")
     async with other.transaction():
         await insert_message(other, 12)  # numbered as it commits: until then nobody waits for it
         assert await prune_everything(retention) == {"stream": 300}
-    extent = (await StreamStore(Shared(retention._pool)).extents([12]))[12]
+    extent = (await StreamStore(Shared(pool)).extents([12]))[12]
     assert (extent.floor, extent.top) == (300, 301)
 
 

@@ -23,7 +23,7 @@ ROWS_PER_STEP = 5000
 INBOXES_PER_STEP = 100
 """How much one transaction takes on: some 50 ms."""
 
-_LOCK = (0x57A7 << 44) + 0xC0
+LOCK = (0x57A7 << 44) + 0xC0
 """In a space of its own: among the leases every number is that of a session."""
 
 _DUE = """
@@ -160,7 +160,7 @@ class ConversationListTable:
         """One step towards the streams' tops, in a transaction of its own. Raises StoreUnavailable."""
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
                     return Progress.BUSY
                 return Progress.MORE if await _step(connection) else Progress.DONE
 

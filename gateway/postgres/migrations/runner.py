@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,15 +37,28 @@ OLDEST_SERVER = 150000
 """The tests pass on PostgreSQL 15 and 18; 14, the first with all that `sql/` uses, is past its end of life."""
 
 TURN_KEY = 0x7761_6761_7465  # any number, but always the same
-_LOCK_TIMEOUT = "1500ms"
-_PATIENCE_S = 180.0
 _BACKOFF = Backoff(first_s=0.3, most_s=4.5, factor=1.6)
 LOOK_S = 30.0
 """Deadline of each look at what the database is and has. What changes it takes as long as its tables are large."""
-_QUIET_S = 5.0
-"""How long an index build may take before the operator is told what it waits for."""
 _UNLESS = re.compile(r"^-- unless: (.+)$", re.MULTILINE)
 _INDEX_NAME = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (\w+)\s+ON (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a migration waits for others."""
+
+    lock_ms: int = 1500
+    """For a lock on a table, before it lets go and tries again: every writer of the table waits behind it."""
+
+    patience_s: float = 180.0
+    """For such a lock in all."""
+
+    quiet_s: float = 5.0
+    """For an index build, before the operator is told what it waits for."""
+
+
+USUAL_WAITS = Waits()
 
 # A database that an older gateway migrated has the table of owned objects under its old name.
 _BOOKS = """
@@ -68,7 +82,9 @@ CREATE TABLE IF NOT EXISTS gateway.owned_objects (
 """
 
 
-async def migrate(dsn: str, *, report: Report, folder: Path | None = None) -> list[str]:
+async def migrate(
+    dsn: str, *, report: Report, folder: Path | None = None, waits: Waits = USUAL_WAITS
+) -> list[str]:
     """Applies what is missing; returns the names of the files it applied. Safe when two run at once.
 
     `report` gets sentences for people. Raises ConfigError when the database cannot be reached, is too old,
@@ -81,7 +97,7 @@ async def migrate(dsn: str, *, report: Report, folder: Path | None = None) -> li
             async with Deadline(connection, LOOK_S):
                 await _check_server(connection)
             await _take_turn(connection, report)
-            return await _Run(connection, report).apply(read_migrations(folder or sql_folder()))
+            return await _Run(connection, report, waits).apply(read_migrations(folder or sql_folder()))
     finally:
         await connection.close(timeout=5)
 
@@ -92,7 +108,7 @@ async def remove(dsn: str, *, report: Report) -> None:
     try:
         with mapped_errors():
             await _take_turn(connection, report)
-            run = _Run(connection, report)
+            run = _Run(connection, report, USUAL_WAITS)
             async with Deadline(connection, LOOK_S):
                 is_there = await connection.fetchval("SELECT to_regclass('gateway.migrations') IS NOT NULL")
             if not is_there:
@@ -111,7 +127,7 @@ async def begin_anew(dsn: str, *, report: Report) -> None:
     connection = await _connect(dsn)
     try:
         with mapped_errors():
-            async with Deadline(connection, _PATIENCE_S):  # as long as the queues are
+            async with Deadline(connection, USUAL_WAITS.patience_s):  # as long as the queues are
                 await connection.execute("SELECT gateway.declare_restored_v1()")
             report("All streams begin anew: every browser loads its inbox again.")
             report(
@@ -184,9 +200,10 @@ def _explained(name: str) -> Iterator[None]:
 class _Run:
     """One migration run, on a connection that has its turn."""
 
-    def __init__(self, connection: asyncpg.Connection, report: Report) -> None:
+    def __init__(self, connection: asyncpg.Connection, report: Report, waits: Waits) -> None:
         self._connection = connection
         self._report = report
+        self._waits = waits
 
     async def apply(self, migrations: list[Migration]) -> list[str]:
         async with Deadline(self._connection, LOOK_S):
@@ -221,13 +238,13 @@ class _Run:
 
     async def patiently(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Does `work` in a transaction; when a lock is not to be had soon, lets go of all and tries again."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + self._waits.patience_s
         failures = 0
         while True:
             try:
                 async with self._connection.transaction():
                     await self._connection.execute(
-                        "SELECT set_config('lock_timeout', $1, true)", _LOCK_TIMEOUT
+                        "SELECT set_config('lock_timeout', $1, true)", f"{self._waits.lock_ms}ms"
                     )
                     await work()
                 return
@@ -235,7 +252,7 @@ class _Run:
                 if time.monotonic() > deadline:
                     blockers = await adoption.describe_blockers(self._connection)
                     raise ConfigError(
-                        f"{name} could not lock a table within {_PATIENCE_S:.0f} s{blockers}: "
+                        f"{name} could not lock a table within {self._waits.patience_s:.0f} s{blockers}: "
                         "end what holds it, and run `gateway migrate` again."
                     ) from None
                 failures += 1
@@ -296,7 +313,7 @@ class _Run:
             await self._connection.execute(f'DROP INDEX CONCURRENTLY public."{name}"')
         build = asyncio.ensure_future(self._connection.execute(statement))
         try:
-            done, _ = await asyncio.wait([build], timeout=_QUIET_S)
+            done, _ = await asyncio.wait([build], timeout=self._waits.quiet_s)
             if not done:
                 self._report(f"Building the index {name}; this waits for transactions that are open now.")
             await build
