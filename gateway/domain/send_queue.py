@@ -211,7 +211,7 @@ def answered(
     on_trial = number is not None and is_first_contact and queue.restricted_since is not None
     match answer:
         case Accepted():
-            pace = send_pace.accepted(queue.pace, now, answer.spent_s)
+            pace = send_pace.accepted(queue.pace, now, _spent_s(queue, answer))
             queue = replace(queue, reason=None, probes=0, key_is_fresh=False, pace=pace)
             return replace(queue, trial=number, restricted_until=now + TRIAL_S) if on_trial else queue
         case NotSent():
@@ -226,6 +226,14 @@ def answered(
             return replace(queue, trial=number, restricted_until=now + TRIAL_S) if on_trial else queue
         case _:
             assert_never(answer)
+
+
+def _spent_s(queue: Queue, answer: Accepted) -> float | None:
+    """What the headers say, unless it is account protection, rounded up to whole seconds: that is known exactly."""
+    is_protection = (
+        queue.protected and answer.spent_s is not None and answer.spent_s <= send_pace.PROTECTION_S + 1.0
+    )
+    return None if is_protection else answer.spent_s
 
 
 def _heard(queue: Queue, answer: Answer) -> Queue:

@@ -111,7 +111,7 @@ async def run(dsn: str, folder: Path, faster: float, first_contacts: int = FIRST
             limits: dict[str, Any] = {
                 "account_protection": True, "protection_interval_s": PROTECTION_S / faster, "sends_per_minute": None,
                 # Upstream names whole seconds, which are not made shorter.
-                "retry_after_in_body": False,
+                "retry_after_in_body": faster == 1.0, "limit_headers": faster == 1.0,
             }  # fmt: skip
             await shop.control("POST", "/settings", limits)
             office = Office(shop, session_id, faster, first_contacts)

@@ -271,6 +271,16 @@ def test_what_upstream_may_have_counted_counts_for_pace(answer: sending.Answer) 
     assert step(queue, send(1)) == Wait(NOW + 5.5)
 
 
+def test_account_protection_is_known_exactly_and_other_limits_are_believed() -> None:
+    rounded = send_queue.answered(Queue(protected=True), Accepted(1, spent_s=5.9), NOW)
+    unknown = send_queue.answered(Queue(), Accepted(1, spent_s=5.9), NOW)
+    minute = send_queue.answered(Queue(protected=True), Accepted(1, spent_s=40.0), NOW)
+
+    assert step(rounded, send(1)) == Wait(NOW + 5.5)
+    assert step(unknown, send(1)) == Wait(NOW + 6.4, "rate_limit")
+    assert step(minute, send(1)) == Wait(NOW + 40.5, "rate_limit")
+
+
 def test_a_restriction_that_is_told_later_holds_first_contacts_and_counts_once() -> None:
     queue = send_queue.restriction_told(Queue(), NOW)
 
