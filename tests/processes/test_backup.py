@@ -17,6 +17,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from gateway.cli.actions import backup as actions
+from gateway.cli.actions import restore as restoring
+from gateway.domain.errors import ConfigError
+from gateway.embedded_postgres import programs
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
 from gateway.spool.file import SpoolFile, insert
@@ -411,3 +415,30 @@ async def test_rights_that_are_missing_are_one_sentence(
     said = await Terminal(tmp_path).run("backup", tmp_path / "b", env=env, stdin=PASSPHRASE)
     assert "permission denied" in said.complaint()
     assert os.listdir(tmp_path) == []
+
+
+async def test_a_server_newer_than_the_programs_is_one_sentence(
+    shared_before: Before, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "major", lambda: 17)
+    place = shared_before.place
+    settings = settings_for(place.dsn, place.folder, media_url=place.media_url)
+    with pytest.raises(
+        ConfigError, match="The server is PostgreSQL 18, and this gateway brings the pg_dump of 17"
+    ):
+        await actions.back_up(settings, tmp_path / "b", PASSPHRASE, with_media=True)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_backup_of_a_newer_gateway_is_one_sentence(
+    shared_before: Before, elsewhere: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "read_migrations", lambda folder: [])
+    settings = settings_for(elsewhere.dsn, elsewhere.folder, media_url=elsewhere.media_url)
+    with pytest.raises(
+        ConfigError, match=r"of a newer gateway \(0001_gateway_schema.sql is not known here\)"
+    ):
+        await restoring.restore(
+            settings, shared_before.file, lambda: PASSPHRASE, overwrite=False, only_check=False
+        )
+    assert await nothing_happened(elsewhere)
