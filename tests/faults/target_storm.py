@@ -8,6 +8,7 @@ shares the machine's cores, so run it alone.
 import argparse
 import asyncio
 import contextlib
+import json
 import sys
 import tempfile
 import time
@@ -42,6 +43,8 @@ class Plenty:
     secret: str = ""
     status: int = 200
     slow_s: float = 0.0
+    is_raw: bool = False
+    """Whether it is sent what WasenderAPI sent."""
     taken: list[tuple[str, str, int]] = field(default_factory=list)
     """Id, chat and number of what was answered 200, in this order."""
     late_s: list[float] = field(default_factory=list)
@@ -63,15 +66,28 @@ class Plenty:
         if self.status != 200:
             self.refused += 1
             return web.Response(status=self.status)
-        body = Webhook(self.secret).verify(raw, dict(request.headers)) if self.secret else {}
-        if body:
-            number, sent_at = body["data"]["message_text"].split()
-            self.taken.append((request.headers["webhook-id"], body["data"]["chat"], int(number)))
+        if self.secret:
+            chat, text = self._read_raw(request, raw) if self.is_raw else self._read(request, raw)
+            number, sent_at = text.split()
+            self.taken.append((request.headers["webhook-id"], chat, int(number)))
             self.late_s.append(time.time() - float(sent_at))
             self.last_at = time.monotonic()
             self.first_at = self.first_at or self.last_at
             self._moved.set()
         return web.Response()
+
+    def _read(self, request: web.Request, raw: bytes) -> tuple[str, str]:
+        data = Webhook(self.secret).verify(raw, dict(request.headers))["data"]
+        return data["chat"], data["message_text"]
+
+    def _read_raw(self, request: web.Request, raw: bytes) -> tuple[str, str]:
+        body = json.loads(raw)
+        assert (request.headers["X-Webhook-Signature"], body["sessionId"]) == (
+            secret_of(SESSION),
+            key_of(SESSION),
+        )
+        message = body["data"]["messages"]
+        return message["key"]["remoteJid"], message["message"]["conversation"]
 
     def complaints(self, chats: int, each: int) -> list[str]:
         """What is not as it ought to be."""
@@ -115,11 +131,12 @@ async def receiving(plenty: Plenty) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def add_target(place: Town, http: aiohttp.ClientSession, url: str, house: int = 0) -> str:
+async def add_target(place: Town, http: aiohttp.ClientSession, url: str, *, is_raw: bool = False) -> str:
     """Its secret."""
-    wish = {"url": url, "events": ["message.created"]}
+    wish = {"url": url, "events": ["messages.received" if is_raw else "message.created"]}
+    wish |= {"mode": "raw"} if is_raw else {}
     headers = {"Authorization": f"Bearer {mint(SECRET)}"}
-    address = f"{place.houses[house].url}/api/webhook-targets"
+    address = f"{place.houses[0].url}/api/webhook-targets"
     async with http.post(address, json=wish, headers=headers) as reply:
         said = await reply.json()
         assert reply.status == 201, said
@@ -151,17 +168,18 @@ async def storm(
     each: int,
     every_s: float,
     slow: int = 0,
+    is_raw: bool = False,
     weather: Weather | None = None,
 ) -> Plenty:
     """What the receiver has in the end, when everything has come or patience is over."""
-    plenty = Plenty()
+    plenty = Plenty(is_raw=is_raw)
     writer = await asyncpg.connect(place.dsn)
     await add_session(writer, SESSION)
     await writer.close()
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         url = await stack.enter_async_context(receiving(plenty))
-        plenty.secret = await add_target(place, http, url)
+        plenty.secret = await add_target(place, http, url, is_raw=is_raw)
         for _ in range(slow):
             await add_target(place, http, await stack.enter_async_context(receiving(Plenty(slow_s=5.0))))
         async with asyncio.TaskGroup() as group:
@@ -180,14 +198,16 @@ def percentile(values: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else float("nan")
 
 
-async def measure(rate: int, seconds: int, gateways: int, slow: int) -> bool:
+async def measure(rate: int, seconds: int, gateways: int, slow: int, *, is_raw: bool) -> bool:
     """Prints one line of figures; True if all is as it ought to be."""
     chats = 200
     each = max(1, rate * seconds // 60 // chats)
     with own_server() as server, tempfile.TemporaryDirectory() as folder:
         ways = (READY_FRAMES,) * gateways
         async with town(server, Path(folder), ways=ways, target_networks="127.0.0.0/8") as place:
-            plenty = await storm(place, chats=chats, each=each, every_s=seconds / each, slow=slow)
+            plenty = await storm(
+                place, chats=chats, each=each, every_s=seconds / each, slow=slow, is_raw=is_raw
+            )
     took_s = plenty.last_at - plenty.first_at
     wrong = plenty.complaints(chats, each)
     late = [f"{percentile(plenty.late_s, part) * 1000:.0f}" for part in (0.5, 0.99)]
@@ -206,8 +226,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--slow", type=int, default=5, help="targets beside it that answer after 5 s")
+    parser.add_argument("--raw", action="store_true", help="what WasenderAPI sent")
     asked = parser.parse_args()
-    sys.exit(not asyncio.run(measure(asked.rate, asked.seconds, asked.gateways, asked.slow)))
+    fine = asyncio.run(measure(asked.rate, asked.seconds, asked.gateways, asked.slow, is_raw=asked.raw))
+    sys.exit(not fine)
 
 
 if __name__ == "__main__":
