@@ -3,6 +3,7 @@
 import { ashasThread, everyKind, everyState, groupThread, incoming, linkCode, list, longThread, manySessions, outgoing, SESSIONS } from "./fixtures.js";
 
 import { FINE } from "./operations.js";
+import { letCustomerWrite } from "./stage.js";
 
 /** @import { Scene } from "./stage.js" */
 
@@ -218,6 +219,14 @@ export const STATES = {
     },
   }),
   settings: () => ({ scene: { list: list() }, then: (find) => press(".app-rail [aria-label]:is(button).app-rail-item", find) }),
+  "sound-blocked": () => ({
+    scene: { list: list() },
+    then: async () => {
+      await until(() => document.querySelector("[data-testid=conversation-row]"));
+      letCustomerWrite(1);
+      await until(() => document.querySelector("[data-testid=sound-blocked]:not([hidden])"));
+    },
+  }),
   keys: () => ({
     scene: { list: list() },
     then: () => void document.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true })),
