@@ -75,6 +75,8 @@ class Alerts:
             if self._awake is not None:
                 await self._awake.wait()
             await asyncio.sleep(self._settle_s)
+            if self._awake is not None and not self._awake.is_set():
+                continue  # it fell asleep meanwhile: what moved is looked at when it wakes
             self._moved.clear()
             try:
                 await self.look()
