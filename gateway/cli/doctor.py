@@ -135,7 +135,7 @@ class Checkup:
         yield await guarded("triggers", self._triggers(connection))
         if (filled := await self._subscriptions(connection)) is not None:
             yield filled
-        yield await guarded("clock", self._clock(connection))
+        yield await guarded("clock", clock_finding(connection))
 
     async def _of_what_is_kept(self, dsn: str, secret: str) -> AsyncIterator[Finding]:
         pool = await open_pool(
@@ -224,14 +224,6 @@ class Checkup:
             "writes is not told to browsers. Run the gateway on the publishing database."
         )
         return Finding("replication", False, says)
-
-    async def _clock(self, connection: asyncpg.Connection) -> Finding:
-        here = datetime.now(UTC)
-        apart_s = abs((await connection.fetchval("SELECT clock_timestamp()") - here).total_seconds())
-        if apart_s > CLOCK_S:
-            says = f"This machine's clock and Postgres' are {apart_s:.0f} s apart: switch time synchronisation on."
-            return Finding("clock", False, says)
-        return Finding("clock", True, f"This machine's clock and Postgres' are {apart_s:.1f} s apart.")
 
     # ------------------------------------------------------------------------------------------ WasenderAPI
 
@@ -329,6 +321,18 @@ class Checkup:
                     yield await _send_test(http, public_url, known)
         except (aiohttp.ClientError, TimeoutError) as error:
             yield Finding("address", False, f"{public_url} cannot be reached from here: {_why(error)}.")
+
+
+async def clock_finding(connection: asyncpg.Connection) -> Finding:
+    """Whether this machine and Postgres agree on the time."""
+    here = datetime.now(UTC)
+    apart_s = abs((await connection.fetchval("SELECT clock_timestamp()") - here).total_seconds())
+    if apart_s > CLOCK_S:
+        says = (
+            f"This machine's clock and Postgres' are {apart_s:.0f} s apart: switch time synchronisation on."
+        )
+        return Finding("clock", False, says)
+    return Finding("clock", True, f"This machine's clock and Postgres' are {apart_s:.1f} s apart.")
 
 
 _PLACE = """

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from gateway.cli import doctor as checkup
 from gateway.cli.database_checks import _connections, database_findings
 from gateway.postgres.sessions.vault import Vault
-from gateway.settings import Settings
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import Terminal
 from tests.processes.conftest import Role
@@ -163,11 +161,7 @@ async def test_clocks_that_are_apart_are_named(database: str, monkeypatch: pytes
 
     monkeypatch.setattr(checkup, "datetime", Later)
     connection = await asyncpg.connect(database)
-    doctor = checkup.Checkup(
-        Settings(_env_file=None, DATABASE_URL=database),  # type: ignore[call-arg]
-        AsyncExitStack(),
-    )
-    finding = await doctor._clock(connection)
+    finding = await checkup.clock_finding(connection)
     await connection.close()
     assert not finding.is_fine
     assert "are 90 s apart: switch time synchronisation on" in finding.says
