@@ -66,6 +66,13 @@ test("once scanned the code leaves the view", () => {
   }
 });
 
+test("a code that is to be scanned after all is asked for again, and shown though it is the same", () => {
+  const doubted = onStatus(onStatus(showing(), "connecting", T0), "need_scan", T0);
+
+  assert.equal(doubted.phase, "preparing");
+  assert.equal(onCode(doubted, code(3), T0).phase, "qr");
+});
+
 test("connecting before there was a code means preparing, not scanned", () => {
   assert.equal(onStatus(beginLinking(T0), "connecting", T0).phase, "preparing");
 });
@@ -85,6 +92,8 @@ test("a status that is new says that the phone has something to ask, and leaves 
   assert.deepEqual([onTick(view, T0 + 60_000).phase, onTick(view, T0 + 60_000).note], ["finishing", "passkey"]);
   assert.equal(onStatus(beginLinking(T0), "brand_new_status", T0).phase, "finishing");
   assert.equal(onStatus(showing(), "qr_ready", T0).note, null);
+  const used = onCode(view, code(3, 45, { scanned_at: "x" }), T0);
+  assert.deepEqual([used.phase, used.note], ["finishing", "passkey"]);
 });
 
 const trouble = (more = {}) => ({ code: "upstream_error", message: "WasenderAPI answered 500.", action: "retry", retry_at: null, ...more });

@@ -1,10 +1,11 @@
 /** What every element of the page shares: who is logged in, REST, the live connection, and the sessions. */
 
 import { connect } from "../client.js";
+import { EmbedLogin } from "./embed-login.js";
 import { MediaSource } from "./media-source.js";
-import { Rest } from "./rest.js";
+import { Rest, RestError } from "./rest.js";
 import { SessionStore } from "../sessions/session-store.js";
-import { showToast } from "./toast.js";
+import { showFailure, showToast } from "./toast.js";
 import { t } from "./strings.js";
 
 /** @import { Me, Template } from "./types.js" */
@@ -20,6 +21,9 @@ export class Backend extends EventTarget {
   client;
   sessions;
   media;
+  login;
+  /** Embedded elements that are on a page. */
+  #elements = 0;
   /** @type {Map<number, {found: Promise<Template[]>, at: number}>} */
   #templates = new Map();
   /** @type {Me | null} */
@@ -34,7 +38,10 @@ export class Backend extends EventTarget {
     this.client = client ?? this.#connect();
     this.sessions = new SessionStore(this.rest, this.client);
     this.media = new MediaSource(this.rest);
-    this.rest.onUnauthenticated = () => this.#loggedOut();
+    this.login = new EmbedLogin(this.rest);
+    this.login.addEventListener("renewed", () => this.#renewed());
+    this.login.addEventListener("login-needed", () => this.#loggedOut());
+    this.rest.onUnauthenticated = () => this.#refused();
   }
 
   #connect() {
@@ -104,9 +111,14 @@ export class Backend extends EventTarget {
 
   /** @param {string | null} ticket @returns {Promise<Me>} */
   async #open(ticket) {
-    if (ticket) {
-      const reply = await this.rest.post("/api/tickets/redeem", { ticket });
-      this.rest.token = (reply.data ?? reply).token;
+    try {
+      if (ticket) await this.login.take(ticket);
+      else if (this.login.url && !this.rest.token) await this.login.take(await this.login.fetchTicket());
+    } catch (error) {
+      this.login.isOver = true;
+      this.login.dispatchEvent(new Event("ticket-needed"));
+      this.#loggedOut();
+      throw error instanceof RestError ? error : new RestError(t("connection.login"));
     }
     const me = (await this.rest.get("/api/me")).data;
     this.me = me;
@@ -115,11 +127,51 @@ export class Backend extends EventTarget {
     return me;
   }
 
+  /** An embedded element has come onto the page. */
+  retain() {
+    this.#elements += 1;
+    if (!this.me || this.login.isOver) return;
+    this.client.open();
+    this.login.wake();
+  }
+
+  /** One has left: with the last of them the connection ends. An element that is only moved comes back at once. */
+  release() {
+    this.#elements -= 1;
+    setTimeout(() => {
+      if (this.#elements > 0) return;
+      this.client.close();
+      this.login.rest();
+    });
+  }
+
+  /** Another ticket of the page around: it renews the login, or revives what has ended. @param {string} ticket */
+  async renew(ticket) {
+    try {
+      if (this.#ready) await this.#ready.catch(() => null);
+      await this.login.take(ticket);
+    } catch (error) {
+      if (this.login.isOver || !this.me) this.#loggedOut();
+      else showFailure(error);
+    }
+  }
+
+  #renewed() {
+    if (this.me && this.#elements > 0) this.client.open();
+    this.dispatchEvent(new Event("renewed"));
+  }
+
   /** @param {number} code */
   #stopped(code) {
-    if (code === 4501) return this.#loggedOut();
+    if (code === 4501) return this.#refused();
     if (code === 4503) showToast(t("connection.forbidden"));
     if (code === 4529) showToast(t("connection.too_many"));
+  }
+
+  /** Another ticket may help an embedded page; else only a new login does. */
+  #refused() {
+    if (this.rest.token) void this.login.refused();
+    else this.#loggedOut();
   }
 
   #loggedOut() {

@@ -11,8 +11,8 @@ import { t } from "./strings.js";
 const QUIET_MS = 2000;
 const BACK_MS = 2000;
 
-/** @param {Backend} backend @returns {HTMLElement} */
-export function connectionBanner(backend) {
+/** @param {Backend} backend @param {AbortSignal} [signal]  its end @returns {HTMLElement} */
+export function connectionBanner(backend, signal) {
   const words = el("span", {});
   const retry = el(
     "button",
@@ -31,6 +31,7 @@ export function connectionBanner(backend) {
 
   /** @param {ConnectionState} state */
   const say = (state) => {
+    if (backend.login.isOver) return sayOver();
     const key =
       state === "reconnecting" && !wasOnline
         ? "connection.connecting"
@@ -39,7 +40,17 @@ export function connectionBanner(backend) {
     banner.classList.toggle("wa-loud", state !== "online" && (wasOnline || state !== "reconnecting"));
     retry.hidden = state !== "offline" && !(state === "reconnecting" && wasOnline);
   };
-  backend.client.watch((state) => {
+  // Without a login nothing is kept up, whatever the socket's last word was.
+  const sayOver = () => {
+    clearTimeout(timer);
+    banner.dataset.state = "offline";
+    banner.classList.add("wa-loud");
+    retry.hidden = true;
+    fill(words, icon("alert"), t("connection.login"));
+  };
+  backend.addEventListener("login-needed", sayOver, { signal });
+  const unwatch = backend.client.watch((state) => {
+    if (backend.login.isOver) return sayOver();
     banner.dataset.state = state;
     clearTimeout(timer);
     const wasLoud = banner.classList.contains("wa-loud");
@@ -51,6 +62,10 @@ export function connectionBanner(backend) {
       timer = setTimeout(() => say(state), BACK_MS);
     }
     if (state === "online") wasOnline = true;
+  });
+  signal?.addEventListener("abort", () => {
+    unwatch();
+    clearTimeout(timer);
   });
   return banner;
 }

@@ -55,6 +55,11 @@ export class Rest {
     return this.#call("GET", text ? `${path}?${text}` : path, undefined, signal);
   }
 
+  /** Turns a ticket into a token. The token at hand may have ended, and is not shown. @param {string} ticket @returns {Promise<any>} */
+  redeem(ticket) {
+    return this.#call("POST", "/api/tickets/redeem", { ticket }, undefined, true);
+  }
+
   /** A file that the gateway makes. @param {string} path @param {Record<string, string | number | null | undefined>} query @returns {Promise<Blob>} */
   async file(path, query) {
     const filled = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
@@ -125,13 +130,14 @@ export class Rest {
    * @param {string} path
    * @param {unknown} [body]
    * @param {AbortSignal} [signal]
+   * @param {boolean} [isStranger]  nothing shows who asks
    * @returns {Promise<any>} the whole reply: `data`, and `warning` if upstream gave one
    */
-  async #call(method, path, body, signal) {
+  async #call(method, path, body, signal, isStranger = false) {
     /** @type {Record<string, string>} */
     const headers = { Accept: "application/json" };
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    if (this.token && !isStranger) headers.Authorization = `Bearer ${this.token}`;
     const asked = Date.now();
     const deadline = AbortSignal.timeout(ANSWER_WITHIN_MS);
     let response;
@@ -141,7 +147,7 @@ export class Rest {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),
-        credentials: this.token ? "omit" : "same-origin",
+        credentials: this.token || isStranger ? "omit" : "same-origin",
         cache: "no-store",
         signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       });
@@ -152,7 +158,7 @@ export class Rest {
       throw new RestError(t("error.network"));
     }
     if (response.ok && reply && reply.success !== false) return reply;
-    if (response.status === 401) this.onUnauthenticated();
+    if (response.status === 401 && !isStranger) this.onUnauthenticated();
     throw this.#refusal(response.status, reply);
   }
 

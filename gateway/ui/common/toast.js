@@ -11,12 +11,22 @@ const MAX_SHOWN = 3;
 /** @type {HTMLElement | null} */
 let shelf = null;
 
+/** Where else than on the page itself notices may stand: shadow roots of embedded elements. @type {Set<ShadowRoot>} */
+const roots = new Set();
+
+/** From now on notices stand in this root, which has their style. @param {ShadowRoot} root @param {AbortSignal} signal  its end */
+export function holdToasts(root, signal) {
+  roots.add(root);
+  signal.addEventListener("abort", () => roots.delete(root));
+}
+
 /** An open modal dialog makes everything outside inert, so notices go where the user is. */
 function place() {
-  const dialogs = [...document.querySelectorAll("dialog[open]")];
-  const parent = dialogs.at(-1) ?? document.body;
+  const dialogs = [document, ...roots].flatMap((root) => [...root.querySelectorAll("dialog[open]")]);
+  const own = roots.size ? dialogs.filter((dialog) => dialog.getRootNode() !== document) : dialogs;
+  const parent = own.at(-1) ?? [...roots].at(-1) ?? document.body;
   shelf ??= el("div", { class: "wa-toasts" });
-  if (shelf.parentElement !== parent) parent.append(shelf);
+  if (shelf.parentNode !== parent) parent.append(shelf);
   return shelf;
 }
 

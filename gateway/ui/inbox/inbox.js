@@ -79,23 +79,20 @@ export class WhatsAppInbox extends LiveElement {
     if (own) this.#data.query.session = Number(own);
     this.on(this.#backend.sessions, "change", () => this.redraw());
     this.ends(this.#backend.client.watch((status) => this.#onStatus(status)));
+    this.on(this.#backend, "renewed", () => void (this.#state === "loaded" ? this.#load({ refresh: true }) : this.#start()));
     this.on(document, "visibilitychange", () => this.#markRead());
     this.on(globalThis, "popstate", () => this.#followAddress());
     this.every(TIMES_EVERY_MS, () => this.redraw());
-    this.ends(() => this.#end());
+    this.ends(() => {
+      this.#loading?.abort();
+      this.#stream?.close();
+      this.#stream = null;
+      this.#state = "loading";
+    });
     void this.#start();
   }
 
-  #end() {
-    this.#loading?.abort();
-    this.#stream?.close();
-    this.#stream = null;
-    this.#state = "loading";
-  }
-
-  get #routed() {
-    return this.hasAttribute("routed");
-  }
+  get #routed() { return this.hasAttribute("routed"); }
 
   /** @param {import("../common/types.js").ConnectionState} status */
   #onStatus(status) {
@@ -124,6 +121,8 @@ export class WhatsAppInbox extends LiveElement {
     if (only !== undefined) this.#openChat(Number(only), chat);
   }
 
+  compose = (/** @type {string} */ text) => this.#thread.compose(text);
+
   /** Whether a message's conversation is open here. @param {import("../common/types.js").Message} message */
   isReading(message) {
     return this.#thread.key === conversationKey(message);
@@ -139,9 +138,10 @@ export class WhatsAppInbox extends LiveElement {
 
   /** Moves the focus from list to thread to reply box and back. */
   nextPane() {
-    const inside = (/** @type {Element} */ part) => part.contains(document.activeElement);
+    const { activeElement: focused } = /** @type {Document | ShadowRoot} */ (this.getRootNode());
+    const inside = (/** @type {Element} */ part) => part.contains(focused);
     if (inside(this.#list) && this.#thread.key) this.#thread.focusLog();
-    else if (inside(this.#thread) && !document.activeElement?.closest("wa-composer")) this.#thread.focusComposer();
+    else if (inside(this.#thread) && !focused?.closest("wa-composer")) this.#thread.focusComposer();
     else this.#list.focusRows();
   }
 
@@ -164,7 +164,7 @@ export class WhatsAppInbox extends LiveElement {
     try {
       const ready = this.#backend.open(this.getAttribute("ticket"));
       // With a cookie nothing has to be known first: all is asked for at once.
-      if (this.hasAttribute("ticket")) await ready;
+      if (this.hasAttribute("ticket") || this.#backend.login.url) await ready;
       void this.#backend.sessions.load().catch((error) => this.isConnected && showFailure(error));
       const chat = this.#routed ? this.#followAddress() : this.#openGiven();
       await Promise.all([ready, this.#load(), chat]);
@@ -496,4 +496,4 @@ function blank(session, chat) {
   return { session_id: session, chat, phone, name: null, unread: 0, replied: false, last_message: null, last_at: null };
 }
 
-customElements.define("whatsapp-inbox", WhatsAppInbox);
+customElements.define("wa-inbox", WhatsAppInbox);

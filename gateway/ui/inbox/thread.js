@@ -368,6 +368,11 @@ export class Thread extends LiveElement {
     this.#composer.focusInput();
   }
 
+  /** A text for a person to look at and send; one that is being written stays. @param {string} text */
+  compose(text) {
+    this.#composer.giveBack(text);
+  }
+
   focusLog() {
     this.#log.focusLog();
   }

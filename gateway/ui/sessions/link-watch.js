@@ -30,7 +30,7 @@ export class LinkWatch {
   /** An end that was already there when we came belongs to an earlier attempt. */
   #oldEnd = -1;
   #snapshotSeen = false;
-  /** Since our `connect` there was a code to scan: from here on `connecting` means that somebody scanned it. */
+  /** WasenderAPI has said that there is a code to scan: from here on `connecting` means that a phone scanned it. */
   #armed = false;
   #connected = false;
   #pulledFor = -1;
@@ -73,7 +73,6 @@ export class LinkWatch {
       const reply = await this.#backend.rest.post(`/api/whatsapp-sessions/${this.#id}/connect`);
       this.#connected = true;
       const data = reply.data ?? {};
-      this.#armed ||= data.status === "need_scan";
       // A frame may have overtaken the reply: that trouble has passed, only frames say.
       this.#set(onCode(this.#view, { ...data, trouble: data.trouble ?? undefined }, this.#backend.rest.now()));
       const known = this.#backend.sessions.get(this.#id)?.status;
@@ -121,9 +120,12 @@ export class LinkWatch {
         if (first && !this.#connected) this.#oldEnd = frame.version;
         if (frame.version <= this.#oldEnd) continue;
       } else if (first && frame.part === "session") continue;
-      if (!first && (frame.event === "session.qr" || frame.data?.status === "need_scan")) this.#armed = true;
+      if (!first && frame.data?.status === "need_scan") this.#armed = true;
+      // It may be late, and of the time before the code.
       if (frame.data?.status === "connecting" && !this.#armed) continue;
+      const before = this.#view.phase;
       this.#set(onFrame(this.#view, frame, this.#backend.rest.now()));
+      if (before === "finishing" && this.#view.phase === "preparing") void this.#pull();
     }
   }
 

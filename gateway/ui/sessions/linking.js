@@ -79,7 +79,7 @@ export function onTrouble(view, trouble, now) {
 /** @param {LinkView} view @param {LinkCode} code @param {number} now */
 function takeCode(view, code, now) {
   if (!code.qr_code) return view;
-  if (code.scanned_at) return enter(view, "finishing", now, { seq: Math.max(view.seq, code.seq) });
+  if (code.scanned_at) return enter(view, "finishing", now, { seq: Math.max(view.seq, code.seq), note: view.note === "passkey" ? view.note : null });
   const lives = Date.parse(code.expires_at) > now;
   if (code.seq < view.seq || (code.seq === view.seq && view.phase !== "preparing")) return view;
   if (!lives && view.phase === "error") return view;
@@ -106,7 +106,8 @@ export function onStatus(view, status, now) {
   // The step that WhatsApp asked for is done: what said so goes.
   const isStepDone = view.phase === "finishing" && view.note === "passkey";
   if (status === "connecting" && (showedCode || isStepDone)) return enter(view, "finishing", now);
-  if (status === "need_scan" && isStepDone) return enter(view, "preparing", now);
+  // Not scanned after all, or the step was left: the code on show is asked for again.
+  if (status === "need_scan" && view.phase === "finishing") return enter(view, "preparing", now);
   const isNew = status !== "" && !KNOWN.has(status);
   if (isOver(view) || !(isNew || status === "need_passkey")) return view;
   // Under a word that is new the code on show may still be good.

@@ -124,8 +124,9 @@ export class WhatsAppSessions extends LiveElement {
   /** Opens the list, or one number's code. @param {HTMLElement} [opener] gets the focus back @param {number} [id] of a number to link */
   open(opener, id) {
     if (this.#dialog.open) return;
+    const { activeElement: focused } = /** @type {Document | ShadowRoot} */ (this.getRootNode());
     this.#opener =
-      opener ?? (document.activeElement instanceof HTMLElement ? document.activeElement : this.#button);
+      opener ?? (focused instanceof HTMLElement ? focused : this.#button);
     this.#dialog.showModal();
     this.#timers.ages = setInterval(() => this.#refresh(), AGES_EVERY_MS);
     this.#showList();
@@ -151,7 +152,7 @@ export class WhatsAppSessions extends LiveElement {
 
   async #load() {
     try {
-      await this.#backend.open();
+      await this.#backend.open(this.getAttribute("ticket"));
       await this.#backend.sessions.load();
     } catch (error) {
       showFailure(error, { retry: () => void this.#load() });
@@ -328,4 +329,4 @@ export class WhatsAppSessions extends LiveElement {
   }
 }
 
-customElements.define("whatsapp-sessions", WhatsAppSessions);
+customElements.define("wa-sessions", WhatsAppSessions);

@@ -43,6 +43,7 @@ export const ar = {
   "connection.stale": "متصل، لكن الأخبار قد تتأخر: البوابة لا تسمع قاعدة بياناتها",
   "connection.back": "عاد الاتصال",
   "connection.retry": "أعد المحاولة الآن",
+  "connection.login": "لا يُحدَّث: هذا العرض ينتظر دخولًا جديدًا",
   "connection.forbidden": "لا يُسمح لهذا الدخول بفتح اتصال مباشر.",
   "connection.too_many": "صفحات كثيرة مفتوحة بهذا الدخول. أغلق بعضها ثم حاول مجددًا.",
   "connection.resynced": "غبت طويلًا: حُمّل كل شيء من جديد.",

@@ -43,6 +43,7 @@ export const en = {
   "connection.stale": "Connected, but news may be late: the gateway cannot hear its database",
   "connection.back": "Back online",
   "connection.retry": "Retry now",
+  "connection.login": "Not kept up: this view waits for a new login",
   "connection.forbidden": "This login may not open a live connection.",
   "connection.too_many": "Too many pages are open with this login. Close some, then try again.",
   "connection.resynced": "You were away for long: everything was loaded again.",
