@@ -80,7 +80,7 @@ export const enNumbers = {
   "log.key_regenerated": "The API key was renewed",
 
   "keys_of.title": "Keys of “{name}”",
-  "keys_of.lead": "For programs of your own. Whoever has them can send in this number’s name. Showing them is noted in the log.",
+  "keys_of.lead": "For programs of your own. A program that has them can send in this number’s name. Showing them is noted in the log.",
   "keys_of.api_key": "API key",
   "keys_of.webhook_secret": "Webhook secret",
   "keys_of.none": "none",
