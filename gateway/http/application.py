@@ -162,5 +162,6 @@ def _cors(allowed_origins: tuple[str, ...]) -> Middleware:
         allow_credentials=True,
         allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id", *_OF_SUPABASE],
-        expose_headers=["Retry-After", "X-Request-Id"],
+        # By `Date` an embedded page compares the clocks.
+        expose_headers=["Date", "Retry-After", "X-Request-Id"],
     )

@@ -255,7 +255,7 @@ async def test_a_login_is_renewed_in_time_by_the_event_or_ends_and_comes_back(
         await page.clock.fast_forward(100_000)
         assert await told(page, "login-needed") == []
 
-        await page.clock.fast_forward(700_000)
+        await page.clock.fast_forward(600_000)
         await eventually(lambda: told(page, "login-needed"))
         await expect(banner).to_have_attribute("data-state", "offline")
         await expect(banner).to_contain_text("Not kept up")
