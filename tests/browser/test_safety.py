@@ -41,7 +41,7 @@ async def test_SE_01_what_a_customer_writes_is_text_wherever_it_stands(
             {"from": "+255711000731", "push_name": "<i>Eve</i>", "media": picture},
         )
         row = page.get_by_test_id("conversation-row").filter(has_text="<i>Eve</i>")
-        await expect(row).to_have_count(1)
+        await expect(row.get_by_test_id("unread-badge")).to_have_text(str(len(HOSTILE) + 1))
         await row.click()
         thread = page.get_by_test_id("thread")
         for text in HOSTILE[:5]:
