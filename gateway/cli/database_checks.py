@@ -158,7 +158,8 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
 """
 
 
-async def _connections(connection: asyncpg.Connection) -> str | None:
+async def connections_fault(connection: asyncpg.Connection) -> str | None:
+    """Why a process of the gateway would not find its connections, and what to do; None if it would."""
     row = await connection.fetchrow(_ROOM)
     assert row is not None
     for limit, name in ((row["of_role"], "This role"), (row["of_database"], "This database")):
@@ -197,6 +198,6 @@ _CHECKS: dict[str, Check] = {
     "row security": _row_security,
     "triggers": _replication_role,
     "time-outs": _timeouts,
-    "connections": _connections,
+    "connections": connections_fault,
     "extensions": _extensions,
 }

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.cli import doctor as checkup
-from gateway.cli.database_checks import _connections, database_findings
+from gateway.cli.database_checks import connections_fault, database_findings
 from gateway.postgres.sessions.vault import Vault
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import Terminal
@@ -129,7 +129,7 @@ async def test_a_server_whose_connections_are_taken_is_told_so(monkeypatch: pyte
             return {"most": 97, "used": 90, "gateways": 0, "of_role": -1, "of_database": -1}
 
     full: Any = Full(160004)
-    says = await _connections(full)
+    says = await connections_fault(full)
     assert says is not None
     assert "90 of 97 connections are in use" in says
     assert "raise max_connections" in says
