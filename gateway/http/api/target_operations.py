@@ -22,7 +22,7 @@ TARGETS = [
     Operation(
         "PUT", _ONE, "Webhook targets", "change_webhook_target", "Change, pause or resume a target",
         (Reply(targets.TargetReply, text="The target as it is now; with its secret, if that is new."),),
-        "admin", body=targets.TargetFields, errors=(*BODY, "not_found", *STORE),
+        "admin", body=targets.TargetFields, is_body_needed=False, errors=(*BODY, "not_found", *STORE),
     ),
     Operation(
         "DELETE", _ONE, "Webhook targets", "delete_webhook_target", "Remove a target",

@@ -22,7 +22,7 @@ _URL = "https://shop.example/hooks/whatsapp"
 class NewTargetFields(Body):
     url: str = Field(min_length=1, max_length=2000, examples=[_URL])
     sessions: Literal["*"] | list[SessionIdField] | None = Field(
-        None, description="Left out: your own.", examples=[[12]]
+        None, description="Left out: your own.", examples=[[12]], json_schema_extra=NULLABLE
     )
     events: Literal["*"] | list[EventWish] = Field("*", description=_EVENTS, examples=["*"])
     mode: Mode = Field(
@@ -34,17 +34,25 @@ class NewTargetFields(Body):
 class TargetFields(Body):
     """Only what is sent changes."""
 
-    url: str | None = Field(None, min_length=1, max_length=2000, examples=[_URL])
-    sessions: Literal["*"] | list[SessionIdField] | None = Field(None, examples=[[12]])
-    events: Literal["*"] | list[EventWish] | None = Field(
-        None, description=_EVENTS, examples=[["message.created"]]
+    url: str | None = Field(None, min_length=1, max_length=2000, examples=[_URL], json_schema_extra=NULLABLE)
+    sessions: Literal["*"] | list[SessionIdField] | None = Field(
+        None, examples=[[12]], json_schema_extra=NULLABLE
     )
-    mode: Mode | None = Field(None, examples=["standard"])
+    events: Literal["*"] | list[EventWish] | None = Field(
+        None, description=_EVENTS, examples=[["message.created"]], json_schema_extra=NULLABLE
+    )
+    mode: Mode | None = Field(None, examples=["standard"], json_schema_extra=NULLABLE)
     paused: bool | None = Field(
-        None, description="false resumes; nothing was lost meanwhile.", examples=[False]
+        None,
+        description="false resumes; nothing was lost meanwhile.",
+        examples=[False],
+        json_schema_extra=NULLABLE,
     )
     rotate_secret: bool | None = Field(
-        None, description="Makes a new secret; the former one signs too for 24 hours.", examples=[True]
+        None,
+        description="Makes a new secret; the former one signs too for 24 hours.",
+        examples=[True],
+        json_schema_extra=NULLABLE,
     )
 
 
