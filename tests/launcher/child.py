@@ -129,6 +129,11 @@ class Child:
         try:
             await self.ended()
         except TimeoutError:
+            # What it waits for stands in its log then.
+            self.send(signal.SIGUSR2)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.ended()
             await self.kill()
             raise AssertionError(f"it did not end within {DEADLINE_S:.0f} s of a SIGTERM") from None
 

@@ -8,6 +8,7 @@ Everything the gateway reads from its surroundings it reads after the fork.
 import asyncio
 import atexit
 import contextlib
+import faulthandler
 import functools
 import gc
 import importlib
@@ -37,6 +38,13 @@ _PRELOADED = (
     "gateway.runtime.supervisor", "uvloop",
 )  # fmt: skip
 _MAX_REQUEST_BYTES = 1 << 18
+
+
+def _say_where(*_: object) -> None:
+    """Writes to stderr where each task and thread of this process waits."""
+    faulthandler.dump_traceback(all_threads=True)
+    for task in [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]:
+        task.print_stack(file=sys.stderr)
 
 
 class ForkedProcess:
@@ -201,6 +209,7 @@ def _become(request: dict[str, Any], files: Sequence[int]) -> None:
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGUSR2, _say_where)
     for target, file in enumerate(files):
         os.dup2(file, target)
     os.chdir(request["cwd"])
