@@ -5,6 +5,7 @@ hears it. No other module knows all rooms.
 """
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -61,6 +62,8 @@ class Gateway:
     observation: Observation
     app: Starlette
     tasks: dict[str, asyncio.Task[None]]
+    patience_s: float
+    """With what is under way, before the sockets are drained."""
 
     @property
     def stale_since(self) -> str | None:
@@ -72,7 +75,10 @@ class Gateway:
 
         Webhooks are taken all the while. Once `hasten` is set it takes a moment.
         """
-        await self.services.sending.close()
+        # The sender may wait for a Postgres that says nothing; what is under way has time until all is closed.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.patience_s):
+                await self.services.sending.close()
         for name in self.services.ASK_UPSTREAM:
             self.tasks[name].cancel()
         self.upstream.release()
@@ -159,6 +165,7 @@ async def _build(context: BuildContext) -> Gateway:
         settings=settings, url=context.url, database_url=database_url, signals=context.signals, limiters=limiters,
         repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,
         websockets=websockets, observation=observation, app=app, tasks=tasks,
+        patience_s=context.timings.close_s / 2,
     )  # fmt: skip
     leaving = Background()
     context.stack.push_async_callback(leaving.close)
