@@ -24,10 +24,10 @@ import orjson
 from prometheus_client import Counter as Count
 from prometheus_client import Gauge
 
-from gateway.domain.errors import ConfigError, GatewayError
+from gateway.domain.errors import GatewayError
 from gateway.services.webhooks.batch import InboundWebhook
 from gateway.services.webhooks.spooled import Spooled
-from gateway.spool.file import Full, Job, Row, SpoolFile, WriteRefused, insert, size_of
+from gateway.spool.file import Full, Job, Row, SpoolFile, WriteRefused, insert, size_of, unusable
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 
@@ -98,10 +98,7 @@ class DiskSpool:
             await asyncio.to_thread(spool._prepare)
         except OSError as error:
             spool._closers.close()
-            raise ConfigError(
-                f"Webhooks cannot be kept in {folder} while Postgres is away ({error.strerror}). "
-                "Set GATEWAY_DATA_DIR to a folder on a disk that can be written to."
-            ) from None
+            raise unusable(folder, error) from None
         spool._writer = SpoolWriter(spool._file)
         return spool
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import ConfigError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -190,6 +190,14 @@ def _refused(why: str) -> WriteRefused:
 
 class _Foreign(sqlite3.DatabaseError):
     """A file that is a database, but not one of ours."""
+
+
+def unusable(folder: Path, error: OSError) -> ConfigError:
+    """What to say at the start of a folder in which no webhook can be kept."""
+    return ConfigError(
+        f"Webhooks cannot be kept in {folder} while Postgres is away ({error.strerror}). "
+        "Set GATEWAY_DATA_DIR to a folder on a disk that can be written to."
+    )
 
 
 def inode_of(path: Path) -> int:

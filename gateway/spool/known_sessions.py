@@ -16,6 +16,7 @@ import orjson
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.session import SessionId, SessionSecrets
+from gateway.spool.file import unusable
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,10 @@ class KnownSessions:
         self._unseal = unseal
 
     def read(self) -> Known | None:
-        """What the file holds; None where there is none, or none that can be read."""
+        """What the file holds; None where there is none, or none that can be read.
+
+        Raises ConfigError for a folder that cannot be used: nothing could be kept there either.
+        """
         try:
             told = orjson.loads(self._unseal(self.path.read_text("ascii")))
             sessions = [SessionSecrets(SessionId(number), *keys) for number, *keys in told["sessions"]]
@@ -53,6 +57,8 @@ class KnownSessions:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            if isinstance(error, OSError) and not os.access(self.path.parent, os.R_OK | os.W_OK | os.X_OK):
+                raise unusable(self.path.parent, error) from None
             logger.warning("known_sessions.unreadable file=%s error=%s", self.path, type(error).__name__)
             return None
 
