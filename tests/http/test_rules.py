@@ -53,6 +53,7 @@ ONE = "/api/whatsapp-sessions/{id}"
 ALL = "/api/whatsapp-sessions"
 CHAT = "/api/conversations/{chat}"
 TARGETS = "/api/webhook-targets"
+TEMPLATES = "/api/templates"
 
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): OPEN,
@@ -85,6 +86,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/people"): Rule(M, body={}),
     ("PUT", "/api/people/{person}"): Rule(M, body={}),
     ("DELETE", "/api/people/{person}"): Rule(M),
+    ("POST", "/api/people/{person}/login-link"): Rule(M),
     ("GET", ALL): Rule(V),
     ("GET", f"{ALL}/list.php"): Rule(V),
     ("POST", ALL): Rule(M, "everything", body={}),
@@ -129,6 +131,12 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/upload"): Rule(A, "one"),
     ("POST", "/api/decrypt-media"): Rule(V, "one", body={}),
     ("POST", f"{CHAT}/read"): Rule(A, "session", "?session=12"),
+    ("GET", TEMPLATES): Rule(A),
+    ("POST", TEMPLATES): Rule(M, "session", body={"session_id": OWN, "shortcut": "rule", "text": "Hello"}),
+    # Of which session a template is, and what a login for another one may do with it: tests/http/test_templates.py.
+    ("PUT", f"{TEMPLATES}/{{template}}"): Rule(M, body={}),
+    ("DELETE", f"{TEMPLATES}/{{template}}"): Rule(M),
+    ("POST", f"{TEMPLATES}/{{template}}/media"): Rule(A),
     ("GET", TARGETS): Rule(M),
     ("POST", TARGETS): Rule(M, body={}),
     ("PUT", f"{TARGETS}/{{target}}"): Rule(M, body={}),
@@ -166,6 +174,7 @@ def concrete(path: str) -> str:
         "entry": 999_999,
         "person": 999_999,
         "target": 999_999,
+        "template": 999_999,
         "row": 999_999,
         "number": 999_999,
         "login": "none",
