@@ -1,5 +1,7 @@
 """`gateway doctor`: one line for each thing it looked at, and what to do about those that are wrong."""
 
+from urllib.parse import urlsplit
+
 import asyncpg
 import pytest
 
@@ -89,9 +91,12 @@ async def test_a_database_without_our_schema_says_what_to_run(
 ) -> None:
     found = await refused(terminal, {"DATABASE_URL": empty_database, "GATEWAY_SECRET": SECRET})
 
+    name = urlsplit(empty_database).path[1:]
     assert found["schema"] == (
         "FAIL",
-        "The database is not prepared for this version: run `gateway migrate`.",
+        "The database is not prepared for this version: run `gateway migrate`. "
+        f"The database {name} has neither the shop's tables nor the gateway's: is it the one that is meant? "
+        "If not, correct DATABASE_URL.",
     )
 
 

@@ -181,7 +181,7 @@ def test_edits_and_deletions_go_to_the_row_to_upstream_or_nowhere(status: SendSt
 
 
 def test_a_message_typed_on_the_phone_is_not_edited_here() -> None:
-    with pytest.raises(Conflict, match="not sent from here"):
+    with pytest.raises(Conflict, match="edited on the phone only"):
         sending.way_to_edit(row(S.SENT, key_id="K"))
 
 
