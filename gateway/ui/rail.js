@@ -102,12 +102,17 @@ export class Rail extends LiveElement {
     attention.count(0);
   }
 
-  /** Says that the browser keeps the page silent, once a sound was due. @param {Attention} attention */
+  /**
+   * Says that the browser keeps the page silent, once a sound was due. It floats: it comes with a message and goes with the
+   * first press, and neither may move what is under the pointer.
+   *
+   * @param {Attention} attention
+   */
   #soundNotice(attention) {
     const on = el("button", { type: "button", class: "wa-link", onclick: () => attention.unlock() }, t("settings.sound.on"));
     const notice = el(
       "div",
-      { class: "app-hint", role: "status", hidden: true, data: { testid: "sound-blocked" } },
+      { class: "app-hint app-float", role: "status", hidden: true, data: { testid: "sound-blocked" } },
       icon("mute"),
       el("span", {}, t("settings.sound.blocked")),
       on,

@@ -231,7 +231,7 @@ async def test_an_inbox_that_was_taken_off_the_page_reads_nothing_and_asks_nothi
     await expect(desk.page).to_have_title("Inbox")
     asked: list[str] = []
 
-    await desk.page.evaluate("document.querySelector('whatsapp-inbox').remove()")
+    await desk.page.evaluate("document.querySelector('wa-inbox').remove()")
     desk.page.on("request", lambda request: asked.append(request.url))
     await desk.hear(ASHA, "unheard", name="Asha")
     found = await desk.gateway.data("GET", "/api/conversations")
