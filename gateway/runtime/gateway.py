@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 
 from gateway.domain.access import Principal, Role
+from gateway.domain.errors import StoreUnavailable
 from gateway.runtime.access import Access, check_secret, open_access
 from gateway.runtime.context import DEFAULT_TIMINGS, BuildContext, Timings
 from gateway.runtime.data_dir import read_secret
@@ -32,6 +33,7 @@ from gateway.runtime.upstream import Upstream, open_upstream
 from gateway.runtime.websockets import WebSockets
 from gateway.runtime.wiring import connect
 from gateway.services.background import Background
+from gateway.services.deadlines import within
 from gateway.services.signals import Signals
 from gateway.settings import Settings
 
@@ -62,8 +64,7 @@ class Gateway:
     observation: Observation
     app: Starlette
     tasks: dict[str, asyncio.Task[None]]
-    patience_s: float
-    """With what is under way, before the sockets are drained."""
+    timings: Timings
 
     @property
     def stale_since(self) -> str | None:
@@ -76,9 +77,8 @@ class Gateway:
         Webhooks are taken all the while. Once `hasten` is set it takes a moment.
         """
         # The sender may wait for a Postgres that says nothing; what is under way has time until all is closed.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.patience_s):
-                await self.services.sending.close()
+        with contextlib.suppress(StoreUnavailable):
+            await within(self.timings.close_s / 2, self.services.sending.close())
         for name in self.services.ASK_UPSTREAM:
             self.tasks[name].cancel()
         self.upstream.release()
@@ -164,8 +164,7 @@ async def _build(context: BuildContext) -> Gateway:
     gateway = Gateway(
         settings=settings, url=context.url, database_url=database_url, signals=context.signals, limiters=limiters,
         repositories=repositories, upstream=upstream, live=live, access=access, media=media, services=services,
-        websockets=websockets, observation=observation, app=app, tasks=tasks,
-        patience_s=context.timings.close_s / 2,
+        websockets=websockets, observation=observation, app=app, tasks=tasks, timings=context.timings,
     )  # fmt: skip
     leaving = Background()
     context.stack.push_async_callback(leaving.close)

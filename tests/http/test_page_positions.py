@@ -139,95 +139,95 @@ async def texts(socket: Any, count: int) -> list[tuple[str, int]]:
     return [(event["data"]["message_text"], event["off"]) for event in events]
 
 
-async def test_one_of_the_others_goes_on_when_its_own_topic_ends(shop: Shop) -> None:
-    after = await page_of_twelve(shop)
-    async with shop.gateway.socket() as socket:
+async def test_one_of_the_others_goes_on_when_its_own_topic_ends(fresh_shop: Shop) -> None:
+    after = await page_of_twelve(fresh_shop)
+    async with fresh_shop.gateway.socket() as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=after)
         await socket.next("subscribed")
         await socket.subscribe("inbox:13")
-        await shop.take(received("covered twice", key_id="c"), 13)
+        await fresh_shop.take(received("covered twice", key_id="c"), 13)
         assert await texts(socket, 1) == [("covered twice", 2)]
         await socket.send(type="unsubscribe", topic="inbox:13")
         await socket.next("unsubscribed")
-        await shop.take(received("covered once", key_id="d"), 13)
+        await fresh_shop.take(received("covered once", key_id="d"), 13)
         assert await texts(socket, 1) == [("covered once", 3)]
         await socket.send(type="unsubscribe", topic="inbox:*")
         await socket.next("unsubscribed")
-        await shop.take(received("covered no more", key_id="e"), 13)
+        await fresh_shop.take(received("covered no more", key_id="e"), 13)
         await socket.subscribe("inbox:12")
-        await shop.take(received("of twelve", key_id="f"), 12)
+        await fresh_shop.take(received("of twelve", key_id="f"), 12)
         assert await texts(socket, 1) == [("of twelve", 2)]
 
 
-async def test_its_own_topic_replays_and_the_others_are_told_nothing_twice(shop: Shop) -> None:
-    after = await page_of_twelve(shop)
-    async with shop.gateway.socket() as socket:
+async def test_its_own_topic_replays_and_the_others_are_told_nothing_twice(fresh_shop: Shop) -> None:
+    after = await page_of_twelve(fresh_shop)
+    async with fresh_shop.gateway.socket() as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=after)
         await socket.next("subscribed")
-        position = (await shop.gateway.data("GET", "/api/conversations"))["position"]["13"]
+        position = (await fresh_shop.gateway.data("GET", "/api/conversations"))["position"]["13"]
         await socket.send(type="subscribe", ref="2", topic="inbox:13", after={**position, "off": 0})
         assert await texts(socket, 1) == [("of thirteen", 1)]
         await socket.next("subscribed")
-        await shop.take(received("live", key_id="c"), 13)
+        await fresh_shop.take(received("live", key_id="c"), 13)
         assert await texts(socket, 1) == [("live", 2)]
 
 
 async def test_what_comes_while_the_subscribe_looks_is_told_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    fresh_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after = await page_of_twelve(shop)
-    streams = shop.gateway.gateway.repositories.streams
+    after = await page_of_twelve(fresh_shop)
+    streams = fresh_shop.gateway.gateway.repositories.streams
     asked, taken = streams.moved_since, list[int]()
 
     async def moves_meanwhile(*given: Any) -> Any:
         found = await asked(*given)
         if not taken:
             taken.append(13)
-            await shop.take(received("meanwhile", key_id="c"), 13)
-            await shop.db.execute(
+            await fresh_shop.take(received("meanwhile", key_id="c"), 13)
+            await fresh_shop.db.execute(
                 "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, message_text, wasender_session_id)"
                 " VALUES ('new', '49151', 'of a new inbox', 14)"
             )
-            async with shop.gateway.socket() as witness:
+            async with fresh_shop.gateway.socket() as witness:
                 await witness.send(type="subscribe", ref="1", topic="inbox:*", after={})
                 while (await texts(witness, 1))[0][0] != "of a new inbox":
                     pass
         return found
 
     monkeypatch.setattr(streams, "moved_since", moves_meanwhile)
-    async with shop.gateway.socket() as socket:
+    async with fresh_shop.gateway.socket() as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=after)
         assert set(await texts(socket, 2)) == {("meanwhile", 2), ("of a new inbox", 1)}
         await socket.next("subscribed")
-        await shop.take(received("then", key_id="d"), 13)
+        await fresh_shop.take(received("then", key_id="d"), 13)
         assert await texts(socket, 1) == [("then", 3)]
 
 
-async def test_a_history_that_begins_anew_later_resets_one_of_the_others(shop: Shop) -> None:
-    after = await page_of_twelve(shop)
-    async with shop.gateway.socket() as socket:
+async def test_a_history_that_begins_anew_later_resets_one_of_the_others(fresh_shop: Shop) -> None:
+    after = await page_of_twelve(fresh_shop)
+    async with fresh_shop.gateway.socket() as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=after)
         await socket.next("subscribed")
-        await shop.db.execute(
+        await fresh_shop.db.execute(
             "UPDATE gateway.inboxes SET epoch = gen_random_uuid(), off = 7, floor = 7 WHERE inbox = 13"
         )
-        await shop.take(received("anew", key_id="c"), 13)
+        await fresh_shop.take(received("anew", key_id="c"), 13)
         reset = await socket.next("reset")
         assert (reset["topic"], reset["reason"]) == ("inbox:13", "epoch_changed")
 
 
-async def test_a_login_that_is_renewed_covers_the_others_it_names_and_no_more(shop: Shop) -> None:
-    await page_of_twelve(shop)
-    narrow, wide = (shop.gateway.token(Role.VIEWER, sessions) for sessions in ({12}, {12, 13}))
-    after = (await page(shop, "limit=1", token=narrow))["position"]
-    async with shop.gateway.socket(narrow) as socket:
+async def test_a_login_that_is_renewed_covers_the_others_it_names_and_no_more(fresh_shop: Shop) -> None:
+    await page_of_twelve(fresh_shop)
+    narrow, wide = (fresh_shop.gateway.token(Role.VIEWER, sessions) for sessions in ({12}, {12, 13}))
+    after = (await page(fresh_shop, "limit=1", token=narrow))["position"]
+    async with fresh_shop.gateway.socket(narrow) as socket:
         await socket.send(type="subscribe", ref="1", topic="inbox:*", after=after)
         await socket.next("subscribed")
         await socket.send(type="auth", token=wide)
         assert "13" in (await socket.next("subscribed"))["tops"]
-        await shop.take(received("now mine", key_id="c"), 13)
+        await fresh_shop.take(received("now mine", key_id="c"), 13)
         assert await texts(socket, 1) == [("now mine", 2)]
         await socket.send(type="auth", token=narrow)
-        await shop.take(received("not mine", key_id="d"), 13)
-        await shop.take(received("still mine", key_id="e"), 12)
+        await fresh_shop.take(received("not mine", key_id="d"), 13)
+        await fresh_shop.take(received("still mine", key_id="e"), 12)
         assert await texts(socket, 1) == [("still mine", 2)]

@@ -45,6 +45,9 @@ def _say_where(*_: object) -> None:
     faulthandler.dump_traceback(all_threads=True)
     for task in [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]:
         task.print_stack(file=sys.stderr)
+        inner: Any = task.get_coro()
+        while (inner := getattr(inner, "cr_await", None)) is not None:
+            sys.stderr.write(f"  awaits {inner!r}\n")
 
 
 class ForkedProcess:
