@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid, NotFound
+from gateway.domain.errors import NotFound
 from gateway.domain.session import iso_utc
 from gateway.http.api.journal_schemas import JournalQuery, RetryQuery
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.requests import query_of
+from gateway.http.requests import number_in_path, query_of
 from gateway.http.responses import success
 from gateway.services.webhooks.journal import Entry, Journal, Wanted, parse_outcomes
 
@@ -63,12 +63,10 @@ class JournalRoutes:
     async def _covered(self, request: Request, principal: Principal) -> Entry:
         """The entry of the path. Raises NotFound also for one of a session that this login does not cover."""
         principal.require(Act.MANAGE)
-        text = request.path_params["entry"]
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise Invalid(f"The number of an entry is digits only, not {text[:40]!r}.")
-        entry = await self._journal.entry(int(text))
+        number = number_in_path(request, "entry", "an entry")
+        entry = await self._journal.entry(number)
         if principal.sessions is not None and not principal.covers(entry.session_id or 0):
-            raise NotFound(f"The journal has no entry {text}. Entries are kept for 30 days.")
+            raise NotFound(f"The journal has no entry {number}. Entries are kept for 30 days.")
         return entry
 
 

@@ -7,11 +7,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
 from gateway.http.api.account_schemas import NewPerson, PersonFields
 from gateway.http.auth import Gate
-from gateway.http.requests import body_as
+from gateway.http.requests import body_as, number_in_path
 from gateway.http.responses import success
 from gateway.services.auth.login import Login
 from gateway.services.auth.people import LINK_LIFE_S, People, Person, described
@@ -73,10 +72,7 @@ def _said(fields: NewPerson | PersonFields) -> dict[str, Any]:
 
 
 def _id(request: Request) -> int:
-    text = request.path_params["person"]
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    raise Invalid(f"The number of a person is digits only, not {text[:40]!r}.")
+    return number_in_path(request, "person", "a person")
 
 
 def _data(person: Person) -> dict[str, Any]:

@@ -19,6 +19,9 @@ M = TypeVar("M", bound=BaseModel)
 _COUNTED = 1_000_000
 """A number has its bounds told up to here; beyond they are those of the machine."""
 
+_MAX_DIGITS = 18
+"""A bigint of Postgres holds any number of so many digits."""
+
 
 def query_of(request: Request, model: type[M]) -> M:
     """The query as the model has it. Raises Invalid.
@@ -47,6 +50,14 @@ def checked(model: type[M], values: dict[str, Any]) -> M:
 
 
 @cache
+def number_in_path(request: Request, name: str, what: str) -> int:
+    """The number that stands for `name` in the address. Raises Invalid, which says of what it is the number."""
+    text = request.path_params[name]
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
+        return int(text)
+    raise Invalid(f"The number of {what} is digits only, not {text[:40]!r}.")
+
+
 def names_of(model: type[BaseModel]) -> tuple[str, ...]:
     """The names under which callers send the model's fields."""
     return tuple(field.alias or name for name, field in model.model_fields.items())

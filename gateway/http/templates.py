@@ -7,10 +7,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid
 from gateway.http.api.template_schemas import NewTemplateFields, TemplateFields, TemplateQuery
 from gateway.http.auth import Gate
-from gateway.http.requests import body_as, query_of
+from gateway.http.requests import body_as, number_in_path, query_of
 from gateway.http.responses import success
 from gateway.services.templates.service import Template, TemplateFile, Templates
 
@@ -62,10 +61,7 @@ class TemplateRoutes:
 
 
 def _id(request: Request) -> int:
-    text = request.path_params["template"]
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    raise Invalid(f"The number of a template is digits only, not {text[:40]!r}.")
+    return number_in_path(request, "template", "a template")
 
 
 def _data(template: Template) -> dict[str, Any]:

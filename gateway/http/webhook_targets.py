@@ -7,13 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.domain.access import Act, Principal
-from gateway.domain.errors import Invalid
 from gateway.domain.session import iso_utc
 from gateway.domain.webhook_targets import told
 from gateway.http.api.target_schemas import DeliveryQuery, NewTargetFields, RedriveFields, TargetFields
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.requests import body_as, query_of
+from gateway.http.requests import body_as, number_in_path, query_of
 from gateway.http.responses import success
 from gateway.services.webhook_targets.ports import DeliveryRow, Target
 from gateway.services.webhook_targets.service import WebhookTargets
@@ -89,10 +88,7 @@ class WebhookTargetRoutes:
 
 
 def _id(request: Request) -> int:
-    text = request.path_params["target"]
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    raise Invalid(f"The number of a webhook target is digits only, not {text[:40]!r}.")
+    return number_in_path(request, "target", "a webhook target")
 
 
 def _data(target: Target) -> dict[str, Any]:
