@@ -1,4 +1,4 @@
-"""Which IP addresses are the internet, and which are somebody's own network."""
+"""Which IP addresses are the internet, and which are of a private network."""
 
 import ipaddress
 from collections.abc import Sequence

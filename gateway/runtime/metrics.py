@@ -88,7 +88,7 @@ MIGRATIONS = _gauge("migrations", "Migrations, by state.", ("state",), _NEWEST)
 
 
 class Sampler:
-    """Looks at the parts of this process, and asks Postgres for the cluster's numbers when somebody scrapes."""
+    """Looks at the parts of this process, and asks Postgres for the cluster's numbers when a collector scrapes."""
 
     def __init__(
         self,

@@ -232,7 +232,7 @@ class Chats:
         return key | {"senderPn": pn, "cleanedSenderPn": person.phone, "senderLid": person.lid}
 
     def _quoted(self, session: SimulatedSession, spec: dict[str, Any]) -> dict[str, Any] | None:
-        """The message that a new one answers, whoever wrote it; None where there is none of that key."""
+        """The message that a new one answers, of either side; None where there is none of that key."""
         key_id, world = spec.get("reply_to"), self._engine.world
         if not isinstance(key_id, str):
             return None

@@ -309,7 +309,7 @@ class HeartbeatFrame(TypedDict):
 
 
 class PersonShape(TypedDict):
-    """Somebody in a conversation."""
+    """A person in a conversation."""
 
     sub: str
     name: str

@@ -166,7 +166,7 @@ def heartbeat(tops: Mapping[int, int]) -> Frame:
 
 
 def presence(inbox: int, chat: str, people: Sequence[Person]) -> Frame:
-    """Who is in a conversation now; nobody, where the list is empty."""
+    """The people in a conversation now; none where the list is empty."""
     message: frames.PresenceFrame = {
         "type": "presence",
         "topic": f"inbox:{inbox}",

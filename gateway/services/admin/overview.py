@@ -1,4 +1,4 @@
-"""The cluster as a whole, for metrics and for the page of operators. Read when somebody asks, and kept for a moment."""
+"""The cluster as a whole, for metrics and for the page of operators. Read on request, and kept for a moment."""
 
 import asyncio
 import time

@@ -25,7 +25,7 @@ _SEALED_BYTES = PIECE_BYTES + _TAG_BYTES
 _MOST_HEAD_BYTES = 64 * 1024
 _LENGTH = struct.Struct(">I")
 
-# OWASP's choice for 32 MiB. What a file asks for is bounded: it may be anybody's.
+# OWASP's choice for 32 MiB. What a file asks for is bounded: a stranger may have made it.
 _COST = {"n": 2**15, "r": 8, "p": 3}
 _MOST_COST = 2**27
 _CHECK = b"whatsapp-gateway"

@@ -1,4 +1,4 @@
-"""Sessions whose webhooks are refused, all of them: their secret has changed upstream, and nobody may notice.
+"""Sessions whose webhooks are refused, all of them: their secret has changed upstream, and the shop may not notice.
 
 A stranger can send a wrong secret, too; so what counts is that none with the right one came since.
 

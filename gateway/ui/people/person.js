@@ -32,7 +32,7 @@ const MAX_NAME = 100;
 export const MIN_PASSWORD = 8;
 const MAX_PASSWORD = 1000;
 
-/** Letters and digits that nobody mixes up when they are read from paper. */
+/** Letters and digits that people do not mix up when they are read from paper. */
 const CLEAR = "abcdefghjkmnpqrstuvwxyz23456789";
 const GROUPS = 4;
 

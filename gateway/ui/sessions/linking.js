@@ -90,7 +90,7 @@ function takeCode(view, code, now) {
 export function onEnd(view, end, now) {
   if (view.phase === "success") return view;
   if (end.reason === "connected") return enter(view, "success", now);
-  // A time-out that was an outage carries it: nobody is told that a code expired which never came.
+  // A time-out that was an outage carries it: the person is not told that a code expired which never came.
   if (end.reason === "error" || (end.reason === "timeout" && end.error?.code)) {
     const error = typeof end.error === "string" ? end.error : (end.error?.error ?? end.error?.message ?? "");
     return enter(view, "error", now, { error, cause: end.error?.code ?? null, trouble: null });
