@@ -62,6 +62,14 @@ async def test_the_public_url_is_the_one_that_upstream_is_told(database: str, tm
     assert shown["webhook_url"] == f"https://gateway.example/base{HOOK}"
 
 
+async def test_the_address_is_noted_before_a_webhook_is_registered_under_it(empty_shop: Shop) -> None:
+    """A backup of the next moment names it, so that a gateway elsewhere brings the webhook along."""
+    await empty_shop.create()
+
+    noted = await empty_shop.db.fetchval("SELECT value ->> 0 FROM gateway.settings WHERE key = 'public_url'")
+    assert noted == empty_shop.gateway.url
+
+
 async def test_a_webhook_url_of_ones_own_is_left_alone(empty_shop: Shop) -> None:
     session_id = await empty_shop.create(webhook_url="https://shop.example/hook", webhook_enabled=False)
 

@@ -125,6 +125,10 @@ class MonitorTable:
             former: list[str] = await self._pool.fetchval(_NOTE_URL, now)
         return former
 
+    async def note_url(self, now: str) -> None:
+        """Notes that webhooks may be registered under this address."""
+        await self.former_urls(now)
+
     async def forget_former_urls(self, now: str) -> None:
         """Forgets all addresses but the one of now."""
         with mapped_errors():

@@ -93,6 +93,9 @@ class WebhookHome:
     address: str | None
     """The gateway's public address; None where it is not known."""
 
+    note: Callable[[], Awaitable[None]] | None = None
+    """Notes the address in Postgres, so that a gateway elsewhere finds the webhooks that name it."""
+
     on_repaired: Callable[[int], None] = lambda session_id: None
     """Told of a session whose webhook points here again, with the secret that upstream has."""
 
@@ -115,6 +118,7 @@ class Sessions:
         self._store = store
         self._cache = SessionCache(upstream, store)
         self._home = home
+        self._is_address_noted = False
         self._validate = validate
         self._linker = linker
 
@@ -149,6 +153,7 @@ class Sessions:
         """Makes a session upstream and stores it. The webhook is this gateway's, unless the fields name one."""
         wanted = self._validate(fields, partial=False)
         if self._home.address and "webhook_url" not in wanted:
+            await self._note_address()
             wanted |= {
                 "webhook_url": self._home.address + WEBHOOK_PATH,
                 "webhook_enabled": True,
@@ -238,6 +243,7 @@ class Sessions:
         """Points the session's webhook here again, with all events. Raises Conflict where our address is unknown."""
         if self._home.address is None:
             raise Conflict("The gateway does not know its own address. Set GATEWAY_PUBLIC_URL.")
+        await self._note_address()
         webhook = {
             "webhook_url": self._home.address + WEBHOOK_PATH,
             "webhook_enabled": True,
@@ -257,6 +263,12 @@ class Sessions:
         return await self._store.secrets(session_id)
 
     # ------------------------------------------------------------------------------------------ inside
+
+    async def _note_address(self) -> None:
+        """Before the first webhook is registered under our address: a backup of any moment after it names it, too."""
+        if self._home.note is not None and not self._is_address_noted:
+            await self._home.note()
+            self._is_address_noted = True
 
     async def _or_gone(self, session_id: int, call: Awaitable[T]) -> T:
         """What upstream answers. A session it does not have becomes `gone` here."""
