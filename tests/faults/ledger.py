@@ -64,15 +64,8 @@ class Ledger:
 
     @property
     def resets_allowed(self) -> int:
-        """How often a client may be reset per inbox: once for each restore.
-
-        Once more for one whose dump is older than another restore. Its epoch is one that clients have left: who comes
-        back before a gateway has seen the restore is told of that one, and of the new one afterwards.
-        """
-        return sum(
-            2 if any(other.dropped_at > one.dumped_at for other in self.restores[:number]) else 1
-            for number, one in enumerate(self.restores)
-        )
+        """How often a client may be reset per inbox: once for each restore."""
+        return len(self.restores)
 
     def complaints(self, stored: set[str]) -> list[str]:
         """What the table has although it must not, and what it lacks."""

@@ -24,6 +24,7 @@ class Store:
         """A page holds no more than these, of all inboxes together."""
         self.before_reading: Callable[[], None] = lambda: None
         self.was_asked = asyncio.Event()
+        self.is_restored = False
         self.gate: asyncio.Event | None = None
 
     def append(self, inbox: int, count: int = 1) -> None:
@@ -73,7 +74,16 @@ class Store:
         return extents, events
 
     async def check_history(self) -> bool:
-        return False
+        if not self.is_restored:
+            return False
+        self.is_restored = False
+        self.epochs = dict.fromkeys(self.events, "after the restore")
+        return True
+
+    def restore(self, epoch: str) -> None:
+        """A backup is brought back, with the epoch of its time."""
+        self.is_restored = True
+        self.epochs = dict.fromkeys(self.events, epoch)
 
     async def begin_anew(self, inbox: int, epoch: str) -> bool:
         self._ask(f"begin anew {inbox}")
