@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import StoreUnavailable
+from gateway.postgres.connection.pool import mapped_errors
 from gateway.runtime.access import Access, check_secret, open_access
 from gateway.runtime.context import DEFAULT_TIMINGS, BuildContext, Timings
 from gateway.runtime.data_dir import read_secret
@@ -109,23 +110,24 @@ async def open_gateway(
 
     `url` is our own address on this machine; it stands in for GATEWAY_PUBLIC_URL where the simulator is upstream.
     `limiters` are those of a server that runs already; `tell` takes a sentence on what the start is waiting for.
-    Raises ConfigError with one sentence if something outside does not fit.
+    Raises ConfigError with one sentence if something outside does not fit, StoreUnavailable where Postgres went away.
     """
     stack = AsyncExitStack()
     try:
         secret = read_secret(settings)
-        yield await _build(
-            BuildContext(
-                settings=settings,
-                url=url,
-                gateway_id=str(uuid.uuid4()),
-                secret=secret,
-                stack=stack,
-                timings=timings,
-                limiters=Limiters(settings) if limiters is None else limiters,
-                tell=tell,
-            )
+        context = BuildContext(
+            settings=settings,
+            url=url,
+            gateway_id=str(uuid.uuid4()),
+            secret=secret,
+            stack=stack,
+            timings=timings,
+            limiters=Limiters(settings) if limiters is None else limiters,
+            tell=tell,
         )
+        with mapped_errors():  # a connection may break under any statement of the start
+            gateway = await _build(context)
+        yield gateway
     finally:
         await stack.aclose()
 
@@ -157,7 +159,7 @@ async def _build(context: BuildContext) -> Gateway:
     connect(context.signals, live, access, media, services, websockets)
     context.signals.sessions_moved.connect(observation.alerts.notify)
     await live.open(context.stack)
-    await services.open()
+    await services.open(context.stack)
     await access.revocations.open()
     floors = (live, access, media, services, websockets, observation)
     tasks = await start_tasks(floors, (services, websockets), repositories, context)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import AsyncExitStack
 from functools import partial
 
 from gateway.domain.linking import Limits
@@ -161,10 +162,11 @@ class Services:
             awake=live.awake,
         )
 
-    async def open(self) -> None:
-        """Learns what must be known before the first webhook comes."""
-        await self.authenticator.open()
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Learns what must be known before the first webhook comes. Raises StoreUnavailable."""
+        stack.push_async_callback(self.target_client.close)  # also where the start does not come to its end
         await self.target_client.open()
+        await self.authenticator.open()
 
     async def close(self) -> None:
         """Ends what is under way, in this order: webhooks are written first."""

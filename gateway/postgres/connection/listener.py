@@ -159,21 +159,29 @@ class Listener:
     # ------------------------------------------------------------------------------------------ lifecycle
 
     async def open(self) -> None:
-        """Connects, and proves that notifications come back. Raises ConfigError."""
+        """Connects, and proves that notifications come back. Raises ConfigError, StoreUnavailable."""
         self._watchdog.open()
         try:
             await self._connect()
         except CONNECT_ERRORS as error:
             raise connect_fault(self._dsn, error) from None
+        with mapped_errors():
+            if not await self._hears_itself():
+                await self.close()
+                raise ConfigError(
+                    "NOTIFY does not come back from this database host: it looks like a transaction pooler "
+                    "(PgBouncer, Neon's -pooler). Set GATEWAY_LISTEN_URL to the direct host."
+                )
+        self._up()
+
+    async def _hears_itself(self) -> bool:
+        """False where statements are answered, and notifications are not brought."""
         try:
             await self._probe()
         except TimeoutError:
-            await self.close()
-            raise ConfigError(
-                "NOTIFY does not come back from this database host: it looks like a transaction pooler "
-                "(PgBouncer, Neon's -pooler). Set GATEWAY_LISTEN_URL to the direct host."
-            ) from None
-        self._up()
+            await self.statement("SELECT 1")  # a connection that died, or a server that hangs, is no pooler
+            return False
+        return True
 
     async def run(self) -> None:
         """Keeps the connection until it is cancelled: connects, listens, probes, and connects again."""
