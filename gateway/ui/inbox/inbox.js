@@ -8,17 +8,19 @@
 
 import { ConversationList } from "./conversation-list.js";
 import { Conversations } from "./conversations.js";
+import { Deeds } from "./deeds.js";
 import { conversationKey, isGroup, isShown } from "./order.js";
 import { readPlace, writePlace } from "./place.js";
 import { Presence } from "./presence.js";
+import { ReadMarks } from "./read-marks.js";
 import { hitRef } from "./search-hits.js";
 import { Thread } from "./thread.js";
 import { WaitingPane } from "./waiting-pane.js";
 import { backend } from "../common/backend.js";
-import { asked, confirmed } from "../common/confirm.js";
+import { asked } from "../common/confirm.js";
 import { debounced, fill } from "../common/dom.js";
 import { LiveElement } from "../common/element.js";
-import { displayName, toE164 } from "../common/format.js";
+import { toE164 } from "../common/format.js";
 import { RestError } from "../common/rest.js";
 import { t } from "../common/strings.js";
 import { showFailure, showToast } from "../common/toast.js";
@@ -26,7 +28,7 @@ import { showFailure, showToast } from "../common/toast.js";
 /** @import { Query } from "./conversations.js" */
 /** @import { Hit } from "./search-hits.js" */
 /** @import { Deed } from "./thread-head.js" */
-/** @import { Conversation, Position, PositionMap, StreamEvent } from "../common/types.js" */
+/** @import { Conversation, PositionMap, StreamEvent } from "../common/types.js" */
 
 const PAGE = 50;
 const MAX_PAGE = 200;
@@ -48,13 +50,18 @@ export class WhatsAppInbox extends LiveElement {
   });
   #thread = new Thread(this.#backend, this.#presence, {
     back: () => this.#goBack(),
-    act: (deed) => void this.#act(deed),
-    seen: () => this.#markRead(),
+    act: (deed) => void this.act(deed),
+    seen: () => this.#marks.mark(),
     link: (session) => this.tell("sessions-wanted", { session_id: session }),
     write: (phone, session) => this.#openChat(session, `${phone}@s.whatsapp.net`),
     search: () => this.focusSearch(),
   });
   #pane = new WaitingPane(this.#backend, (key) => this.openKey(key));
+  #marks = new ReadMarks(this.#backend, this.#data, this.#thread, this, () => this.#refresh());
+  #deeds = new Deeds(this.#backend, this.#data, this, {
+    leave: () => this.#close(),
+    refresh: () => this.#refresh(),
+  });
   /** @type {"loading" | "loaded" | "failed"} */
   #state = "loading";
   /** @type {AbortController | null} */
@@ -64,8 +71,6 @@ export class WhatsAppInbox extends LiveElement {
   /** @type {Hit[] | null} */
   #hits = null;
   #unread = -1;
-  /** The call that marks the open chat as read: one at a time. @type {{key: string, upTo: Position | undefined} | null} */
-  #marking = null;
   /** Opened from the list, so that Back leads there. */
   #depth = 0;
   #refresh = debounced(() => void this.#load({ refresh: true }), REFRESH_AFTER_MS);
@@ -80,7 +85,7 @@ export class WhatsAppInbox extends LiveElement {
     this.on(this.#backend.sessions, "change", () => this.redraw());
     this.ends(this.#backend.client.watch((status) => this.#onStatus(status)));
     this.on(this.#backend, "renewed", () => void (this.#state === "loaded" ? this.#load({ refresh: true }) : this.#start()));
-    this.on(document, "visibilitychange", () => this.#markRead());
+    this.on(document, "visibilitychange", () => this.#marks.mark());
     this.on(globalThis, "popstate", () => this.#followAddress());
     this.every(TIMES_EVERY_MS, () => this.redraw());
     this.ends(() => {
@@ -152,8 +157,9 @@ export class WhatsAppInbox extends LiveElement {
   }
 
   /** What can be done with the open conversation. @param {Deed} deed */
-  act(deed) {
-    return this.#act(deed);
+  async act(deed) {
+    const conversation = this.#thread.key && this.#data.get(this.#thread.key);
+    if (conversation) await this.#deeds.act(deed, conversation);
   }
 
   // ------------------------------------------------------------------------------------------ loading
@@ -213,7 +219,7 @@ export class WhatsAppInbox extends LiveElement {
       this.#data.finishLoad(reply.data, { append: cursor !== null, refresh });
       this.#state = "loaded";
       this.#listen(reply.data.position ?? {});
-      this.#markRead();
+      this.#marks.mark();
       this.redraw();
       if (!refresh && cursor === null) await this.#search(search, session, loading.signal);
     } catch (error) {
@@ -277,35 +283,10 @@ export class WhatsAppInbox extends LiveElement {
     const outcome = this.#data.apply(event);
     this.#thread.apply(event);
     const isNew = event.event === "message.created";
-    if (isNew && event.data.direction === "in") this.#markRead();
+    if (isNew && event.data.direction === "in") this.#marks.mark();
     if (outcome === "refresh") this.#refresh();
     if (outcome !== "none") this.redraw();
     if (isNew && (isShown(event.data.chat) || isGroup(event.data.chat))) this.tell("message", event.data);
-  }
-
-  /** What is on the screen is read, for everybody, up to what was seen; viewers only look. */
-  #markRead() {
-    const key = this.#thread.key;
-    const conversation = key && this.#data.get(key);
-    if (!key || !conversation || !this.#thread.isVisible || !this.#backend.isAgent || !this.isConnected) return;
-    const upTo = this.#thread.seen;
-    if (!upTo || (!conversation.unread && !conversation.marked_unread)) return;
-    if (this.#marking?.key === key) return;
-    this.#marking = { key, upTo };
-    this.#data.markRead(key);
-    this.redraw();
-    const path = `/api/conversations/${encodeURIComponent(conversation.chat)}/read?session=${conversation.session_id}`;
-    const body = upTo.epoch ? { up_to: { off: upTo.off, epoch: upTo.epoch } } : {};
-    this.#backend.rest
-      .post(path, body)
-      .catch((error) => {
-        this.#refresh();
-        if (!(error instanceof RestError && error.code === "conflict")) showFailure(error);
-      })
-      .finally(() => {
-        this.#marking = null;
-        if (this.isConnected) this.#markRead();
-      });
   }
 
   // ------------------------------------------------------------------------------------------ choosing
@@ -343,7 +324,7 @@ export class WhatsAppInbox extends LiveElement {
     const opened = this.#thread.open(conversation, { around });
     this.redraw();
     await Promise.all([opened, isKnown ? null : this.#fetch(conversation)]);
-    this.#markRead();
+    this.#marks.mark();
   }
 
   /** A conversation that no list has told of is asked for by itself. @param {{session_id: number, chat: string}} at */
@@ -360,6 +341,18 @@ export class WhatsAppInbox extends LiveElement {
       if (!this.isConnected || (error instanceof RestError && error.status === 404)) return; // nothing was said in it yet
       showFailure(error);
     }
+  }
+
+  async #writeToNew() {
+    const sessions = this.#backend.sessions.list();
+    const session = this.#data.query.session ?? sessions.find((one) => one.status === "connected")?.id ?? sessions[0]?.id;
+    if (session === undefined) return this.tell("sessions-wanted");
+    const ask = { title: t("new.title"), label: t("new.phone"), value: "+", type: "tel", submit: t("new.open") };
+    const given = await asked(this, ask);
+    if (given === null) return;
+    const phone = toE164(given);
+    if (!phone) return void showToast(t("new.invalid"), { tone: "calm" });
+    this.#openChat(session, `${phone.slice(1)}@s.whatsapp.net`);
   }
 
   #goBack() {
@@ -404,75 +397,6 @@ export class WhatsAppInbox extends LiveElement {
     const key = conversationKey({ session_id: session, chat });
     if (key === this.#thread.key) return undefined;
     return this.#open(this.#data.get(key) ?? blank(session, chat), around);
-  }
-
-  // ------------------------------------------------------------------------------------------ deeds
-
-  /** @param {Deed} deed */
-  async #act(deed) {
-    const key = this.#thread.key;
-    const conversation = key ? this.#data.get(key) : undefined;
-    if (!key || !conversation || !this.#backend.isAgent) return;
-    const change = await this.#changeOf(deed, conversation);
-    if (!change) return;
-    const before = { ...conversation };
-    this.#data.change(key, change.local);
-    this.redraw();
-    if (deed === "mark_unread") this.#close();
-    const path = `/api/conversations/${encodeURIComponent(conversation.chat)}?session=${conversation.session_id}`;
-    try {
-      const reply = await this.#backend.rest.put(path, change.body);
-      if (reply.data?.chat) this.#data.put({ ...this.#data.get(key), ...reply.data });
-      this.#refresh();
-    } catch (error) {
-      this.#data.change(key, before);
-      if (error instanceof RestError && error.code === "conflict") showToast(error.message, { tone: "calm" });
-      else showFailure(error, { retry: () => void this.#act(deed) });
-    }
-    this.redraw();
-  }
-
-  /**
-   * @param {Deed} deed @param {Conversation} conversation
-   * @returns {Promise<{body: Record<string, unknown>, local: Partial<Conversation>} | null>}
-   */
-  async #changeOf(deed, conversation) {
-    const me = this.#backend.me;
-    const name = displayName(conversation);
-    switch (deed) {
-      case "take":
-        return { body: { owner: me?.sub }, local: { owner: me?.sub ?? null, owner_name: me?.name ?? null } };
-      case "give_back":
-        return { body: { owner: null }, local: { owner: null, owner_name: null } };
-      case "done":
-        return { body: { done: true }, local: { done: true } };
-      case "reopen":
-        return { body: { done: false }, local: { done: false } };
-      case "mark_unread":
-        return { body: { unread: true }, local: { marked_unread: true } };
-      case "block":
-        if (!(await confirmed(this, t("thread.block.ask", { name }), t("thread.block")))) return null;
-        return { body: { blocked: true }, local: { blocked: true } };
-      case "unblock":
-        return { body: { blocked: false }, local: { blocked: false } };
-      case "rename": {
-        const ask = { title: t("thread.rename"), label: t("thread.rename.label"), value: conversation.name ?? "", submit: t("common.save") };
-        const given = await asked(this, ask);
-        return given ? { body: { name: given }, local: { name: given } } : null;
-      }
-    }
-  }
-
-  async #writeToNew() {
-    const sessions = this.#backend.sessions.list();
-    const session = this.#data.query.session ?? sessions.find((one) => one.status === "connected")?.id ?? sessions[0]?.id;
-    if (session === undefined) return this.tell("sessions-wanted");
-    const ask = { title: t("new.title"), label: t("new.phone"), value: "+", type: "tel", submit: t("new.open") };
-    const given = await asked(this, ask);
-    if (given === null) return;
-    const phone = toE164(given);
-    if (!phone) return void showToast(t("new.invalid"), { tone: "calm" });
-    this.#openChat(session, `${phone.slice(1)}@s.whatsapp.net`);
   }
 
   // ------------------------------------------------------------------------------------------ showing
