@@ -261,6 +261,8 @@ async def serving(
         host="127.0.0.1",
         port=0,
         http=http_protocol,
+        # Longer than clients keep a connection: one must not end just as the next request is sent on it.
+        timeout_keep_alive=75,
         lifespan="on",
         log_config=None,
         access_log=False,
