@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.simulator.sending import ANN, ANN_JID
 from tests.simulator.support import (
     HELLO,
     QUICK,
@@ -229,3 +230,13 @@ async def test_pauses_between_retries_follow_the_clock(receiver: Receiver) -> No
             assert len(receiver.got) == count - 1
             clock.move(0.2)
             await receiver.wait_for_count(count)
+
+
+async def test_a_call_is_told_as_a_webhook(served: Served, receiver: Receiver) -> None:
+    await linked(served, receiver, webhook_events=["call"])
+    await served.control("POST", "/sessions/1/call", {"from": ANN, "video": True})
+    (hook,) = await receiver.wait_for_events("call")
+
+    assert hook.body["data"]["call"]["from"] == ANN_JID
+    assert hook.body["data"]["call"]["isVideo"] is True
+    assert hook.body["data"]["call"]["status"] == "offer"

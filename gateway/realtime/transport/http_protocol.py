@@ -7,17 +7,17 @@ and the rest waits unread.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.domain.limits import KIB, MIB
+from gateway.realtime.transport.flow import HeldFlow
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
+from gateway.realtime.transport.patience import Patience
 from gateway.realtime.transport.refusal import Refusal, refusal_bytes
 from gateway.realtime.transport.request_head import LOGINS, PROBES, WEBHOOKS, handshake_fault, read_head
 from gateway.realtime.transport.request_meter import END, RequestMeter
@@ -30,12 +30,8 @@ logger.setLevel(logging.ERROR)
 
 NO_HTTP = "Invalid HTTP request received."
 
-LINGER_S = 2.0
-"""A refused client may send what it had begun to send: it would not read the answer otherwise."""
-
 LINGER_BYTES = MIB
-PROGRESS_BYTES = KIB
-"""Less than this in the time for a body is no progress."""
+"""A refused client may send so much of what it had begun to send, in `patience.LINGER_S`."""
 
 MOST_AT_ONCE = 16 * KIB
 """Of a body in chunks, each of which may be a byte: then it is the others' turn."""
@@ -53,33 +49,12 @@ class _Reading(IntEnum):
     CHUNKED = 2
 
 
-class _Flow(FlowControl):
-    """uvicorn's, with a hold of ours: an app that asks for its body resumes reading, whatever else waits."""
-
-    is_held = False
-    may_read: Callable[[], bool] = staticmethod(lambda: True)
-    """Asked when the app wants more of the body: whether more is to be read for it."""
-
-    def hold(self) -> None:
-        """Reads nothing until `let_go`, whatever the app asks for."""
-        self.is_held = True
-        self.pause_reading()
-
-    def let_go(self) -> None:
-        """Reads on."""
-        self.is_held = False
-        self.resume_reading()
-
-    def resume_reading(self) -> None:
-        if not self.is_held and self.may_read():
-            super().resume_reading()
-
-
 class GatewayHttpProtocol(HttpToolsProtocol):
     """One HTTP connection of uvicorn's, held to the limits."""
 
     config: ServerConfig
-    flow: _Flow
+    flow: HeldFlow
+    _patience: Patience
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -93,10 +68,8 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._is_begun = False
         """The head of a request has begun."""
         self._body_left = 0
-        self._progress = 0
         self._unread_left = 0
         """Of what a client still sends that is not read any more: so much is passed over."""
-        self._stuck_at = 0
         self._refusal: Refusal | None = None
         self._is_over = False
 
@@ -105,12 +78,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected; the guard lets it in or not."""
         super().connection_made(transport)
-        self.flow = _Flow(transport)
-        self.flow.may_read = self._may_read
+        self.flow = HeldFlow(transport, self._may_read)
         self.visitor = self.guard.enter(self, self.client[0] if self.client else "")
         if self.visitor is None:
             self._is_over = True
             transport.abort()
+        else:
+            self._patience = Patience(self.visitor, self.guard.limits, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -134,8 +108,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().pause_writing()
         visitor = self.visitor
         if visitor is not None:
-            self._stuck_at = self.buffered()
-            visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "answer_time")
+            self._patience.for_reader(self.buffered())
             self.guard.stalled(visitor)
 
     def resume_writing(self) -> None:
@@ -144,7 +117,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         visitor = self.visitor
         if visitor is not None:
             self.guard.flows(visitor)
-            if visitor.why == "answer_time":
+            if self._patience.is_for_reader:
                 visitor.wait_no_more()
                 if not visitor.is_busy:
                     self._rest(visitor)
@@ -152,15 +125,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def has_progressed(self) -> bool:
         """Whether a client whose time is over gets as much again."""
-        visitor = self.visitor
-        if visitor is None:
-            return False
-        if visitor.why == "body_time":
-            return self.flow.read_paused  # we do not read: it is not the client who is late
-        if visitor.why == "answer_time":
-            before, self._stuck_at = self._stuck_at, self.buffered()
-            return self._stuck_at < before
-        return False
+        return self._patience.has_progressed(self.buffered(), is_read_paused=self.flow.read_paused)
 
     # ------------------------------------------------------------------------------------------ what is sent
 
@@ -198,7 +163,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 is_chunked = self._reading is _Reading.CHUNKED
                 self.parser.feed_data(data if end - at == size else data[at:end])
                 if is_chunked:
-                    self._progresses(self._meter.count_chunks(end - at))
+                    self._patience.received(self._meter.count_chunks(end - at))
                     turn -= end - at
                 at = end
                 if turn <= 0 and at < size:
@@ -242,7 +207,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         elif self._reading is _Reading.SIZED:
             end = min(len(data), at + self._body_left)
             self._body_left -= end - at
-            self._progresses(end - at)
+            self._patience.received(end - at)
         else:
             end = data.find(END, at, at + MOST_AT_ONCE)
             end = min(len(data), at + MOST_AT_ONCE) if end < 0 else end + len(END)
@@ -262,16 +227,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _begin(self) -> None:
         self._is_begun = True
         self._meter.begin()
-        visitor = self.visitor
-        if visitor is not None and not visitor.is_busy and visitor.why == "keep_alive":
-            visitor.wait_until(self.loop.time() + self.guard.limits.headers_s, "headers_time")
-
-    def _progresses(self, size: int) -> None:
-        self._progress += size
-        visitor = self.visitor
-        if self._progress >= PROGRESS_BYTES and visitor is not None and visitor.why == "body_time":
-            self._progress = 0
-            visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "body_time")
+        self._patience.for_head()
 
     # ------------------------------------------------------------------------------------------ the parser's words
 
@@ -309,8 +265,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if visitor.room is not Room.YES and not head.is_webhook and not head.is_probe:
             self._fit_in(visitor, is_quick=head.shows_login or self._is_bodiless())
         visitor.room = Room.YES
-        self._progress = 0
-        visitor.wait_until(self.loop.time() + self.guard.limits.body_s, "body_time")
+        self._patience.for_body()
         super().on_headers_complete()
 
     def _is_bodiless(self) -> bool:
@@ -352,7 +307,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._reading = _Reading.HEAD
         self._is_begun = False
         visitor = self.visitor
-        if visitor is not None and visitor.why != "answer_time":
+        if visitor is not None and not self._patience.is_for_reader:
             if visitor.is_busy:
                 visitor.wait_no_more()
             else:
@@ -388,7 +343,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         elif visitor is not None:
             visitor.is_busy = False
             if self._reading is not _Reading.HEAD:  # it was answered before its body had come
-                visitor.wait_until(self.loop.time() + LINGER_S, "keep_alive")
+                self._patience.for_leftovers()
                 if self._reading is _Reading.CHUNKED or self._body_left > LINGER_BYTES:
                     self._pass_over_the_rest()
                     return
@@ -398,11 +353,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     def _rest(self, visitor: Visitor) -> None:
         """Between two requests, unless the next has begun already."""
-        limits = self.guard.limits
-        if self._is_begun:
-            visitor.wait_until(self.loop.time() + limits.headers_s, "headers_time")
-        else:
-            visitor.wait_until(self.loop.time() + limits.keep_alive_s, "keep_alive")
+        self._patience.for_next_request(is_begun=self._is_begun)
         if visitor.is_proxied:
             self.guard.vacate(visitor)
 
@@ -434,7 +385,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         if self.visitor is not None:
             self.visitor.is_busy = False
-            self.visitor.wait_until(self.loop.time() + LINGER_S, "keep_alive")
+            self._patience.for_leftovers()
         self._pass_over_the_rest()
 
     def _pass_over_the_rest(self) -> None:
