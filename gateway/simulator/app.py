@@ -39,26 +39,27 @@ class Simulator:
         settings: SimulatorSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._engine = Engine(state_path, settings or SimulatorSettings(), clock or Clock())
-        self._files = Files(state_path, self._engine.world, self._engine.clock)
+        self.engine = Engine(state_path, settings or SimulatorSettings(), clock or Clock())
+        """The account it plays, its clock and its faults."""
+        self._files = Files(state_path, self.engine.world, self.engine.clock)
         self._ledger = Ledger(state_path)
         self._calls = CallLog()
-        self._links = Links(self._engine)
-        self._chats = Chats(self._engine)
-        self._sends = Sends(self._engine, self._chats, self._ledger)
+        self._links = Links(self.engine)
+        self._chats = Chats(self.engine)
+        self._sends = Sends(self.engine, self._chats, self._ledger)
 
     @property
     def account_token(self) -> str:
         """The token for the management calls. A secret, if only of a simulated account."""
-        return self._engine.world.account_token
+        return self.engine.world.account_token
 
     def api_routes(self) -> list[BaseRoute]:
         """WasenderAPI, without the prefix: mount under `/api` or `/simulator/api`."""
-        return api.api_routes(self._engine, self._links, self._sends, self._chats, self._files, self._calls)
+        return api.api_routes(self.engine, self._links, self._sends, self._chats, self._files, self._calls)
 
     def control_routes(self) -> list[BaseRoute]:
         """Mount under `/_simulator`. Guards itself against callers from elsewhere."""
-        engine, sends, chats = self._engine, self._sends, self._chats
+        engine, sends, chats = self.engine, self._sends, self._chats
         return control.control_routes(
             Control(engine, self._links, self._forget),
             ChatControl(engine, sends, chats, self._files),
@@ -67,7 +68,7 @@ class Simulator:
 
     def _forget(self) -> None:
         """Lets everything go but the account token. Ids go on, so that no number means two sessions."""
-        engine, world = self._engine, self._engine.world
+        engine, world = self.engine, self.engine.world
         for session in list(world.sessions.values()):
             self._links.forget(session)
         self._sends.stop()
@@ -85,22 +86,22 @@ class Simulator:
 
     def page_routes(self) -> list[BaseRoute]:
         """The phone page, and WhatsApp's files: mount under `/simulator`, after `/simulator/api`."""
-        return [*FileHost(self._engine, self._files).routes(), *page.page_routes()]
+        return [*FileHost(self.engine, self._files).routes(), *page.page_routes()]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Simulator"]:
         """Timers and webhooks run inside. At the end everything stops and is saved."""
-        async with self._engine.webhooks.running():
-            self._engine.save()
+        async with self.engine.webhooks.running():
+            self.engine.save()
             self._links.resume()
             self._sends.resume()
             try:
                 yield self
             finally:
-                self._engine.release()
+                self.engine.release()
                 self._links.stop()
                 self._sends.stop()
-                self._engine.save()
+                self.engine.save()
                 self._files.close()
 
     def release(self) -> None:
@@ -108,7 +109,7 @@ class Simulator:
 
         Call it when the server starts to drain.
         """
-        self._engine.release()
+        self.engine.release()
 
     def standalone_app(self) -> Starlette:
         """The simulator as a server of its own: `/api`, `/_simulator`, `/simulator`."""

@@ -64,7 +64,7 @@ class Counting:
             "webhook_events": LINK_EVENTS,
             "options": {},
         }
-        return self._simulator._engine.add_session(fields).id
+        return self._simulator.engine.add_session(fields).id
 
 
 def main() -> None:

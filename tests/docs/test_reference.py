@@ -111,7 +111,8 @@ def test_every_metric_has_its_row() -> None:
         for collector in set(REGISTRY._collector_to_names)
         if isinstance(collector, MetricWrapperBase)
         for name in [
-            next(iter(collector.describe())).name + ("_total" if collector._type == "counter" else "")
+            described.name + ("_total" if described.type == "counter" else "")
+            for described in collector.describe()
         ]
         if name.startswith("gateway_")
     }

@@ -246,7 +246,7 @@ class Storm:
 
 def element_of(served: Served, key: str) -> dict[str, Any]:
     """The message that the simulator has made, as its webhook tells it."""
-    known = served.simulator._engine.world.received[key]
+    known = served.simulator.engine.world.received[key]
     return {name: known[name] for name in ("key", "message", "messageTimestamp")}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from gateway.postgres.connection.listener import APPLICATION
+from gateway.runtime.context import Timings
 from tests.faults.proxy import Proxy, ignore
 from tests.faults.server import Server
 from tests.launcher.running import running
@@ -47,10 +48,9 @@ async def test_a_row_between_listen_and_callback_is_shown(server: Server, tmp_pa
     async with server.database() as name, Proxy(lambda: server.socket).running() as wire:
         settings = settings_for(server.through(wire.port, name), tmp_path, **{**NOWHERE, "simulator": False})
         writer = await asyncpg.connect(server.dsn_of(name))
-        async with running(settings) as live, live.socket() as browser:
-            live.gateway.live.feed._tick_s = 3600
+        async with running(settings, timings=Timings(tick_s=3600)) as live, live.socket() as browser:
             await browser.subscribe("inbox:12")
-            await insert_message(writer, 12)  # from here on the long tick counts
+            await insert_message(writer, 12)
             await browser.event("message.created")
             answer = HeldAnswer(wire)
             await writer.execute(

@@ -14,8 +14,10 @@ from moto.server import ThreadedMotoServer
 
 from gateway.cli.actions import media as actions
 from gateway.domain.errors import ConfigError
+from gateway.postgres.media.keep import MediaKeepTable
 from gateway.runtime.gateway import open_gateway
 from gateway.services.media.files import MediaFiles
+from gateway.services.media.keeper import Keeper
 from gateway.simulator.files import made_up
 from tests.http.media_parts import Post, linked_number, sha256
 from tests.http.support import Shop, eventually, opened
@@ -30,9 +32,15 @@ async def post(empty_shop: Shop) -> Post:
     return await linked_number(empty_shop)
 
 
-async def sweep(shop: Shop) -> None:
+async def sweep(shop: Shop, keeper: Keeper | None = None) -> None:
     await shop.db.execute("UPDATE gateway.blobs SET made_at = made_at - interval '2 hours'")
-    await shop.gateway.gateway.media.media_keeper.sweep()
+    await (keeper or shop.gateway.gateway.media.media_keeper).sweep()
+
+
+def keeping(shop: Shop, days: float) -> Keeper:
+    """A keeper beside the gateway's own, which keeps files for so many days."""
+    gateway = shop.gateway.gateway
+    return Keeper(MediaKeepTable(gateway.repositories.pool), gateway.media.files, days=days)
 
 
 async def stored(shop: Shop, content: bytes) -> int | None:
@@ -57,15 +65,14 @@ async def test_files_older_than_the_shop_keeps_them_go_and_their_messages_say_so
     content = picture("JPEG", (40, 30))
     key = await post.send(content)
     media = await post.settled(key)
-    keeper = post.shop.gateway.gateway.media.media_keeper
-    keeper._days = 30.0
-    await sweep(post.shop)
+    keeper = keeping(post.shop, days=30.0)
+    await sweep(post.shop, keeper)
     assert (await post.row(key))["state"] == "stored"
 
     await post.shop.db.execute("UPDATE gateway.media SET settled_at = settled_at - interval '31 days'")
     async with post.shop.gateway.socket() as socket:
         await socket.subscribe(f"inbox:{post.session_id}")
-        await sweep(post.shop)
+        await sweep(post.shop, keeper)
         updated = await socket.event("message.updated")
 
     assert updated["data"]["media"]["state"] == "lost"

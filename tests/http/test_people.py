@@ -10,6 +10,7 @@ from argon2 import Parameters, PasswordHasher, extract_parameters
 
 from gateway.domain.access import Role
 from gateway.services.auth.login import Login
+from gateway.services.auth.passwords import Passwords
 from tests.http.support import SESSIONS, Shop, eventually
 
 PASSWORD = "correct horse"
@@ -173,17 +174,18 @@ async def test_the_access_log_tells_who_came_in_who_did_not_and_who_changed_that
     assert rows[4]["actor"] == "tester"
 
 
-async def test_a_login_with_a_password_that_is_changed_meanwhile_never_begins(shop: Shop) -> None:
+async def test_a_login_with_a_password_that_is_changed_meanwhile_never_begins(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = await add(shop)
-    passwords = shop.gateway.gateway.access.logins._passwords
-    matches = passwords.matches
+    matches = Passwords.matches
 
-    async def slow_matches(stored: str | None, password: str) -> bool:
-        is_right = await matches(stored, password)
+    async def slow_matches(self: Passwords, stored: str | None, password: str) -> bool:
+        is_right = await matches(self, stored, password)
         await shop.gateway.data("PUT", f"{PEOPLE}/{person['id']}", {"password": "another horse"})
         return is_right
 
-    passwords.matches = slow_matches  # type: ignore[method-assign]
+    monkeypatch.setattr(Passwords, "matches", slow_matches)
     status, reply, headers = await post_login(shop, {"name": "Ann", "password": PASSWORD})
 
     assert (status, reply["code"], "Set-Cookie" in headers) == (401, "unauthenticated", False)
@@ -290,15 +292,15 @@ async def test_a_person_who_is_promoted_meanwhile_is_not_changed_by_a_limited_ad
 ) -> None:
     person = await add(shop, sessions=[12])
     limited, path = shop.gateway.token(Role.ADMIN, {12}), f"{PEOPLE}/{person['id']}"
-    people = shop.gateway.gateway.access.people
-    managed = people._managed
+    people = shop.gateway.gateway.repositories.people
+    person_of = people.person
 
-    async def managed_a_while_ago(*args: Any) -> Any:
-        found = await managed(*args)
+    async def person_a_while_ago(person_id: int) -> Any:
+        found = await person_of(person_id)
         await shop.db.execute("UPDATE gateway.users SET sessions = '\"*\"'")
         return found
 
-    monkeypatch.setattr(people, "_managed", managed_a_while_ago)
+    monkeypatch.setattr(people, "person", person_a_while_ago)
     for method, body in (("PUT", {"password": "another horse"}), ("DELETE", None)):
         await shop.db.execute("UPDATE gateway.users SET sessions = '[12]'")
         status, reply = await shop.gateway.call(method, path, body, token=limited)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.services.contacts.service import Contacts
 from tests.http.support import INCOMING, OUTGOING, Shop, eventually
 from tests.http.webhook_makers import (
     GROUP,
@@ -87,17 +88,14 @@ def _pair(lid: str, phone: str) -> Any:
 async def test_a_number_that_upstream_knows_is_asked_for_once(empty_shop: Shop) -> None:
     shop = empty_shop
     session_id = await shop.create()
-    people = shop.gateway.gateway.services.contacts
-    people._lookup_pause_s = 0.0
     asked: list[str] = []
 
     async def tell(_: str, lid: str) -> str | None:
         asked.append(lid)
         return NINA if lid.startswith("5") else None
 
-    people._source = type(
-        "Source", (), {"get_phone_of_lid": staticmethod(tell), "get_contacts": _no_contacts}
-    )()
+    source = type("Source", (), {"get_phone_of_lid": staticmethod(tell), "get_contacts": _no_contacts})()
+    people = Contacts(shop.gateway.gateway.repositories.contacts, source, lookup_pause_s=0.0)
     secret = (await shop.gateway.data("GET", f"/api/whatsapp-sessions/{session_id}?reveal=secrets"))[
         "webhook_secret"
     ]

@@ -293,8 +293,8 @@ async def test_a_secret_that_was_replaced_opens_the_door_no_more(shop: Shop) -> 
     assert (await shop.post(received(), secret="another one", path=f"{HOOK}/12"))[0] == 200
 
 
-async def changed(shop: Shop) -> set[int]:
-    return shop.gateway.gateway.services.authenticator._dirty
+async def changed(shop: Shop) -> bool:
+    return shop.gateway.gateway.services.authenticator.is_behind
 
 
 async def test_webhooks_are_written_however_many_connections_others_have(shop: Shop) -> None:

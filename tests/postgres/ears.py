@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from gateway.postgres.connection.listener import STATEMENT_S, Listener, ListenerSettings
+from gateway.domain.backoff import Backoff
+from gateway.postgres.connection.listener import BACKOFF, STATEMENT_S, Listener, ListenerSettings
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.signals import Signals
 
@@ -17,7 +18,12 @@ class IdleListener:
     """Its log: `up`, `down`, and each bell as `message <payload>` or `session <payload>`."""
 
     def __init__(
-        self, dsn: str, probe_s: float, watchdog: Watchdog | None = None, statement_s: float = STATEMENT_S
+        self,
+        dsn: str,
+        probe_s: float,
+        watchdog: Watchdog | None = None,
+        statement_s: float = STATEMENT_S,
+        backoff: Backoff = BACKOFF,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.log: list[str] = []
@@ -25,7 +31,7 @@ class IdleListener:
         self.listener = Listener(
             dsn,
             self._signals(),
-            ListenerSettings(self.id, "UTC", probe_s, statement_s=statement_s),
+            ListenerSettings(self.id, "UTC", probe_s, statement_s=statement_s, backoff=backoff),
             watchdog=watchdog,
         )
 
@@ -59,10 +65,10 @@ class IdleListener:
 
 @contextlib.asynccontextmanager
 async def listening(
-    dsn: str, *, probe_s: float = 0.05, statement_s: float = STATEMENT_S
+    dsn: str, *, probe_s: float = 0.05, statement_s: float = STATEMENT_S, backoff: Backoff = BACKOFF
 ) -> AsyncIterator[IdleListener]:
     """A listener that is up and kept up."""
-    ears = IdleListener(dsn, probe_s, statement_s=statement_s)
+    ears = IdleListener(dsn, probe_s, statement_s=statement_s, backoff=backoff)
     await ears.listener.open()
     task = asyncio.create_task(ears.listener.run(), name="listener")
     try:

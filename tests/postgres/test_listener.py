@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.listener import APPLICATION
@@ -125,24 +126,17 @@ async def test_a_host_that_cannot_be_reached_is_refused_in_one_sentence(postgres
 
 
 async def test_a_database_that_is_away_for_longer_is_tried_again_and_again(
-    database: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str, connection: asyncpg.Connection
 ) -> None:
-    async with listening(database, probe_s=60) as ears:
-        pauses = 0
-
-        async def pause() -> None:
-            nonlocal pauses
-            pauses += 1
-            if pauses == 3:
-                ears.listener._dsn = database
-            await asyncio.sleep(0)
-
-        monkeypatch.setattr(ears.listener, "_back_off", pause)
-        ears.listener._dsn = "postgresql://somebody@127.0.0.1:1/there"
+    async with (
+        wire_to(database) as wire,
+        listening(wire.dsn, probe_s=60, backoff=Backoff(0.01, 0.01)) as ears,
+    ):
+        wire.still_refuses = 3
         await end_backend(connection, await ears.backend())
         await ears.hears("up", 2)
 
-        assert pauses == 3
+        assert wire.still_refuses == 0
         assert ears.log == ["up", "down", "up"], "it is down once, however often it tries"
 
 

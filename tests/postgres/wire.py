@@ -10,7 +10,10 @@ NOTIFICATION = ord("A")
 
 
 class Wire:
-    """`dsn` leads through it. `is_stale`: bells are swallowed. `is_silent`: nothing comes through any more."""
+    """`dsn` leads through it. `is_stale`: bells are swallowed. `is_silent`: nothing comes through any more.
+
+    `still_refuses`: so many connections to come are closed at once.
+    """
 
     def __init__(self, dsn: str) -> None:
         parts = urlsplit(dsn)
@@ -20,6 +23,7 @@ class Wire:
         self.dsn = ""
         self.is_stale = False
         self.is_silent = False
+        self.still_refuses = 0
         self.swallowed = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -35,6 +39,10 @@ class Wire:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.still_refuses:
+            self.still_refuses -= 1
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)

@@ -9,7 +9,7 @@ from gateway.domain.access import Role
 from gateway.domain.streams import Extent
 from tests.launcher.running import Running, Socket
 from tests.postgres.writers import insert_message, insert_session
-from tests.realtime.live import events_of, heard, pong, realtime_of
+from tests.realtime.live import events_of, heard, pong
 
 
 def moves(socket: Socket) -> dict[str, list[int]]:
@@ -79,7 +79,7 @@ async def test_an_inbox_that_is_made_later_is_named_before_its_first_event_and_c
 async def test_an_inbox_that_appears_during_a_subscribe_is_not_missed(
     live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = realtime_of(live)._streams
+    streams = live.gateway.websockets.reads
     asked = streams.extents
 
     async def appears_meanwhile(inboxes: Sequence[int] | None = None) -> dict[int, Extent]:

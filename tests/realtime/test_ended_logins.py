@@ -228,7 +228,7 @@ async def ended_while_feed_is_seen(gateway: Running, monkeypatch: pytest.MonkeyP
 
     async def slow_see(*args: Any) -> Any:
         await gateway.gateway.repositories.people.revoke(sub="ann")
-        await gateway.gateway.access.revocations._read()
+        await gateway.gateway.access.revocations.open()
         return await see(*args)
 
     monkeypatch.setattr(feed, "see", slow_see)

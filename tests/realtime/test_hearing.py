@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -10,7 +11,9 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.connection.listener import APPLICATION
-from tests.launcher.running import Running
+from gateway.runtime.context import Timings
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, pong
 
@@ -54,12 +57,12 @@ async def test_whoever_comes_when_all_is_well_hears_nothing_of_staleness(live: R
 
 
 async def test_a_bell_that_never_rang_is_made_up_for_by_the_tick(
-    live: Running, writer: asyncpg.Connection
+    way: str, database: str, tmp_path: Path, writer: asyncpg.Connection
 ) -> None:
-    live.gateway.live.feed._tick_s = 0.1
-    async with live.socket() as socket:
+    timings = Timings(tick_s=0.1)
+    async with running(settings_for(database, tmp_path), timings=timings) as live, live.socket() as socket:
         await socket.subscribe("inbox:12")
-        await insert_message(writer, 12)  # after this one the short tick counts
+        await insert_message(writer, 12)
         await socket.event("message.created")
         await writer.execute(
             "CREATE OR REPLACE FUNCTION gateway.notify_v1(channel text, numbers bigint[]) RETURNS void "

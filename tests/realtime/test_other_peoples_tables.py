@@ -115,7 +115,6 @@ async def test_triggers_that_are_off_are_said_and_repaired(
     live: Running, writer: asyncpg.Connection, database: str
 ) -> None:
     check = live.gateway.live.triggers
-    check._check_s = 0.05
 
     async def readiness() -> dict[str, str]:
         return dict((await live.call("GET", "/readyz", token=""))[1])

@@ -140,7 +140,7 @@ async def test_no_more_than_four_requests_are_read_ahead_and_all_are_answered() 
     async with house() as served, served.connected() as (reader, writer):
         writer.write(GET.replace(b"/", b"/waits", 1) + b"\r\n" + (GET + b"\r\n") * 300)
         await until(lambda: served.begun == 1, "the first request is there")
-        (protocol,) = (visitor.holder for visitor in served.guard._all)
+        (protocol,) = (visitor.holder for visitor in served.guard)
         assert len(protocol.pipeline) == 4  # type: ignore[attr-defined]
 
         served.release.set()
@@ -192,7 +192,7 @@ async def test_when_all_connections_are_taken_webhooks_and_probes_still_come_in(
             reader, writer = await stack.enter_async_context(served.connected())
             writer.write(GET + b"\r\n")
             await read_answer(reader)
-        for visitor in served.guard._all:
+        for visitor in served.guard:
             served.guard.promote(visitor, Stage.SOCKET)  # none of them may be closed
 
         assert await served.answer(WEBHOOK + b"Content-Length: 2\r\n\r\n{}") == (200, "2")
@@ -220,4 +220,4 @@ async def test_an_answer_that_nobody_reads_is_dropped_when_there_are_too_many() 
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(GET + b"\r\n")
         await until(lambda: len(guard) < 6, "the guard has dropped some")
-        assert sum(visitor.holder.buffered() for visitor in guard._all) <= 4 * 1024 * 1024
+        assert sum(visitor.holder.buffered() for visitor in guard) <= 4 * 1024 * 1024

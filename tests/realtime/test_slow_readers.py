@@ -28,12 +28,13 @@ async def test_whoever_reads_nothing_is_bounded_delays_nobody_and_gets_everythin
             assert (await quick.event("message.created"))["off"] == off
             most = max(most, connection.transport.buffered())
 
-        assert connection._cursors[12].standing is Standing.CATCHING_UP
+        (cursor,) = connection.all_cursors()
+        assert cursor.standing is Standing.CATCHING_UP
         assert most < 64 * KIB + 64 * KIB + 256 * KIB
         await insert_message(writer, 12, message_text="the last")
         await slow.next("event", lambda frame: frame["data"]["message_text"] == "the last")
         assert offs_of(slow.frames) == list(range(1, 302))
-        await until(lambda: connection._cursors[12].standing is Standing.LIVE, "it is live again")
+        await until(lambda: cursor.standing is Standing.LIVE, "it is live again")
 
 
 async def test_events_that_come_while_it_catches_up_come_once_and_in_their_place(
@@ -167,4 +168,5 @@ async def test_whoever_reads_slowly_is_not_cut_off(
                 await asyncio.sleep(0.01)  # so slow a reader
 
         assert connection in roster_of(live).open
-        assert connection._cursors[12].off < 500, "it has read too fast for this to mean anything"
+        (cursor,) = connection.all_cursors()
+        assert cursor.off < 500, "it has read too fast for this to mean anything"

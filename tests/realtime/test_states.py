@@ -121,8 +121,7 @@ async def test_having_been_checked_is_no_news(live: Running, writer: asyncpg.Con
         await until(lambda: live.gateway.live.states.session(12) is not None, "the session is known")
         await pong(socket)
         before = len(states_of(socket.frames))
-        sessions = live.gateway.services.sessions
-        await sessions._store.record_status(12, "connected", "probe", time.time())
+        await live.gateway.repositories.sessions.record_status(12, "connected", "probe", time.time())
         await writer.execute("UPDATE whatsapp_sessions SET status = 'CONNECTED', updated_at = now()")
         await writer.execute("UPDATE whatsapp_sessions SET api_key = 'another', webhook_secret = 'another'")
         await insert_session(writer, 13)

@@ -6,7 +6,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.domain.streams import PROBE_INBOX
 from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
 from tests.realtime.live import roster_of, until
@@ -233,9 +232,8 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
 
     await until(lambda: not roster_of(live).open, "the socket has ended")
     hub = live.gateway.live.hub
-    assert not hub._wild
-    # The gateway's own probe follows its inbox as long as the gateway runs.
-    assert not any(stream.cursors for inbox, stream in hub._streams.items() if inbox != PROBE_INBOX)
+    assert not hub.is_followed(13), "none follows all inboxes"
+    assert sum(hub.standings()) == 1, "the gateway's own probe follows its inbox as long as it runs"
     assert not live.gateway.websockets.supabase._open
 
 

@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Standing
 from gateway.realtime.supabase.connection import SupabaseConnection
 from tests.launcher.running import Running
@@ -40,13 +41,17 @@ async def test_what_was_committed_before_the_join_is_not_told(
     await heard(live, 12, 1)
     await insert_message(writer, 12, message_text="before")
     await until(
-        lambda: 12 in live.gateway.live.feed._unread or has_read(live, 12, 2), "the bell has been heard"
+        lambda: 12 in live.gateway.live.feed.unread or has_read(live, 12, 2), "the bell has been heard"
     )
     async with phoenix(live) as client:
         await client.join("shop", ALL_INCOMING)
         await insert_message(writer, 12, message_text="after")
 
         assert (await client.change())["record"]["message_text"] == "after"
+
+
+async def away() -> None:
+    raise StoreUnavailable("It is away.")
 
 
 def has_read(gateway: Running, inbox: int, off: int) -> bool:
@@ -60,12 +65,12 @@ async def test_a_join_while_postgres_cannot_be_heard_is_refused_until_it_can(
     gateway = live.gateway
     async with phoenix(live) as client:
         # Or it would be found out at once that nothing is wrong.
-        monkeypatch.setattr(gateway.live.staleness, "_is_cut_off", lambda: True)
+        monkeypatch.setattr(gateway.live.staleness, "catch_up", away)
         gateway.signals.cut_off()
         reply = await client.join("shop", ALL_INCOMING)
         assert reply["status"] == "error"
         assert reply["response"]["reason"].startswith("DatabaseUnavailable")
-        monkeypatch.setattr(gateway.live.staleness, "_is_cut_off", lambda: False)
+        monkeypatch.undo()
         gateway.signals.hear_again()
         await until(lambda: gateway.stale_since is None, "it is fresh again")
 
@@ -163,7 +168,7 @@ async def test_whoever_reads_nothing_is_bounded_and_gets_everything_later(
             await quick.event("message.created")
             most = max(most, connection.transport.buffered())
         await heard(live, 12, 200)
-        (cursor,) = [item for item in connection._all_cursors() if item.inbox == 12]
+        (cursor,) = [item for item in connection.all_cursors() if item.inbox == 12]
         assert cursor.standing is Standing.CATCHING_UP or most < 64 * KIB
         await insert_message(writer, 12, message_text=f"{TEXT}200", message_type="text")
         texts = await _texts(client, "200")

@@ -79,7 +79,7 @@ async def test_a_message_under_way_goes_on_after_a_restart(tmp_path: Path) -> No
 def test_the_account_token_is_made_once_and_kept(tmp_path: Path) -> None:
     state = tmp_path / "simulator.json"
     first = Simulator(state)
-    first._engine.save()
+    first.engine.save()
 
     assert first.account_token
     assert Simulator(state).account_token == first.account_token

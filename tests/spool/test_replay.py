@@ -1,6 +1,8 @@
 """From the disk to Postgres: everything, once to the eye, and in the order of its session."""
 
 import asyncio
+import contextlib
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -87,7 +89,8 @@ async def test_what_the_journal_refuses_too_is_put_out_and_stops_nobody(house: H
 
 async def test_a_webhook_that_the_disk_mangled_is_kept_as_it_is(house: House) -> None:
     await keep(house.spool, "received 1")
-    await house.spool._writer.put(lambda db: db.execute("UPDATE entries SET body = x'7B00FF' ") and None)
+    with contextlib.closing(sqlite3.connect(house.spool.path)) as disk, disk:
+        disk.execute("UPDATE entries SET body = x'7B00FF'")
 
     await house.replay.round()
 

@@ -55,7 +55,6 @@ FROZEN_AFTER_S = 8.0
 """A peer whose row is older than this, and whose backend is still there, is frozen: its backend is ended."""
 
 BACKOFF = Backoff(first_s=0.25, most_s=5.0)
-"""Before connecting anew."""
 
 APPLICATION = "whatsapp-gateway-listener"
 
@@ -124,6 +123,8 @@ class ListenerSettings:
 
     heartbeat_s: float = HEARTBEAT_S
     statement_s: float = STATEMENT_S
+    backoff: Backoff = BACKOFF
+    """Before connecting anew."""
 
 
 class Listener:
@@ -140,6 +141,7 @@ class Listener:
         self._probe_s = settings.probe_s or PROBE_S
         self._heartbeat_s = settings.heartbeat_s
         self._statement_s = settings.statement_s
+        self._backoff = settings.backoff
         self._probe_channel = f"gateway_probe_{self._gateway_id.replace('-', '')}"
         self._echo = asyncio.Event()
         self._lost = asyncio.Event()
@@ -340,7 +342,7 @@ class Listener:
 
     async def _back_off(self) -> None:
         self._failures += 1
-        await asyncio.sleep(BACKOFF.pause_s(self._failures, random.random()))
+        await asyncio.sleep(self._backoff.pause_s(self._failures, random.random()))
 
     def _messages_notified(self, connection: Any, pid: int, channel: str, payload: object) -> None:
         self.heard_at = _now()

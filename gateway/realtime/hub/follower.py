@@ -63,7 +63,7 @@ class Follower(ABC):
     # ------------------------------------------------------------------------------------------ the dialect's
 
     @abstractmethod
-    def _all_cursors(self) -> Iterable[Cursor]:
+    def all_cursors(self) -> Iterable[Cursor]:
         """Of all its subscriptions."""
 
     @abstractmethod
@@ -137,7 +137,7 @@ class Follower(ABC):
             while True:
                 await wait_until_read(self.transport)
                 is_pending = self._send_pending()
-                behind = [item for item in self._all_cursors() if item.standing is Standing.CATCHING_UP]
+                behind = [item for item in self.all_cursors() if item.standing is Standing.CATCHING_UP]
                 if not behind and not is_pending:
                     self._waiting.clear()
                     self._catcher = None  # before: what is announced may leave something to be sent

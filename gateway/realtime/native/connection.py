@@ -289,7 +289,7 @@ class Connection(Follower):
 
     # ------------------------------------------------------------------------------------------ catching up
 
-    def _all_cursors(self) -> Iterable[Cursor]:
+    def all_cursors(self) -> Iterable[Cursor]:
         return self._cursors.values()
 
     def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:

@@ -209,7 +209,7 @@ class SupabaseConnection(Follower):
         for channel in self.channels.values():
             self._follow(channel, inbox, start)
 
-    def _all_cursors(self) -> Iterable[Cursor]:
+    def all_cursors(self) -> Iterable[Cursor]:
         return [cursor for channel in self.channels.values() for cursor in channel.cursors.values()]
 
     def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
@@ -324,7 +324,7 @@ class SupabaseConnection(Follower):
     def end(self) -> None:
         """The socket is gone: leaves the hub, too. Idempotent."""
         super().end()
-        self._hub.forget(self, self._all_cursors())
+        self._hub.forget(self, self.all_cursors())
         self.channels.clear()
 
     def _say(self, channel: Channel, text: str, *, ok: bool, extension: str = CHANGES) -> None:

@@ -165,6 +165,10 @@ class Guard:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __iter__(self) -> Iterator[Visitor]:
+        """Every visitor, in the order of their coming."""
+        return iter(tuple(self._all))
+
     # ------------------------------------------------------------------------------------------ coming, going
 
     def enter(self, holder: Holder, peer: str) -> Visitor | None:

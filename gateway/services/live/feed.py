@@ -81,7 +81,7 @@ class Feed:
         self._awake = awake
         self._on_failure = on_failure
         self._dirty: set[int] = set()
-        self._unread: set[int] = set()
+        self.unread: set[int] = set()
         """Inboxes that have moved and that no connection follows here: read when one does, or after UNREAD_S."""
         self._unread_at = 0.0
         self._all_dirty = True
@@ -101,7 +101,7 @@ class Feed:
 
     def attend(self, inbox: int | None) -> None:
         """A connection follows this inbox from now on (None: every inbox): what was only noted has to be read."""
-        if inbox in self._unread or (inbox is None and self._unread):
+        if inbox in self.unread or (inbox is None and self.unread):
             self._wake.set()
 
     def publish_own(self, written: OwnWrite) -> bool:
@@ -136,7 +136,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(min(self._tick_s, UNREAD_S) if self._unread else self._tick_s):
+                async with asyncio.timeout(min(self._tick_s, UNREAD_S) if self.unread else self._tick_s):
                     await self._wake.wait()
             except TimeoutError:
                 if self._awake is not None and not self._awake.is_set():
@@ -166,7 +166,7 @@ class Feed:
                     extent = await self._streams.ensure(inbox)
                 if self._hub.position(inbox) is None:
                     self._hub.advance(inbox, extent)
-        elif after is not None or inbox in self._unread:
+        elif after is not None or inbox in self.unread:
             await self.see({} if after is None else {inbox: after})
         position = self._hub.position(inbox)
         assert position is not None
@@ -178,7 +178,7 @@ class Feed:
         Raises StoreUnavailable.
         """
         # The client may have read its position in a newer snapshot than our last look.
-        news = {inbox for inbox, position in wanted.items() if self._is_news(inbox, position)} | self._unread
+        news = {inbox for inbox, position in wanted.items() if self._is_news(inbox, position)} | self.unread
         if news:
             await self._read(news)
 
@@ -191,7 +191,7 @@ class Feed:
         async with self._reading:
             self._wake.clear()
             everything, self._all_dirty = self._all_dirty, False
-            unread, self._unread = self._unread, set()
+            unread, self.unread = self.unread, set()
             dirty, self._dirty = self._dirty | unread | set(asked), set()
             try:
                 if everything:
@@ -204,7 +204,7 @@ class Feed:
                 elif dirty:
                     if not unread:
                         self._unread_at = asyncio.get_running_loop().time()
-                    self._unread = dirty
+                    self.unread = dirty
             except BaseException:
                 self._all_dirty = self._all_dirty or everything
                 self._dirty |= dirty
@@ -213,7 +213,7 @@ class Feed:
 
     def _overdue(self) -> Collection[int]:
         is_due = asyncio.get_running_loop().time() >= self._unread_at + UNREAD_S
-        return tuple(self._unread) if is_due else ()
+        return tuple(self.unread) if is_due else ()
 
     def _is_wanted(self, inbox: int) -> bool:
         # An inbox never seen before is read in any case: a client that follows all must not take its past for new.

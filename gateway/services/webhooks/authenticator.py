@@ -104,9 +104,14 @@ class WebhookAuthenticator:
         """Keys and secrets of all sessions, as they were read last; None before the first time."""
         return tuple(self._known.values()) if self._has_read else None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a notification has named something that is still to be read."""
+        return self._all_dirty or bool(self._dirty)
+
     async def catch_up(self) -> None:
         """Reads what a notification has named, as the next webhook would."""
-        if self._dirty or self._all_dirty:
+        if self.is_behind:
             await self._read(asyncio.get_running_loop().time() + UNKNOWN_S)
 
     async def close(self) -> None:
@@ -137,7 +142,7 @@ class WebhookAuthenticator:
         by = asyncio.get_running_loop().time() + UNKNOWN_S
         if self._is_stale():
             self.forget(None)
-        if self._dirty or self._all_dirty:
+        if self.is_behind:
             # Also before a match: a secret that was changed because it leaked must not open the door once more.
             await self._read(by, is_known=self._matching(path_id, key, signature) is not None)
         sender = self._matching(path_id, key, signature)
@@ -161,7 +166,7 @@ class WebhookAuthenticator:
         """Whether it is the secret of a session, as far as it can be known without the webhook's body."""
         if self._is_stale():
             self.forget(None)
-        if self._dirty or self._all_dirty:
+        if self.is_behind:
             by = asyncio.get_running_loop().time() + UNKNOWN_S
             await self._read(by, is_known=self._has_secret(signature))
         return self._has_secret(signature)
@@ -174,7 +179,7 @@ class WebhookAuthenticator:
         """The one session that has this secret; None where none has, or several have: the body must name it."""
         if not signature:
             return None
-        if self._dirty or self._all_dirty:
+        if self.is_behind:
             is_known = self._matching(None, None, signature) is not None
             await self._read(asyncio.get_running_loop().time() + UNKNOWN_S, is_known=is_known)
         return self._matching(None, None, signature)

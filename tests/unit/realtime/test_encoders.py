@@ -51,7 +51,7 @@ class Stranger(Follower):
         self.resets: list[ResetReason] = []
         self.cursor = hub.follow(self, BOX, start, "theirs", None, encoder)
 
-    def _all_cursors(self) -> Iterable[Cursor]:
+    def all_cursors(self) -> Iterable[Cursor]:
         return [self.cursor] if self.cursor else []
 
     def _has(self, cursor: Cursor) -> bool:
