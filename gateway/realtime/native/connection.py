@@ -290,6 +290,7 @@ class Connection(Follower):
     # ------------------------------------------------------------------------------------------ catching up
 
     def all_cursors(self) -> Iterable[Cursor]:
+        """Of all its subscriptions."""
         return self._cursors.values()
 
     def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:

@@ -210,6 +210,7 @@ class SupabaseConnection(Follower):
             self._follow(channel, inbox, start)
 
     def all_cursors(self) -> Iterable[Cursor]:
+        """Of all its channels."""
         return [cursor for channel in self.channels.values() for cursor in channel.cursors.values()]
 
     def _beside(self, cursor: Cursor, inbox: int) -> Cursor | None:
