@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -33,18 +34,7 @@ from gateway.spool.writer import SpoolWriter
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 1024**3
-MAX_COUNT = 1_000_000
-RESERVE_BYTES = 16 * 1024**2
-"""What the disk must have left: removing what was replayed needs some room, too."""
-
 COMPLAIN_EVERY_S = 10.0
-
-MAX_BACKLOG = 256
-"""Writes that may wait for a disk that does not answer, each of a batch of webhooks."""
-
-PROBE_S = 2.0
-"""How long a disk that is asked whether it takes something again may take to answer."""
 
 PAGE_COUNT = 128
 PAGE_BYTES = 4 * 1024**2
@@ -68,19 +58,33 @@ SPOOLED = Count("gateway_spooled_webhooks", "Webhooks kept on this disk instead 
 REFUSED = Count("gateway_spool_refused_webhooks", "Webhooks that the spool could not take.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolLimits:
+    """What a spool takes, and how long it waits for its disk."""
+
+    max_bytes: int = 1024**3
+    max_count: int = 1_000_000
+    reserve_bytes: int = 16 * 1024**2
+    """What the disk must have left: removing what was replayed needs some room, too."""
+
+    max_backlog: int = 256
+    """Writes that may wait for a disk that does not answer, each of a batch of webhooks."""
+
+    probe_s: float = 2.0
+    """How long a disk that is asked whether it takes something again may take to answer."""
+
+
 class DiskSpool:
     """Keeps webhooks on this disk until Postgres takes them, for all processes of the machine together."""
 
-    def __init__(
-        self, folder: Path, name: str, *, max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
-    ) -> None:
+    def __init__(self, folder: Path, name: str, limits: SpoolLimits | None = None) -> None:
         self.path = folder / f"{name}.sqlite"
         self.refusal: str | None = None
         """Why the disk did not take what it was given last; None if it did."""
         self.has_news = asyncio.Event()
         """Something has been appended here."""
-        self._max_bytes = max_bytes
-        self._max_count = max_count
+        self.limits = limits or SpoolLimits()
+        """In force from the next webhook on."""
         self._pending: Counter[tuple[int, str]] = Counter()
         self._refused = 0
         """Webhooks since the last complaint."""
@@ -91,9 +95,9 @@ class DiskSpool:
         self._closers = contextlib.ExitStack()
 
     @classmethod
-    async def open(cls, folder: Path, name: str, **limits: int) -> Self:
+    async def open(cls, folder: Path, name: str, limits: SpoolLimits | None = None) -> Self:
         """Raises ConfigError with one sentence if the folder cannot be used."""
-        spool = cls(folder, name, **limits)
+        spool = cls(folder, name, limits)
         try:
             await asyncio.to_thread(spool._prepare)
         except OSError as error:
@@ -153,7 +157,7 @@ class DiskSpool:
     def append(self, entries: Sequence[tuple[InboundWebhook, frozenset[str]]]) -> asyncio.Future[None]:
         """Done once all entries are on the disk; fails with Unavailable if they cannot be."""
         rows = [_row(item, ordering_keys) for item, ordering_keys in entries]
-        if self._writer.backlog >= MAX_BACKLOG:
+        if self._writer.backlog >= self.limits.max_backlog:
             # Their senders try again; what a disk that hangs leaves lying here is memory.
             return self._refuse_now(len(rows))
         keys = Counter((row[0], ordering_key) for row in rows for ordering_key in row[3])
@@ -188,7 +192,7 @@ class DiskSpool:
     def complaint(self) -> str | None:
         """Why it would not take a webhook now, in words; None if it would."""
         count, size = self._reader.totals()
-        if count >= self._max_count or size >= self._max_bytes:
+        if count >= self.limits.max_count or size >= self.limits.max_bytes:
             return f"The spool is full: {count} webhooks wait for Postgres."
         return self.refusal
 
@@ -208,7 +212,7 @@ class DiskSpool:
 
     async def _ask(self, job: Job) -> None:
         try:
-            async with asyncio.timeout(PROBE_S):
+            async with asyncio.timeout(self.limits.probe_s):
                 await self._writer.put(job)
         except TimeoutError:
             self.refusal = _unanswered().message
@@ -230,14 +234,17 @@ class DiskSpool:
 
     def _insert(self, db: sqlite3.Connection, rows: Sequence[Row]) -> None:
         count, size = db.execute("SELECT entries, bytes FROM totals").fetchone()
-        if count + len(rows) > self._max_count or size + sum(map(size_of, rows)) > self._max_bytes:
+        if (
+            count + len(rows) > self.limits.max_count
+            or size + sum(map(size_of, rows)) > self.limits.max_bytes
+        ):
             raise Full(f"The spool is full: {count} webhooks wait for Postgres.", retry_after_s=5)
         self._look_at_disk()
         insert(db, rows)
 
     def _look_at_disk(self) -> None:
         disk = os.statvfs(self.path.parent)
-        if disk.f_bavail * disk.f_frsize < RESERVE_BYTES:
+        if disk.f_bavail * disk.f_frsize < self.limits.reserve_bytes:
             raise WriteRefused("The spool refuses (its disk is full). Send it again.", retry_after_s=5)
 
     # ------------------------------------------------------------------------------------------ for the replay

@@ -19,7 +19,6 @@ from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.connection import listener as listening
 from gateway.postgres.connection import pool as pools
-from gateway.postgres.connection import readers
 from gateway.postgres.connection.pool import Pool, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
@@ -230,7 +229,6 @@ async def test_a_healthy_server_whose_statement_is_too_slow_keeps_its_connection
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "CONNECT_TIMEOUT_S", BUDGET_S)
-    monkeypatch.setattr(readers, "READ_S", BUDGET_S)
     monkeypatch.setattr(runner, "LOOK_S", BUDGET_S)
 
 
@@ -265,7 +263,7 @@ async def test_a_listener_takes_its_leave_of_a_frozen_postgres_within_a_second(h
 
 
 async def test_the_feeds_own_connection_keeps_its_budget(house: House, impatient: None) -> None:
-    reader = Reserved(lambda: connect_to_read(house.dsn, name="feed"))
+    reader = Reserved(lambda: connect_to_read(house.dsn, name="feed"), within_s=BUDGET_S)
     await reader.fetch("SELECT 1")
     with house.server.frozen():
         assert await took(reader.fetch("SELECT 1")) < BUDGET_S + SLACK_S

@@ -1,12 +1,13 @@
 """Postgres is away and this disk takes no more: nothing is acknowledged in vain, and what was acknowledged is kept."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import asyncpg
 import pytest
 
+from gateway.spool.disk import SpoolLimits
 from tests.faults.ledger import Ledger
 from tests.faults.server import Server
 from tests.faults.storm import settled
@@ -14,11 +15,12 @@ from tests.faults.town import town
 from tests.faults.writers import Sender, add_session, message
 from tests.postgres.ears import comes_true
 
-FULL: dict[str, dict[str, Any]] = {
-    "at its bound": {"gateway.spool.disk.DiskSpool.__init__.__kwdefaults__": {"max_bytes": 1 << 30, "max_count": 20}},
+FULL = {
+    "at its bound": SpoolLimits(max_count=20),
     # What the disk must have left is more than any disk has: as if it had been filled by somebody else.
-    "no room on the disk": {"gateway.spool.disk.RESERVE_BYTES": 1 << 62},
-}  # fmt: skip
+    "no room on the disk": SpoolLimits(reserve_bytes=1 << 62),
+}
+LIMITS = "gateway.spool.disk.SpoolLimits.__init__.__kwdefaults__"
 
 
 @pytest.mark.parametrize("full", FULL)
@@ -26,7 +28,7 @@ async def test_what_a_full_spool_cannot_take_is_refused_and_comes_again(
     server: Server, tmp_path: Path, way: str, full: str
 ) -> None:
     async with (
-        town(server, tmp_path, ways=(way,), constants=FULL[full], probe_s=1.0) as place,
+        town(server, tmp_path, ways=(way,), constants={LIMITS: asdict(FULL[full])}, probe_s=1.0) as place,
         aiohttp.ClientSession() as http,
     ):
         writer = await asyncpg.connect(place.dsn)

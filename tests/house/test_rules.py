@@ -46,7 +46,7 @@ CEILINGS = {
     "long_files": 1,
     "long_functions": 3,
     "own_tasks": 2,
-    "private_reaches": 11,
+    "private_reaches": 10,
     "time_limits": 7,
     "undocumented": 1,
 }

@@ -16,6 +16,7 @@ from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
 from gateway.postgres.migrations.runner import migrate
 from gateway.services.webhooks.ingest import PATIENCE_S
+from gateway.spool.disk import SpoolLimits
 from tests.http.support import INCOMING, Shop, eventually, key_of, received, secret_of
 from tests.launcher.running import running
 from tests.launcher.settings import settings_for
@@ -186,7 +187,7 @@ async def test_without_a_known_secret_a_webhook_is_sent_back_while_postgres_is_a
 async def test_a_full_spool_sends_webhooks_back_and_the_balancer_away(
     shop: Shop, server: EmbeddedPostgres
 ) -> None:
-    shop.gateway.gateway.repositories.spool._max_count = 2
+    shop.gateway.gateway.repositories.spool.limits = SpoolLimits(max_count=2)
     await server.stop()
     await take_in_time(shop, "K1")
     await take_in_time(shop, "K2")

@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from gateway.postgres.connection import readers
 from gateway.postgres.connection.pool import CONNECT_ERRORS, open_pool
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.streams import UNREAD_SQL, StreamStore
@@ -21,9 +20,12 @@ PID = "SELECT pg_backend_pid()"
 
 @pytest_asyncio.fixture
 async def reader(database: str) -> AsyncIterator[Reserved]:
-    made = Reserved(lambda: connect_to_read(database, name="reader"))
-    yield made
-    made.close()
+    with contextlib.closing(reading(database)) as made:
+        yield made
+
+
+def reading(database: str, **limits: float) -> Reserved:
+    return Reserved(lambda: connect_to_read(database, name="reader"), **limits)
 
 
 async def pid_of(reader: Reserved) -> int:
@@ -55,15 +57,14 @@ async def test_a_connection_that_was_ended_costs_one_read_at_the_most(
 
 
 async def test_a_read_that_takes_too_long_is_cut_off_with_its_connection(
-    reader: Reserved, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str,
 ) -> None:
-    before = await pid_of(reader)
-    monkeypatch.setattr(readers, "READ_S", 0.05)
-    with pytest.raises(TimeoutError):
-        await reader.fetch("SELECT pg_sleep(3600)")
-    monkeypatch.undo()
+    with contextlib.closing(reading(database, within_s=1.0)) as reader:
+        before = await pid_of(reader)
+        with pytest.raises(TimeoutError):
+            await reader.fetch("SELECT pg_sleep(3600)")
 
-    assert await pid_of(reader) != before
+        assert await pid_of(reader) != before
 
 
 async def test_the_feed_reads_through_a_connection_that_no_request_shares(database: str) -> None:
@@ -105,13 +106,13 @@ async def test_a_statement_that_is_refused_leaves_the_connection_as_it_is(reader
 
 
 async def test_a_connection_that_nobody_uses_is_closed_and_opened_for_the_next(
-    reader: Reserved, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str, connection: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(readers, "IDLE_S", 0.05)
-    before = await pid_of(reader)
-    await until_gone(connection, before)
+    with contextlib.closing(reading(database, idle_s=0.05)) as reader:
+        before = await pid_of(reader)
+        await until_gone(connection, before)
 
-    assert await pid_of(reader) != before
+        assert await pid_of(reader) != before
 
 
 async def test_a_closed_reader_has_left(reader: Reserved, connection: asyncpg.Connection) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 
-from gateway.spool.disk import DiskSpool
+from gateway.spool.disk import DiskSpool, SpoolLimits
 from tests.spool.house import House
 
 Opener = Callable[..., Awaitable[DiskSpool]]
@@ -16,8 +17,8 @@ async def open_spool(tmp_path: Path) -> AsyncIterator[Opener]:
     """Opens the spool of the test's folder, as each process of a machine does; closed at the end."""
     opened: list[DiskSpool] = []
 
-    async def open_it(**limits: int) -> DiskSpool:
-        spool = await DiskSpool.open(tmp_path / "spool", "shop", **limits)
+    async def open_it(**limits: Any) -> DiskSpool:
+        spool = await DiskSpool.open(tmp_path / "spool", "shop", SpoolLimits(**limits))
         opened.append(spool)
         return spool
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -11,7 +12,6 @@ import pytest
 
 from gateway.domain.errors import ConfigError, Unavailable
 from gateway.services.webhooks.spooled import Spooled
-from gateway.spool import disk
 from gateway.spool.disk import DiskSpool
 from gateway.spool.file import SpoolFile, WriteRefused
 from tests.spool.conftest import Opener
@@ -76,9 +76,8 @@ async def test_a_disk_that_hangs_is_not_handed_more_than_it_may_owe(
         answers.wait(20)
         return run(file, jobs)  # type: ignore[arg-type]
 
-    spool = await open_spool()
+    spool = await open_spool(max_backlog=3)
     monkeypatch.setattr(SpoolFile, "run", slow)
-    monkeypatch.setattr(disk, "MAX_BACKLOG", 3)
     kept = [asyncio.ensure_future(keep(spool, f"{number}")) for number in range(50)]
     for _ in range(100):
         await asyncio.sleep(0)
@@ -193,7 +192,6 @@ async def test_a_disk_without_room_is_said_to_be_full_and_asked_again(
 async def test_a_disk_that_does_not_answer_is_said_so_and_asked_again(
     open_spool: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "PROBE_S", 0.05)
     answers = threading.Event()
     run = SpoolFile.run
 
@@ -201,7 +199,7 @@ async def test_a_disk_that_does_not_answer_is_said_so_and_asked_again(
         answers.wait()
         return run(file, jobs)  # type: ignore[arg-type]
 
-    spool = await open_spool()
+    spool = await open_spool(probe_s=0.05)
     monkeypatch.setattr(SpoolFile, "run", hung)
     try:
         with pytest.raises(TimeoutError):
@@ -213,7 +211,7 @@ async def test_a_disk_that_does_not_answer_is_said_so_and_asked_again(
         assert "does not answer" in (spool.complaint() or "")
     finally:
         answers.set()
-    monkeypatch.setattr(disk, "PROBE_S", 10.0)
+    spool.limits = replace(spool.limits, probe_s=10.0)
     await spool.probe()
 
     assert spool.complaint() is None

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.spool import disk
-from gateway.spool.disk import DiskSpool
+from gateway.spool.disk import DiskSpool, SpoolLimits
 from tests.http.support import eventually
 from tests.launcher.running import running
 from tests.launcher.settings import settings_for
@@ -69,7 +68,7 @@ async def test_a_disk_is_left_some_room_and_what_was_taken_can_be_removed(small_
         taken = await until_refused(spool)
         assert taken > 3
         left = os.statvfs(small_disk)
-        assert left.f_bavail * left.f_frsize > disk.RESERVE_BYTES - 2 * MIB
+        assert left.f_bavail * left.f_frsize > spool.limits.reserve_bytes - 2 * MIB
         assert await names(spool) == [str(number) for number in range(taken)]
         while await spool.page(0):
             await remove_all(spool)
@@ -82,10 +81,9 @@ async def test_a_disk_is_left_some_room_and_what_was_taken_can_be_removed(small_
 
 @pytest.mark.root_only
 async def test_a_disk_that_somebody_else_fills_refuses_and_keeps_what_it_has(
-    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    small_disk: Path,
 ) -> None:
-    monkeypatch.setattr(disk, "RESERVE_BYTES", 0)
-    spool = await DiskSpool.open(small_disk / "spool", "shop")
+    spool = await DiskSpool.open(small_disk / "spool", "shop", SpoolLimits(reserve_bytes=0))
     try:
         await keep(spool, "before")
         fill(small_disk)

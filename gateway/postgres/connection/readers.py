@@ -60,21 +60,29 @@ async def connect_to_read(dsn: str, *, timezone: str = "UTC", name: str) -> asyn
 class Reserved:
     """For what must not wait until others give a connection back. Opened when it is needed, also after it broke."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        *,
+        within_s: float = READ_S,
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._connect = connect
+        self._within_s = within_s
+        self._idle_s = idle_s
         self._connection: asyncpg.Connection | None = None
         self._one_at_a_time = asyncio.Lock()
         self._used_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        """The rows of one statement, one statement at a time. Raises TimeoutError after READ_S seconds."""
+        """The rows of one statement, one statement at a time. Raises TimeoutError after `within_s` seconds."""
         async with self._one_at_a_time:
             connection = self._connection
             if connection is None or connection.is_closed():
                 connection = self._connection = await self._connect()
             try:
-                async with Deadline(connection, READ_S):
+                async with Deadline(connection, self._within_s):
                     rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
             except (TimeoutError, asyncio.CancelledError, *_BROKEN):
                 connection.terminate()
@@ -95,11 +103,11 @@ class Reserved:
         loop = asyncio.get_running_loop()
         self._used_at = loop.time()
         if self._timer is None:
-            self._timer = loop.call_later(IDLE_S, self._close_if_idle)
+            self._timer = loop.call_later(self._idle_s, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        left_s = self._used_at + IDLE_S - loop.time()
+        left_s = self._used_at + self._idle_s - loop.time()
         if self._one_at_a_time.locked() or left_s > 0:
             self._timer = loop.call_later(max(1.0, left_s), self._close_if_idle)
         else:

@@ -64,12 +64,14 @@ class Revocations:
         is_cut_off: Callable[[], bool] = lambda: False,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        again_s: float = AGAIN_S,
     ) -> None:
         """`is_cut_off` says whether a notification may go unheard; `on_change` is called when the copy is another."""
         self._store = store
         self._is_cut_off = is_cut_off
         self._on_change = on_change
         self._clock = clock
+        self._again_s = again_s
         self._state: AccessState | None = None
         self._read_at = float("-inf")
         self._changed = asyncio.Event()
@@ -93,7 +95,7 @@ class Revocations:
             except GatewayError as error:
                 logger.warning("access.not_read error=%s", error)
                 self._changed.set()
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(self._again_s)
 
     async def look(self) -> None:
         """Reads the tables where the copy may be old. A Postgres that is away leaves what was known."""

@@ -72,17 +72,19 @@ class Feed:
         *,
         on_failure: Callable[[], None] = lambda: None,
         tick_s: float = TICK_S,
+        unread_s: float = UNREAD_S,
         awake: asyncio.Event | None = None,
     ) -> None:
         """`on_failure` is told of every read that failed: what it was for may be missing."""
         self._streams = streams
         self._hub = hub
         self._tick_s = tick_s
+        self._unread_s = unread_s
         self._awake = awake
         self._on_failure = on_failure
         self._dirty: set[int] = set()
         self.unread: set[int] = set()
-        """Inboxes that have moved and that no connection follows here: read when one does, or after UNREAD_S."""
+        """Inboxes that have moved and that no connection follows here: read when one does, or after `unread_s`."""
         self._unread_at = 0.0
         self._all_dirty = True
         self._caught_up_at = 0.0
@@ -136,7 +138,9 @@ class Feed:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(min(self._tick_s, UNREAD_S) if self.unread else self._tick_s):
+                async with asyncio.timeout(
+                    min(self._tick_s, self._unread_s) if self.unread else self._tick_s
+                ):
                     await self._wake.wait()
             except TimeoutError:
                 if self._awake is not None and not self._awake.is_set():
@@ -212,7 +216,7 @@ class Feed:
                 raise
 
     def _overdue(self) -> Collection[int]:
-        is_due = asyncio.get_running_loop().time() >= self._unread_at + UNREAD_S
+        is_due = asyncio.get_running_loop().time() >= self._unread_at + self._unread_s
         return tuple(self.unread) if is_due else ()
 
     def _is_wanted(self, inbox: int) -> bool:

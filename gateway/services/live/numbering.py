@@ -9,6 +9,7 @@ Lifecycle: `run` lives as long as the gateway; a failure of the store only delay
 import asyncio
 import logging
 import random
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from prometheus_client import Counter
@@ -18,10 +19,23 @@ from gateway.domain.errors import GatewayError
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 10.0
-BACKOFF = Backoff(first_s=1.0, most_s=TICK_S)
-PREPARED_S = 0.5
-"""Between two looks where the server allows prepared transactions: their commit notifies no gateway."""
+
+BACKOFF = Backoff(first_s=1.0, most_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberingPace:
+    """Seconds between two looks."""
+
+    tick_s: float = 10.0
+    prepared_s: float = 0.5
+    """Where the server allows prepared transactions: their commit notifies no gateway."""
+
+    backoff: Backoff = BACKOFF
+    """After a look that failed."""
+
+
+DEFAULT_PACE = NumberingPace()
 
 NUMBERED = Counter(
     "gateway_transactions_numbered_later", "Transactions whose changes were numbered after their commit."
@@ -48,8 +62,15 @@ class Numbering:
 
     `awake` is cleared while the database may sleep."""
 
-    def __init__(self, store: UnnumberedStore, *, awake: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        store: UnnumberedStore,
+        *,
+        awake: asyncio.Event | None = None,
+        pace: NumberingPace = DEFAULT_PACE,
+    ) -> None:
         self._store = store
+        self._pace = pace
         self._awake = awake
         self._wake = asyncio.Event()
         self._wake.set()
@@ -60,7 +81,7 @@ class Numbering:
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
-        pause_s, failures = TICK_S, 0
+        pause_s, failures = self._pace.tick_s, 0
         while True:
             try:
                 async with asyncio.timeout(pause_s):
@@ -78,13 +99,13 @@ class Numbering:
                 # The streams of other transactions go on: no row may end the gateway from here.
                 logger.exception("numbering.failed")
             failures += 1
-            pause_s = BACKOFF.pause_s(failures, random.random())
+            pause_s = self._pace.backoff.pause_s(failures, random.random())
 
     async def number(self) -> float:
         """Numbers all that waits; returns the seconds until the next look. Raises GatewayError."""
         while True:
             numbered = await self._store.number()
             if not numbered.transactions:
-                return PREPARED_S if numbered.may_prepare else TICK_S
+                return self._pace.prepared_s if numbered.may_prepare else self._pace.tick_s
             NUMBERED.inc(numbered.transactions)
             logger.info("numbering.done transactions=%d", numbered.transactions)

@@ -62,12 +62,6 @@ ROOM = 1000
 """Deliveries that wait in the table before the cursor stops."""
 PAGE = 500
 PAGE_BYTES = 4 * 1024 * 1024
-REST_S = 0.02
-"""Shortest between two turns: what comes meanwhile is done together."""
-TICK_S = 1.0
-"""Longest between two turns while something waits."""
-IDLE_S = 3.0
-"""The same while nothing does: notifications tell of news."""
 LEASE_S = 3.0
 """Between two looks whether the lease is still held."""
 LEASE_GOOD_S = 7.0
@@ -75,6 +69,21 @@ LEASE_GOOD_S = 7.0
 GONE = "The event is no longer kept."
 NO_KEY = "The key and the secret of the session are not known here."
 LOST_SECRET = "The secret of this target is lost. Make a new one, and give it to the receiver."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPace:
+    """Seconds between two turns of a deliverer."""
+
+    rest_s: float = 0.02
+    """Shortest: what comes meanwhile is done together."""
+    tick_s: float = 1.0
+    """Longest while something waits."""
+    idle_s: float = 3.0
+    """Longest while nothing does: notifications tell of news."""
+
+
+DEFAULT_PACE = DeliveryPace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ class DeliveryContext:
     roll: Callable[[], float]
     awake: asyncio.Event | None = None
     """Set while the database may be asked, if it may sleep."""
+    pace: DeliveryPace = DEFAULT_PACE
 
 
 class Deliverer:
@@ -145,7 +155,7 @@ class Deliverer:
                     except GatewayError as error:
                         # What receivers have taken meanwhile is written when the store is back.
                         logger.warning("webhook_targets.waiting target=%d error=%s", self.target_id, error)
-                        await asyncio.sleep(TICK_S)
+                        await asyncio.sleep(self._context.pace.tick_s)
                     await self._rest()
         finally:
             await self._leave()
@@ -161,11 +171,14 @@ class Deliverer:
                 await self._context.leases.release(self.target_id)
 
     async def _rest(self) -> None:
-        await asyncio.sleep(REST_S)
+        pace = self._context.pace
+        await asyncio.sleep(pace.rest_s)
         awake = self._context.awake
         is_asleep = awake is not None and not awake.is_set() and not self._has_waiting
         try:
-            async with asyncio.timeout(None if is_asleep else TICK_S if self._has_waiting else IDLE_S):
+            async with asyncio.timeout(
+                None if is_asleep else pace.tick_s if self._has_waiting else pace.idle_s
+            ):
                 await self._wake.wait()
         except TimeoutError:
             pass

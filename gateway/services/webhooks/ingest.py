@@ -80,10 +80,13 @@ class Ingest:
         on_session_change: Callable[[int, SessionChange], None] = lambda session_id, change: None,
         spool: Spool | None = None,
         keeps_raw: Callable[[], bool] = lambda: False,
+        *,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
-        """`keeps_raw` says whether webhooks are to be kept as they come, too."""
+        """`keeps_raw` says whether webhooks are to be kept as they come, too; `max_waiting`, how many wait at once."""
         self._store = store
         self.keeps_raw = keeps_raw
+        self._max_waiting = max_waiting
         self._spool: Spool = spool or NoSpool()
         self._on_session_change = on_session_change
         self._queue: list[Waiting] = []
@@ -103,7 +106,7 @@ class Ingest:
 
     async def submit(self, inbound: InboundWebhook) -> Answer:
         """Returns once the webhook is committed or spooled. Raises Unavailable: then it is not acknowledged."""
-        if not self._is_open or len(self._unanswered) >= MAX_WAITING:
+        if not self._is_open or len(self._unanswered) >= self._max_waiting:
             raise Unavailable("The gateway cannot take webhooks now. Send it again.", retry_after_s=1)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()

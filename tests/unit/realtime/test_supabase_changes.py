@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Inbox
-from gateway.realtime.supabase import tables as table_module
 from gateway.realtime.supabase.bindings import Binding, read_wish
 from gateway.realtime.supabase.changes import TOO_LARGE, Encoders, data_of
 from gateway.realtime.supabase.frames import Malformed, parse_bytes, parse_text
@@ -180,24 +179,21 @@ class Store:
         return {name: list(columns) for name, columns in self.columns_of.items()}
 
 
-async def test_tables_are_looked_at_once_a_minute_and_stay_the_same_until_they_change(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_tables_are_looked_at_once_a_minute_and_stay_the_same_until_they_change() -> None:
     store = Store()
     tables = Tables(store)
     first = (await tables.look())[INCOMING]
     assert (await tables.look())[INCOMING] is first
     assert (store.asked, list(first.types)) == (1, ["id"])
 
-    monkeypatch.setattr(table_module, "FRESH_FOR_S", 0.0)
-    assert (await tables.look())[INCOMING] is first
+    assert (await tables.look(0.0))[INCOMING] is first
     store.columns_of[INCOMING].append(("note", "text"))
-    changed = (await tables.look())[INCOMING]
+    changed = (await tables.look(0.0))[INCOMING]
     assert list(changed.types) == ["id", "note"]
     assert changed.serial != first.serial
 
     store.is_away = True
-    assert (await tables.look())[INCOMING] is changed
+    assert (await tables.look(0.0))[INCOMING] is changed
 
 
 async def test_what_only_the_sender_needs_is_no_column_for_clients() -> None:

@@ -161,10 +161,8 @@ async def test_who_follows_while_its_inbox_is_being_read_for_nobody_gets_the_eve
     assert hub.published == {1: [2]}
 
 
-async def test_the_hub_is_told_after_a_moment_where_unread_inboxes_stand(
-    feed: Feed, store: Store, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.services.live.feed.UNREAD_S", 0.01)
+async def test_the_hub_is_told_after_a_moment_where_unread_inboxes_stand(store: Store, hub: Hub) -> None:
+    feed = Feed(store, hub, tick_s=60, unread_s=0.01)
     store.append(1)
     await feed.open()
     async with running(feed):

@@ -264,11 +264,10 @@ async def test_a_handover_is_waited_for_instead_of_following() -> None:
 
 
 @virtual_time
-async def test_a_queue_that_overflows_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.services.webhooks.ingest.MAX_WAITING", 3)
+async def test_a_queue_that_overflows_is_refused_at_once() -> None:
     store = Moody()
     store.is_frozen = True
-    async with running(store, spool=MemorySpool()) as ingest:
+    async with running(store, spool=MemorySpool(), max_waiting=3) as ingest:
         taken = [asyncio.create_task(ingest.submit(about(f"{n}")), name="webhook") for n in range(3)]
         await asyncio.sleep(0)
         assert (await timed(ingest, about("too many"))) == ("unavailable", 0)

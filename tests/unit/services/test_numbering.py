@@ -2,12 +2,9 @@
 
 import asyncio
 
-import pytest
-
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.live import numbering
-from gateway.services.live.numbering import Numbered, Numbering
+from gateway.services.live.numbering import DEFAULT_PACE, Numbered, Numbering, NumberingPace
 
 
 class Store:
@@ -39,20 +36,17 @@ async def looked(store: Store) -> None:
 
 async def test_everything_that_waits_is_numbered() -> None:
     store = Store(250)
-    assert await Numbering(store).number() == numbering.TICK_S
+    assert await Numbering(store).number() == DEFAULT_PACE.tick_s
     assert (store.waiting, store.looks) == (0, 4)
 
 
 async def test_a_server_that_prepares_is_looked_at_often() -> None:
-    assert await Numbering(Store(may_prepare=True)).number() == numbering.PREPARED_S
+    assert await Numbering(Store(may_prepare=True)).number() == DEFAULT_PACE.prepared_s
 
 
-async def test_a_notification_is_followed_at_once_and_a_look_comes_by_itself(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(numbering, "PREPARED_S", 0.01)
+async def test_a_notification_is_followed_at_once_and_a_look_comes_by_itself() -> None:
     store = Store(may_prepare=True)
-    job = Numbering(store)
+    job = Numbering(store, pace=NumberingPace(prepared_s=0.01))
     task = asyncio.create_task(job.run())
     await looked(store)
     await looked(store)
@@ -77,12 +71,10 @@ async def test_a_fault_ends_nothing() -> None:
     task.cancel()
 
 
-async def test_a_database_that_may_sleep_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbering, "TICK_S", 0.001)
-    monkeypatch.setattr(numbering, "BACKOFF", Backoff(0.001, 0.001))
+async def test_a_database_that_may_sleep_is_left_alone() -> None:
     awake = asyncio.Event()
     store = Store()
-    job = Numbering(store, awake=awake)
+    job = Numbering(store, awake=awake, pace=NumberingPace(0.001, backoff=Backoff(0.001, 0.001)))
     task = asyncio.create_task(job.run())
     await looked(store)
     looks = store.looks

@@ -14,7 +14,7 @@ from gateway.domain.session import SessionSecrets
 from gateway.domain.streams import Event, Extent, Inbox
 from gateway.domain.webhook_targets import HELD_S, RESET, Answer, Cursor, Tries
 from gateway.services.webhook_targets import deliverer as module
-from gateway.services.webhook_targets.deliverer import Deliverer, DeliveryContext
+from gateway.services.webhook_targets.deliverer import Deliverer, DeliveryContext, DeliveryPace
 from gateway.services.webhook_targets.ports import Due, Ended, Found, Target
 
 NOW = 1_800_000_000.0
@@ -167,16 +167,14 @@ class World:
         return None
 
 
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns follow each other at once."""
-    monkeypatch.setattr(module, "REST_S", 0.0)
-    monkeypatch.setattr(module, "TICK_S", 0.001)
-    monkeypatch.setattr(module, "IDLE_S", 0.001)
+HASTY = DeliveryPace(rest_s=0.0, tick_s=0.001, idle_s=0.001)
+"""Turns follow each other at once."""
 
 
 def deliverer_of(world: World) -> Deliverer:
-    context = DeliveryContext(world, world, world, world, world.keys, UTC, lambda: world.now, lambda: 1.0)
+    context = DeliveryContext(
+        world, world, world, world, world.keys, UTC, lambda: world.now, lambda: 1.0, pace=HASTY
+    )
     return Deliverer(1, context)
 
 

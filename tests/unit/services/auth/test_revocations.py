@@ -96,12 +96,9 @@ async def test_before_the_tables_were_read_nobody_is_let_in() -> None:
         Revocations(Store()).current(ANN)
 
 
-async def test_a_notification_is_read_and_told_and_one_that_fails_is_read_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gateway.services.auth.revocations.AGAIN_S", 0.0)
+async def test_a_notification_is_read_and_told_and_one_that_fails_is_read_again() -> None:
     store, told = Store(), asyncio.Event()
-    revocations = Revocations(store, on_change=told.set)
+    revocations = Revocations(store, on_change=told.set, again_s=0.0)
     await revocations.open()
     told.clear()
     running = asyncio.create_task(revocations.run())
