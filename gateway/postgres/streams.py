@@ -27,33 +27,26 @@ _MOVED_SQL = "SELECT inbox, off, epoch FROM gateway.moved_since_v1($1::text::pg_
 
 _ENSURE_SQL = "SELECT off, floor, epoch::text AS epoch FROM gateway.ensure_inbox_v1($1)"
 
-# One index range per inbox, each with its own limit; the join with the counter hides what a new epoch left
-# behind.
+# One index range per inbox, each with its own limit; the join with the counter hides what a new epoch left behind. The
+# sum runs in the order of the result, so what is cut off is always a tail, of whichever inboxes come last.
 _PAGE_SQL = """
-SELECT p.inbox, p.off, p.tbl, p.op, p.record, p.old,
-    to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
-FROM unnest($1::bigint[], $2::bigint[]) AS o (inbox, off)
-JOIN gateway.inboxes AS i ON i.inbox = o.inbox
-CROSS JOIN LATERAL (
-    SELECT s.inbox, s.off, s.at, s.tbl, s.op, s.record, s.old
-    FROM gateway.stream AS s
-    WHERE s.inbox = o.inbox AND s.off > greatest(o.off, i.floor)
-    ORDER BY s.off
-    LIMIT $3
-) AS p
-ORDER BY p.inbox, p.off
-"""
-
-# The sum runs in the order of the result, so what is cut off is always a tail, of whichever inboxes come
-# last.
-_SIZED_PAGE_SQL = f"""
 SELECT inbox, off, tbl, op, record, old, at
 FROM (
-    SELECT page.*, sum(coalesce(octet_length(record::text), 0)) OVER (ORDER BY inbox, off)
-        - coalesce(octet_length(record::text), 0) AS before
-    FROM ({_PAGE_SQL}) AS page
+    SELECT p.inbox, p.off, p.tbl, p.op, p.record, p.old,
+        to_char(p.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at,
+        sum(coalesce(octet_length(p.record::text), 0)) OVER (ORDER BY p.inbox, p.off)
+            - coalesce(octet_length(p.record::text), 0) AS before
+    FROM unnest($1::bigint[], $2::bigint[]) AS o (inbox, off)
+    JOIN gateway.inboxes AS i ON i.inbox = o.inbox
+    CROSS JOIN LATERAL (
+        SELECT s.inbox, s.off, s.at, s.tbl, s.op, s.record, s.old
+        FROM gateway.stream AS s
+        WHERE s.inbox = o.inbox AND s.off > greatest(o.off, i.floor)
+        ORDER BY s.off
+        LIMIT $3
+    ) AS p
 ) AS sized
-WHERE before < $4
+WHERE $4::bigint IS NULL OR before < $4
 ORDER BY inbox, off
 """
 
@@ -159,12 +152,10 @@ class StreamStore:
         """
         if not offsets:
             return []
-        arguments: list[object] = [list(offsets.keys()), list(offsets.values()), limit]
-        statement = _PAGE_SQL
-        if max_bytes is not None:
-            statement, arguments = _SIZED_PAGE_SQL, [*arguments, max_bytes]
         with mapped_errors():
-            rows = await self._reader.fetch(statement, *arguments)
+            rows = await self._reader.fetch(
+                _PAGE_SQL, list(offsets.keys()), list(offsets.values()), limit, max_bytes
+            )
         return [event_of(row) for row in rows]
 
     async def read_unread(

@@ -40,7 +40,7 @@ _REASONS = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
 }
 
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     session INTEGER NOT NULL,
@@ -59,8 +59,10 @@ CREATE TRIGGER uncounted AFTER DELETE ON entries BEGIN
     UPDATE totals SET entries = entries - 1, bytes = bytes - OLD.size;
     DELETE FROM lanes WHERE entry = OLD.id;
 END;
-PRAGMA user_version = {VERSION};
 """
+
+_FROM_THE_FRONT = "SELECT id, session, received_at, body FROM entries ORDER BY id"
+_FROM_THE_BACK = "SELECT id, session, received_at, body FROM entries ORDER BY id DESC"
 
 
 class WriteRefused(Unavailable):
@@ -241,6 +243,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         if version == 0 and not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             for statement in _statements(_SCHEMA):
                 db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
         elif version != VERSION:
             raise _Foreign(f"its schema is {version}, not {VERSION}")
         db.execute("COMMIT")
@@ -277,11 +280,9 @@ def _sync_folder(folder: Path) -> None:
 def _salvaged(broken: Path) -> list[Row]:
     """What can still be read: from the front up to the damage, and from the back."""
     found: dict[int, Row] = {}
-    for order in ("ASC", "DESC"):
+    for way in (_FROM_THE_FRONT, _FROM_THE_BACK):
         with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(broken, 0)) as db:
-            for number, session, at, body in db.execute(
-                f"SELECT id, session, received_at, body FROM entries ORDER BY id {order}"
-            ):
+            for number, session, at, body in db.execute(way):
                 if number in found:
                     break
                 # Which ordering keys it held is not worth reading from a damaged file: the session's order is kept.

@@ -49,8 +49,10 @@ SET off = excluded.off, epoch = excluded.epoch, zone = excluded.zone,
     next_session = excluded.next_session, next_chat = excluded.next_chat
 """
 
-_WRITE = f"""
-WITH made AS MATERIALIZED ({sql.MADE_OF_MESSAGES}
+_WRITE = """
+WITH made AS MATERIALIZED (
+    SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done
+    FROM gateway.conversations_made_v1($1, $2)
 ), kept AS (
     INSERT INTO gateway.conversations AS c (session, chat, last_at, unread, is_unreplied, push_name, owner, is_done)
     SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done
@@ -74,34 +76,14 @@ FROM unnest($1::bigint[], $2::bigint[]) AS reached (inbox, off)
 WHERE p.inbox = reached.inbox
 """
 
-# From one key of the index to the next: a chat of a million messages costs as much as one of a single message.
-_NEXT = """
-    SELECT step.session, step.chat
-    FROM (
-        (SELECT coalesce(m.wasender_session_id, 0)::bigint AS session, gateway.chat_of(m.chat, m.from_phone) AS chat
-         FROM public.whatsapp_incoming_messages m
-         WHERE (coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.from_phone)) > (k.session, k.chat)
-           AND coalesce(m.wasender_session_id, 0) <= $3::bigint
-         ORDER BY coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.from_phone) LIMIT 1)
-        UNION ALL
-        (SELECT coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.to_phone)
-         FROM public.whatsapp_outgoing_messages m
-         WHERE (coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.to_phone)) > (k.session, k.chat)
-           AND coalesce(m.wasender_session_id, 0) <= $3::bigint
-         ORDER BY coalesce(m.wasender_session_id, 0), gateway.chat_of(m.chat, m.to_phone) LIMIT 1)
-    ) AS step
-    ORDER BY step.session, step.chat
-    LIMIT 1
-"""
-_CHATS = f"""
+_CHATS = """
 WITH RECURSIVE found AS (
     SELECT n.session, n.chat
-    FROM (SELECT $1::bigint AS session, $2::text AS chat) AS k
-    CROSS JOIN LATERAL ({_NEXT}) AS n
+    FROM gateway.next_chat_v1($1, $2, $3) AS n
     UNION ALL
     SELECT n.session, n.chat
     FROM found AS k
-    CROSS JOIN LATERAL ({_NEXT}) AS n
+    CROSS JOIN LATERAL gateway.next_chat_v1(k.session, k.chat, $3) AS n
 )
 SELECT session, chat FROM found LIMIT $4
 """

@@ -8,22 +8,6 @@ Times are compared as the columns have them. Where those are naive, an hour that
 zone (a clock put forward) is out of order; only a thread, which must not lose a message, allows for it.
 """
 
-# Reactions belong to their messages: rows of that type, from before or of another writer, are shown nowhere.
-INCOMING = """public.whatsapp_incoming_messages m
-         WHERE coalesce(m.wasender_session_id, 0) = k.session AND gateway.chat_of(m.chat, m.from_phone) = k.chat
-           AND m.message_type IS DISTINCT FROM 'reaction'"""
-OUTGOING = """public.whatsapp_outgoing_messages m
-         WHERE coalesce(m.wasender_session_id, 0) = k.session AND gateway.chat_of(m.chat, m.to_phone) = k.chat
-           AND m.message_type IS DISTINCT FROM 'reaction'"""
-
-# What has not gone out answers nothing, and is no last message.
-_WENT_OUT = "coalesce({}, '') NOT IN ('queued', 'sending', 'failed', 'cancelled')"
-ANSWERS = f"{OUTGOING} AND {_WENT_OUT.format('m.status')}"
-
-# WhatsApp tells whole seconds. Within one the order is that of arrival: when the row was made.
-IN_MADE = "coalesce(m.created_at, m.received_at, 'epoch')::timestamptz"
-OUT_MADE = "coalesce(m.created_at, m.sent_at, 'epoch')::timestamptz"
-
 # Sessions and chats in, conversations out; `last_at` is NULL where there is no message any more.
 MADE_OF_MESSAGES = """
 SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done

@@ -11,7 +11,6 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway.postgres.inbox import conversation_statements as sql
 from gateway.services.inbox import ConversationQuery
 
 _ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
@@ -40,20 +39,6 @@ SELECT coalesce(wasender_session_id, 0), gateway.chat_of(chat, to_phone)
 FROM public.whatsapp_outgoing_messages
 WHERE message_text ILIKE {pattern}{own}
 """
-
-_PROBE = f"""
-CROSS JOIN LATERAL (
-    SELECT coalesce(bool_or(newest.is_found), false) AS is_found,
-           count(*) FILTER (WHERE newest.came) < {{most}} AND count(*) FILTER (WHERE NOT newest.came) < {{most}}
-               AS is_whole
-    FROM (
-        (SELECT m.message_text ILIKE {{pattern}} OR m.push_name ILIKE {{pattern}} AS is_found, true AS came
-         FROM {sql.INCOMING} ORDER BY m.received_at DESC LIMIT {{most}})
-        UNION ALL
-        (SELECT m.message_text ILIKE {{pattern}}, false
-         FROM {sql.OUTGOING} ORDER BY m.sent_at DESC LIMIT {{most}})
-    ) AS newest
-) AS probe"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +128,7 @@ class _Page:
         pattern = f"'%' || {self._bind(search.pattern, 'text')} || '%'"
         most = self._bind(PROBED_MESSAGES, "bigint")
         ways = " OR ".join(["probe.is_found", *self._known_matches(search)])
-        probe = _PROBE.format(pattern=pattern, most=most)
+        probe = f"CROSS JOIN LATERAL gateway.probe_chat_v1(k.session, k.chat, {pattern}, {most}) AS probe"
         text = f"SELECT k.*, {ways} AS is_found, probe.is_whole\nFROM ({text}) AS k\n{probe}\n{_ORDER}"
         return text, self._arguments
 
