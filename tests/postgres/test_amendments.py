@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.domain.message import (
@@ -175,6 +176,25 @@ async def test_a_change_that_crossed_its_message_is_applied_at_once_and_not_with
                 await connection.execute("SELECT pg_sleep(0.01)")
     finally:
         task.cancel()
+
+
+async def test_a_change_whose_commit_was_not_confirmed_is_looked_for_as_soon_as_any_other(
+    table: WebhookTable, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second try finds it kept, and would say nothing of it."""
+    closed = Transaction.__aexit__
+
+    async def commit_and_lose_the_answer(self: Transaction, *error: Any) -> None:
+        await closed(self, *error)
+        raise ConnectionResetError("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "__aexit__", commit_and_lose_the_answer)
+        with pytest.raises(StoreUnavailable):
+            await table.write([delivery(DeliveryMoved("S", DeliveryState.READ, AT))])
+
+    assert await connection.fetchval("SELECT count(*) FROM gateway.early_deliveries") == 1
+    assert table.left_early.is_set()
 
 
 async def test_a_sealed_change_that_could_not_be_opened_once_is_opened_by_the_sweep(

@@ -114,9 +114,7 @@ class WebhookTable:
                 if batch and is_all_messages(batch):
                     outcomes, sealed = await self._write_at_once(connection, batch)
                 else:
-                    outcomes, sealed, has_left_early = await self._write_in_steps(connection, batch)
-                    if has_left_early:
-                        self.left_early.set()
+                    outcomes, sealed = await self._write_in_steps(connection, batch)
                 if sealed:
                     await self._open_early(connection, sealed)
             await self._note_seen({item.session_id for item in batch})
@@ -172,17 +170,22 @@ class WebhookTable:
 
     async def _write_in_steps(
         self, connection: Connection, batch: Sequence[InboundWebhook]
-    ) -> tuple[list[Outcome], list[Any], bool]:
-        async with connection.transaction():
-            await self.prepare(connection, batch)
-            written = self._batch(connection, batch)
-            await written.write_changes()
-            numbers = range(len(batch))
-            outcomes = [written.outcome_of(number) for number in numbers]
-            reasons = [written.reason_of(number) for number in numbers]
-            await self._write_journal(connection, batch, outcomes, reasons)
-            await self._keep_raw(connection, batch)
-        return outcomes, written.sealed, written.has_left_early
+    ) -> tuple[list[Outcome], list[Any]]:
+        written = self._batch(connection, batch)
+        try:
+            async with connection.transaction():
+                await self.prepare(connection, batch)
+                await written.write_changes()
+                numbers = range(len(batch))
+                outcomes = [written.outcome_of(number) for number in numbers]
+                reasons = [written.reason_of(number) for number in numbers]
+                await self._write_journal(connection, batch, outcomes, reasons)
+                await self._keep_raw(connection, batch)
+        finally:
+            # Also where the answer to the commit was lost: the change is there then, and the second try finds it kept.
+            if written.has_left_early:
+                self.left_early.set()
+        return outcomes, written.sealed
 
     def _batch(self, connection: Connection, batch: Sequence[InboundWebhook]) -> Batch:
         return Batch(connection, batch, self._clock, lock_timeout_of(batch), self._unseal)
