@@ -83,6 +83,19 @@ async def test_what_was_only_checked_is_no_news_but_is_shown(house: House) -> No
         assert (value.data["source"], value.data["stale"]) == ("poll", False)
 
 
+async def test_a_version_that_was_passed_over_is_corrected_for_clients_that_saw_it_elsewhere(
+    house: House,
+) -> None:
+    house.store.put(1, session(status="connected"), attempt())
+    async with house.running():
+        # Version 2 said `need_scan`. A client heard it from another gateway, and is here now.
+        house.store.put(3, session(status="connected"), attempt())
+        house.states.notify("7")
+        await house.transport.has(2)
+
+    assert house.transport.events() == [("session.updated", 3), ("session.qr", 3)]
+
+
 async def test_an_older_snapshot_changes_nothing(house: House) -> None:
     house.store.put(5, session(name="new"))
     async with house.running():
