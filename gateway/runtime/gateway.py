@@ -156,8 +156,7 @@ async def _build(context: BuildContext) -> Gateway:
         settings, repositories, upstream, live, access, media, services, websockets, limiters, observation
     )
 
-    connect(context.signals, live, access, media, services, websockets)
-    context.signals.sessions_moved.connect(observation.alerts.notify)
+    connect(context.signals, live, access, media, services, websockets, observation)
     await live.open(context.stack)
     await services.open(context.stack)
     await access.revocations.open()

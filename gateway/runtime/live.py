@@ -72,7 +72,12 @@ class Live:
     def _make_others(self, context: BuildContext, repositories: Repositories) -> None:
         """What goes on beside the feed."""
         awake = self.awake
-        self.presence = Presence(PresenceTable(repositories.pool), context.gateway_id)
+        self.presence = Presence(
+            PresenceTable(repositories.pool),
+            context.gateway_id,
+            has_pages=lambda: bool(self.hub.connections),
+            on_change=context.signals.presence_changed,
+        )
         self.numbering = Numbering(repositories.unnumbered, awake=awake)
         self.triggers = TriggerCheck(repositories.triggers, awake=awake)
         self.conversation_list = ConversationList(repositories.conversation_list, awake=awake)

@@ -103,6 +103,25 @@ class Services:
             on_gone=self.sessions.mark_gone,
         )
 
+    def _make_webhooks_out(self, context: BuildContext, tables: Repositories, live: Live) -> None:
+        """What happens here, told to other receivers."""
+        settings = context.settings
+        self.target_client = TargetClient([network_of(item) for item in settings.target_networks])
+        self.webhook_delivery = WebhookDelivery(
+            DeliveryContext(
+                store=tables.targets,
+                streams=tables.streams,
+                receiver=self.target_client,
+                leases=TargetLeases(live.listener),
+                keys=tables.sessions.secrets,
+                zone=settings.zone,
+                clock=time.time,
+                roll=random.random,
+                awake=live.awake,
+            ),
+            awake=live.awake,
+        )
+
     def _make_webhooks(self, context: BuildContext, tables: Repositories, live: Live) -> None:
         """From a webhook to its rows."""
         self.authenticator = WebhookAuthenticator(
@@ -142,25 +161,6 @@ class Services:
         parts = build_sending(settings, tables, self.sessions, client, live.listener, uploads)
         self.sending, self.outbox, self.numbers = parts.sending, parts.outbox, parts.numbers
         self.sql_intake = parts.sql_intake
-
-    def _make_webhooks_out(self, context: BuildContext, tables: Repositories, live: Live) -> None:
-        """What happens here, told to other receivers."""
-        settings = context.settings
-        self.target_client = TargetClient([network_of(item) for item in settings.target_networks])
-        self.webhook_delivery = WebhookDelivery(
-            DeliveryContext(
-                store=tables.targets,
-                streams=tables.streams,
-                receiver=self.target_client,
-                leases=TargetLeases(live.listener),
-                keys=tables.sessions.secrets,
-                zone=settings.zone,
-                clock=time.time,
-                roll=random.random,
-                awake=live.awake,
-            ),
-            awake=live.awake,
-        )
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Learns what must be known before the first webhook comes. Raises StoreUnavailable."""

@@ -14,11 +14,13 @@ from gateway.domain.errors import GatewayError, StoreUnavailable, UpstreamTimeou
 
 T = TypeVar("T")
 
-CANCEL_S = 0.5
 CANCEL_PART = 0.1
-"""The last tenth of a budget, but never more than half a second, is the server's for its answer to a cancellation."""
+"""The part of a budget, at its end, that is the server's for its answer to a cancellation."""
+CANCEL_S = 0.5
+"""That part is never longer."""
 
 _abandoned: set[asyncio.Future[Any]] = set()
+"""Work whose budget is over, and which has not ended: asyncio itself keeps no task alive."""
 
 
 def store_late() -> StoreUnavailable:
@@ -70,8 +72,9 @@ class Breakable(Protocol):
 class Deadline:
     """`async with Deadline(connection, 5)`: the block has ended after five seconds; if not, its connection is broken.
 
-    Shortly before the end the block is cancelled, so that a healthy server stops the statement, rolls back, and the
-    connection lives on. Raises TimeoutError in both cases. A block that is cancelled from outside has the same end.
+    Shortly before the end the block is cancelled: a healthy server then stops the statement and rolls back, and the
+    connection lives on. Raises TimeoutError in both cases. A block that is cancelled from outside ends at the same
+    moment at the latest.
     """
 
     __slots__ = ("_connection", "_ends_at", "_limit", "_timer")

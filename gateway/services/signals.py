@@ -11,6 +11,7 @@ from typing import Generic, ParamSpec
 from gateway.domain.linking import Attempt
 from gateway.domain.message import SessionChange
 from gateway.domain.streams import OwnWrite
+from gateway.services.presence.presence import Person
 
 P = ParamSpec("P")
 
@@ -70,6 +71,9 @@ class Signals:
 
     presence_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: the sessions in whose conversations people came, went or began to write, or `*`."""
+
+    presence_changed: Signal[[int, str, Sequence[Person]]] = field(default_factory=Signal)
+    """Who is in a conversation of an inbox now."""
 
     targets_moved: Signal[[str]] = field(default_factory=Signal)
     """Of a notification: targets of webhooks out have changed."""

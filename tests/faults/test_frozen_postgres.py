@@ -37,7 +37,7 @@ from gateway.services.deadlines import within
 from gateway.services.inbox import ConversationQuery, ThreadQuery
 from tests.faults.server import Server
 from tests.postgres.delivery_parts import delivery, received
-from tests.postgres.ears import IdleListener
+from tests.postgres.ears import Ears
 from tests.postgres.writers import insert_session
 
 BUDGET_S = 1.0
@@ -233,7 +233,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_listener_connects_for_no_longer_than_its_budget(house: House, impatient: None) -> None:
-    ears = IdleListener(house.dsn, 5, statement_s=BUDGET_S)
+    ears = Ears(house.dsn, 5, statement_s=BUDGET_S)
     with house.server.frozen():
         started = time.monotonic()
         with pytest.raises(ConfigError, match="did not answer"):
@@ -243,7 +243,7 @@ async def test_the_listener_connects_for_no_longer_than_its_budget(house: House,
 
 
 async def test_a_lease_and_its_return_end_within_their_budget(house: House, impatient: None) -> None:
-    ears = IdleListener(house.dsn, 60, statement_s=BUDGET_S)
+    ears = Ears(house.dsn, 60, statement_s=BUDGET_S)
     await ears.listener.open()
     with house.server.frozen():
         started = time.monotonic()
@@ -254,7 +254,7 @@ async def test_a_lease_and_its_return_end_within_their_budget(house: House, impa
 
 
 async def test_a_listener_takes_its_leave_of_a_frozen_postgres_within_a_second(house: House) -> None:
-    ears = IdleListener(house.dsn, 60)
+    ears = Ears(house.dsn, 60)
     await ears.listener.open()
     with house.server.frozen():
         started = time.monotonic()

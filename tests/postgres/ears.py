@@ -14,8 +14,8 @@ from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.signals import Signals
 
 
-class IdleListener:
-    """Its log: `up`, `down`, and each bell as `message <payload>` or `session <payload>`."""
+class Ears:
+    """A listener and its log: `up`, `down`, and each bell as `message <payload>` or `session <payload>`."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class IdleListener:
 @contextlib.asynccontextmanager
 async def listening(
     dsn: str, *, probe_s: float = 0.05, statement_s: float = STATEMENT_S, backoff: Backoff = BACKOFF
-) -> AsyncIterator[IdleListener]:
+) -> AsyncIterator[Ears]:
     """A listener that is up and kept up."""
-    ears = IdleListener(dsn, probe_s, statement_s=statement_s, backoff=backoff)
+    ears = Ears(dsn, probe_s, statement_s=statement_s, backoff=backoff)
     await ears.listener.open()
     task = asyncio.create_task(ears.listener.run(), name="listener")
     try:

@@ -9,7 +9,7 @@ from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.listener import APPLICATION
-from tests.postgres.ears import IdleListener, comes_true, end_backend, listening
+from tests.postgres.ears import Ears, comes_true, end_backend, listening
 from tests.postgres.wire import wire_to
 from tests.postgres.writers import insert_message, insert_session
 
@@ -101,7 +101,7 @@ async def test_a_host_whose_bells_never_come_back_is_refused_in_one_sentence(
     async with wire_to(database) as wire:
         wire.is_stale = True
         # Statements are answered within that, on a crowded machine too.
-        ears = IdleListener(wire.dsn, 5, statement_s=2.0)
+        ears = Ears(wire.dsn, 5, statement_s=2.0)
         with pytest.raises(ConfigError, match="GATEWAY_LISTEN_URL") as refused:
             await ears.listener.open()
 
@@ -121,7 +121,7 @@ async def test_a_host_that_cannot_be_reached_is_refused_in_one_sentence(postgres
         (postgres.dsn_of("no_such_database"), "database"),
     ):
         with pytest.raises(ConfigError, match=word) as refused:
-            await IdleListener(dsn, 5).listener.open()
+            await Ears(dsn, 5).listener.open()
         assert "hidden" not in refused.value.message
 
 

@@ -8,10 +8,10 @@ import pytest
 from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.connection.listener import FROZEN_AFTER_S
 from gateway.postgres.connection.pool import connect_direct
-from tests.postgres.ears import IdleListener, comes_true, end_backend, listening, seen_ago
+from tests.postgres.ears import Ears, comes_true, end_backend, listening, seen_ago
 
 
-async def acquired(ears: IdleListener, session_id: int) -> None:
+async def acquired(ears: Ears, session_id: int) -> None:
     """Returns once the lease could be had."""
     await comes_true(lambda: ears.listener.acquire(session_id))
 
@@ -74,7 +74,7 @@ async def test_a_stopped_gateway_frees_its_leases(database: str) -> None:
 async def test_a_frozen_peer_loses_its_backend_and_with_it_its_leases(
     database: str, connection: asyncpg.Connection
 ) -> None:
-    frozen = IdleListener(database, 60)
+    frozen = Ears(database, 60)
     await frozen.listener.open()  # and does not run: it neither probes nor notices anything
     try:
         assert await frozen.listener.acquire(7)
@@ -92,7 +92,7 @@ async def test_a_frozen_peer_loses_its_backend_and_with_it_its_leases(
 async def test_a_peer_that_was_seen_lately_keeps_what_it_has(
     database: str, connection: asyncpg.Connection
 ) -> None:
-    quiet = IdleListener(database, 60)
+    quiet = Ears(database, 60)
     await quiet.listener.open()
     try:
         assert await quiet.listener.acquire(7)
@@ -116,7 +116,7 @@ async def seen(connection: asyncpg.Connection, gateway_id: str) -> object:
 
 
 async def test_several_frozen_peers_are_ended_together(database: str, connection: asyncpg.Connection) -> None:
-    frozen = [IdleListener(database, 60) for _ in range(3)]
+    frozen = [Ears(database, 60) for _ in range(3)]
     try:
         for number, ears in enumerate(frozen, start=1):
             await ears.listener.open()

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from gateway.postgres.connection.watchdog import Watchdog
-from tests.postgres.ears import IdleListener, comes_true
+from tests.postgres.ears import Ears, comes_true
 
 PATIENCE_S = 30.0
 
@@ -23,7 +23,7 @@ class Elsewhere:
         self._go_on = threading.Event()
         self._is_up = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.ears: IdleListener | None = None
+        self.ears: Ears | None = None
         self.backend = 0
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
 
@@ -34,7 +34,7 @@ class Elsewhere:
     async def _live(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        self.ears = IdleListener(self._dsn, 60, watchdog=Watchdog(stall_s=0.3, look_s=0.05))
+        self.ears = Ears(self._dsn, 60, watchdog=Watchdog(stall_s=0.3, look_s=0.05))
         await self.ears.listener.open()
         running = asyncio.create_task(self.ears.listener.run(), name="listener")
         self.backend = await self.ears.backend()
@@ -97,7 +97,7 @@ async def test_a_loop_that_stands_still_loses_its_listener_and_comes_back_by_its
 
 
 async def test_a_loop_that_turns_keeps_its_connection(database: str) -> None:
-    ears = IdleListener(database, 60, watchdog=Watchdog(stall_s=0.2, look_s=0.02))
+    ears = Ears(database, 60, watchdog=Watchdog(stall_s=0.2, look_s=0.02))
     await ears.listener.open()
     async with asyncio.timeout(PATIENCE_S):
         backend = await ears.backend()

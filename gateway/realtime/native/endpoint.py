@@ -349,11 +349,6 @@ class Realtime:
 
     # ------------------------------------------------------------------------------------------ all sockets
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether any socket is open that may follow an inbox."""
-        return bool(self._hub.connections)
-
     def tell_presence(self, inbox: int, chat: str, people: Sequence[Person]) -> None:
         """Tells those who follow the inbox who is in a conversation of it now."""
         self._hub.tell_followers(inbox, "presence", chat, protocol.presence(inbox, chat, people))

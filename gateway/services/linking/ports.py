@@ -1,6 +1,6 @@
 """What linking needs from the rooms around it, and the bounds of every call to them.
 
-The rooms satisfy the protocols by shape; `runtime.gateway` passes them in.
+The rooms satisfy the protocols by shape; `runtime.services` passes them in.
 """
 
 import logging

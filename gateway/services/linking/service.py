@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 3.0
 """Between two looks for attempts without a poller."""
 CLOSE_S = 5.0
+"""For pollers to give their leases back, and for what follows an end."""
 REFRESH_S = 30.0
 """For reading key, user and the rest after a link."""
 
@@ -85,7 +86,7 @@ class Linking:
                 session_id, "link_started", "Linking was started.", actor=actor.name, attempt_id=attempt.id
             )
         elif (runner_here := self._runners.get(session_id)) is None:
-            self.wake()  # its gateway may have died a moment ago
+            self.look_now()  # its gateway may have died a moment ago
         elif runner_here.poller is not None:
             runner_here.poller.hurry()
         return attempt
@@ -121,15 +122,14 @@ class Linking:
 
     # -------------------------------------------------------------------------------------- told by others
 
-    def wake(self, session_ids: Iterable[int] = ()) -> None:
-        """Something happened to these sessions (a notification, a webhook): their pollers here ask at once.
+    def wake(self, session_id: int) -> None:
+        """Something happened to this session: its poller, if it is followed here, asks upstream at once."""
+        self._rung.add(session_id)
+        self._stir.set()
 
-        Without any: notifications may have been missed, so attempts without a poller are looked for at once.
-        """
-        named = set(session_ids)
-        self._rung |= named
-        if not named:
-            self._look_at = 0.0
+    def look_now(self) -> None:
+        """Notifications may have been missed: attempts without a poller are looked for at once."""
+        self._look_at = 0.0
         self._stir.set()
 
     def show(
@@ -155,7 +155,7 @@ class Linking:
 
     def on_status(self, session_id: int, status: str) -> None:
         """A webhook brought a status. Returns at once; `connected` is checked in the background."""
-        self.wake([session_id])
+        self.wake(session_id)
         if status == SessionStatus.CONNECTED and session_id not in self._confirming and self._tasks:
             self._confirming.add(session_id)
             self._spawn(self._confirm(session_id), f"confirm link {session_id}")
@@ -165,7 +165,7 @@ class Linking:
         for runner in self._runners.values():
             runner.has_lease = False
             runner.interrupt()
-        self.wake()
+        self.look_now()
 
     # -------------------------------------------------------------------------------------- running
 
@@ -278,7 +278,7 @@ class Linking:
     async def _confirm(self, session_id: int) -> None:
         try:
             if await self._completion.confirm(session_id):
-                self.wake([session_id])
+                self.wake(session_id)
         finally:
             self._confirming.discard(session_id)
 

@@ -78,24 +78,22 @@ class PresenceStore(Protocol):
         """All who are in a conversation now."""
 
 
-class PresenceListener(Protocol):
-    """The open sockets, as presence sees them."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether any is open."""
-
-    def tell_presence(self, inbox: int, chat: str, people: Sequence[Person]) -> None:
-        """Who is in the conversation now, to all that follow its inbox."""
-
-
 class Presence:
     """Brings what pages say to the pages of all gateways."""
 
-    def __init__(self, store: PresenceStore, gateway_id: str) -> None:
+    def __init__(
+        self,
+        store: PresenceStore,
+        gateway_id: str,
+        *,
+        has_pages: Callable[[], bool],
+        on_change: Callable[[int, str, Sequence[Person]], None],
+    ) -> None:
+        """`has_pages`: whether a socket is open here; `on_change` is told who is in a conversation of an inbox now."""
         self._store = store
         self._gateway_id = gateway_id
-        self._listener: PresenceListener | None = None
+        self._has_pages = has_pages
+        self._on_change = on_change
         self._words: dict[tuple[str, Place], Word] = {}
         self._in: dict[str, dict[Place, Word]] = {}
         """Where each connection here is, the oldest first."""
@@ -106,10 +104,6 @@ class Presence:
         """Whether `_people` is what the table holds: not while no socket was open."""
         self._wake = asyncio.Event()
         self._failures = 0
-
-    def listen(self, listener: PresenceListener) -> None:
-        """Tells this one of every change."""
-        self._listener = listener
 
     # ------------------------------------------------------------------------------------------ what pages say
 
@@ -184,8 +178,7 @@ class Presence:
         if words:
             # Words that could not be written are old in a moment; those of connections that have left run out.
             await self._store.say(list(words.values()))
-        listener = self._listener
-        if listener is None or not listener.is_busy:
+        if not self._has_pages():
             self._is_known = False
             self._people, self._ends = {}, {}
             return
@@ -217,8 +210,7 @@ class Presence:
             self._tell(place)
 
     def _tell(self, place: Place) -> None:
-        if self._listener is not None:
-            self._listener.tell_presence(*place, self._people.get(place, ()))
+        self._on_change(*place, self._people.get(place, ()))
 
 
 def _now() -> float:

@@ -23,7 +23,7 @@ from gateway.realtime.transport.framing import Burst, Frame, frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.feed import Feed
 from gateway.services.presence.presence import Presence
-from gateway.services.signals import Signal
+from gateway.services.signals import Signal, Signals
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)
 MOST_BYTES = 256 * 1024
@@ -227,7 +227,7 @@ class Core:
             streams=self.streams,
             staleness=nobody,
             connections=nobody,
-            presence=Presence(nobody, "g"),
+            presence=Presence(nobody, "g", has_pages=lambda: False, on_change=Signals().presence_changed),
             origins=nobody,
         )
         self._endpoint = Realtime(

@@ -9,7 +9,7 @@ from gateway.services.live.idle import CHECK_S, IDLE_S, WAKE_S, IdleMonitor, Wak
 from tests.clock import virtual_time
 
 
-class IdleListener:
+class FakeListener:
     def __init__(self) -> None:
         self.awake = asyncio.Event()
         self.awake.set()
@@ -33,10 +33,10 @@ class IdleListener:
 
 
 class House:
-    """Somebody may be in it; what has been looked at and told is written down."""
+    """A gateway as the idle monitor sees it: whether it is busy, when it read, and when it told of a loss."""
 
     def __init__(self) -> None:
-        self.ears = IdleListener()
+        self.ears = FakeListener()
         self.catch_up = self._read
         self.log: list[str] = []
         self.is_busy = False
@@ -62,7 +62,7 @@ async def running(house: House) -> AsyncIterator[None]:
 
 
 @virtual_time
-async def test_it_sleeps_once_nobody_has_been_there_for_a_while() -> None:
+async def test_the_database_may_sleep_once_no_client_has_come_for_a_while() -> None:
     house = House()
     house.is_busy = True
     async with running(house):
@@ -78,7 +78,7 @@ async def test_it_sleeps_once_nobody_has_been_there_for_a_while() -> None:
 
 
 @virtual_time
-async def test_a_webhook_now_and_then_keeps_it_awake_and_one_wakes_it() -> None:
+async def test_a_webhook_now_and_then_keeps_the_database_awake_and_one_wakes_it() -> None:
     house = House()
     async with running(house):
         for _ in range(10):
@@ -91,7 +91,7 @@ async def test_a_webhook_now_and_then_keeps_it_awake_and_one_wakes_it() -> None:
 
 
 @virtual_time
-async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() -> None:
+async def test_a_client_waits_until_the_gateway_hears_again_and_has_read_what_it_missed() -> None:
     house = House()
     async with running(house):
         await asyncio.sleep(2 * IDLE_S)
@@ -103,16 +103,16 @@ async def test_whoever_comes_waits_until_it_hears_and_has_read_what_it_missed() 
 
 
 @virtual_time
-async def test_whoever_comes_while_nothing_sleeps_does_not_wait() -> None:
+async def test_a_client_that_comes_while_nothing_sleeps_does_not_wait() -> None:
     house = House()
-    house.ears.up.clear()  # cut off: then everybody has been told, and the truth is in other hands
+    house.ears.up.clear()  # cut off: all clients have been told of that, and Staleness looks for the way back
     await house.waker.wait_until_awake()
 
     assert house.log == []
 
 
 @virtual_time
-async def test_if_it_does_not_come_up_everybody_is_told_and_nobody_waits_for_ever() -> None:
+async def test_if_the_listener_does_not_come_up_all_clients_are_told_and_none_waits_for_ever() -> None:
     house = House()
     async with running(house):
         await asyncio.sleep(2 * IDLE_S)
@@ -123,7 +123,7 @@ async def test_if_it_does_not_come_up_everybody_is_told_and_nobody_waits_for_eve
 
 
 @virtual_time
-async def test_if_it_cannot_be_read_after_all_everybody_is_told() -> None:
+async def test_if_what_was_missed_cannot_be_read_all_clients_are_told() -> None:
     house = House()
 
     async def look() -> None:

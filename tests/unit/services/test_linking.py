@@ -226,7 +226,7 @@ async def test_a_pause_that_upstream_names_is_kept_whoever_rings() -> None:
         await gateway.connect()
         await asyncio.sleep(1)
         for _ in range(10):
-            gateway.linking.wake([12])
+            gateway.linking.wake(12)
             await asyncio.sleep(0.5)
         await w.until(lambda: w.upstream.count("status") > 1)
 

@@ -83,7 +83,7 @@ async def test_a_status_that_somebody_else_wrote_is_corrected_by_the_next_answer
         await w.until(lambda: w.store.status(12) == "need_scan")
         await asyncio.sleep(later_s)
         await w.store.record_status(12, "logged_out", "webhook")
-        gateway.linking.wake([12])
+        gateway.linking.wake(12)
         await w.until(lambda: w.store.status(12) == "need_scan", within_s=0.5)
 
 

@@ -57,7 +57,7 @@ async def test_a_webhook_wakes_the_poller() -> None:
     async with w.gateway() as gateway:
         await gateway.connect()
         await w.until(lambda: now() - w.upstream.connected_at.get(12, now()) > 5.3)
-        gateway.linking.wake([12])
+        gateway.linking.wake(12)
         took = await w.until(lambda: not w.attempt().running)
 
     assert took < 0.5
@@ -71,7 +71,7 @@ async def test_many_rings_make_few_calls() -> None:
         await asyncio.sleep(10)
         before = w.upstream.count("status")
         for _ in range(1000):
-            gateway.linking.wake([12])
+            gateway.linking.wake(12)
             await asyncio.sleep(0.002)
 
     assert w.upstream.count("status") - before <= 9
@@ -261,7 +261,7 @@ async def test_bells_do_not_disturb_a_poller_that_gives_its_lease_back() -> None
         w.leases.release_s = 0.1
         await w.store.end(12, None, "cancelled", None)
         for _ in range(100):
-            gateway.linking.wake([12])
+            gateway.linking.wake(12)
             await asyncio.sleep(0.003)
         await asyncio.sleep(1)
 

@@ -95,7 +95,7 @@ async def test_a_gateway_that_hears_again_looks_at_once() -> None:
     async with w.gateway() as gateway:
         await asyncio.sleep(0.5)
         await w.store.begin(12, "a token of a dead gateway", "Ann")
-        gateway.linking.wake(())
+        gateway.linking.look_now()
         took = await w.until(lambda: w.leases.owners == {12: "a"})
 
     assert took < 0.1

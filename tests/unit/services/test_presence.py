@@ -49,8 +49,7 @@ class Pages:
 
 @contextlib.asynccontextmanager
 async def running(store: Store, pages: Pages) -> AsyncIterator[Presence]:
-    presence = Presence(store, "gateway")
-    presence.listen(pages)
+    presence = Presence(store, "gateway", has_pages=lambda: pages.is_busy, on_change=pages.tell_presence)
     task = asyncio.create_task(presence.run())
     yield presence
     task.cancel()
