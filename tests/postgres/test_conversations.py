@@ -14,10 +14,9 @@ import pytest_asyncio
 from gateway.domain.refs import MessageRef
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct, open_pool
-from gateway.postgres.inbox import conversation_list as projection_module
-from gateway.postgres.inbox import page as page_module
-from gateway.postgres.inbox.conversation_list import ConversationListTable
+from gateway.postgres.inbox.conversation_list import DEFAULT_STEP, LOCK, ConversationListTable, StepSize
 from gateway.postgres.inbox.inbox import InboxTable
+from gateway.postgres.inbox.page import DEFAULT_PROBE, ProbeSize
 from gateway.postgres.migrations.runner import migrate
 from gateway.services.inbox import Conversation, ConversationFilter, ConversationQuery, Place, ThreadQuery
 from gateway.services.live.conversation_list import Progress
@@ -31,11 +30,15 @@ FILTERS: tuple[ConversationFilter, ...] = ("all", "unread", "unreplied", "mine",
 class Bench:
     """The inbox under test beside the oracle, on one database."""
 
-    def __init__(self, dsn: str, pool: asyncpg.Pool, zone: str, connection: asyncpg.Connection) -> None:
+    def __init__(
+        self, dsn: str, pool: asyncpg.Pool, zone: str, connection: asyncpg.Connection, *, is_small: bool
+    ) -> None:
         self.dsn = dsn
         self.pool = pool
-        self.inbox = InboxTable(pool, ZoneInfo(zone))
-        self.projection = ConversationListTable(pool)
+        probe = ProbeSize(8, 3) if is_small else DEFAULT_PROBE
+        step = StepSize(events=5, chats=3, rows=12) if is_small else DEFAULT_STEP
+        self.inbox = InboxTable(pool, ZoneInfo(zone), probe=probe)
+        self.projection = ConversationListTable(pool, step)
         self.oracle = Oracle(connection)
 
     async def catch_up(self) -> None:
@@ -138,12 +141,13 @@ def _named(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def opened(dsn: str, zone: str) -> AsyncIterator[Bench]:
+async def opened(dsn: str, zone: str, *, is_small: bool = False) -> AsyncIterator[Bench]:
+    """With `is_small` so little is done at once that every way to go on is taken."""
     pool = await open_pool(dsn, timezone=zone, max_size=2, pooled=False)
     try:
         connection = await connect_direct(dsn, timezone=zone)
         try:
-            yield Bench(dsn, pool, zone, connection)
+            yield Bench(dsn, pool, zone, connection, is_small=is_small)
         finally:
             await connection.close()
     finally:
@@ -173,19 +177,13 @@ async def writer(connection: asyncpg.Connection) -> ChanceWriter:
     ],
 )
 async def test_the_list_says_what_the_messages_say(
-    postgres: EmbeddedPostgres, template: str, pump: str, monkeypatch: pytest.MonkeyPatch
+    postgres: EmbeddedPostgres, template: str, pump: str
 ) -> None:
-    # So small that every way to go on is taken.
-    monkeypatch.setattr(projection_module, "CHATS_PER_STEP", 3)
-    monkeypatch.setattr(projection_module, "ROWS_PER_STEP", 12)
-    monkeypatch.setattr(page_module, "PROBED_CHATS", 8)
-    monkeypatch.setattr(page_module, "PROBED_MESSAGES", 3)
-    monkeypatch.setattr(projection_module, "EVENTS_PER_STEP", 5)
     zone = "UTC" if template == "migrated" else "Europe/Berlin"
     chance = random.Random(f"{template} {pump}")
     async with clone(postgres, template) as dsn:
         await migrate(dsn, report=lambda _: None)
-        async with opened(dsn, zone) as bench:
+        async with opened(dsn, zone, is_small=True) as bench:
             writing = await connect_direct(dsn)
             try:
                 await writing.execute("DROP TABLE IF EXISTS customers CASCADE")
@@ -281,7 +279,7 @@ async def test_one_gateway_follows_at_a_time_and_the_other_goes_on_when_it_ends(
 ) -> None:
     await writer.receive()
     async with other.transaction():
-        await other.execute("SELECT pg_advisory_xact_lock($1)", projection_module.LOCK)
+        await other.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         assert await bench.projection.step() is Progress.BUSY
         await bench.compare(random.Random(1))
     await bench.catch_up()

@@ -12,7 +12,7 @@ from gateway.domain.refs import MessageRef
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
-from gateway.postgres.inbox.page import PROBED_CHATS, PROBED_MESSAGES
+from gateway.postgres.inbox.page import DEFAULT_PROBE
 from gateway.services.inbox import ConversationQuery, ThreadQuery
 from gateway.services.live.conversation_list import Progress
 from tests.postgres.writers import insert_message
@@ -165,7 +165,7 @@ async def test_a_search_that_the_newest_messages_answer_reads_no_others(counted:
     page = await counted.inbox.conversations(ConversationQuery(None, search="text"))
 
     assert len(page.items) == 50
-    assert await counted.rows_read() - before <= PROBED_CHATS * (2 * PROBED_MESSAGES + 5)
+    assert await counted.rows_read() - before <= DEFAULT_PROBE.chats * (2 * DEFAULT_PROBE.messages + 5)
 
 
 async def test_a_search_for_what_nobody_wrote_finds_nothing(counted: Counted) -> None:

@@ -7,6 +7,7 @@ and the offset they lead to.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import asyncpg
@@ -17,11 +18,18 @@ from gateway.services.live.conversation_list import Progress
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-EVENTS_PER_STEP = 1000
-CHATS_PER_STEP = 500
-ROWS_PER_STEP = 5000
-INBOXES_PER_STEP = 100
-"""How much one transaction takes on: some 50 ms."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSize:
+    """How much one transaction takes on: some 50 ms."""
+
+    events: int = 1000
+    chats: int = 500
+    rows: int = 5000
+    inboxes: int = 100
+
+
+DEFAULT_STEP = StepSize()
 
 LOCK = (0x57A7 << 44) + 0xC0
 """In a space of its own: among the leases every number is that of a session."""
@@ -135,8 +143,9 @@ class Key(NamedTuple):
 class ConversationListTable:
     """Takes the kept list of conversations a step further, one gateway at a time."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, size: StepSize = DEFAULT_STEP) -> None:
         self._pool = pool
+        self._size = size
 
     async def step(self) -> Progress:
         """One step towards the streams' tops, in a transaction of its own. Raises StoreUnavailable."""
@@ -144,10 +153,10 @@ class ConversationListTable:
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
                     return Progress.BUSY
-                return Progress.MORE if await _step(connection) else Progress.DONE
+                return Progress.MORE if await _step(connection, self._size) else Progress.DONE
 
 
-async def _step(connection: Connection) -> bool:
+async def _step(connection: Connection, size: StepSize) -> bool:
     """Whether there is more to do."""
     due = await connection.fetch(_DUE)
     new = [row for row in due if not row["is_valid"]]
@@ -157,9 +166,9 @@ async def _step(connection: Connection) -> bool:
         await _begin(connection, new)
     has_more = bool(new or building)
     if behind:
-        has_more |= await _follow(connection, behind)
+        has_more |= await _follow(connection, behind, size.events)
     if building:
-        await _build(connection, building)
+        await _build(connection, building, size)
     return has_more
 
 
@@ -169,9 +178,9 @@ async def _begin(connection: Connection, new: Sequence[asyncpg.Record]) -> None:
     )
 
 
-async def _follow(connection: Connection, behind: Sequence[asyncpg.Record]) -> bool:
+async def _follow(connection: Connection, behind: Sequence[asyncpg.Record], events_at_once: int) -> bool:
     # Every inbox gets its share: one that is flooded does not keep the others waiting.
-    share = max(1, EVENTS_PER_STEP // len(behind))
+    share = max(1, events_at_once // len(behind))
     before = {row["inbox"]: row["off"] for row in behind}
     events = await connection.fetch(sql.TOUCHED, list(before.keys()), list(before.values()), share)
     count = Counter(event["inbox"] for event in events)
@@ -214,23 +223,23 @@ async def touched_keys(connection: Connection, events: Iterable[asyncpg.Record])
     return sorted(keys)
 
 
-async def _build(connection: Connection, building: Sequence[asyncpg.Record]) -> None:
+async def _build(connection: Connection, building: Sequence[asyncpg.Record], size: StepSize) -> None:
     """Reads some inboxes that are new: small ones whole, of others some chats."""
     fresh = [row["inbox"] for row in building if row["next_chat"] == "" and row["inbox"] > 0]
-    if small := await _small(connection, fresh[:INBOXES_PER_STEP]):
+    if small := await _small(connection, fresh[: size.inboxes], size.rows):
         await connection.execute(_DROP_WHOLE, small)
         await connection.execute(_WRITE_WHOLE, small)
         await connection.execute(_BUILT, small)
     else:
-        await _build_chats(connection, building)
+        await _build_chats(connection, building, size.chats)
 
 
-async def _small(connection: Connection, inboxes: list[int]) -> list[int]:
+async def _small(connection: Connection, inboxes: list[int], most_rows: int) -> list[int]:
     """Those of the inboxes that one step can read from beginning to end, message by message."""
     if not inboxes:
         return []
-    sizes = {row["inbox"]: row["rows"] for row in await connection.fetch(_SIZES, inboxes, ROWS_PER_STEP + 1)}
-    left = ROWS_PER_STEP
+    sizes = {row["inbox"]: row["rows"] for row in await connection.fetch(_SIZES, inboxes, most_rows + 1)}
+    left = most_rows
     small: list[int] = []
     for inbox in sorted(inboxes, key=lambda inbox: sizes.get(inbox, 0)):
         left -= sizes.get(inbox, 0)
@@ -240,8 +249,8 @@ async def _small(connection: Connection, inboxes: list[int]) -> list[int]:
     return small
 
 
-async def _build_chats(connection: Connection, building: Sequence[asyncpg.Record]) -> None:
-    left = CHATS_PER_STEP
+async def _build_chats(connection: Connection, building: Sequence[asyncpg.Record], most: int) -> None:
+    left = most
     keys: list[Key] = []
     for row in building:
         after = Key(row["next_session"], row["next_chat"])

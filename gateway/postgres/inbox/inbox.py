@@ -16,7 +16,15 @@ from gateway.postgres.inbox import conversation_statements, thread_statements
 from gateway.postgres.inbox.conversation_list import columns_of, touched_keys
 from gateway.postgres.inbox.customers import Customers
 from gateway.postgres.inbox.names import Names
-from gateway.postgres.inbox.page import Overlay, Search, found_among, page_statement, probe_statement
+from gateway.postgres.inbox.page import (
+    DEFAULT_PROBE,
+    Overlay,
+    ProbeSize,
+    Search,
+    found_among,
+    page_statement,
+    probe_statement,
+)
 from gateway.postgres.inbox.thread import find_messages, place_of, read_part
 from gateway.postgres.search import like, number_part
 from gateway.postgres.sending.places import with_places
@@ -80,8 +88,10 @@ class InboxTable:
         on_behind: Callable[[], None] = lambda: None,
         *,
         tells_customers: bool = False,
+        probe: ProbeSize = DEFAULT_PROBE,
     ) -> None:
-        """With `tells_customers` those whose messages are marked as read are shown it."""
+        """`tells_customers`: those whose messages are marked as read are shown it. A search begins with a `probe`."""
+        self._probe = probe
         self._pool = pool
         self._zone = zone
         self._on_behind = on_behind
@@ -97,7 +107,7 @@ class InboxTable:
                 customers = await Customers.of(connection)
                 overlay = await self._overlay(connection, standing, is_every=query.sessions is None)
                 search = await _search(connection, query, customers)
-                rows = await _rows(connection, query, overlay, search)
+                rows = await _rows(connection, query, overlay, search, self._probe)
                 totals = None if query.is_of_people else await _totals(connection, query, overlay)
                 page = rows[: query.limit]
                 keys = [row["session"] for row in page], [row["chat"] for row in page]
@@ -290,12 +300,16 @@ def _too_far(behind: dict[int, int]) -> set[int]:
 
 
 async def _rows(
-    connection: Connection, query: ConversationQuery, overlay: Overlay, search: Search | None
+    connection: Connection,
+    query: ConversationQuery,
+    overlay: Overlay,
+    search: Search | None,
+    probe: ProbeSize,
 ) -> list[asyncpg.Record]:
     """The conversations of a page, and one more if there is one."""
     if search is not None and search.is_in_texts and not overlay.unlisted_sessions:
-        text, arguments = probe_statement(query, overlay, search)
-        found = found_among(await connection.fetch(text, *arguments), query.limit + 1)
+        text, arguments = probe_statement(query, overlay, search, probe)
+        found = found_among(await connection.fetch(text, *arguments), query.limit + 1, probe)
         if found is not None:
             return found
     text, arguments = page_statement(query, overlay, search)

@@ -25,9 +25,17 @@ _FILTERS = {
     "groups": "chat LIKE '%@g.us'",
 }
 
-PROBED_CHATS = 200
-PROBED_MESSAGES = 30
-"""Of each table and chat. A search looks there first; what people look for is often found among the newest."""
+
+@dataclass(frozen=True, slots=True)
+class ProbeSize:
+    """Where a search looks first: what people look for is often found among the newest."""
+
+    chats: int = 200
+    messages: int = 30
+    """Of each table and chat."""
+
+
+DEFAULT_PROBE = ProbeSize()
 
 # Text search has no index. What the newest messages do not answer reads all messages of the sessions it is about.
 _FOUND = """
@@ -75,16 +83,18 @@ def page_statement(
     return _Page(query, overlay, search).statement()
 
 
-def probe_statement(query: ConversationQuery, overlay: Overlay, search: Search) -> tuple[str, list[Any]]:
+def probe_statement(
+    query: ConversationQuery, overlay: Overlay, search: Search, size: ProbeSize
+) -> tuple[str, list[Any]]:
     """The newest conversations, whatever is in them, and what their newest messages say about the search.
 
     `is_found`: it is one. `is_whole`: no older message could make it one.
     """
-    page = _Page(replace(query, limit=PROBED_CHATS - 1, search=None), overlay, None)
-    return page.probed(search)
+    page = _Page(replace(query, limit=size.chats - 1, search=None), overlay, None)
+    return page.probed(search, size.messages)
 
 
-def found_among(rows: Sequence[Record], limit: int) -> list[Record] | None:
+def found_among(rows: Sequence[Record], limit: int, size: ProbeSize) -> list[Record] | None:
     """The conversations that a search finds, up to `limit`; None where the probes do not tell."""
     found: list[Record] = []
     for row in rows:
@@ -94,7 +104,7 @@ def found_among(rows: Sequence[Record], limit: int) -> list[Record] | None:
             return None
         if len(found) == limit:
             return found
-    return found if len(rows) < PROBED_CHATS else None
+    return found if len(rows) < size.chats else None
 
 
 class _Page:
@@ -123,10 +133,10 @@ class _Page:
         shown = f"SELECT page.*, page.last_at::text AS place FROM ({union}) AS page"
         return f"{self._found}{shown}\n{_ORDER} LIMIT {self._limit}", self._arguments
 
-    def probed(self, search: Search) -> tuple[str, list[Any]]:
+    def probed(self, search: Search, messages: int) -> tuple[str, list[Any]]:
         text, _ = self.statement()
         pattern = f"'%' || {self._bind(search.pattern, 'text')} || '%'"
-        most = self._bind(PROBED_MESSAGES, "bigint")
+        most = self._bind(messages, "bigint")
         ways = " OR ".join(["probe.is_found", *self._known_matches(search)])
         probe = f"CROSS JOIN LATERAL gateway.probe_chat_v1(k.session, k.chat, {pattern}, {most}) AS probe"
         text = f"SELECT k.*, {ways} AS is_found, probe.is_whole\nFROM ({text}) AS k\n{probe}\n{_ORDER}"
