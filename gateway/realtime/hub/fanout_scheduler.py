@@ -26,11 +26,16 @@ class FanoutScheduler:
     """The walks under way. Everything runs on the loop; without one, walks must fit into a slice."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.perf_counter, at_end: Callable[[], None] = lambda: None
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        at_end: Callable[[], None] = lambda: None,
+        *,
+        slice_s: float = SLICE_S,
     ) -> None:
         """`at_end` is called at the end of every slice."""
         self._clock = clock
         self._at_end = at_end
+        self._slice_s = slice_s
         self._walks: deque[Walk] = deque()
         self._is_busy = False
         self.is_shared = False
@@ -56,7 +61,7 @@ class FanoutScheduler:
     def _go_on(self) -> None:
         self._is_busy = True
         self.is_shared = len(self._walks) > 1
-        ends_at = self._clock() + SLICE_S
+        ends_at = self._clock() + self._slice_s
         try:
             while self._walks:
                 if self._step(ends_at):

@@ -25,7 +25,7 @@ from gateway.realtime.hub.cursors import (
     Stream,
     StreamSubscriber,
 )
-from gateway.realtime.hub.fanout_scheduler import FanoutScheduler, each, steps
+from gateway.realtime.hub.fanout_scheduler import SLICE_S, FanoutScheduler, each, steps
 from gateway.realtime.hub.pending_frames import PendingFrames
 from gateway.realtime.hub.tail import Encoder, Frames, Page, Tails
 from gateway.realtime.hub.write_coalescer import WriteCoalescer
@@ -43,11 +43,14 @@ class Hub:
         encode: Encoder,
         on_followed: Callable[[int | None], None] = lambda inbox: None,
         on_written: Callable[[str], None] = lambda at: None,
+        *,
+        slice_s: float = SLICE_S,
     ) -> None:
         """`encode` is the encoder of cursors that bring none: its frames are kept ready in the tail.
 
         `on_followed` is called with an inbox that gets a follower, and with None when a connection follows all inboxes.
         `on_written` is called when events have been written to all who are LIVE, with the commit time of the first.
+        `slice_s` is how long a fan-out may hold the loop.
         """
         self._encode = encode
         self._streams: dict[int, Stream] = {}
@@ -58,7 +61,7 @@ class Hub:
         self._states: dict[str, dict[StateEncoder, set[StateSubscriber]]] = {}
         self._tails = Tails(encode)
         self._coalescer = WriteCoalescer(self._fall_back)
-        self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all)
+        self._scheduler = FanoutScheduler(at_end=self._coalescer.flush_all, slice_s=slice_s)
         self._on_followed = on_followed
         self._on_written = on_written
         self.deliveries = 0

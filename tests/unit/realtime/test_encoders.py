@@ -82,8 +82,8 @@ class Stranger(Follower):
 
 
 class House:
-    def __init__(self, top: int = 0) -> None:
-        self.hub = Hub(encode)
+    def __init__(self, top: int = 0, slice_s: float = slices.SLICE_S) -> None:
+        self.hub = Hub(encode, slice_s=slice_s)
         self.hub.advance(BOX, Extent(top, 0, "e1"))
         self.streams = Streams(top)
 
@@ -230,13 +230,10 @@ async def test_a_page_that_was_read_ahead_of_the_feed_is_not_sent_twice_in_any_d
     assert stranger.evens() == [2, 4, 6]
 
 
-async def test_a_crowd_of_encodings_is_made_in_slices_and_everybody_gets_their_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    house = House()
+async def test_a_crowd_of_encodings_is_made_in_slices_and_everybody_gets_their_own() -> None:
+    house = House(slice_s=0.0)
     encoders = [Even() for _ in range(20)]
     strangers = [await house.stranger(encoder) for encoder in encoders]
-    monkeypatch.setattr(slices, "SLICE_S", 0.0)
     house.hub.publish(BOX, events(1, 4))
     at_once = sum(bool(encoder.made) for encoder in encoders)
     house.hub.publish(BOX, events(5, 6))  # more comes before everybody has been reached

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.streams import Event, Extent, Inbox, Place, Position, Standing
 from gateway.realtime.hub.cursors import Cursor
+from gateway.realtime.hub.fanout_scheduler import SLICE_S
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.transport.framing import Burst, Frame, frame
 
@@ -58,7 +59,11 @@ class Client:
 
 @pytest.fixture
 def hub() -> Hub:
-    made = Hub(encode)
+    return hub_with_boxes()
+
+
+def hub_with_boxes(slice_s: float = SLICE_S) -> Hub:
+    made = Hub(encode, slice_s=slice_s)
     for box in BOXES:
         made.advance(box, Extent(0, 0, "e"))
     return made
@@ -108,10 +113,8 @@ async def test_a_word_to_all_is_not_faster_than_what_was_gathered(hub: Hub) -> N
     assert client.writes == [[[1, 1], [2, 1], [3, 1]]]
 
 
-async def test_many_clients_and_inboxes_lose_nothing_over_slices(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.realtime.hub.fanout_scheduler.SLICE_S", 0.0)
+async def test_many_clients_and_inboxes_lose_nothing_over_slices() -> None:
+    hub = hub_with_boxes(slice_s=0.0)
     clients = [Client(hub, BOXES) for _ in range(100)]
     for off in range(1, 6):
         move(hub, off, off, off)
