@@ -101,6 +101,16 @@ def reaches_inside(path: Path, private: set[str]) -> set[str]:
     return {f"{address(path)}:{expression}" for expression in found}
 
 
+def patched_constants(path: Path) -> set[str]:
+    """`path:NAME` for each constant of a module that a file of tests patches."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            names = [item.value for item in node.args[:2] if isinstance(item, ast.Constant)]
+            found |= {str(name).rpartition(".")[2] for name in names}
+    return {f"{address(path)}:{name}" for name in found if re.fullmatch(r"_?[A-Z][A-Z0-9_]+", name)}
+
+
 def listed(name: str) -> list[str]:
     """The lines of a list of exceptions, without comments."""
     lines = (EXCEPTIONS / f"{name}.txt").read_text("utf-8").splitlines()

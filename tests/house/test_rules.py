@@ -18,6 +18,7 @@ from tests.house.reading import (
     listed,
     many_parameters,
     must_be_documented,
+    patched_constants,
     private_names,
     reaches_inside,
     silent_handlers,
@@ -46,6 +47,7 @@ CEILINGS = {
     "long_files": 1,
     "long_functions": 3,
     "own_tasks": 2,
+    "patched_constants": 21,
     "private_reaches": 10,
     "time_limits": 7,
     "undocumented": 1,
@@ -190,6 +192,13 @@ def test_tests_of_running_parts_stay_outside_but_those_listed() -> None:
             found |= reaches_inside(path, private)
 
     assert sorted(found) == listed("private_reaches")
+
+
+def test_what_tests_need_otherwise_is_a_parameter_but_in_those_listed() -> None:
+    """A patched constant holds for every part of the process, and a part that has read it before does not see it."""
+    found = {place for path in files("tests", ".py") for place in patched_constants(path)}
+
+    assert sorted(found) == listed("patched_constants")
 
 
 def test_sql_is_written_and_not_put_together() -> None:
