@@ -8,17 +8,23 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
+from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.services.sessions.monitor import Monitor
 from tests.browser.desk import Desk, log_in, window
 from tests.browser.numbers import Numbers, login_of, numbers_window
 from tests.http.support import Shop, opened
-from tests.launcher.running import Running
+from tests.launcher.running import Running, running
+from tests.launcher.settings import settings_for
 from tests.launcher.terminal import Terminal
+from tests.postgres_fixtures import clone
 from tests.processes.conftest import folder_for_data
 
 CHROMIUM = shutil.which("chromium")
+
+# Against pages that never show it, not against slow machines.
+expect.set_options(timeout=20_000)
 
 # Without these Chromium looks for Google's hosts at every start; a test speaks to loopback only.
 QUIET = [
@@ -96,13 +102,6 @@ async def shop(no_upkeep: None, gateway: Running, database: str) -> AsyncIterato
         yield made
 
 
-@pytest_asyncio.fixture
-async def desk(shop: Shop, browser: Browser) -> AsyncIterator[Desk]:
-    async with window(browser) as page:
-        await log_in(page, shop.gateway, "Amina")
-        yield Desk(shop, page)
-
-
 # ------------------------------------------------------------------------------------------ one for a whole file
 
 
@@ -176,3 +175,19 @@ async def shared_desk(
             "gateway.conversation_marks",
         ):
             await shared_shop.db.execute(f"DELETE FROM {table}")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def desk(
+    shared_no_upkeep: None, shared_browser: Browser, postgres: EmbeddedPostgres, tmp_path: Path
+) -> AsyncIterator[Desk]:
+    """A window at a gateway of its own, in the browser of the file: a browser costs more than most tests."""
+    async with (
+        clone(postgres, "migrated") as database,
+        running(settings_for(database, tmp_path)) as gateway,
+        opened(gateway, database) as made,
+        window(shared_browser) as page,
+    ):
+        await add_front_desk(made)
+        await log_in(page, gateway, "Amina")
+        yield Desk(made, page)

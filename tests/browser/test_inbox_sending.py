@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from tests.browser.desk import ASHA, JUMA, Desk
 
@@ -18,6 +18,14 @@ async def begin(desk: Desk) -> None:
     await desk.hear(ASHA, "Do you have sugar?", name="Asha", begin=await desk.ago("1 minute"))
     await desk.open()
     await desk.read(ASHA)
+
+
+async def click_twice(button: Locator) -> None:
+    """As a person who is used to double clicks: the button may be gone at the second one."""
+    await expect(button).to_be_visible()
+    box = await button.bounding_box()
+    assert box is not None
+    await button.page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 async def test_IN_20_enter_sends_and_shift_enter_breaks_the_line(desk: Desk) -> None:
@@ -40,7 +48,7 @@ async def test_IN_21_the_bubble_stands_at_once_and_never_twice(desk: Desk) -> No
     await begin(desk)
     for text in ("first", "second", "first"):
         await desk.page.get_by_test_id("composer").fill(text)
-        await desk.page.get_by_test_id("send-button").dblclick()
+        await click_twice(desk.page.get_by_test_id("send-button"))
 
     await expect(desk.page.locator('[data-direction="out"][data-ref]')).to_have_count(3)
     await expect(desk.messages).to_have_count(4)

@@ -24,6 +24,7 @@ const MOST_HIGH_PX = 180;
 const MOST_LETTERS = 4096;
 const TYPING_EVERY_MS = 4000;
 const KEEP_AFTER_MS = 300;
+const DOUBLE_CLICK_MS = 500;
 
 /**
  * @typedef {object} Written
@@ -46,6 +47,7 @@ const KEEP_AFTER_MS = 300;
 export class Composer extends LiveElement {
   #backend;
   #actions;
+  #sentAt = Number.NEGATIVE_INFINITY;
   /** @type {ComposerLook | null} */
   #look = null;
   /** @type {{message: Message, name: string} | null} */
@@ -105,7 +107,10 @@ export class Composer extends LiveElement {
     });
     this.on(this.#plus, "click", () => this.#showMenu());
     this.on(this.#smile, "click", () => this.#showEmoji());
-    this.on(this.#mic, "click", () => void this.#record());
+    this.on(this.#mic, "click", () => {
+      // The microphone stands where the button to send stood: the second half of a double click is no wish to speak.
+      if (performance.now() - this.#sentAt >= DOUBLE_CLICK_MS) void this.#record();
+    });
     this.on(this.#backend, "templates", () => this.#templates.forget());
     this.on(this.#picker, "change", () => {
       this.add(this.#picker.files ?? []);
@@ -287,6 +292,7 @@ export class Composer extends LiveElement {
     this.#setText("");
     this.#keepNow();
     this.#showAbove();
+    this.#sentAt = performance.now();
     this.#actions.send(written);
   }
 
