@@ -136,7 +136,7 @@ export class Rail extends LiveElement {
     });
     this.on(inbox, "message", (event) => {
       const message = event.detail;
-      attention.arrived(message, inbox.isReading(message), message.push_name || displayName({ ...message, name: null }));
+      attention.arrived(message, inbox.isReading(message), displayName({ ...message, name: message.push_name }));
     });
   }
 

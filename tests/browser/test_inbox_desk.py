@@ -123,6 +123,23 @@ async def test_IN_27_a_slash_and_a_few_letters_are_a_template_and_large_files_ar
     await expect(desk.page.get_by_test_id("attached")).to_have_count(0)
 
 
+async def test_SE_01_a_name_and_a_long_text_stay_within_our_own_words(shared_desk: Desk) -> None:
+    desk = shared_desk
+    await desk.hear(JUMA, "Hello", name="Juma")
+    await desk.hear(ASHA, "Look: ```" + "code " * 300 + "``` end", name="\u202e" + "Asha\n" * 600)
+    await desk.open()
+    await desk.read(ASHA)
+
+    composer = desk.page.get_by_test_id("composer")
+    placeholder = await composer.get_attribute("placeholder") or ""
+    assert placeholder.startswith("Write to Asha Asha")
+    assert len(placeholder) < 80
+    heights = [await desk.row(phone).evaluate("row => row.offsetHeight") for phone in (ASHA, JUMA)]
+    assert heights[0] == heights[1]
+    await expect(desk.messages.last.locator("code")).to_have_count(1)
+    await expect(desk.messages.last.locator(".wa-text")).not_to_contain_text("```")
+
+
 # ------------------------------------------------------------------------------------------ together
 
 

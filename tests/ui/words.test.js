@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { backoffMs, mayReturn } from "../../gateway/ui/client/backoff.js";
 import { openableUrl } from "../../gateway/ui/inbox/bubble.js";
 import * as format from "../../gateway/ui/common/format.js";
-import { parseText } from "../../gateway/ui/inbox/rich-text.js";
+import { parseText, plainText } from "../../gateway/ui/inbox/rich-text.js";
 import {
   deliveryState,
   messageKind,
@@ -190,4 +190,22 @@ test("back-off is anything up to the whole step, and codes from 4500 on are fina
     100,
   );
   assert.deepEqual([1006, 4008, 4499, 4500, 4999].map(mayReturn), [true, true, true, false, false]);
+});
+
+test("a name is one line that is seen, is not too long, and turns nothing around", () => {
+  const chat = "255711000111@s.whatsapp.net";
+  const named = (/** @type {string} */ name) => format.displayName({ name, phone: "255711000111", chat });
+  const number = named("");
+  for (const name of ["\u200b\u200d\u2060", " \n\t", "\u3164\u2800", "\u202e"]) assert.equal(named(name), number);
+  assert.equal(named("  Asha\n\nJuma\u202e  "), "Asha Juma");
+  assert.equal(named("محمد علي"), "محمد علي");
+  assert.equal(named("👩‍👩‍👧 Ann"), "👩‍👩‍👧 Ann");
+  assert.equal([...named("x".repeat(3000))].length, 81);
+  assert.ok(named("x".repeat(3000)).endsWith("…"));
+});
+
+test("a message of nothing that is seen is empty, and a preview shows no marks", () => {
+  const message = { message_type: "text", message_text: "\u200b\u200b" };
+  assert.equal(previewOf(/** @type {any} */ (message)), "Empty message");
+  assert.equal(plainText("*Two* _bags_ of ```sugar``` 2*3*4"), "Two bags of sugar 2*3*4");
 });

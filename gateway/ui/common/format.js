@@ -146,11 +146,35 @@ export function hue(text) {
   return sum % 8;
 }
 
+const LONGEST_NAME = 80;
+/** Letters that turn the direction of all that follows, and those that break a line. */
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const UNSEEN = /[\p{C}\p{Z}\p{M}\u115f\u1160\u2800\u3164\uffa0]/gu;
+
+/** Whether a person sees anything of a text: spaces, and letters of no width, show nothing. @param {string | null | undefined} text */
+export function isVisible(text) {
+  return !!text && text.replace(UNSEEN, "") !== "";
+}
+
+/**
+ * A name that a customer chose, as our own sentences can hold it: one line of bearable length that turns nothing around.
+ * Empty where nothing of it is to be seen.
+ *
+ * @param {string | null | undefined} text
+ */
+export function nameLine(text, most = LONGEST_NAME) {
+  if (!text || !isVisible(text)) return "";
+  const line = text.slice(0, 1000).replace(TURNS, "").replace(/[\p{Cc}\p{Z}]+/gu, " ").trim();
+  if (line.length <= most) return line;
+  const letters = [...new Intl.Segmenter().segment(line)];
+  return letters.length <= most ? line : `${letters.slice(0, most).map((one) => one.segment).join("").trimEnd()}…`;
+}
+
 /**
  * What to call the other side: the saved name, else the number, else what the address says before the `@`.
  *
  * @param {{name?: string | null, phone?: string | null, chat: string | null}} of
  */
 export function displayName(of) {
-  return of.name?.trim() || formatPhone(of.phone) || (of.chat ?? "").split("@")[0];
+  return nameLine(of.name) || formatPhone(of.phone) || (of.chat ?? "").split("@")[0];
 }

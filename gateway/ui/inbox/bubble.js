@@ -1,7 +1,7 @@
 /** One message as an element. Every kind has a rendering; a kind nobody knows yet says so and blanks nothing. */
 
 import { el, fill } from "../common/dom.js";
-import { clockTime, dayName, exactTime, formatPhone } from "../common/format.js";
+import { clockTime, dayName, exactTime, formatPhone, isVisible, nameLine } from "../common/format.js";
 import { icon } from "../common/icons.js";
 import { deliveryState, messageKind, previewOf } from "../common/states.js";
 import { t } from "../common/strings.js";
@@ -39,12 +39,13 @@ const TICKS = {
 };
 
 const LONG = 700;
+const FENCE = "```";
 const SCHEDULED_AFTER_MS = 60_000;
 
 /** @param {Message} message */
 export function senderName(message) {
   const digits = (message.from_phone ?? "").split("@")[0];
-  return message.push_name || formatPhone(digits) || digits;
+  return nameLine(message.push_name) || formatPhone(digits) || digits;
 }
 
 /**
@@ -55,7 +56,7 @@ export function senderName(message) {
 export function messageBubble(message, look, { grouped, isFirst }, actions) {
   const outgoing = message.direction === "out";
   const { part, usesText } = message.deleted_at ? { part: null, usesText: true } : attachment(message, actions);
-  const text = usesText ? "" : (message.message_text ?? "");
+  const text = !usesText && isVisible(message.message_text) ? (message.message_text ?? "") : "";
   const big = !part && !message.reply_to && isEmojiOnly(text);
   const bubble = el(
     "div",
@@ -257,6 +258,12 @@ function quote(ref, look, actions) {
   );
 }
 
+/** The beginning of a text, with the code closed that the rest of it closes. @param {string} cut @param {string} text */
+function closed(cut, text) {
+  const isOpen = cut.split(FENCE).length % 2 === 0;
+  return isOpen && text.indexOf(FENCE, cut.length) >= 0 ? `${cut}${FENCE}` : cut;
+}
+
 /** @param {string} text */
 function words(text) {
   const shown = el("span", { class: "wa-text", dir: "auto" });
@@ -265,7 +272,7 @@ function words(text) {
     return shown;
   }
   const letters = [...text.slice(0, LONG + 2)].slice(0, LONG).join("");
-  const cut = letters.slice(0, Math.max(LONG / 2, letters.lastIndexOf(" "))).trimEnd();
+  const cut = closed(letters.slice(0, Math.max(LONG / 2, letters.lastIndexOf(" "))).trimEnd(), text);
   const more = el(
     "button",
     { type: "button", class: "wa-link wa-read-more", onclick: () => fill(shown, ...richText(text)) },

@@ -11,6 +11,7 @@ import { showTemplates } from "./template-panel.js";
 import { TemplateList } from "./templates.js";
 import { el, fill } from "../common/dom.js";
 import { LiveElement } from "../common/element.js";
+import { nameLine } from "../common/format.js";
 import { icon } from "../common/icons.js";
 import { showMenu, showPanel } from "../common/menu.js";
 import { previewOf } from "../common/states.js";
@@ -25,6 +26,7 @@ const MOST_LETTERS = 4096;
 const TYPING_EVERY_MS = 4000;
 const KEEP_AFTER_MS = 300;
 const DOUBLE_CLICK_MS = 500;
+const SHORT_NAME = 32;
 
 /**
  * @typedef {object} Written
@@ -132,7 +134,7 @@ export class Composer extends LiveElement {
     this.#input.disabled = look.mode !== "on";
     this.#plus.disabled = this.#smile.disabled = look.mode !== "on";
     const placeholder = look.mode === "on" ? "composer.placeholder" : "composer.placeholder.plain";
-    this.#input.placeholder = t(placeholder, { name: look.name });
+    this.#input.placeholder = t(placeholder, { name: nameLine(look.name, SHORT_NAME) });
     const fix = look.fix && el("button", { type: "button", class: "wa-link", onclick: look.fix }, t("composer.link"));
     if (this.#hint.dataset.text !== look.hint) {
       this.#hint.dataset.text = look.hint;

@@ -5,6 +5,7 @@
  */
 
 import { isUnread, waitsSince } from "./conversations.js";
+import { plainText } from "./rich-text.js";
 import { isGroup } from "./order.js";
 import { senderName } from "./bubble.js";
 import { el } from "../common/dom.js";
@@ -15,7 +16,8 @@ import { t } from "../common/strings.js";
 
 /** @import { Conversation, Message } from "../common/types.js" */
 
-const WAITS_AFTER_MS = 10 * 60_000;
+/** A customer who has waited for less is no matter yet. */
+export const WAITS_AFTER_MS = 10 * 60_000;
 
 /**
  * @typedef {object} RowLook
@@ -126,7 +128,7 @@ const OWN_SIGNS = { sent: "check", delivered: "double", read: "double", played: 
 
 /** @param {Conversation} conversation @param {Message} last @param {string} highlight @returns {import("../common/dom.js").Child[]} */
 function previewParts(conversation, last, highlight) {
-  const text = marked(previewOf(last), highlight);
+  const text = marked(plainText(previewOf(last)), highlight);
   const kind = messageKind(last);
   const sign = kind === "text" || kind === "unknown" || last.deleted_at ? null : kind === "call" ? "missed" : kind;
   const kindIcon = sign && icon(/** @type {import("../common/icons.js").IconName} */ (sign));

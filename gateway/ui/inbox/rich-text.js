@@ -50,6 +50,13 @@ export function parseText(text) {
   return parts;
 }
 
+/** The text without its marks, as a list shows it. @param {string} text */
+export function plainText(text) {
+  return parseText(text)
+    .map((part) => part.text)
+    .join("");
+}
+
 /** @param {string} text @returns {(string | HTMLElement)[]} */
 export function richText(text) {
   return parseText(text).map(({ kind, text: part }) => {

@@ -2,7 +2,7 @@
 
 import { marked } from "./conversation-row.js";
 import { el, fill } from "../common/dom.js";
-import { displayName, formatPhone, listTime } from "../common/format.js";
+import { displayName, listTime } from "../common/format.js";
 import { previewOf } from "../common/states.js";
 import { t } from "../common/strings.js";
 import { messageTime } from "./order.js";
@@ -45,7 +45,7 @@ export class SearchHits {
         el(
           "button",
           { type: "button", class: "wa-hit", data: { testid: "search-hit", ref: hitRef(hit) }, onclick: () => this.#open(hit) },
-          el("bdi", { class: "wa-hit-name" }, hit.name || formatPhone(hit.phone) || displayName({ ...hit, name: null })),
+          el("bdi", { class: "wa-hit-name" }, displayName(hit)),
           el("time", {}, listTime(messageTime(hit) || Date.parse(hit.at ?? ""), this.#backend.rest.now(), this.#backend.zone)),
           el("bdi", { class: "wa-hit-text" }, ...marked(snippet(previewOf(hit), wanted), wanted)),
         ),

@@ -1,8 +1,9 @@
 /** The right side while no conversation is open: who waits longest for an answer. */
 
-import { avatar } from "./conversation-row.js";
+import { avatar, WAITS_AFTER_MS } from "./conversation-row.js";
 import { waitsSince } from "./conversations.js";
 import { conversationKey } from "./order.js";
+import { plainText } from "./rich-text.js";
 import { el, fill } from "../common/dom.js";
 import { displayName, waited } from "../common/format.js";
 import { icon } from "../common/icons.js";
@@ -34,8 +35,11 @@ export class WaitingPane {
       .filter((one) => one.since !== null)
       .sort((a, b) => Number(a.since) - Number(b.since));
     const n = Math.max(total ?? 0, waiting.length);
-    const shown = waiting.slice(0, SHOWN).map(({ row, since }) => ({ row, for: waited(now - Number(since)) }));
-    const drawn = JSON.stringify([n, shown.map((one) => [conversationKey(one.row), one.for, one.row.name])]);
+    const shown = waiting.slice(0, SHOWN).map(({ row, since }) => {
+      const ms = now - Number(since);
+      return { row, for: ms < 60_000 ? t("thread.waited.now") : t("thread.waited", { time: waited(ms) }), isLong: ms >= WAITS_AFTER_MS };
+    });
+    const drawn = JSON.stringify([n, shown.map((one) => [conversationKey(one.row), one.for, one.isLong, one.row.name])]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
     fill(
@@ -43,12 +47,12 @@ export class WaitingPane {
       icon(n ? "clock" : "done"),
       el("h2", {}, n ? t("thread.waiting", { n }) : t("thread.none")),
       el("p", { class: "wa-hint" }, n ? t("thread.waiting.hint") : t(rows.length ? "thread.waiting.none" : "thread.none.hint")),
-      shown.length > 0 && el("ul", {}, ...shown.map((one) => this.#row(one.row, one.for))),
+      shown.length > 0 && el("ul", {}, ...shown.map((one) => this.#row(one.row, one.for, one.isLong))),
     );
   }
 
-  /** @param {Conversation} row @param {string} time */
-  #row(row, time) {
+  /** @param {Conversation} row @param {string} time @param {boolean} isLong */
+  #row(row, time, isLong) {
     return el(
       "li",
       {},
@@ -57,8 +61,8 @@ export class WaitingPane {
         { type: "button", class: "wa-row", onclick: () => this.#open(conversationKey(row)) },
         avatar(row, this.#backend.sessions.hueOf(row.session_id)),
         el("span", { class: "wa-row-name" }, el("bdi", {}, displayName(row))),
-        el("span", { class: "wa-row-time wa-row-waits" }, icon("clock"), t("thread.waited", { time })),
-        el("span", { class: "wa-row-preview" }, el("bdi", {}, row.last_message ? previewOf(row.last_message) : "")),
+        el("span", { class: `wa-row-time${isLong ? " wa-row-waits" : ""}` }, isLong && icon("clock"), time),
+        el("span", { class: "wa-row-preview" }, el("bdi", {}, row.last_message ? plainText(previewOf(row.last_message)) : "")),
       ),
     );
   }
