@@ -1,5 +1,6 @@
 """The routes as one ASGI application, with what holds for every answer."""
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -50,6 +51,16 @@ class Application(Starlette):
     compatibility: CompatibilityView | None = None
     prefix: Prefix | None = None
 
+    @functools.cached_property
+    def _sockets(self) -> dict[str, WebSocketRoute]:
+        return {route.path: route for route in reversed(self.routes) if isinstance(route, WebSocketRoute)}
+
+    @functools.cached_property
+    def _webhooks(self) -> list[Route]:
+        return [
+            route for route in self.routes if isinstance(route, Route) and route.path.startswith(WEBHOOKS)
+        ]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.prefix is not None:
             if (redirect := self.prefix.redirect(scope)) is not None:
@@ -96,14 +107,14 @@ class Application(Starlette):
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            for route in self.routes:
-                if isinstance(route, WebSocketRoute) and route.path == scope["path"]:
-                    await route.endpoint(WebSocket(scope, receive, send))
-                    return
+            socket = self._sockets.get(scope["path"])
+            if socket is not None:
+                await socket.endpoint(WebSocket(scope, receive, send))
+                return
         elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(WEBHOOKS):
-            for route in self.routes:
+            for route in self._webhooks:
                 match, more = route.matches(scope)
-                if match is Match.FULL and isinstance(route, Route):
+                if match is Match.FULL:
                     scope.update(more)
                     await _answer(route.endpoint, Request(scope, receive), send)
                     return

@@ -8,7 +8,8 @@ writes page after page as the client reads. A client that makes no progress for 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -22,7 +23,7 @@ from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.pending_frames import burst_of
 from gateway.realtime.hub.tail import Frames, Page
 from gateway.realtime.transport.framing import Burst, Frame
-from gateway.realtime.transport.socket_transport import SocketTransport, wait_until_read
+from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport, wait_until_read
 from gateway.services.live.tail_source import StreamReader
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Follower(ABC):
         self._streams = streams
         self._catcher: asyncio.Task[None] | None = None
         self._is_open = True
+        self._is_beginning = False
+        """Cursors are being added: what they need is looked at once, when all are there."""
         self._waiting: dict[Cursor, _Wait] = {}
         """Cursors whose next event has to be told after one of another inbox."""
 
@@ -95,9 +98,32 @@ class Follower(ABC):
 
     def catch_up(self) -> None:
         """Begins to catch up, unless that is under way."""
-        if self._is_open and self._catcher is None:
+        if self._is_open and self._catcher is None and not self._is_beginning:
             CATCH_UPS.inc()
             self._catcher = asyncio.create_task(self._catch_up(), name=f"catch-up-{self.name}")
+
+    @contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Cursors are added within the block. At its end those that have nothing to catch up are LIVE, at once.
+
+        Nearly all clients come to where the inbox stands: a task for each would find nothing to do.
+        """
+        self._is_beginning = True
+        try:
+            yield
+        finally:
+            self._is_beginning = False
+        if self._is_open and self._catcher is None and self._is_up_to_date():
+            self._announce()
+        else:
+            self.catch_up()
+
+    def _is_up_to_date(self) -> bool:
+        """Whether all cursors are LIVE now, and nothing waits for the client to read."""
+        if self._waiting or self.transport.buffered() > WRITE_LIMIT_BYTES or self._send_pending():
+            return False
+        behind = (item for item in self.all_cursors() if item.standing is Standing.CATCHING_UP)
+        return all(self._hub.go_live(item) for item in behind)
 
     # ------------------------------------------------------------------------------------------ of every dialect
 

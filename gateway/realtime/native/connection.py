@@ -126,23 +126,23 @@ class Connection(Follower):
         It names all of them, or only those that are `named`. Right after it `on_answered` is called. With the rest,
         `inbox:*` holds every other inbox from its published position on.
         """
-        for inbox in starts:
-            self.join(inbox)
-        subscription = Subscription(ref, name, named=named, has_rest=has_rest, on_answered=on_answered)
-        previous = self._subscriptions.get(name)
-        if previous is not None and not previous.is_answered:
-            subscription.unanswered = [*previous.unanswered, previous.ref]
-        self._subscriptions[name] = subscription
-        for inbox, start in starts.items():
-            self._point(subscription, inbox, start)
-        for number, cursor in previous.cursors.items() if previous else ():
-            if number not in subscription.cursors:
-                self._unfollow(cursor, name)
-        if name == "inbox:*":
-            self._hub.watch_all(self)
-            if has_rest:
-                self._hub.watch_rest(self)
-        self.catch_up()
+        with self.beginning():
+            for inbox in starts:
+                self.join(inbox)
+            subscription = Subscription(ref, name, named=named, has_rest=has_rest, on_answered=on_answered)
+            previous = self._subscriptions.get(name)
+            if previous is not None and not previous.is_answered:
+                subscription.unanswered = [*previous.unanswered, previous.ref]
+            self._subscriptions[name] = subscription
+            for inbox, start in starts.items():
+                self._point(subscription, inbox, start)
+            for number, cursor in previous.cursors.items() if previous else ():
+                if number not in subscription.cursors:
+                    self._unfollow(cursor, name)
+            if name == "inbox:*":
+                self._hub.watch_all(self)
+                if has_rest:
+                    self._hub.watch_rest(self)
 
     def join(self, inbox: Inbox) -> None:
         """Takes a cursor for an inbox that `inbox:*` holds as one of the rest, where the inbox stands now."""

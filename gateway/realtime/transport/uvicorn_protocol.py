@@ -8,10 +8,12 @@ a query may carry a ticket.
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.frames import Frame as WebSocketFrame
 from websockets.http11 import Request
@@ -21,6 +23,8 @@ from gateway.domain.limits import FrameAllowance, FrameEnds, Limits
 from gateway.realtime import close_codes
 from gateway.realtime.transport.framing import Burst
 from gateway.realtime.transport.guard import Visitor
+from gateway.realtime.transport.handshake import plain_answer, socket_scope
+from gateway.realtime.transport.slim_conn import new_conn
 from gateway.realtime.transport.slim_primitives import SlimEvent, SlimQueue
 from gateway.realtime.transport.socket_transport import (
     ABORT_AFTER_S,
@@ -58,12 +62,27 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     socket_transport: "ReadyFrameTransport | None" = None
     visitor: Visitor | None = None
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        # asyncio's own have five deques between them, 3.8 kB for each connection.
-        self.queue = SlimQueue()  # type: ignore[assignment]
-        self.writable = SlimEvent()  # type: ignore[assignment]
-        self.writable.set()
+    _answer: bytes | None = None
+    """To a plain handshake, until the app has accepted or refused it."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        # In place of uvicorn's own, which makes queues, loggers and identifiers that we replace or do not need: an
+        # eighth of what a connection costs. tests/unit/realtime/test_uvicorn_names.py compares what both set.
+        if not config.loaded:
+            config.load()
+        self.config, self.app = config, config.loaded_app
+        self.loop = _loop or asyncio.get_running_loop()
+        self.logger = logger
+        self.root_path, self.asgi_version, self.app_state = config.root_path, config.asgi_version, app_state
+        self.connections, self.tasks = server_state.connections, server_state.tasks
+        self.default_headers = server_state.default_headers
+        self._begin_as_uvicorns()
         guard = getattr(self.config, "guard", None)
         self._limits: Limits = guard.limits if guard is not None else Limits()
         self._allowance = FrameAllowance(self._limits, self.loop.time())
@@ -73,6 +92,25 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         self._pump_later: asyncio.Handle | None = None
         self._unread_pongs = 0
         self._flooded_since = self._flooded_at = float("-inf")
+
+    def _begin_as_uvicorns(self) -> None:
+        self.transport = None  # type: ignore[assignment]
+        self.scheme = None  # type: ignore[assignment]
+        self.server = self.client = None
+        # asyncio's own have five deques between them, 3.8 kB for each connection.
+        self.queue = SlimQueue()  # type: ignore[assignment]
+        self.writable = SlimEvent()  # type: ignore[assignment]
+        self.writable.set()
+        self.handshake_initiated = self.handshake_complete = False
+        self.close_sent = self.disconnected = self.read_paused = False
+        self.close_timer, self.close_timeout = None, 10.0
+        self.initial_response = None
+        self.conn = new_conn(self.config)
+        self.ping_interval, self.ping_timeout = self.config.ws_ping_interval, self.config.ws_ping_timeout
+        self.ping_timer = self.pong_timer = self.pending_ping_payload = None
+        self.ping_sent_at = self.last_ping_rtt = 0.0
+        self.frames = []
+        self.curr_msg_data_type = "bytes"
 
     def begin(
         self,
@@ -85,28 +123,64 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         """Goes on with a handshake that our HTTP protocol has read, and held against the limits of requests."""
         self.visitor = visitor
         visitor.holder = self
-        self.connection_made(transport)
-        self.client = scope["client"]
-        if scope["scheme"] == "https":
-            self.scheme = "wss"
-        fields = Headers()
-        for name, value in headers:
-            fields[name.decode("ascii")] = value.decode("latin-1")
+        self.transport = transport
+        self.connections.add(self)
+        self.server, self.client = scope["server"], scope["client"]
+        self.scheme = "wss" if scope["scheme"] == "https" else "ws"
         # Not written out and read again, as uvicorn does: websockets has a limit of its own for a line.
         self.conn.parser = Protocol.parse(self.conn)
         next(self.conn.parser)
-        self.handle_connect(Request(url.decode("ascii"), fields))
+        answer = None
+        if scope["method"] == "GET":
+            answer = plain_answer(headers, has_extensions=self.config.ws_per_message_deflate)
+        if answer is None:
+            self.handle_connect(_request(url, headers))
+            return
+        self._answer = answer
+        self.handshake_initiated = True
+        self.scope = socket_scope(scope, url, headers)  # type: ignore[assignment]
+        self._open_way_out()
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
 
     def handle_connect(self, event: Request) -> None:
         """As uvicorn's; an accepted connection has its way out in the scope's extensions."""
-        self.logger = logger
         super().handle_connect(event)
         # The app's task exists now but has not run: what is added to the scope here is there from its start.
         if not self.close_sent:
-            self.socket_transport = ReadyFrameTransport(self)
-            extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = self.socket_transport
-            self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
+            self._open_way_out()
+
+    def _open_way_out(self) -> None:
+        self.socket_transport = ReadyFrameTransport(self)
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[EXTENSION] = self.socket_transport
+        self.transport.set_write_buffer_limits(WRITE_LIMIT_BYTES, LOW_WATER_BYTES)
+
+    async def send(self, message: Any) -> None:
+        """As uvicorn's; a plain handshake that is plainly accepted is answered with what is there."""
+        answer = self._answer
+        if answer is None:
+            await super().send(message)
+            return
+        self._answer = None
+        if (
+            message["type"] == "websocket.accept"
+            and not message.get("subprotocol")
+            and not message.get("headers")
+            and not self.disconnected
+        ):
+            if not self.transport.is_closing():
+                self.handshake_complete = True
+                self.conn.state = State.OPEN
+                more = [b"%b: %b\r\n" % field for field in self.default_headers]
+                self.transport.write(b"".join((answer, *more, b"\r\n")))
+                self.start_keepalive()
+            return
+        self.request = _request(self.scope["raw_path"], self.scope["headers"])
+        self.response = self.conn.accept(self.request)
+        await super().send(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: the guard counts one less."""
@@ -321,6 +395,14 @@ class ReadyFrameTransport:
 
     def release(self) -> None:
         """Nothing: the transport is the server's."""
+
+
+def _request(url: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Request:
+    """A handshake as websockets has it."""
+    fields = Headers()
+    for name, value in headers:
+        fields[name.decode("ascii")] = value.decode("latin-1")
+    return Request(url.decode("ascii"), fields)
 
 
 def _plain_socket(transport: asyncio.Transport) -> int | None:

@@ -4,14 +4,20 @@ uvicorn is pinned below the next release in pyproject.toml. When this fails with
 in `gateway/realtime/transport` do with the name, then raise the pin.
 """
 
+import asyncio
 import inspect
+from typing import Any
 
 import pytest
+from uvicorn.config import Config
 from uvicorn.protocols.http import flow_control, httptools_impl
 from uvicorn.protocols.websockets import websockets_sansio_impl
 from uvicorn.server import ServerState
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
+
+from gateway.realtime.transport.slim_conn import SlimConn
+from gateway.realtime.transport.uvicorn_protocol import GatewayWebSocketProtocol
 
 HTTP = httptools_impl.HttpToolsProtocol
 CYCLE = httptools_impl.RequestResponseCycle
@@ -63,6 +69,42 @@ def test_a_request_is_begun_by_one_method_with_its_cycle_and_its_app() -> None:
 
 def test_requests_read_ahead_wait_in_the_pipeline_from_its_left_end() -> None:
     assert "self.pipeline.appendleft((self.cycle, app))" in inspect.getsource(HTTP.on_headers_complete)
+
+
+def test_our_socket_sets_what_uvicorns_sets_to_the_same_values() -> None:
+    async def vars_of(kind: type[SOCKET]) -> dict[str, Any]:
+        config = Config(lambda: None, ws_per_message_deflate=False, log_config=None)
+        return vars(kind(config, ServerState(), {}))
+
+    theirs = asyncio.run(vars_of(SOCKET))
+    ours = asyncio.run(vars_of(GatewayWebSocketProtocol))
+
+    assert theirs.keys() <= ours.keys()
+    own = {
+        "config",
+        "app",
+        "loop",
+        "logger",
+        "connections",
+        "tasks",
+        "default_headers",
+        "queue",
+        "writable",
+        "conn",
+    }
+    assert {key: ours[key] for key in theirs.keys() - own} == {
+        key: theirs[key] for key in theirs.keys() - own
+    }
+
+
+def test_our_frame_parser_sets_what_websockets_sets_to_the_same_values() -> None:
+    ours, theirs = vars(SlimConn(1 << 20)), vars(ServerProtocol(max_size=1 << 20))
+
+    assert ours.keys() == theirs.keys()
+    own = {"id", "logger", "reader", "parser"}
+    assert {key: ours[key] for key in theirs.keys() - own} == {
+        key: theirs[key] for key in theirs.keys() - own
+    }
 
 
 def test_the_servers_state_counts_requests() -> None:
