@@ -126,13 +126,38 @@ class _Loan:
         try:
             await self._deadline.__aexit__(kind, error, trace)
         finally:
-            if isinstance(error, asyncio.CancelledError | TimeoutError):
-                # The driver waits for the server's answer to the cancellation, also where a statement had less time
-                # than its loan. One that does not come ends the connection, and must not hide what came before.
-                with contextlib.suppress(Exception):
-                    await self._pool.release(self._connection, timeout=min(left_s, CANCEL_S))
-            else:
+            if error is None:
                 await self._pool.release(self._connection, timeout=left_s)
+            else:
+                await self._give_back_after(error, left_s)
+
+    async def _give_back_after(self, error: BaseException, left_s: float) -> None:
+        is_cut_off = isinstance(error, asyncio.CancelledError | TimeoutError)
+        if is_cut_off:
+            left_s = min(left_s, CANCEL_S)
+        await self._end_implicit_transaction(left_s)
+        # The driver waits for the server's answer to a cancellation, also where a statement had less time than its
+        # loan. One that does not come ends the connection, and must not hide what came before.
+        with contextlib.suppress(Exception) if is_cut_off else contextlib.nullcontext():
+            await self._pool.release(self._connection, timeout=left_s)
+
+    async def _end_implicit_transaction(self, left_s: float) -> None:
+        """Lets the server end what it began when it planned a statement that was not executed.
+
+        asyncpg has a statement planned with a Flush, and sends the Sync only with its execution. What is cancelled, or
+        fails, in between leaves the server within an implicit transaction, which asyncpg does not know of: the next
+        one to borrow the connection could begin no transaction of its own. Any simple query ends it.
+        """
+        try:
+            async with Deadline(self, left_s):
+                await self._connection.execute("SELECT")
+        except TimeoutError:
+            self.terminate()
+        except asyncio.CancelledError:
+            self.terminate()
+            raise
+        except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+            pass  # it is broken, or the driver is cancelling a statement: giving it back waits for that
 
     def terminate(self) -> None:
         """Breaks the connection, if it has not broken by itself."""
