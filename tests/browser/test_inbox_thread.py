@@ -107,7 +107,8 @@ async def test_IN_14_at_the_end_it_follows_and_above_it_stays_and_counts(desk: D
     await scroll_to(desk.page, 300)
     jump = desk.page.get_by_test_id("new-messages")
     await expect(jump).to_be_visible()
-    seen = desk.messages.filter(has_text="old 20")
+    # Not of the whole bubble: the second message with its time reads "old 200:15".
+    seen = desk.messages.locator(".wa-text", has_text=re.compile(r"^old 20$"))
     await seen.scroll_into_view_if_needed()
     before = await seen.bounding_box()
     await desk.hear(ASHA, "second", name="Asha", many=2)

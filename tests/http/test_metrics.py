@@ -64,9 +64,14 @@ async def test_a_message_is_counted_from_its_webhook_to_the_socket(busy_shop: Sh
     shop = busy_shop
     before = await scrape(shop)
     async with shop.gateway.socket() as socket:
-        await socket.subscribe("inbox:12")
+        top = await socket.subscribe("inbox:12")
         await shop.take(received("counted", key_id="counted-1"), 12)
         await socket.event("message.created")
+        async with shop.gateway.socket() as late:
+            await late.subscribe("inbox:12", after={"off": top["off"], "epoch": top["epoch"]})
+            assert [frame["event"] for frame in late.frames if frame["type"] == "event"] == [
+                "message.created"
+            ]
         during = await scrape(shop)
 
     async def has_closed() -> Any:

@@ -5,7 +5,7 @@ import { exactTime } from "../common/format.js";
 import { icon } from "../common/icons.js";
 import { kindName, messageKind } from "../common/states.js";
 import { t } from "../common/strings.js";
-import { messageTime } from "./order.js";
+import { messageKey, messageTime } from "./order.js";
 
 /** @import { Media, Message } from "../common/types.js" */
 
@@ -17,8 +17,9 @@ export function showViewer(inside, messages, first, { source, zone, caption }) {
   const all = messages.filter(
     (message) => ["image", "video"].includes(messageKind(message)) && message.media?.state === "stored" && !message.deleted_at,
   );
-  if (!all.includes(first)) all.push(first);
-  let at = all.indexOf(first);
+  // By its key: what the bubble was drawn with may be an older state of the message.
+  let at = all.findIndex((message) => messageKey(message) === messageKey(first));
+  if (at < 0) at = all.push(first) - 1;
   const stage = el("div", { class: "wa-viewer-stage" });
   const title = el("p", { class: "wa-viewer-title", dir: "auto" });
   /** @param {import("../common/icons.js").IconName} name @param {string} label @param {() => void} run @param {string} [look] */
