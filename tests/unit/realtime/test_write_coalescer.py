@@ -7,11 +7,12 @@ import pytest
 
 from gateway.domain.streams import Event, Extent, Inbox, Place, Position, Standing
 from gateway.realtime.hub.cursors import Cursor
-from gateway.realtime.hub.fanout_scheduler import SLICE_S
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.transport.framing import Burst, Frame, frame
 
 BOXES = [Inbox(number) for number in (1, 2, 3)]
+WHOLE_S = 60.0
+"""A slice that holds any fan-out, also on a machine that stands still in between."""
 
 
 def encode(event: Event) -> tuple[Frame]:
@@ -62,7 +63,7 @@ def hub() -> Hub:
     return hub_with_boxes()
 
 
-def hub_with_boxes(slice_s: float = SLICE_S) -> Hub:
+def hub_with_boxes(slice_s: float = WHOLE_S) -> Hub:
     made = Hub(encode, slice_s=slice_s)
     for box in BOXES:
         made.advance(box, Extent(0, 0, "e"))
