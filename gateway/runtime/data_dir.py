@@ -1,7 +1,9 @@
 """What a gateway keeps on this machine: its data folder, and the secret in it."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from gateway.domain.errors import ConfigError
@@ -55,24 +57,34 @@ def read_secret(settings: Settings) -> str:
     path = data_dir(settings) / "secret"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            secret = path.read_text("utf-8", "replace").strip()
-            if not secret or "\ufffd" in secret:
-                what = "no text" if secret else "empty"
-                raise ConfigError(
-                    f"{path} is {what}. Delete it; a new one is made at the next start."
-                ) from None
-            return secret
-        with os.fdopen(descriptor, "w") as file:
-            secret = secrets.token_hex(32)
-            file.write(secret + "\n")
-        return secret
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_text("utf-8", "replace").strip()
     except OSError as error:
         raise ConfigError(
             f"The data folder {path.parent} cannot be used ({error.strerror}). Set GATEWAY_DATA_DIR to one that can."
         ) from None
+    if not secret or "\ufffd" in secret:
+        what = "no text" if secret else "empty"
+        raise ConfigError(f"{path} is {what}. Delete it; a new one is made at the next start.")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    """The whole file at once: a process that begins at the same moment finds all of it, and never its beginning."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass  # another process was first
+        except OSError:  # a file system without hard links
+            os.replace(name, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 def note_address(settings: Settings, url: str) -> None:
