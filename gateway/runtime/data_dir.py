@@ -80,11 +80,17 @@ def _make_secret(path: Path) -> None:
             os.link(name, path)
         except FileExistsError:
             pass  # another process was first
-        except OSError:  # a file system without hard links
-            os.replace(name, path)
+        except OSError:  # a file system without hard links: the first process makes it, and no second one
+            _copy_unless_there(name, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        os.unlink(name)
+
+
+def _copy_unless_there(name: str, path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(Path(name).read_text("utf-8"))
 
 
 def note_address(settings: Settings, url: str) -> None:
