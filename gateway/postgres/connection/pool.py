@@ -135,11 +135,13 @@ class _Loan:
         is_cut_off = isinstance(error, asyncio.CancelledError | TimeoutError)
         if is_cut_off:
             left_s = min(left_s, CANCEL_S)
-        await self._end_implicit_transaction(left_s)
-        # The driver waits for the server's answer to a cancellation, also where a statement had less time than its
-        # loan. One that does not come ends the connection, and must not hide what came before.
-        with contextlib.suppress(Exception) if is_cut_off else contextlib.nullcontext():
-            await self._pool.release(self._connection, timeout=left_s)
+        try:
+            await self._end_implicit_transaction(left_s)
+        finally:
+            # The driver waits for the server's answer to a cancellation, also where a statement had less time than its
+            # loan. One that does not come ends the connection, and must not hide what came before.
+            with contextlib.suppress(Exception) if is_cut_off else contextlib.nullcontext():
+                await self._pool.release(self._connection, timeout=left_s)
 
     async def _end_implicit_transaction(self, left_s: float) -> None:
         """Lets the server end what it began when it planned a statement that was not executed.
@@ -156,7 +158,7 @@ class _Loan:
         except asyncio.CancelledError:
             self.terminate()
             raise
-        except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError, OSError):
             pass  # it is broken, or the driver is cancelling a statement: giving it back waits for that
 
     def terminate(self) -> None:
