@@ -28,22 +28,22 @@ class StatePublisher:
         """`before` is what was known of the session; None if nothing was.
 
         A client may come from another gateway with a version that this one never read, and which is over. So where a
-        version was passed over, all is told again that is equal to what was known here.
+        version was passed over, every part is told, also one that is equal to what was known here.
         """
-        is_passed_over = before is not None and row.version > before.version + 1
+        known = before if before is None or row.version == before.version + 1 else None
         event = _session_event(before.session if before else None, row.session)
-        if event is None and is_passed_over and row.session is not None:
+        if event is None and known is None and row.session is not None:
             event = "session.updated"
         if event is not None:
             value = self._values.session(row, event)
             if value is not None:
                 self._hub.publish_state(value)
-        if not before or before.attempt != row.attempt or is_passed_over:
+        if known is None or known.attempt != row.attempt:
             # Nothing is drawn that no client watches.
             link = self._values.link(row) if self._hub.is_watched(f"session:{row.session_id}") else None
             if link is not None:
                 self._hub.publish_state(link)
-        if not before or before.sending != row.sending or is_passed_over:
+        if known is None or known.sending != row.sending:
             sending = self._values.sending(row)
             if sending is not None:
                 self._hub.publish_state(sending)
