@@ -166,7 +166,7 @@ class Feed:
         if self._hub.position(inbox) is None:
             async with self._reading:
                 extent = await self._streams.ensure(inbox)
-                if after is not None and after.epoch != extent.epoch and await self._is_new_history():
+                if after is not None and after.epoch != extent.epoch and await self._check_history():
                     extent = await self._streams.ensure(inbox)
                 if self._hub.position(inbox) is None:
                     self._hub.advance(inbox, extent)
@@ -200,7 +200,7 @@ class Feed:
             try:
                 if everything:
                     # A backup may be brought back under connections that stay open.
-                    await self._is_new_history()
+                    await self._check_history()
                     await self._look_at(await self._extents(), [])
                     self._caught_up_at = asyncio.get_running_loop().time()
                 elif asked or any(map(self._is_wanted, dirty)):
@@ -223,8 +223,8 @@ class Feed:
         # An inbox never seen before is read in any case: a client that follows all must not take its past for new.
         return self._hub.is_followed(inbox) or self._hub.position(inbox) is None
 
-    async def _is_new_history(self) -> bool:
-        """Whether the streams have begun anew just now, because the database was restored."""
+    async def _check_history(self) -> bool:
+        """Begins the streams anew if the database was restored; whether it did."""
         if not await self._streams.check_history():
             return False
         logger.warning("feed.history_changed meaning=clients_load_anew")
@@ -232,7 +232,7 @@ class Feed:
 
     async def _extents(self) -> dict[int, Extent]:
         extents = await self._streams.extents()
-        return await self._streams.extents() if await self._is_other_history(extents) else extents
+        return await self._streams.extents() if await self._check_extents(extents) else extents
 
     async def _went_back(self, extents: Mapping[int, Extent]) -> bool:
         for number, extent in extents.items():
@@ -250,19 +250,19 @@ class Feed:
             known = self._hub.position(inbox)
             offsets[inbox] = known.off if known is not None and self._hub.is_followed(inbox) else None
         extents, events = await self._streams.read_unread(offsets, PAGE_EVENTS, PAGE_BYTES)
-        if await self._is_other_history(extents):
+        if await self._check_extents(extents):
             extents, events = await self._streams.extents(), []
         await self._look_at(extents, events)
 
-    async def _is_other_history(self, extents: Mapping[int, Extent]) -> bool:
-        """Whether the streams have begun anew since these were read.
+    async def _check_extents(self, extents: Mapping[int, Extent]) -> bool:
+        """Begins the streams anew if these say that the database was restored; whether it did.
 
         A backup brings an epoch back that ends with the first look at the history. So that look comes before clients
         are told of an epoch: one reset for one restore.
         """
         known = {number: self._hub.position(number) for number in extents}
         is_other = any(at is not None and at.epoch != extents[number].epoch for number, at in known.items())
-        return (is_other and await self._is_new_history()) or await self._went_back(extents)
+        return (is_other and await self._check_history()) or await self._went_back(extents)
 
     async def _look_at(self, extents: Mapping[int, Extent], events: list[Event]) -> None:
         """Brings the hub to these extents; `events` are what has been read already of what it lacks."""

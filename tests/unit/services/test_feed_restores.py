@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.domain.streams import Inbox, Position
+from gateway.domain.streams import Extent, Inbox, Position
 from gateway.services.live.feed import Feed
 from tests.unit.services.feed_fakes import Hub, Store
 
@@ -14,11 +14,9 @@ class Listening(Hub):
         super().__init__()
         self.epochs: set[str] = set()
 
-    def position(self, inbox: int) -> Position | None:
-        known = super().position(inbox)
-        if known is not None:
-            self.epochs.add(known.epoch)
-        return known
+    def advance(self, inbox: Inbox, extent: Extent) -> None:
+        self.epochs.add(extent.epoch)
+        super().advance(inbox, extent)
 
 
 @pytest.fixture
