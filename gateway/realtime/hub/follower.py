@@ -113,13 +113,13 @@ class Follower(ABC):
             yield
         finally:
             self._is_beginning = False
-        if self._is_open and self._catcher is None and self._is_up_to_date():
+        if self._is_open and self._catcher is None and self._all_go_live():
             self._announce()
         else:
             self.catch_up()
 
-    def _is_up_to_date(self) -> bool:
-        """Whether all cursors are LIVE now, and nothing waits for the client to read."""
+    def _all_go_live(self) -> bool:
+        """Makes cursors LIVE that have nothing to catch up; whether all are, and nothing waits to be written."""
         if self._waiting or self.transport.buffered() > WRITE_LIMIT_BYTES or self._send_pending():
             return False
         behind = (item for item in self.all_cursors() if item.standing is Standing.CATCHING_UP)
