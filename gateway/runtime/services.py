@@ -3,7 +3,6 @@
 import random
 import time
 from contextlib import AsyncExitStack
-from functools import partial
 
 from gateway.domain.linking import Limits
 from gateway.domain.networks import network_of
@@ -84,11 +83,7 @@ class Services:
             tables.sessions,
             self.linking,
             log=log,
-            home=WebhookHome(
-                address,
-                note=None if address is None else partial(tables.monitor.note_url, address),
-                on_repaired=context.signals.webhook_repaired,
-            ),
+            home=WebhookHome(address, tables.monitor.note_url, context.signals.webhook_repaired),
             validate=payloads.session_fields,
         )
         self.reconciler = Reconciler(patient, tables.sessions, background=background, log=log)

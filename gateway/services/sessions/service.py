@@ -93,7 +93,7 @@ class WebhookHome:
     address: str | None
     """The gateway's public address; None where it is not known."""
 
-    note: Callable[[], Awaitable[None]] | None = None
+    note: Callable[[str], Awaitable[None]]
     """Notes the address in Postgres, so that a gateway elsewhere finds the webhooks that name it."""
 
     on_repaired: Callable[[int], None] = lambda session_id: None
@@ -153,7 +153,7 @@ class Sessions:
         """Makes a session upstream and stores it. The webhook is this gateway's, unless the fields name one."""
         wanted = self._validate(fields, partial=False)
         if self._home.address and "webhook_url" not in wanted:
-            await self._note_address()
+            await self._note(self._home.address)
             wanted |= {
                 "webhook_url": self._home.address + WEBHOOK_PATH,
                 "webhook_enabled": True,
@@ -243,7 +243,7 @@ class Sessions:
         """Points the session's webhook here again, with all events. Raises Conflict where our address is unknown."""
         if self._home.address is None:
             raise Conflict("The gateway does not know its own address. Set GATEWAY_PUBLIC_URL.")
-        await self._note_address()
+        await self._note(self._home.address)
         webhook = {
             "webhook_url": self._home.address + WEBHOOK_PATH,
             "webhook_enabled": True,
@@ -264,10 +264,10 @@ class Sessions:
 
     # ------------------------------------------------------------------------------------------ inside
 
-    async def _note_address(self) -> None:
+    async def _note(self, address: str) -> None:
         """Before the first webhook is registered under our address: a backup of any moment after it names it, too."""
-        if self._home.note is not None and not self._is_address_noted:
-            await self._home.note()
+        if not self._is_address_noted:
+            await self._home.note(address)
             self._is_address_noted = True
 
     async def _or_gone(self, session_id: int, call: Awaitable[T]) -> T:
