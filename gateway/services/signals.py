@@ -10,8 +10,8 @@ from typing import Generic, ParamSpec
 
 from gateway.domain.linking import Attempt
 from gateway.domain.message import SessionChange
+from gateway.domain.presence import Person
 from gateway.domain.streams import OwnWrite
-from gateway.services.presence.presence import Person
 
 P = ParamSpec("P")
 

@@ -8,6 +8,7 @@ from starlette.websockets import WebSocket
 
 from gateway.domain.access import Act
 from gateway.domain.errors import GatewayError, StoreUnavailable, Unauthenticated
+from gateway.domain.presence import Person
 from gateway.domain.streams import (
     Extent,
     Inbox,
@@ -33,7 +34,7 @@ from gateway.services.auth.login import Login
 from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.live.session_states import SessionStates
 from gateway.services.live.state_values import StateValues
-from gateway.services.presence.presence import Person, Word
+from gateway.services.presence.presence import Word
 
 logger = logging.getLogger(__name__)
 

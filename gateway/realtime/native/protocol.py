@@ -13,6 +13,7 @@ import orjson
 
 from gateway import __version__
 from gateway.domain.message import MARKS_TABLE, chat_of, mark_data, mend_text, read_message, utc_text
+from gateway.domain.presence import Doing, Person
 from gateway.domain.session import iso_utc, session_number
 from gateway.domain.streams import (
     Event,
@@ -29,7 +30,6 @@ from gateway.realtime import close_codes
 from gateway.realtime.native import frames
 from gateway.realtime.transport.framing import Frame, frame
 from gateway.services.live.state_values import StateValue
-from gateway.services.presence.presence import Doing, Person
 
 PROTOCOL: Literal[1] = 1
 

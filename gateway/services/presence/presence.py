@@ -12,12 +12,11 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import StoreUnavailable
-
-Doing = Literal["viewing", "typing"]
+from gateway.domain.presence import Doing, Person
 
 LIFE_S = 9.5
 """How long a word holds. Readers have been told of its end within ten seconds."""
@@ -53,15 +52,6 @@ class Present:
     name: str
     doing: str
     left_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A person in a conversation, as pages show it."""
-
-    sub: str
-    name: str
-    doing: str
 
 
 Place = tuple[int, str]

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from gateway.domain.errors import StoreUnavailable
-from gateway.services.presence.presence import Person, Presence, Present, Word
+from gateway.domain.presence import Person
+from gateway.services.presence.presence import Presence, Present, Word
 
 ASHA = "255711000111@s.whatsapp.net"
 ALI = Person("user:2", "Ali", "typing")
