@@ -14,6 +14,7 @@ from tests.faults.server import Server
 from tests.launcher.settings import NOWHERE, settings_for
 
 URL = "http://127.0.0.1:1"
+REMOTE = {**NOWHERE, "simulator": False}
 PROBE = b"pg_notify($1"
 MOMENTS = 16
 """So many moments, spread over the start."""
@@ -44,16 +45,11 @@ async def outcome(settings: Settings, timings: Timings = DEFAULT_TIMINGS) -> str
         return str(error) if isinstance(error, ConfigError) else "away"
 
 
-@pytest.fixture
-def server_settings() -> dict[str, object]:
-    return {**NOWHERE, "simulator": False}
-
-
 async def test_connections_that_break_at_any_moment_of_the_start_are_postgres_being_away(
-    server: Server, tmp_path: Path, server_settings: dict[str, object]
+    server: Server, tmp_path: Path
 ) -> None:
     async with server.database() as name, Proxy(lambda: server.socket).running() as wire:
-        settings = settings_for(server.through(wire.port, name), tmp_path, **server_settings)
+        settings = settings_for(server.through(wire.port, name), tmp_path, **REMOTE)
         cutter = Cutter(wire)
         async with open_gateway(settings, URL):
             pieces = cutter.passed
@@ -68,7 +64,7 @@ async def test_connections_that_break_at_any_moment_of_the_start_are_postgres_be
 
 @pytest.mark.parametrize("trouble", ["hold", "cut"])
 async def test_a_server_that_goes_away_at_the_listeners_own_notification_is_no_pooler(
-    server: Server, tmp_path: Path, server_settings: dict[str, object], trouble: str
+    server: Server, tmp_path: Path, trouble: str
 ) -> None:
     async with server.database() as name, Proxy(lambda: server.socket).running() as wire:
 
@@ -77,7 +73,7 @@ async def test_a_server_that_goes_away_at_the_listeners_own_notification_is_no_p
                 getattr(wire, trouble)()
 
         wire.on_piece = strike
-        settings = settings_for(server.through(wire.port, name), tmp_path, **server_settings)
+        settings = settings_for(server.through(wire.port, name), tmp_path, **REMOTE)
         timings = dataclasses.replace(DEFAULT_TIMINGS, listener_statement_s=0.5)
 
         assert await outcome(settings, timings) == "away"

@@ -19,7 +19,6 @@ from gateway.domain.errors import GatewayError
 
 logger = logging.getLogger(__name__)
 
-
 BACKOFF = Backoff(first_s=1.0, most_s=10.0)
 
 

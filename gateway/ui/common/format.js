@@ -147,7 +147,7 @@ export function hue(text) {
 }
 
 const LONGEST_NAME = 80;
-/** Letters that turn the direction of all that follows, and those that break a line. */
+/** Letters that turn the direction of all that follows. */
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 const UNSEEN = /[\p{C}\p{Z}\p{M}\u115f\u1160\u2800\u3164\uffa0]/gu;
 

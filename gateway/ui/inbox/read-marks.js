@@ -1,4 +1,4 @@
-/** What is on the screen is read, for everybody, up to what was seen; viewers only look. */
+/** An agent who has a conversation on the screen has read it, for the whole shop, up to what was seen; viewers only look. */
 
 import { RestError } from "../common/rest.js";
 import { showFailure } from "../common/toast.js";
