@@ -25,6 +25,7 @@ from gateway.domain.message import (
     MessageReceived,
     MessageSent,
     Origin,
+    PeopleTold,
     Sealed,
     SendRefused,
 )
@@ -38,7 +39,7 @@ from gateway.wasender.message_content import (
     unwrap,
     unwrapped,
 )
-from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties
+from gateway.wasender.message_identity import Parties, is_from_me, key_id, parties, resolved_in
 from gateway.wasender.message_secrets import Use, sealed_in
 from gateway.wasender.restrictions import failure_words, is_restriction
 from gateway.wasender.timestamps import timestamp
@@ -96,7 +97,7 @@ def message(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
         state = _STATES.get(enum_word(element.get("status")))
         if state is not None and state not in (DeliveryState.QUEUED, DeliveryState.SENT):
             found.append(DeliveryMoved(own_id, state, at, chat=found[0].chat))
-    return found
+    return _with_link(key, found)
 
 
 def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
@@ -115,7 +116,7 @@ def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
         return [Skip("a message without key.id")]
     if not unwrapped(element.get("message")) and not element.get("messageBody"):
         # Says that it was sent, not what: a row made of this would be empty.
-        return [DeliveryMoved(own_id, DeliveryState.SENT, at, chat=_chat_of(key))]
+        return _with_link(key, [DeliveryMoved(own_id, DeliveryState.SENT, at, chat=_chat_of(key))])
     found = _said(own_id, key, True, element, timestamp(element.get("messageTimestamp"), at, now), now)
     return [
         replace(item, is_named=True, msg_id=_number_of(element)) if isinstance(item, MessageSent) else item
@@ -153,7 +154,7 @@ def reaction(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     text = body.get("text")
     emoji = text if isinstance(text, str) else ""
     at = timestamp(body.get("senderTimestampMs"), at, now)
-    return [MessageReacted(target_id, emoji, at, _origin(who, from_me), _name_of(element))]
+    return _with_link(key, [MessageReacted(target_id, emoji, at, _origin(who, from_me), _name_of(element))])
 
 
 def update(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
@@ -177,9 +178,9 @@ def update(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
         by = body.get("key")
         by = {**key, **present(by)} if isinstance(by, dict) else key
         found.append(MessageDeleted(own_id, at, _origin_of(by)))
-        return found
+        return _with_link(by, found)
     found += _updated(own_id, key, element, body, at, now)
-    return found or [Skip("an update of something that is not shown")]
+    return _with_link(key, found) or [Skip("an update of something that is not shown")]
 
 
 def receipt(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
@@ -196,7 +197,7 @@ def receipt(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
         ("receiptTimestamp", DeliveryState.DELIVERED),
     ):
         if body.get(name):
-            return [_moved(own_id, key, state, timestamp(body[name], at, now), None)]
+            return _with_link(key, [_moved(own_id, key, state, timestamp(body[name], at, now), None)])
     return [Skip("a receipt without a time")]
 
 
@@ -209,7 +210,7 @@ def deletion(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
     own_id = key_id(key)
     if own_id is None:
         return [Skip("a deletion without key.id")]
-    return [MessageDeleted(own_id, at, Origin(_chat_of(key), is_named=False))]
+    return _with_link(present(key), [MessageDeleted(own_id, at, Origin(_chat_of(key), is_named=False))])
 
 
 def call(data: Any, at: datetime, now: datetime) -> Sequence[Found]:
@@ -387,6 +388,17 @@ def _origin_of(key: dict[str, Any]) -> Origin:
 
 def _origin(who: Parties, from_me: bool) -> Origin:
     return Origin(who.chat, is_me=True) if from_me else Origin(who.chat, who.address, who.lid)
+
+
+def _with_link(key: dict[str, Any], found: list[Found]) -> list[Found]:
+    """The changes, and before them the LID and the number that their key shows to be one person.
+
+    A change may be the first to name both: its message is known by one of them only. A message brings its own.
+    """
+    if all(isinstance(item, Skip | MessageReceived | MessageSent) for item in found):
+        return found
+    link = resolved_in(key)
+    return found if link is None else [PeopleTold((link,)), *found]
 
 
 def _chat_of(key: Any) -> str | None:

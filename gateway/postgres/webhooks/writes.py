@@ -166,7 +166,11 @@ class Batch:
         if found:
             told = [(session_id, item.facts) for _, session_id, item in found]
             await self._connection.execute(sql.TELL_PEOPLE, *contact_columns(told))
-            self._stored.update(number for number, _, _ in found)
+            # What a change names besides its message is no answer to what became of the change.
+            self._stored.update(number for number, _, _ in found if self._is_of_people(number))
+
+    def _is_of_people(self, number: int) -> bool:
+        return all(isinstance(change, PeopleTold) for change in self._batch[number].reading.changes)
 
     async def _write_received(self) -> None:
         found = [*self._each(MessageReceived), *await self._missed_calls()]
