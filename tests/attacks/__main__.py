@@ -28,6 +28,7 @@ async def attack(target: Victim, names: Sequence[str], seconds: float, calm_s: f
             str(target.port), str(seconds), str(target.session_id), *names, cwd=HERE,
         )  # fmt: skip
         await process.wait()
+        suffered.attack_is_over()
     return suffered
 
 

@@ -29,6 +29,9 @@ class Suffered:
     # What the gateway's event loop computed between a ping and its pong: a crowded machine does not lengthen it.
     ping_cpu: list[float] = field(default_factory=list)
     webhooks: list[float] = field(default_factory=list)
+    posted: int = 0
+    # What share of the webhooks posted until the attack was over had their answer by then.
+    answered_meanwhile: float = 0.0
     reads: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     stale: int = 0
@@ -43,6 +46,10 @@ class Suffered:
     @property
     def left_mib(self) -> float:
         return (self.rss_after - self.rss_before) / MIB
+
+    def attack_is_over(self) -> None:
+        """Counts what has its answer now: what the attack holds up is answered only when it ends."""
+        self.answered_meanwhile = len(self.webhooks) / max(1, self.posted)
 
     def ping_p99_ms(self) -> float:
         return _quantile(self.pings, 0.99) * 1000
@@ -151,6 +158,7 @@ async def _post(
         if number == 2:
             await asyncio.gather(*tasks)
             suffered.webhooks.clear()
+            suffered.posted = 0
             ready.set()
         if over.is_set():
             break
@@ -172,6 +180,7 @@ async def _post_one(victim: Victim, http: aiohttp.ClientSession, suffered: Suffe
     headers = {"X-Webhook-Signature": victim.webhook_secret}
     if number % 3 == 0:
         headers["Connection"] = "close"
+    suffered.posted += 1
     begun = time.perf_counter()
     try:
         async with http.post(victim.url + path, json=body, headers=headers) as reply:

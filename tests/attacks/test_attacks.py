@@ -56,6 +56,6 @@ async def test_one_stranger_stops_nobody(target: Victim, row: str) -> None:
     # The suite shares its cores with its own workers: time on the clock is the command's to show.
     assert suffered.ping_cpu_p99_ms() <= 250
     assert max(suffered.pings) < 2
-    assert max(suffered.webhooks) < 2
+    assert suffered.answered_meanwhile >= 0.9, "webhooks waited for the attack to end"
     assert suffered.grown_mib <= 64
     assert suffered.left_mib <= 48
