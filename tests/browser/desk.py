@@ -1,6 +1,7 @@
 """A desk of a shop: a gateway in this process, a browser that is logged in, and hands to let customers write."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -45,6 +46,11 @@ class Desk:
     @property
     def messages(self) -> Locator:
         return self.page.get_by_test_id("message")
+
+    def said(self, text: str) -> Locator:
+        """The message of exactly these words: a bubble's text runs on into its time, `old 3` and `00:12`."""
+        words = self.page.locator(".wa-text", has_text=re.compile(f"^{re.escape(text)}$"))
+        return self.messages.filter(has=words)
 
     @property
     def thread(self) -> Locator:

@@ -88,7 +88,7 @@ async def test_IN_04_name_number_and_words_are_found_and_a_hit_opens_the_thread_
     await expect(hit.locator("mark")).to_have_text("brown sugar")
     await hit.click()
     await expect(desk.messages.filter(has_text="brown sugar please")).to_be_in_viewport()
-    await expect(desk.messages.filter(has_text="old 300")).to_have_count(0)
+    await expect(desk.said("old 300")).to_have_count(0)
 
     await search.focus()
     await desk.page.keyboard.press("Escape")

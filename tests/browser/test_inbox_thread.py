@@ -74,7 +74,7 @@ async def test_IN_12_a_chat_with_four_hundred_unread_shows_what_we_wrote_among_t
     await desk.read(ASHA)
 
     await expect(desk.thread.locator(".wa-line-unread")).to_be_in_viewport()
-    await expect(desk.messages.filter(has_text="asked 1").first).to_be_in_viewport()
+    await expect(desk.said("asked 1")).to_be_in_viewport()
     assert await desk.messages.count() <= 200
     await scroll_until(desk.page, 600, "ours")
     await expect(desk.messages.filter(has_text="ours")).to_have_count(1)
