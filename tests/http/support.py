@@ -152,6 +152,8 @@ WITH learned AS (
             'gateways', 'inboxes', 'migrations', 'owned_objects', 'owned_triggers', 'projections', 'session_state',
             'settings', 'stream'))
 )
+SELECT 'LOCK TABLE ' || string_agg(oid::regclass::text, ', ' ORDER BY oid) || ' IN ACCESS EXCLUSIVE MODE' FROM learned
+UNION ALL
 SELECT string_agg(format('DELETE FROM %s', oid::regclass), '; ' ORDER BY oid) FROM learned
 UNION ALL
 SELECT string_agg(format('SELECT setval(%L, 1, false)', s.oid::regclass), '; ')
@@ -159,7 +161,8 @@ FROM pg_class s JOIN pg_depend d ON d.objid = s.oid AND d.deptype IN ('a', 'i') 
 WHERE s.relkind = 'S'
 """
 """Statements that empty what a gateway learns from webhooks and people. The tables that stay say what the database
-is, and where its streams stand."""
+is, and where its streams stand. The locks wait for the jobs under way: one that has read rows before would write what
+it made of them afterwards, into the next test."""
 
 
 _SESSIONS = "SELECT jsonb_agg(s ORDER BY id) FROM whatsapp_sessions s"
@@ -175,11 +178,14 @@ async def swept(shop: Shop) -> AsyncIterator[None]:
     yield
     statements = "; ".join(row[0] for row in await shop.db.fetch(_SWEEP))
     while True:
-        with contextlib.suppress(asyncpg.DeadlockDetectedError):  # with a job of the gateway
+        with contextlib.suppress(
+            asyncpg.LockNotAvailableError
+        ):  # a job of the gateway wants what is locked here
             async with shop.db.transaction():
+                # No trigger makes news of it.
                 await shop.db.execute(
-                    "SET LOCAL session_replication_role = replica"
-                )  # no trigger makes news of it
+                    "SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = '200ms'"
+                )
                 await shop.db.execute(statements)
             break
     if await shop.db.fetchval(_SESSIONS) != sessions:
