@@ -40,6 +40,11 @@ def international(written: str, own_number: str | None) -> str:
     return found
 
 
+def is_assigned(digits: str) -> bool:
+    """Whether a country gives out this number (digits with its country code)."""
+    return _number(f"+{digits}", None, is_assigned=True) is not None
+
+
 def _is_national(way: tuple[str, str | None]) -> bool:
     return not way[0].startswith("+")
 

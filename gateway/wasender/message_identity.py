@@ -14,10 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.domain.contacts import MAX_PHONE_DIGITS, MIN_PHONE_DIGITS, Author, LidResolved
+from gateway.domain.contacts import MAX_PHONE_DIGITS, MIN_PHONE_DIGITS, Author, LidResolved, variants_of
 from gateway.domain.message import LID_SERVER, PHONE_SERVER, bare_jid, is_lid, jid_of_phone
+from gateway.domain.phones import is_assigned
 
 STATUS_CHAT = "status@broadcast"
+
+LONG_DIGITS = 14
+"""From this length on, digits that no country gives out are taken for a LID where the key says that it has LIDs."""
 
 _BROADCAST = "@broadcast"
 _CROWDS = ("@g.us", _BROADCAST)
@@ -126,6 +130,7 @@ def is_from_me(key: dict[str, Any]) -> bool:
 
 def parties(key: dict[str, Any], from_me: bool) -> Parties | None:
     """Chat and counterpart of a message's key; None if it names no chat."""
+    key = _plain(key)
     remote = jid(key.get("remoteJid"))
     if remote is None:
         remote = _chat_of_sender(key, from_me)
@@ -144,6 +149,7 @@ def author_of(key: dict[str, Any], from_me: bool | None = None) -> Author:
     In a group that is the participant, in a private chat the other side, and the linked number itself where
     `fromMe` says so.
     """
+    key = _plain(key)
     mine = is_from_me(key) if from_me is None else from_me
     remote = jid(key.get("remoteJid"))
     if remote is not None and remote.endswith(_CROWDS):
@@ -239,6 +245,36 @@ def _addresses(key: dict[str, Any], names: Sequence[str]) -> frozenset[str]:
         elif is_business_scoped(address) or not (_is_person(address) or address.endswith(_CROWDS)):
             found.add(address)  # a channel, a bot; never a junk number, which would make strangers one person
     return frozenset(found)
+
+
+def _plain(key: dict[str, Any]) -> dict[str, Any]:
+    """The key with a LID that stands in a field for phone numbers named as one.
+
+    `addressingMode: "lid"` says that chat or participant are LIDs. Engines that put them on the server of phone
+    numbers all the same name the number beside them, or have digits that no country gives out.
+    """
+    if key.get("addressingMode") != LID_SERVER:
+        return key
+    remote = jid(key.get("remoteJid")) or ""
+    if remote.endswith(_CROWDS):
+        name = "participant"
+        others: tuple[str, ...] = (
+            "participantPn",
+            "cleanedParticipantPn",
+            "participantAlt",
+            "participantLid",
+        )
+    elif is_from_me(key):  # the sender is the linked number itself
+        name, others = "remoteJid", ("remoteJidAlt",)
+    else:
+        name, others = "remoteJid", ("remoteJidAlt", *_SENDER_NAMES)
+    phone = phone_in(jid(key.get(name)))
+    lids = _lids(key, others)
+    if phone is None or (lids and not _is_disguised(phone, lids)):
+        return key
+    beside = {other for field in others if (other := phone_in(key.get(field))) is not None}
+    is_another = not beside & set(variants_of(phone)) if beside else len(phone) >= LONG_DIGITS
+    return {**key, name: f"{phone}@{LID_SERVER}"} if is_another and not is_assigned(phone) else key
 
 
 def _first_phone(key: dict[str, Any], names: Iterable[str], lids: Sequence[str]) -> str | None:

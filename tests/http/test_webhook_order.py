@@ -1,12 +1,8 @@
 """Order of arrival is not order of truth: what is empty is filled, what is early waits, the later edit wins."""
 
-import base64
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tests.http.support import OUTGOING, Shop
 from tests.http.webhook_makers import (
@@ -21,8 +17,10 @@ from tests.http.webhook_makers import (
     react,
     revoke,
     said,
+    sealed_edit,
     update,
     upsert,
+    with_secret,
 )
 
 EMPTY: dict[str, Any] = {
@@ -175,30 +173,6 @@ async def test_a_message_brings_its_own_state(shop: Shop, state: Any, word: str)
 
 
 # ------------------------------------------------------------------------------------------ sealed
-
-SECRET = bytes(range(32))
-
-
-def sealed_edit(text: str) -> dict[str, Any]:
-    """An edit as current phones send it: encrypted with the secret of the message."""
-    inner = b"\x0a" + bytes([len(text)]) + text.encode()
-    protocol = b"\x10\x0e" + b"\x72" + bytes([len(inner)]) + inner
-    plain = b"\x62" + bytes([len(protocol)]) + protocol
-    info = f"S{jid(NINA)}{jid(NINA)}Message Edit".encode()
-    iv = bytes(12)
-    cipher = AESGCM(HKDF(SHA256(), 32, None, info).derive(SECRET)).encrypt(iv, plain, None)
-    part = {
-        "targetMessageKey": key("S", NINA),
-        "secretEncType": 2,
-        "encPayload": base64.b64encode(cipher).decode(),
-        "encIv": base64.b64encode(iv).decode(),
-    }
-    return upsert(element(key("S-edit", NINA), {"secretEncryptedMessage": part}))
-
-
-def with_secret() -> dict[str, Any]:
-    info = {"messageSecret": base64.b64encode(SECRET).decode()}
-    return upsert(element(key("S", NINA), {"conversation": "old", "messageContextInfo": info}, ago=60))
 
 
 @pytest.mark.parametrize("is_early", [False, True])

@@ -1,7 +1,12 @@
 """Webhooks of invented people, for the tests of what is true."""
 
+import base64
 import time
 from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 NINA, OLEG, PIA = "4915112345671", "4915112345672", "4915112345673"
 GROUP = "120363777000111222@g.us"
@@ -82,3 +87,28 @@ def contact(jid_of_it: str, **fields: Any) -> dict[str, Any]:
 def status(word: str, *, ago: int | None = 0) -> dict[str, Any]:
     timed = {} if ago is None else {"timestamp": int(time.time()) - ago}
     return {"event": "session.status", "data": {"status": word}, **timed}
+
+
+SECRET = bytes(range(32))
+
+
+def sealed_edit(text: str, author: str = NINA) -> dict[str, Any]:
+    """An edit as current phones send it: encrypted with the secret of the message."""
+    inner = b"\x0a" + bytes([len(text)]) + text.encode()
+    protocol = b"\x10\x0e" + b"\x72" + bytes([len(inner)]) + inner
+    plain = b"\x62" + bytes([len(protocol)]) + protocol
+    info = f"S{jid(author)}{jid(author)}Message Edit".encode()
+    iv = bytes(12)
+    cipher = AESGCM(HKDF(SHA256(), 32, None, info).derive(SECRET)).encrypt(iv, plain, None)
+    part = {
+        "targetMessageKey": key("S", author),
+        "secretEncType": 2,
+        "encPayload": base64.b64encode(cipher).decode(),
+        "encIv": base64.b64encode(iv).decode(),
+    }
+    return upsert(element(key("S-edit", author), {"secretEncryptedMessage": part}))
+
+
+def with_secret(author: str = NINA) -> dict[str, Any]:
+    info = {"messageSecret": base64.b64encode(SECRET).decode()}
+    return upsert(element(key("S", author), {"conversation": "old", "messageContextInfo": info}, ago=60))

@@ -17,6 +17,7 @@ from gateway.domain.sending import Send, SendStatus
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, send_of, unix
 from gateway.postgres.webhooks import statements as webhook_sql
+from gateway.postgres.webhooks.columns import sent_columns
 from gateway.postgres.webhooks.moves import write_early_moves, write_moves
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -259,8 +260,6 @@ async def _ask_about(connection: Connection, left: Sequence[Send], looks: set[st
 
 async def _let_go(connection: Connection, session_id: int, row: asyncpg.Record) -> None:
     """A held message is none of ours, as far as is known: it becomes a row of its own."""
-    from gateway.postgres.webhooks.writes import sent_columns  # that module holds echoes by this one
-
     data, key_id = row["message"], row["key_id"]
     item = MessageSent(
         key_id,

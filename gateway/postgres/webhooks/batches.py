@@ -25,6 +25,8 @@ from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
 from gateway.postgres.erasure.erasure import TombstoneFilter
 from gateway.postgres.streams import own_write_of
 from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.columns import received_columns
+from gateway.postgres.webhooks.disguises import undisguised
 from gateway.postgres.webhooks.moves import write_early_moves
 from gateway.postgres.webhooks.raw import raw_columns
 from gateway.postgres.webhooks.writes import (
@@ -37,7 +39,6 @@ from gateway.postgres.webhooks.writes import (
     is_all_messages,
     open_sealed,
     outcome_of_nothing,
-    received_columns,
     write_amendments,
 )
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
@@ -107,6 +108,7 @@ class WebhookTable:
     async def write(self, batch: Sequence[InboundWebhook]) -> list[Outcome]:
         """Rows and journal of the whole batch in one transaction; the outcome of each, in order."""
         with mapped_write_errors():
+            batch = await undisguised(self._pool, batch)
             unwanted = await self._unwanted(batch)
             if unwanted:
                 return await self._write_others(batch, unwanted)

@@ -13,9 +13,9 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _OPEN = ("accepted",)
 """Upstream has taken a message over; whatever WhatsApp says of it is more."""
 
-Moved = Literal["moved", "early", "same", "elsewhere", "theirs"]
-"""What became of a state. `early`: it waits for its message; `elsewhere`: the message is in another chat; `theirs`: it
-came from a customer."""
+Moved = Literal["moved", "early", "unlinked", "same", "elsewhere", "theirs"]
+"""What became of a state. `early`: it waits for its message; `elsewhere`: the message is in another chat; `unlinked`:
+in one that may turn out to be the same person's, and it waits for that; `theirs`: it came from a customer."""
 
 
 async def write_moves(

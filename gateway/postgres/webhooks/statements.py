@@ -95,7 +95,7 @@ FORGET_SEALED = """
 DELETE FROM gateway.early_changes AS early
 USING unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS done (session, key, kind, at)
 WHERE early.wasender_session_id = done.session AND early.wa_key_id = done.key AND early.kind = done.kind
-    AND early.at = done.at AND (early.change ->> 'is_sealed')::boolean
+    AND early.at = done.at AND (early.change ->> 'is_sealed')::boolean AND early.link IS NULL
 """
 
 # States that were told while another process was writing their message.
@@ -104,7 +104,7 @@ DELETE FROM gateway.early_deliveries AS early
 WHERE (early.wasender_session_id, early.wa_key_id) IN (
     SELECT due.wasender_session_id, due.wa_key_id
     FROM gateway.early_deliveries AS due
-    WHERE due.came_at <= now() - $2::interval AND due.came_at > now() - $3::interval AND EXISTS (
+    WHERE due.came_at <= now() - $2::interval AND due.came_at > now() - $3::interval AND due.link IS NULL AND EXISTS (
         SELECT FROM public.whatsapp_outgoing_messages AS m
         WHERE m.wa_key_id = due.wa_key_id AND m.wasender_session_id = due.wasender_session_id)
     ORDER BY due.came_at DESC

@@ -3,7 +3,6 @@
 Rows are written in the order of their keys, so that two gateways never wait for each other crosswise.
 """
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from gateway.domain.media import MediaFacts, told_of
 from gateway.domain.message import (
     CallAnswered,
     CallEnded,
@@ -37,6 +35,7 @@ from gateway.postgres.sending.failures import note_failure, note_restriction
 from gateway.postgres.sessions.link_attempts import write_codes
 from gateway.postgres.sessions.statuses import Known, Said, known_statuses, write_statuses
 from gateway.postgres.webhooks import statements as sql
+from gateway.postgres.webhooks.columns import received_columns, sent_columns
 from gateway.postgres.webhooks.moves import write_early_moves, write_moves
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
@@ -55,6 +54,7 @@ _SAYS_NOTHING_NEW = {
     "sealed": "only the phone can read it",
 }
 _REFUSED = "only the author may do this, and it came from another"
+_UNLINKED = "it counts as soon as the two addresses turn out to be one person's"
 
 FRESH = timedelta(seconds=120)
 """How old a status may be by its own time and still be news: upstream has another clock, and writes whole seconds."""
@@ -116,9 +116,10 @@ class Batch:
 
     def reason_of(self, number: int) -> str | None:
         """Why nothing, or not all, was stored of the webhook at this place; None if there is no reason."""
-        reasons = [self._batch[number].reading.reason, self._notes.get(number)]
+        reasons = [self._batch[number].reading.reason]
         if number in self._refused:
             reasons.append(_REFUSED)
+        reasons.append(self._notes.get(number))
         if number not in self._stored:
             reasons.append(self._idle.get(number))
         return "; ".join(filter(None, reasons)) or None
@@ -266,8 +267,8 @@ class Batch:
                 if verdict == "early":  # it may never come, and what waits is forgotten after a week
                     self.has_left_early = True
                     self._notes[number] = "it waits for the message it is about"
-            elif verdict == "refused":
-                self._refused.add(number)
+            elif verdict in ("refused", "unlinked"):
+                self._refuse(number, verdict)
             elif verdict in _SAYS_NOTHING_NEW:
                 self._idle[number] = _SAYS_NOTHING_NEW[verdict]
 
@@ -286,10 +287,15 @@ class Batch:
                 self.has_left_early |= verdict == "early"
                 if move.is_restriction:
                     await note_restriction(self._connection, session_id, move.at)
-            elif verdict == "elsewhere":
-                self._refused.add(number)
+            elif verdict in ("elsewhere", "unlinked"):
+                self._refuse(number, verdict)
             elif verdict == "theirs":
                 self._idle[number] = "the state of an incoming message"
+
+    def _refuse(self, number: int, verdict: str) -> None:
+        self._refused.add(number)
+        if verdict == "unlinked":
+            self._notes[number] = _UNLINKED
 
     @property
     def _turns(self) -> dict[int, int]:
@@ -337,7 +343,7 @@ def _opened(change: MessageEdited | MessageReacted, text: str) -> MessageEdited 
 async def write_amendments(
     connection: Connection, lock_timeout: str, items: Sequence[tuple[int, Amendment]]
 ) -> list[str]:
-    """What became of each: stored, early, same, older, sealed or refused."""
+    """What became of each: stored, early, unlinked, same, older, sealed or refused."""
     verdicts: list[str] = await connection.fetchval(
         sql.AMEND,
         lock_timeout,
@@ -428,55 +434,6 @@ def each(batch: Sequence[InboundWebhook], kind: type[T]) -> list[tuple[int, int,
 def is_all_messages(batch: Sequence[InboundWebhook]) -> bool:
     """Whether there is nothing to write but messages from customers."""
     return all(isinstance(change, MessageReceived) for item in batch for change in item.reading.changes)
-
-
-def received_columns(
-    found: Sequence[tuple[int, int, MessageReceived]], turns: dict[int, int] | None = None
-) -> list[list[Any]]:
-    """What `gateway.receive_v3` takes, behind its lock timeout. `turns` is the order of arrival in a mixed batch."""
-    messages = [message for _, _, message in found]
-    return [
-        [number for number, _, _ in found],
-        [item.key_id for item in messages],
-        [session_id for _, session_id, _ in found],
-        [item.chat for item in messages],
-        [item.from_phone for item in messages],
-        [item.sender_lid for item in messages],
-        [item.push_name for item in messages],
-        [item.text for item in messages],
-        [item.type for item in messages],
-        [item.media_url for item in messages],
-        [item.received_at for item in messages],
-        [item.raw for item in messages],
-        [item.is_placeholder for item in messages],
-        list(range(len(messages))) if turns is None else [turns[id(item)] for item in messages],
-        [_media_data(item.media) for item in messages],
-    ]
-
-
-def sent_columns(found: Sequence[tuple[int, int, MessageSent]], turns: dict[int, int]) -> list[list[Any]]:
-    """What `gateway.send_v2` takes, behind its lock timeout."""
-    messages = [message for _, _, message in found]
-    return [
-        [number for number, _, _ in found],
-        [item.key_id for item in messages],
-        [session_id for _, session_id, _ in found],
-        [item.chat for item in messages],
-        [item.to_phone for item in messages],
-        [item.lid for item in messages],
-        [item.text for item in messages],
-        [item.type for item in messages],
-        [item.media_url for item in messages],
-        [item.sent_at for item in messages],
-        [item.raw for item in messages],
-        [item.is_placeholder for item in messages],
-        [turns[id(item)] for item in messages],
-        [_media_data(item.media) for item in messages],
-    ]
-
-
-def _media_data(facts: MediaFacts | None) -> dict[str, Any] | None:
-    return None if facts is None else told_of(facts, str(uuid.uuid4()))
 
 
 def outcome_of_nothing(reading: Reading) -> Outcome:

@@ -145,6 +145,54 @@ def test_the_digits_of_a_lid_are_never_a_number(key: dict[str, Any]) -> None:
     assert resolved_in({"id": "1", **key}) is None
 
 
+EVA_DISGUISED = "140012345678901@s.whatsapp.net"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"remoteJid": EVA_DISGUISED, "senderPn": EVA_JID},
+        {"remoteJid": EVA_DISGUISED, "cleanedSenderPn": EVA},
+        {"remoteJid": EVA_DISGUISED, "remoteJidAlt": EVA_JID},
+        {"remoteJid": EVA_DISGUISED, "senderPn": EVA_JID, "senderLid": EVA_LID},
+    ],
+)
+def test_a_lid_on_the_server_of_phone_numbers_is_one_where_the_key_says_that_it_has_lids(
+    key: dict[str, Any],
+) -> None:
+    assert incoming(addressingMode="lid", **key) == Parties(EVA_JID, EVA, EVA_LID)
+    assert author_of({"fromMe": False, "addressingMode": "lid", **key}).addresses == {EVA_JID, EVA_LID}
+
+
+def test_a_lid_on_the_server_of_phone_numbers_is_one_without_a_number_beside_it() -> None:
+    assert incoming(addressingMode="lid", remoteJid=EVA_DISGUISED) == Parties(EVA_LID, EVA_LID, EVA_LID)
+    own = {
+        "id": "1",
+        "fromMe": True,
+        "addressingMode": "lid",
+        "remoteJid": EVA_DISGUISED,
+        "senderPn": IVO_JID,
+    }
+    assert parties(own, from_me=True) == Parties(EVA_LID, EVA_LID, EVA_LID)
+    member = {"remoteJid": GROUP, "participant": EVA_DISGUISED, "participantPn": EVA_JID}
+    assert incoming(addressingMode="lid", **member) == Parties(GROUP, EVA, EVA_LID)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"remoteJid": EVA_JID},
+        {"remoteJid": EVA_JID, "senderLid": EVA_LID},
+        {"remoteJid": EVA_JID, "senderPn": EVA_JID},
+        {"remoteJid": EVA_JID, "senderPn": IVO_JID},
+    ],
+)
+def test_a_number_stays_one_although_the_key_says_that_it_has_lids(key: dict[str, Any]) -> None:
+    found = incoming(addressingMode="lid", **key)
+    assert found is not None
+    assert (found.chat, found.address) == (EVA_JID, EVA)
+
+
 @pytest.mark.parametrize("remote", [SCOPED, f"{SCOPED}@s.whatsapp.net"])
 def test_a_business_scoped_identity_is_an_address_of_its_own(remote: str) -> None:
     assert incoming(remoteJid=remote) == Parties(remote, remote, None)
