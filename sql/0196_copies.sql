@@ -278,3 +278,30 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END;
 $$;
+
+-- As in 0065; and what waits for a LID that is known is applied. An address is among the moves for a minute or more.
+CREATE OR REPLACE FUNCTION gateway.step_moves_v1(most int) RETURNS int
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_variable
+DECLARE
+    moved int;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock((x'57a7'::bigint << 44) + x'c1'::bigint) THEN
+        RETURN 0;
+    END IF;
+    IF NOT EXISTS (SELECT FROM gateway.moves) THEN
+        RETURN 0;
+    END IF;
+    moved := gateway.move_messages_v1(NULL, most);
+    IF moved = 0 THEN
+        -- A change that another transaction left to wait did not see the number that was told meanwhile.
+        PERFORM gateway.take_linked_v1(ARRAY(
+            SELECT e.link FROM gateway.early_changes AS e JOIN gateway.lids AS known ON known.lid = e.link
+            UNION
+            SELECT e.link FROM gateway.early_deliveries AS e JOIN gateway.lids AS known ON known.lid = e.link));
+        DELETE FROM gateway.moves WHERE asked_at < now() - interval '1 minute';
+    END IF;
+    RETURN moved;
+END;
+$$;

@@ -65,9 +65,13 @@ class Fact:
 
 
 def _seen(row: Row, name: str) -> Any:
-    value = row[name]
+    given = row["reactions"]
+    if name == "emojis":
+        return [one["emoji"] for one in given or ()]
     return (
-        [(one["emoji"], one["by"]) for one in value] if name == "reactions" and value is not None else value
+        [(one["emoji"], one["by"]) for one in given]
+        if name == "reactions" and given is not None
+        else row[name]
     )
 
 
@@ -172,6 +176,8 @@ class Teller:
             ("story of early changes", self._early),
             ("story of a late number (LID merge)", self._late_number),
             ("story of a late number (LID merge)", self._late_number),
+            ("story of one message under two addresses", self._two_addresses),
+            ("story of one message under two addresses", self._two_addresses),
         )
         while not stop.is_set():
             self._number += 1
@@ -339,6 +345,43 @@ class Teller:
             keys = (*keys, one)
             learners.append(said(one, lid, f"text of {one}", senderPn=jid(phone), senderLid=lid))
         return Story([*bodies, *learners], persons=[Person(session, keys, jid(phone))])
+
+    def _two_addresses(self, session: int, name: str) -> Story:
+        """One message and its changes, each under the LID or the number, and what tells that these are one person."""
+        dice = self._dice
+        digits = f"{int(self._name):02d}{self._number:04d}"
+        lid, phone = f"78{session}{digits}000001@lid", f"49171{digits}0"
+        mine = dice.random() < 0.4
+        at: Callable[[], str] = lambda: dice.choice((lid, phone))  # noqa: E731
+        bodies = [said(name, at(), "first", mine=mine)]
+        values: dict[str, Any] = {"is_deleted": False, "message_text": "first", "emojis": []}
+        if not mine and dice.random() < 0.5:
+            bodies.append(said(name, at(), "first"))
+        if not mine and dice.random() < 0.3:
+            bodies.append(upsert({**element(key(name, at()), None), **dice.choice(EMPTY)}))
+        if dice.random() < 0.7:
+            values["message_text"] = f"last {name}"
+            bodies += [
+                edit(name, at(), "middle", mine=mine, ago=30),
+                edit(name, at(), values["message_text"], mine=mine, ago=20),
+            ]
+        if dice.random() < 0.5:
+            bodies += [react(name, at(), "👍", ago=15), react(name, at(), "🎂", ago=12)]
+            values["emojis"] = ["🎂"]
+        if dice.random() < 0.3:
+            bodies.append(revoke(name, at(), mine=mine))
+            values["is_deleted"] = True
+        if mine:
+            bodies += [update(key(name, at(), mine=True), {"status": state}) for state in (3, 4)]
+            values["status"] = "read"
+        links = [
+            contact(jid(phone), lid=lid, name=f"Person {name}"),
+            said(f"{name}-both", lid, "both", senderPn=jid(phone), senderLid=lid),
+            react(name, phone, "", ago=50, senderLid=lid),
+        ]
+        bodies.append(dice.choice(links))
+        fact = Fact(session, name, None if mine else phone, values)
+        return Story(bodies, [fact], [Person(session, (name,), jid(phone))], is_ordered=dice.random() < 0.3)
 
 
 def _edited(text: str) -> dict[str, Any]:
