@@ -28,6 +28,14 @@ def read_settings(**flags: Any) -> "Settings":
     return settings.read_settings(**flags)
 
 
+def find_settings(**flags: Any) -> "Settings":
+    """As `read_settings`, for a command beside a gateway: with the database and the data folder of that one."""
+    settings = read_settings(**flags)
+    from gateway.runtime.database import locate
+
+    return locate(settings)
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Does the work to its end, or until a signal, which cancels it and becomes the exit code."""
     import asyncio

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from gateway.cli.actions.simulated import with_simulator
 from gateway.cli.console import out
 from gateway.cli.database_checks import Finding, database_findings, guarded
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
@@ -101,11 +102,12 @@ class Checkup:
     async def findings(self) -> AsyncIterator[Finding]:
         """Looks at one thing after another, and ends early where the next ones depend on it."""
         try:
+            self._settings = database.locate(self._settings)
             secret = read_secret(self._settings)
             yield self._secret(secret)
             if (says := data_folder_fault(self._settings)) is not None:
                 yield Finding("data folder", False, says)
-            dsn = await database.open_database(self._settings, self._stack)
+            dsn = await database.find_database(self._settings, self._stack)
             direct = await database.open_direct(self._settings, dsn)
             connection = await self._connect(direct)
         except ConfigError as error:
@@ -228,6 +230,13 @@ class Checkup:
     # ------------------------------------------------------------------------------------------ WasenderAPI
 
     async def _upstream(self, credentials: CredentialTable, table: SessionTable) -> AsyncIterator[Finding]:
+        try:
+            self._settings = with_simulator(self._settings)
+        except ConfigError:
+            yield Finding(
+                "token", True, "The simulator stands in for WasenderAPI, and its gateway does not run now."
+            )
+            return
         account = AccountToken(self._settings.wasender_token, credentials)
         try:
             async with WasenderClient(self._settings.wasender_base_url, account) as impatient:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, read_settings, run
+from gateway.cli.console import DataDir, Embedded, find_settings, run
 from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,5 +28,5 @@ def export(
 
     if form not in ("jsonl", "csv", "zip"):
         raise ConfigError("--format is jsonl, csv or zip.")
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = find_settings(data_dir=data_dir, embedded=embedded)
     run(actions.export(settings, session, chat, cast("Format", form), to))

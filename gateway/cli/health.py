@@ -15,13 +15,14 @@ TIMEOUT_S = 2.0
 
 
 def addresses(data_dir: str | None, host: str | None, port: str | None) -> Iterator[str]:
-    """Where it may listen: where the last start said so, and where the environment says so."""
-    try:
-        noted = (Path(data_dir or "") / "address").read_text("utf-8").strip() if data_dir else ""
-    except (OSError, UnicodeDecodeError):
-        noted = ""
-    if noted:
-        yield noted
+    """Where it may listen: where the last start said so, a demo's included, and where the environment says so."""
+    for folder in (Path(data_dir), Path(data_dir) / "demo") if data_dir else ():
+        try:
+            noted = (folder / "address").read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if noted:
+            yield noted
     name = "127.0.0.1" if host in (None, "", "0.0.0.0", "::", "localhost") else str(host)
     number = port if port and port.isdigit() else "8000"  # Kubernetes puts an address into GATEWAY_PORT
     yield f"http://{f'[{name}]' if ':' in name else name}:{number}"

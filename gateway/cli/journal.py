@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, read_settings, run
+from gateway.cli.console import DataDir, Embedded, find_settings, run
 from gateway.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def show_list(
     if context.invoked_subcommand is None:
         from gateway.cli.actions import journal as entries
 
-        settings = read_settings(data_dir=data_dir, embedded=embedded)
+        settings = find_settings(data_dir=data_dir, embedded=embedded)
         run(entries.list_entries(settings, entries.wanted(outcome, session), limit))
 
 
@@ -85,6 +85,6 @@ def retry(
 
 def _settings(context: typer.Context, data_dir: Path | None, embedded: bool | None) -> "Settings":
     before_it = context.obj or (None, None)
-    return read_settings(
+    return find_settings(
         data_dir=data_dir or before_it[0], embedded=before_it[1] if embedded is None else embedded
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, read_settings, run
+from gateway.cli.console import DataDir, Embedded, find_settings, read_settings, run
 from gateway.domain.errors import ConfigError
 
 commands = typer.Typer()
@@ -27,7 +27,7 @@ def migrate(
     """Brings the database up to date. Safe to repeat, and to run twice at once."""
     from gateway.cli.actions import database as admin
 
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = find_settings(data_dir=data_dir, embedded=embedded)
     run(admin.migrate(settings, remove, restored))
 
 
@@ -42,7 +42,7 @@ def set_integration(
 
     if name != "wasender":
         raise ConfigError(f"There is no integration {name!r}: only wasender.")
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = find_settings(data_dir=data_dir, embedded=embedded)
     token = typer.prompt("Account token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     if not token.strip():
         raise ConfigError("The token is empty. Give it on stdin, or at the prompt.")
@@ -54,7 +54,7 @@ def encrypt_secrets(data_dir: DataDir = None, embedded: Embedded = None) -> None
     """Encrypts keys and webhook secrets at rest, with GATEWAY_SECRET. The shop's own code cannot read them then."""
     from gateway.cli.actions import secrets as stored
 
-    run(stored.encrypt_secrets(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(stored.encrypt_secrets(find_settings(data_dir=data_dir, embedded=embedded)))
 
 
 @secrets.command("rotate")
@@ -68,7 +68,7 @@ def rotate_secrets(
     """Encrypts stored secrets anew, from GATEWAY_SECRET_PREVIOUS to GATEWAY_SECRET."""
     from gateway.cli.actions import secrets as stored
 
-    run(stored.rotate_secrets(read_settings(data_dir=data_dir, embedded=embedded), refetch))
+    run(stored.rotate_secrets(find_settings(data_dir=data_dir, embedded=embedded), refetch))
 
 
 @commands.command()
@@ -76,7 +76,7 @@ def sync(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Reconciles all sessions with WasenderAPI."""
     from gateway.cli.actions import sync as syncing
 
-    settings = read_settings(data_dir=data_dir, embedded=embedded, host="127.0.0.1", port=0)
+    settings = find_settings(data_dir=data_dir, embedded=embedded, host="127.0.0.1", port=0)
     run(syncing.sync(settings))
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, read_settings, run
+from gateway.cli.console import DataDir, Embedded, find_settings, run
 
 media = typer.Typer(help="Files of messages: state, retry, move.", no_args_is_help=True)
 
@@ -14,7 +14,7 @@ def state(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """How many files are stored, pending and lost, why, and where they are kept."""
     from gateway.cli.actions import media as actions
 
-    run(actions.show_state(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(actions.show_state(find_settings(data_dir=data_dir, embedded=embedded)))
 
 
 @media.command()
@@ -28,7 +28,7 @@ def retry(
     """Asks for lost files once more; running gateways fetch them."""
     from gateway.cli.actions import media as actions
 
-    run(actions.retry(read_settings(data_dir=data_dir, embedded=embedded), ids or None))
+    run(actions.retry(find_settings(data_dir=data_dir, embedded=embedded), ids or None))
 
 
 @media.command()
@@ -40,4 +40,4 @@ def move(
     """Copies every file to another store, checked, with a progress bar; what is there is passed over."""
     from gateway.cli.actions import media as actions
 
-    run(actions.move(read_settings(data_dir=data_dir, embedded=embedded), target))
+    run(actions.move(find_settings(data_dir=data_dir, embedded=embedded), target))

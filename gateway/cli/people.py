@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, read_settings, run
+from gateway.cli.console import DataDir, Embedded, find_settings, read_settings, run
 from gateway.domain.errors import ConfigError
 
 commands = typer.Typer()
@@ -30,7 +30,7 @@ def add_user(
     """Adds a person; the password is asked for, or read from stdin."""
     from gateway.cli.actions import people
 
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = find_settings(data_dir=data_dir, embedded=embedded)
     run(people.add(settings, name, role, frozenset(session) if session else None, _password()))
 
 
@@ -39,7 +39,7 @@ def list_users(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Lists the people who may log in by name and password."""
     from gateway.cli.actions import people
 
-    run(people.list_all(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(people.list_all(find_settings(data_dir=data_dir, embedded=embedded)))
 
 
 @user.command("password")
@@ -47,7 +47,7 @@ def set_password(name: Name, data_dir: DataDir = None, embedded: Embedded = None
     """Gives a person a new password, and ends every login of before."""
     from gateway.cli.actions import people
 
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = find_settings(data_dir=data_dir, embedded=embedded)
     run(people.set_password(settings, name, _password()))
 
 
@@ -56,7 +56,7 @@ def disable_user(name: Name, data_dir: DataDir = None, embedded: Embedded = None
     """Lets a person in no more, and ends every login at once."""
     from gateway.cli.actions import people
 
-    run(people.disable(read_settings(data_dir=data_dir, embedded=embedded), name))
+    run(people.disable(find_settings(data_dir=data_dir, embedded=embedded), name))
 
 
 @commands.command("login-link")
@@ -71,7 +71,7 @@ def login_link(
     """Prints a link that logs one browser in, once."""
     from gateway.cli.actions import logins
 
-    settings = read_settings(data_dir=data_dir, embedded=embedded)
+    settings = find_settings(data_dir=data_dir, embedded=embedded)
     run(logins.login_link(settings, role, name, frozenset(session) if session else None, expires))
 
 
@@ -105,7 +105,7 @@ def revoke(
 
     if (sub is None) == (jti is None):
         raise ConfigError("Say which tokens: either --sub NAME or --id JTI.")
-    run(logins.revoke(read_settings(data_dir=data_dir, embedded=embedded), sub, jti))
+    run(logins.revoke(find_settings(data_dir=data_dir, embedded=embedded), sub, jti))
 
 
 def _password() -> str:

@@ -108,17 +108,7 @@ def demo(port: Port = None, data_dir: DataDir = None) -> None:
     """Everything on loopback by one command: Postgres, a simulated WhatsApp, the page."""
     from gateway.runtime import data_dir as folder
 
-    settings = read_settings(host="127.0.0.1", port=port, data_dir=data_dir, embedded=True, simulator=True)
-    settings = settings.model_copy(
-        update={
-            # The secret stays where `gateway token` looks for it.
-            "secret": folder.read_secret(settings),
-            "data_dir": folder.data_dir(settings) / folder.DEMO,
-            "public_url": None,
-            "workers": 1,
-            "no_migrate": False,
-        }
-    )
+    settings = folder.demo_settings(read_settings(port=port, data_dir=data_dir, embedded=True))
     start_logging("warning", settings.log_format)
     out.print("Starting Postgres, the simulator and the gateway…")
     from gateway.runtime import (

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.console import DataDir, Embedded, read_settings, run
+from gateway.cli.console import DataDir, Embedded, find_settings, run
 
 targets = typer.Typer(
     help="Webhooks out: targets, and what became of deliveries.",
@@ -30,7 +30,7 @@ def show_list(context: typer.Context, data_dir: DataDir = None, embedded: Embedd
         return
     from gateway.cli.actions import targets as actions
 
-    run(actions.list_all(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(actions.list_all(find_settings(data_dir=data_dir, embedded=embedded)))
 
 
 @targets.command("list")
@@ -38,7 +38,7 @@ def list_targets(data_dir: DataDir = None, embedded: Embedded = None) -> None:
     """Lists the targets, with what waits for each."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.list_all(read_settings(data_dir=data_dir, embedded=embedded)))
+    run(actions.list_all(find_settings(data_dir=data_dir, embedded=embedded)))
 
 
 @targets.command()
@@ -61,7 +61,7 @@ def add(
         "events": event or "*",
         "mode": "raw" if raw else "standard",
     }
-    run(actions.add(read_settings(data_dir=data_dir, embedded=embedded), fields))
+    run(actions.add(find_settings(data_dir=data_dir, embedded=embedded), fields))
 
 
 @targets.command()
@@ -69,7 +69,7 @@ def remove(target: Number, data_dir: DataDir = None, embedded: Embedded = None) 
     """Removes a target, with what waits for it."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.remove(read_settings(data_dir=data_dir, embedded=embedded), target))
+    run(actions.remove(find_settings(data_dir=data_dir, embedded=embedded), target))
 
 
 @targets.command()
@@ -77,7 +77,7 @@ def pause(target: Number, data_dir: DataDir = None, embedded: Embedded = None) -
     """Sends a target nothing more; what happens meanwhile waits for it."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.change(read_settings(data_dir=data_dir, embedded=embedded), target, {"paused": True}))
+    run(actions.change(find_settings(data_dir=data_dir, embedded=embedded), target, {"paused": True}))
 
 
 @targets.command()
@@ -85,7 +85,7 @@ def resume(target: Number, data_dir: DataDir = None, embedded: Embedded = None) 
     """Goes on with a target that was paused."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.change(read_settings(data_dir=data_dir, embedded=embedded), target, {"paused": False}))
+    run(actions.change(find_settings(data_dir=data_dir, embedded=embedded), target, {"paused": False}))
 
 
 @targets.command("rotate-secret")
@@ -93,7 +93,7 @@ def rotate_secret(target: Number, data_dir: DataDir = None, embedded: Embedded =
     """Makes a new secret and prints it, once; the former one signs too for 24 hours."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.change(read_settings(data_dir=data_dir, embedded=embedded), target, {"rotate_secret": True}))
+    run(actions.change(find_settings(data_dir=data_dir, embedded=embedded), target, {"rotate_secret": True}))
 
 
 @targets.command("test")
@@ -101,7 +101,7 @@ def send_test(target: Number, data_dir: DataDir = None, embedded: Embedded = Non
     """Sends one webhook that says nothing, at once, and prints the answer; exit code 1 if it is not taken."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.test(read_settings(data_dir=data_dir, embedded=embedded), target))
+    run(actions.test(find_settings(data_dir=data_dir, embedded=embedded), target))
 
 
 @targets.command()
@@ -115,7 +115,7 @@ def deliveries(
     """Lists deliveries, the newest first: --state dead are the ones that were given up."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.deliveries(read_settings(data_dir=data_dir, embedded=embedded), target, state, limit))
+    run(actions.deliveries(find_settings(data_dir=data_dir, embedded=embedded), target, state, limit))
 
 
 @targets.command()
@@ -130,4 +130,4 @@ def redrive(
     """Sends dead letters again, and resumes the target."""
     from gateway.cli.actions import targets as actions
 
-    run(actions.redrive(read_settings(data_dir=data_dir, embedded=embedded), target, delivery or None))
+    run(actions.redrive(find_settings(data_dir=data_dir, embedded=embedded), target, delivery or None))

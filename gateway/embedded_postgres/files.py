@@ -182,14 +182,18 @@ def write_access_rules(data: Path, owner: Owner, role: str) -> None:
         owner.give(path)
 
 
+class FolderTaken(ConfigError):
+    """Another process has started the server of that folder, or is about to."""
+
+
 def take_lock(path: Path, data_dir: Path) -> int:
-    """Locks the folder until the descriptor is closed. Raises ConfigError if another process has it."""
+    """Locks the folder until the descriptor is closed. Raises FolderTaken if another process has it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise ConfigError(
+        raise FolderTaken(
             f"Another gateway already runs on {data_dir}: stop it, or choose another GATEWAY_DATA_DIR."
         ) from None
     return lock

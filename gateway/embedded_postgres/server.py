@@ -121,7 +121,7 @@ class EmbeddedPostgres:
         starting = asyncio.ensure_future(asyncio.to_thread(self.start_now))
         try:
             await asyncio.shield(starting)
-            await self._ensure_database()
+            await ensure_database(self.dsn)
         except BaseException:
             # The thread cannot be interrupted: a server that came up after all must not be left behind.
             await asyncio.wait([starting])
@@ -286,27 +286,37 @@ class EmbeddedPostgres:
             time.sleep(0.01)
         return False
 
-    async def _ensure_database(self) -> None:
-        connection = await asyncpg.connect(self.dsn_of("postgres"), timeout=30)
-        try:
-            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+
+async def ensure_database(dsn: str) -> None:
+    """Makes the gateway's database on the server of that address, unless it is there."""
+    connection = await asyncpg.connect(dsn.replace(f"@/{DATABASE}?", "@/postgres?", 1), timeout=30)
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+            # Another process may make it at the same moment.
+            with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
                 await connection.execute(f'CREATE DATABASE "{DATABASE}"')
-        finally:
-            await connection.close(timeout=5)
+    finally:
+        await connection.close(timeout=5)
+
+
+def has_data(data_dir: Path) -> bool:
+    """Whether a server has run on that folder before."""
+    return (data_dir.absolute() / "postgres" / "data" / "PG_VERSION").exists()
 
 
 def running_dsn(data_dir: Path) -> str | None:
-    """Address of the database of the server that runs on that folder; None if none does.
+    """Address of the database of the server that runs on that folder and takes connections; None if none does.
 
     Any process may have started it.
     """
     try:
         lines = (data_dir.absolute() / "postgres" / "data" / "postmaster.pid").read_text().splitlines()
-        pid, port, socket_dir = int(lines[0]), int(lines[3]), lines[4].strip()
+        # Line 8 is the server's state since PostgreSQL 10.
+        pid, port, socket_dir, state = int(lines[0]), int(lines[3]), lines[4].strip(), lines[7].strip()
         with contextlib.suppress(PermissionError):  # it runs, as another user
             os.kill(pid, 0)
     except (OSError, ValueError, IndexError):
         return None
-    if not (Path(socket_dir) / f".s.PGSQL.{port}").exists():
+    if state != "ready" or not (Path(socket_dir) / f".s.PGSQL.{port}").exists():
         return None
     return f"postgresql://{ROLE}@/{DATABASE}?host={quote(socket_dir)}&port={port}"

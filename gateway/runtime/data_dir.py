@@ -17,6 +17,11 @@ DEMO = "demo"
 
 _ADDRESS = "address"
 
+_SIMULATOR = "simulator.json"
+
+_SIMULATED = "simulated"
+"""Stands beside the address while the gateway of that folder, or the last one there, talks to the simulator in it."""
+
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
 
@@ -36,6 +41,30 @@ def data_dir(settings: Settings) -> Path:
 def spool_folder(settings: Settings) -> Path:
     """Where webhooks wait for Postgres."""
     return data_dir(settings) / "spool"
+
+
+def simulator_state(settings: Settings) -> Path:
+    """The file that keeps what the simulator inside the gateway of this data folder knows."""
+    return data_dir(settings) / _SIMULATOR
+
+
+def demo_settings(settings: Settings) -> Settings:
+    """Those of the `gateway demo` of this data folder. Raises ConfigError where its secret cannot be read."""
+    local = settings.model_copy(update={"host": "127.0.0.1"})
+    return local.model_copy(
+        update={
+            # It stays where `gateway token` looks for it.
+            "secret": read_secret(local),
+            "data_dir": data_dir(settings) / DEMO,
+            "embedded": True,
+            "database_url": None,
+            "listen_url": None,
+            "simulator": True,
+            "public_url": None,
+            "workers": 1,
+            "no_migrate": False,
+        }
+    )
 
 
 def read_secret(settings: Settings) -> str:
@@ -99,20 +128,30 @@ def note_address(settings: Settings, url: str) -> None:
         folder = data_dir(settings)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _ADDRESS).write_text(url + "\n", "utf-8")
+        if settings.simulator:
+            (folder / _SIMULATED).touch()
+        else:
+            (folder / _SIMULATED).unlink(missing_ok=True)
     except OSError:
         pass  # a link that names another port is the worst that comes of it
 
 
+def noted_address(settings: Settings) -> str | None:
+    """Where the gateway of this data folder was reached on this machine when one started last; None before that."""
+    try:
+        return (data_dir(settings) / _ADDRESS).read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def is_simulated(settings: Settings) -> bool:
+    """Whether the gateway that started last on this data folder talks to the simulator inside it."""
+    return settings.simulator or (data_dir(settings) / _SIMULATED).exists()
+
+
 def address_for_people(settings: Settings) -> str:
     """Where people reach the gateway of these settings: its public address, or the one on this machine."""
-    if settings.public_url:
-        return settings.public_url
-    for folder in (data_dir(settings), data_dir(settings) / DEMO):
-        try:
-            return (folder / _ADDRESS).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            continue
-    return f"http://127.0.0.1:{settings.port}"
+    return settings.public_url or noted_address(settings) or f"http://127.0.0.1:{settings.port}"
 
 
 def require_disk(settings: Settings) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import asyncpg
 
 from gateway.domain.errors import ConfigError, StoreUnavailable
-from gateway.embedded_postgres.server import EmbeddedPostgres, running_dsn
+from gateway.embedded_postgres.files import FolderTaken
+from gateway.embedded_postgres.guests import Guests
+from gateway.embedded_postgres.server import EmbeddedPostgres, ensure_database, has_data, running_dsn
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     address_of,
@@ -20,7 +23,7 @@ from gateway.postgres.connection.pooler import is_behind_pooler, is_same_databas
 from gateway.postgres.migrations.runner import migrate
 from gateway.postgres.migrations.versions import require_current
 from gateway.postgres.sessions.vault import Vault
-from gateway.runtime.data_dir import DEMO, data_dir
+from gateway.runtime.data_dir import DEMO, data_dir, demo_settings, is_simulated
 from gateway.services.background import Background
 from gateway.services.deadlines import within
 from gateway.settings import Settings
@@ -31,6 +34,12 @@ CLOSE_POOL_S = 5.0
 
 LOOK_S = 1.0
 """Between two looks whether the embedded Postgres still runs."""
+
+START_S = 30.0
+"""A command waits so long for a gateway that has taken the data folder until its Postgres answers."""
+
+GUESTS_S = 30.0
+"""A command that has started Postgres waits so long for others that have found it meanwhile, before it stops it."""
 
 _IS_SEALING = "SELECT value = 'true'::jsonb FROM gateway.settings WHERE key = 'encrypt_secrets'"
 
@@ -55,13 +64,45 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     return require_database(settings)
 
 
+def locate(settings: Settings) -> Settings:
+    """For a command: the settings of the gateway that is meant, whose database and data folder are then used.
+
+    Without DATABASE_URL that is the gateway which runs on the data folder, a demo included. Where none runs, it is
+    the one that `serve --embedded` would start if that was said, else the one whose database is there.
+    """
+    folder = data_dir(settings)
+    if settings.database_url is not None:
+        return settings
+    own = settings.model_copy(update={"embedded": True, "listen_url": None})
+    if running_dsn(folder) is not None:
+        return own.model_copy(update={"simulator": is_simulated(settings)})
+    if running_dsn(folder / DEMO) is not None:
+        return demo_settings(settings)
+    if settings.embedded or has_data(folder):
+        return own
+    return demo_settings(settings) if has_data(folder / DEMO) else settings
+
+
 async def find_database(settings: Settings, stack: AsyncExitStack) -> str:
-    """The DSN to use, for a command: that of a gateway which runs on this data folder, or as `open_database`."""
-    if settings.database_url is None:
-        for folder in (data_dir(settings), data_dir(settings) / DEMO):
-            if (dsn := running_dsn(folder)) is not None:
-                return dsn
-    return await open_database(settings, stack)
+    """The DSN to use, for a command: that of the Postgres which runs on this data folder, or as `open_database`."""
+    if not settings.embedded:
+        return require_database(settings)
+    guests = stack.enter_context(Guests(data_dir(settings)))
+    deadline = time.monotonic() + START_S
+    while True:
+        await guests.join(GUESTS_S)
+        if (dsn := running_dsn(data_dir(settings))) is not None:
+            await ensure_database(dsn)  # the gateway that has just started it may not have come so far
+            return dsn
+        try:
+            dsn = await open_database(settings, stack)
+        except FolderTaken:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(LOOK_S / 20)
+        else:
+            stack.push_async_callback(guests.outstay, GUESTS_S)
+            return dsn
 
 
 async def prepare_schema(settings: Settings, direct: str, report: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Mount
 
 from gateway.domain.errors import ConfigError
 from gateway.runtime.context import BuildContext
-from gateway.runtime.data_dir import data_dir
+from gateway.runtime.data_dir import simulator_state
 from gateway.services.auth.account_token import AccountToken, TokenStore
 from gateway.settings import Settings
 from gateway.simulator.app import Simulator
@@ -70,5 +70,5 @@ async def _open_simulator(settings: Settings, stack: AsyncExitStack) -> Simulato
         return None
     if not settings.is_loopback:
         raise ConfigError("The simulator runs on loopback only. Leave GATEWAY_HOST at 127.0.0.1.")
-    simulator = Simulator(data_dir(settings) / "simulator.json")
+    simulator = Simulator(simulator_state(settings))
     return await stack.enter_async_context(simulator.running())

@@ -25,13 +25,12 @@ from gateway import __version__
 from gateway.cli.console import err, out
 from gateway.domain.errors import ConfigError, GatewayError, NotFound, Unavailable
 from gateway.embedded_postgres import programs
-from gateway.embedded_postgres.server import running_dsn
 from gateway.postgres.auth.secret_check import is_the_others
 from gateway.postgres.backup.database import DatabaseFacts, facts_of
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.media.keep import MediaKeepTable
 from gateway.runtime import database
-from gateway.runtime.data_dir import DEMO, data_dir
+from gateway.runtime.data_dir import data_dir, simulator_state
 from gateway.services.backup import entries
 from gateway.services.backup.entries import EntryWriter
 from gateway.services.backup.sealed_file import SealedWriter
@@ -49,15 +48,17 @@ _PAGE = 500
 
 async def back_up(settings: Settings, file: Path, passphrase: str, *, with_media: bool) -> None:
     """Writes the backup. Raises ConfigError with one sentence; the file is there whole, or not at all."""
+    given = settings
     async with AsyncExitStack() as stack:
         stack.enter_context(one_sentence(file))
+        settings = database.locate(given)
         dsn = await database.find_database(settings, stack)
         direct = await database.open_direct(settings, dsn)
         pool = await open_pool(direct, timezone="UTC", max_size=2, pooled=False)
         stack.push_async_callback(database.close_pool, pool)
         facts = await facts_of(pool)
         _require_programs(facts)
-        secrets = await _secrets_of(settings, pool)
+        secrets = await _secrets_of(given, pool)
         table = MediaKeepTable(pool)
         media = await _media_of(settings, table) if with_media else None
         size = facts.bytes + ((await table.total())[1] if media else 0)
@@ -68,8 +69,8 @@ async def back_up(settings: Settings, file: Path, passphrase: str, *, with_media
             writer = EntryWriter(sealed)
             writer.put_json(entries.MANIFEST, {**head, **asdict(facts), "has_media": media is not None})
             writer.put_json(entries.SECRETS, secrets)
-            _write_simulator(writer, data_folder(settings) / "simulator.json")
-            webhooks = _write_spool(writer, data_folder(settings) / "spool" / f"{facts.installation}.sqlite")
+            _write_simulator(writer, simulator_state(settings))
+            webhooks = _write_spool(writer, data_dir(settings) / "spool" / f"{facts.installation}.sqlite")
             await _write_database(writer, direct, bar)
             files, missing = await _write_media(writer, table, media, bar) if media else (0, 0)
             writer.close()
@@ -81,14 +82,6 @@ async def back_up(settings: Settings, file: Path, passphrase: str, *, with_media
         err.print(f"{missing} files were not in the media store, or not whole there.")
     if not with_media:
         out.print("Files of messages are not in it: back up the media store, too.")
-
-
-def data_folder(settings: Settings) -> Path:
-    """The data folder of the gateway that is meant: that of a running demo, where no other runs."""
-    folder = data_dir(settings)
-    if settings.database_url is None and running_dsn(folder) is None and running_dsn(folder / DEMO):
-        return folder / DEMO
-    return folder
 
 
 def _require_programs(facts: DatabaseFacts) -> None:

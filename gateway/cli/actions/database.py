@@ -17,7 +17,7 @@ from gateway.settings import Settings
 async def migrate(settings: Settings, remove: bool, restored: bool) -> None:
     """Applies the migrations that are missing, or with `remove` takes everything of ours out again."""
     async with AsyncExitStack() as stack:
-        dsn = await database.open_database(settings, stack)
+        dsn = await database.find_database(settings, stack)
         dsn = await database.open_direct(settings, dsn)
         if remove:
             await migrations.remove(dsn, report=out.print)

@@ -6,14 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import orjson
 
+from gateway.cli.actions.database import open_pool_of
 from gateway.cli.console import out
 from gateway.domain.errors import ConfigError
 from gateway.domain.session import Actor, iso_utc
-from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.postgres.webhooks.journal import JournalTable
-from gateway.runtime import database
 from gateway.services.webhooks.journal import OUTCOMES, Entry, Journal, Wanted, parse_outcomes
 from gateway.settings import Settings
 from gateway.wasender import webhook
@@ -81,10 +80,7 @@ async def retry_all(settings: Settings, which: Wanted) -> None:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Journal]:
     async with AsyncExitStack() as stack:
-        dsn = await database.open_database(settings, stack)
-        await database.prepare_schema(settings, await database.open_direct(settings, dsn), lambda line: None)
-        pool = await open_pool(dsn, timezone=settings.timezone, pooled=database.is_pooled(settings, dsn))
-        stack.push_async_callback(database.close_pool, pool)
+        pool = await open_pool_of(settings, stack)
         yield Journal(
             JournalTable(pool, WebhookTable(pool, None, unseal=unseal)), webhook.read, AuditLogTable(pool).log
         )

@@ -38,7 +38,7 @@ from gateway.postgres.connection.pool import (
 from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.migrations.runner import try_turn
 from gateway.runtime import database
-from gateway.runtime.data_dir import data_dir
+from gateway.runtime.data_dir import data_dir, simulator_state
 from gateway.services.background import Background
 from gateway.services.backup import entries
 from gateway.services.backup.entries import Contents, EntryReader
@@ -89,16 +89,16 @@ class _Restoration:
 
     async def run(self, stack: AsyncExitStack, size: int, *, overwrite: bool) -> None:
         """Restores everything. Raises ConfigError; then nothing has changed."""
-        settings, contents = self._settings, self._contents
+        settings, contents = database.locate(self._settings), self._contents
         _require_known(contents)
-        dsn = await database.open_database(settings, stack)
+        dsn = await database.find_database(settings, stack)
         direct = await database.open_direct(settings, dsn)
         await _take_database(direct, stack)
         pool = await open_pool(direct, timezone="UTC", max_size=2, pooled=False)
         stack.push_async_callback(database.close_pool, pool)
         drops = await _drops(pool, contents, direct, overwrite)
         is_old = await server_of(pool) < 17
-        small_files = _small_files(settings, contents, overwrite)
+        small_files = _small_files(self._settings, settings, contents, overwrite)
         kept = await stack.enter_async_context(AsyncExitStack())
         parts = _Parts(settings, self._reader, contents, kept)
         undo = await stack.enter_async_context(undoing())
@@ -181,15 +181,20 @@ async def _drops(pool: asyncpg.Pool, contents: Contents, dsn: str, overwrite: bo
     return await drops_of(pool)
 
 
-def _small_files(settings: Settings, contents: Contents, overwrite: bool) -> dict[Path, bytes]:
-    """What is to be written where. Raises ConfigError where another secret stands in the way."""
+def _small_files(
+    given: Settings, settings: Settings, contents: Contents, overwrite: bool
+) -> dict[Path, bytes]:
+    """What is to be written where. Raises ConfigError where another secret stands in the way.
+
+    A demo's secret stands in the data folder that was `given`, and the rest of it in that of `settings`.
+    """
     secret = contents.secrets["GATEWAY_SECRET"]
-    if settings.secret and secret not in (settings.secret, settings.secret_previous):
+    if given.secret and secret not in (given.secret, given.secret_previous):
         raise ConfigError(
             "GATEWAY_SECRET is not the one of the backup, and would not open what is sealed in it. Restore without it, "
             "or give the backup's as GATEWAY_SECRET_PREVIOUS."
         )
-    path = data_dir(settings) / "secret"
+    path = data_dir(given) / "secret"
     if path.exists() and path.read_text("utf-8", "replace").strip() != secret and not overwrite:
         raise ConfigError(
             f"{path} holds another secret than the backup. Choose another GATEWAY_DATA_DIR, or say --overwrite."
@@ -197,7 +202,7 @@ def _small_files(settings: Settings, contents: Contents, overwrite: bool) -> dic
     lines = "".join(f"{name}={value}\n" for name, value in sorted(contents.secrets.items()))
     found = {path: f"{secret}\n".encode(), data_dir(settings) / RESTORED_ENV: lines.encode()}
     if contents.simulator is not None:
-        found[data_dir(settings) / "simulator.json"] = contents.simulator
+        found[simulator_state(settings)] = contents.simulator
     return found
 
 

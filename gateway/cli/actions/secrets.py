@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from gateway.cli.actions.database import open_tables
+from gateway.cli.actions.simulated import with_simulator
 from gateway.cli.console import out
 from gateway.domain.errors import ConfigError, GatewayError
 from gateway.postgres.sessions.credentials import CredentialTable
@@ -55,6 +56,7 @@ async def _refetch(
     settings: Settings, pool: asyncpg.Pool, vault: Vault, stored: StoredSecrets, stack: AsyncExitStack
 ) -> None:
     """Forgets what cannot be opened, and fetches keys and secrets of every session anew."""
+    settings = with_simulator(settings)
     token = AccountToken(settings.wasender_token, CredentialTable(pool, vault))
     client = await stack.enter_async_context(WasenderClient(settings.wasender_base_url, token))
     upstream = client.with_retry_policy(PATIENT)

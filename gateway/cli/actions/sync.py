@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 from rich.progress import Progress
 
 from gateway.cli.actions.database import open_tables
+from gateway.cli.actions.simulated import with_simulator
 from gateway.cli.console import err, out
-from gateway.domain.errors import ConfigError
 from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
@@ -18,11 +18,8 @@ from gateway.wasender.client import WasenderClient
 
 
 async def sync(settings: Settings) -> None:
-    """Reconciles all sessions with WasenderAPI and prints what changed. Raises ConfigError with the simulator."""
-    if settings.simulator:
-        raise ConfigError(
-            "The simulator lives inside its gateway, so it cannot be asked from here. Reconcile on the page instead."
-        )
+    """Reconciles all sessions with WasenderAPI and prints what changed. Raises ConfigError."""
+    settings = with_simulator(settings)
     async with AsyncExitStack() as stack:
         pool, vault = await open_tables(settings, stack)
         token = AccountToken(settings.wasender_token, CredentialTable(pool, vault))
