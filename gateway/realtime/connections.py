@@ -21,6 +21,9 @@ from gateway.services.rates import Rates
 
 logger = logging.getLogger(__name__)
 
+_LEFT = (1000, 1001, 1005, 1006)
+"""The client has left or was lost, as pages and phones do all day."""
+
 UNHEARD_S = 90.0
 
 CLOSED = Counter("gateway_closed_connections", "Sockets that have ended, by close code.", ["code"])
@@ -203,7 +206,8 @@ class Connections:
             slot.discard(member)
             member.end()
             _closed(code).inc()
-            logger.info(
+            logger.log(
+                logging.DEBUG if code in _LEFT else logging.INFO,
                 "connection.closed connection=%s dialect=%s address=%s sub=%s role=%s code=%s reason=%r seconds=%.1f",
                 member.name, member.dialect, address, member.principal.sub, member.principal.role.word, code,
                 reason[:120], time.monotonic() - began,

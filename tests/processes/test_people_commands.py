@@ -182,7 +182,7 @@ async def test_a_secret_that_can_be_guessed_is_refused_where_others_can_reach_th
 
 
 async def test_a_name_with_line_ends_writes_no_line_into_the_log(terminal: Terminal, database: str) -> None:
-    env = compose(database)
+    env = compose(database, GATEWAY_LOG_LEVEL="debug")
     claims = {
         "sub": "ann\nERROR all is lost",
         "name": "x\r\ny",

@@ -8,6 +8,7 @@ import pytest
 
 from tests.launcher.running import Running
 from tests.postgres.writers import insert_message
+from tests.realtime.live import until
 from tests.realtime.wire import Op, Received, close_frame, fragments, frame, wire
 
 GOOD_TEXTS = [
@@ -70,6 +71,26 @@ async def test_text_that_is_not_utf8_ends_the_connection_with_1007(
     # Strangers may send as many as they like; uvicorn's own class (plain ASGI) writes a traceback for each.
     ours = [record for record in caplog.records if record.name.startswith("gateway.")]
     assert [record.getMessage() for record in ours if record.exc_info] == []
+
+
+async def test_a_client_that_leaves_has_no_line_in_the_log_and_one_that_is_closed_has(
+    live: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "gateway.realtime")
+    for code in (1000, 1001, 4000):
+        async with wire(live) as client:
+            await client.send(close_frame(code, b""))
+            await client.close_code()
+    async with wire(live) as client:
+        await client.send(frame(Op.TEXT, b"no json"))
+        await client.close_code()
+
+    def levels() -> dict[str, str]:
+        ends = [record for record in caplog.records if record.getMessage().startswith("connection.closed")]
+        return {record.getMessage().partition("code=")[2].split()[0]: record.levelname for record in ends}
+
+    await until(lambda: len(levels()) == 4, "the ends in the log")
+    assert levels() == {"1000": "DEBUG", "1001": "DEBUG", "4000": "INFO", "4500": "INFO"}
 
 
 async def test_a_close_is_answered_with_its_code(live: Running) -> None:
