@@ -5,7 +5,7 @@ have in common, and the only thing the store knows.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -443,3 +443,8 @@ class Reading:
     """Why nothing, or not everything, became a change; in words, for the journal."""
     is_noise: bool = False
     """An event that we know and do not show, such as `chats.update`."""
+
+    def with_reason(self, reason: str) -> "Reading":
+        """The same with another reason, so that the journal keeps the body."""
+        whole = "; ".join(part for part in (self.reason, reason) if part)
+        return replace(self, reason=whole, is_noise=False)

@@ -1,18 +1,18 @@
 """WasenderAPI's webhooks: checked, read, made safe, and only then acknowledged."""
 
-import json
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import orjson
 from prometheus_client import Counter, Histogram
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.domain.any_json import Parsed, TooDeep, parse, parse_deep
 from gateway.domain.errors import GatewayError, Invalid, Unauthenticated
 from gateway.domain.message import Reading
 from gateway.domain.raw_webhooks import kept_raw
@@ -47,6 +47,10 @@ TOOK = Histogram(
     "From the head of a webhook to its answer: it is safe by then.",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+
+LARGE = 64 * 1024
+
+DEEP_PARTS = "parts that are nested too deeply are kept as text"
 
 _RECEIVED = json_reply({"received": True})
 
@@ -153,10 +157,8 @@ class WebhookRoutes:
         lease = request.scope.get(BODY)
         if lease is not None:
             await lease.parse(len(raw))
-        try:
-            body = parse(raw)
-        except ValueError:
-            raise _NotJson from None
+        parsed = await _parsed(raw)
+        body = parsed.body
         claimed = self._reader.claimed_key(body)
         if sender is None:
             sender = await self._authenticator.authenticate(None, claimed, signature)
@@ -169,6 +171,8 @@ class WebhookRoutes:
         ]
         redacted = self._reader.redact(body, int(sender.id), secrets)  # and mended
         reading = self._reader.read(redacted, received_at)
+        if parsed.has_deep_parts:
+            reading = reading.with_reason(DEEP_PARTS)
         session_id = int(sender.id)
         self._refused.taken(session_id)
         kept = kept_raw(raw, redacted, session_id, claimed) if self._ingest.keeps_raw() else None
@@ -193,37 +197,16 @@ def _is_large(request: Request) -> bool:
     return not announced.isdecimal() or int(announced[:18]) > MAX_UNKNOWN_BODY
 
 
-def parse(raw: bytes) -> Any:
-    """The JSON of a webhook, whatever its shape. Raises ValueError.
-
-    orjson refuses lone surrogates (`"\\ud83d"`, a name cut inside an emoji); the standard library reads them,
-    and `mend` replaces them before anything is stored.
-    """
+async def _parsed(raw: bytes) -> Parsed:
+    """The JSON of a webhook, whatever its shape. Raises _NotJson."""
     try:
-        return _loads(raw)
-    except RecursionError:
-        raise ValueError("too deep") from None
-
-
-def _loads(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return json.loads(
-            raw.decode("utf-8-sig", "replace"), parse_int=_number, parse_constant=_refuse_constant
-        )
-
-
-def _number(text: str) -> int | float:
-    # As orjson reads it: what it reads here it must be able to write again.
-    if len(text) > 20:  # `int` refuses thousands of digits
-        return float(text)
-    value = int(text)
-    return value if -(2**63) <= value < 2**64 else float(text)
-
-
-def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is not JSON")
+        try:
+            # Millions of brackets take seconds, and others are answered meanwhile.
+            return parse(raw) if len(raw) <= LARGE else await asyncio.to_thread(parse, raw)
+        except TooDeep:
+            return await asyncio.to_thread(parse_deep, raw)
+    except ValueError:
+        raise _NotJson from None
 
 
 def _not_json() -> Response:

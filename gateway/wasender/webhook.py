@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from gateway.domain.any_json import MAX_DEPTH, is_too_deep
 from gateway.domain.contacts import ContactFact
 from gateway.domain.message import (
     Change,
@@ -32,9 +33,6 @@ from gateway.wasender.message_events import Found, Skip
 from gateway.wasender.timestamps import timestamp
 
 logger = logging.getLogger(__name__)
-
-MAX_DEPTH = 100
-"""JSON nested deeper is not read. Real messages, quotes of quotes included, stay below 20."""
 
 _MAX_REASONS = 5
 _KEY_NAMES = ("sessionId", "session_id")
@@ -58,7 +56,7 @@ def read(body: Any, now: datetime) -> Reading:
     if isinstance(reader, str):
         return Reading(event=event, reason=reader, is_noise=True)
     if _plain_text(body) is None:
-        if _is_too_deep(body):
+        if is_too_deep(body):
             return Reading(event=event, reason="nested too deeply to be read")
         body = mend(body)
     at = timestamp(body.get("timestamp"), now)
@@ -238,20 +236,6 @@ def _whole(body: dict[str, Any]) -> list[Any]:
     """Elements of an event about the session: the data, or the body where the data are no object."""
     data = body.get("data")
     return [data] if isinstance(data, dict) else [body]
-
-
-def _is_too_deep(body: Any) -> bool:
-    level = [body]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _status(element: dict[str, Any], at: datetime, now: datetime) -> Sequence[Found]:

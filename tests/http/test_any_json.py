@@ -114,6 +114,22 @@ async def test_large_json_is_found_again(shop: Shop, megabytes: int) -> None:
         await _check(shop, body, patience=True)
 
 
+@pytest.mark.parametrize("depth", [101, 600, 1100, 200_000])
+async def test_deep_json_is_found_again_and_the_message_beside_it_is_a_row(shop: Shop, depth: int) -> None:
+    text = f"beside {depth}"
+    deep = "[" * depth + f'"at the bottom of {depth}"' + "]" * depth
+    raw = json.dumps({**said(f"DEEP{depth}", NINA, text), "more": "HERE"}).replace('"HERE"', deep)
+    status, _ = await shop.post(raw.encode(), secret=secret_of(12), path=f"{HOOK}/12")
+
+    assert status == 200
+    rows = await shop.db.fetch(f"SELECT message_text FROM {INCOMING} WHERE wa_key_id = $1", f"DEEP{depth}")
+    assert [row["message_text"] for row in rows] == [text]
+    entry = await shop.db.fetchrow("SELECT * FROM gateway.journal ORDER BY id DESC LIMIT 1")
+    assert entry is not None
+    assert f"at the bottom of {depth}" in json.dumps(entry["body"])
+    assert "kept as text" in entry["reason"]
+
+
 async def _check(shop: Shop, body: Any, patience: bool = False) -> None:
     redacted = webhook.redact(body, 12, [key_of(12), secret_of(12)])
     before = await shop.db.fetchval("SELECT coalesce(max(id), 0) FROM gateway.journal")

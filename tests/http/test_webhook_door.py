@@ -172,7 +172,7 @@ async def test_many_wrong_secrets_cost_one_call_upstream(empty_shop: Shop) -> No
         b"event=messages.received",
         b"\xff\xfe\x00",
         b'{"event": NaN}',
-        b'{"a":' * 3000 + b"1" + b"}" * 3000,
+        b'{"a":' * 3000 + b"1" + b"}" * 2999,
         b"[" * 100_000,
     ],
     ids=lambda raw: repr(raw[:20]),
