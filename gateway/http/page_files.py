@@ -2,9 +2,10 @@
 
 import gzip
 import hashlib
+import html
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,10 +56,18 @@ class PageFiles:
         """The address below which the files of this version are."""
         return f"{self._prefix}/ui/{self.version}"
 
-    def page(self, name: str, headers: dict[str, str] | None = None) -> Response:
-        """An HTML page whose `{ui}` is the address of the files."""
-        text = self._pages[name].replace("{ui}", self.base).replace("{prefix}", self._prefix)
+    def page(self, name: str, headers: dict[str, str] | None = None, early: Iterable[str] = ()) -> Response:
+        """An HTML page whose `{ui}` is the address of the files.
+
+        `early` are the addresses that its script asks for first: the browser asks for them while the script comes.
+        """
+        text = self._pages[name].replace("{early}", "".join(map(self._asked_early, early)))
+        text = text.replace("{ui}", self.base).replace("{prefix}", self._prefix)
         return HTMLResponse(text, headers={"Cache-Control": "no-store", **(headers or {})})
+
+    def _asked_early(self, address: str) -> str:
+        href = html.escape(f"{self._prefix}{address}")
+        return f'    <link rel="preload" as="fetch" crossorigin href="{href}">\n'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers for one file, below the path where it is mounted."""

@@ -32,6 +32,14 @@ _CADDY = (
 )
 
 
+_ASKED_BY_THE_INBOX = (
+    "/api/me",
+    "/api/conversations?filter=all&limit=50&position=page",
+    "/api/whatsapp-sessions?limit=200",
+)
+"""What the script of the inbox asks for first, to the letter: else the browser would ask twice."""
+
+
 class PageRoutes:
     """Serves the page and its files."""
 
@@ -67,7 +75,8 @@ class PageRoutes:
             raise
         except GatewayError:
             return RedirectResponse(f"{self._prefix}/login", 303)
-        return self._files.page("index.html")
+        early = _ASKED_BY_THE_INBOX if request.scope["path"] == "/" else ()
+        return self._files.page("index.html", early=early)
 
     async def _favicon(self, request: Request) -> Response:
         return RedirectResponse(f"{self._prefix}/ui/favicon.svg", 308)

@@ -1,8 +1,9 @@
 """The list of conversations, check by check (`pytest -k IN_03`)."""
 
+import asyncio
 import re
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.desk import ASHA, JUMA, MARIA, Desk
 from tests.browser.loading import Traffic
@@ -200,3 +201,23 @@ async def test_speed_a_second_visit_asks_for_no_file_again(desk: Desk) -> None:
     await other.open()
 
     assert traffic.bytes <= 20_000
+
+
+async def test_speed_the_page_asks_for_the_first_rows_while_its_script_comes(desk: Desk) -> None:
+    await desk.hear(ASHA, name="Asha")
+    traffic = Traffic()
+    await traffic.watch(desk.page)
+    script = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await script.wait()
+        await route.continue_()
+
+    await desk.page.route("**/app.js", hold)
+    async with asyncio.timeout(20), desk.page.expect_response("**/api/conversations?*"):
+        await desk.page.goto(desk.gateway.url, wait_until="commit")
+    script.set()
+    await expect(desk.row(ASHA)).to_be_visible()
+
+    asked = [address.partition("/api/")[2].partition("?")[0] for address in traffic.requests]
+    assert sorted(filter(None, asked)) == ["conversations", "me", "whatsapp-sessions"]

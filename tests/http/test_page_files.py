@@ -24,6 +24,16 @@ async def test_the_page_names_its_files_by_their_version_and_few_of_them(gateway
     assert "{ui}" not in page
 
 
+async def test_the_inbox_names_what_its_script_asks_for_first_and_other_pages_do_not(
+    gateway: Running,
+) -> None:
+    pages = {path: (await gateway.call("GET", path))[1] for path in ("/", "/people")}
+
+    assert 'crossorigin href="/api/conversations?filter=all&amp;limit=50&amp;position=page"' in pages["/"]
+    assert 'rel="preload"' not in pages["/people"]
+    assert "{early}" not in pages["/"] + pages["/people"]
+
+
 async def test_files_of_this_version_are_kept_for_ever_and_those_of_another_not_at_all(
     gateway: Running,
 ) -> None:

@@ -1,5 +1,6 @@
 /** REST calls: JSON in and out, every failure one `RestError` with a sentence a person can read. */
 
+import { askedAt } from "./early.js";
 import { t } from "./strings.js";
 
 const ANSWER_WITHIN_MS = 30_000;
@@ -138,7 +139,7 @@ export class Rest {
     const headers = { Accept: "application/json" };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (this.token && !isStranger) headers.Authorization = `Bearer ${this.token}`;
-    const asked = Date.now();
+    const asked = method === "GET" ? askedAt(this.#base + path) : Date.now();
     const deadline = AbortSignal.timeout(ANSWER_WITHIN_MS);
     let response;
     let reply;

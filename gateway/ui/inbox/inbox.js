@@ -19,6 +19,7 @@ import { WaitingPane } from "./waiting-pane.js";
 import { backend } from "../common/backend.js";
 import { asked } from "../common/confirm.js";
 import { debounced, fill } from "../common/dom.js";
+import { takeUnasked } from "../common/early.js";
 import { LiveElement } from "../common/element.js";
 import { toE164 } from "../common/format.js";
 import { RestError } from "../common/rest.js";
@@ -174,6 +175,7 @@ export class WhatsAppInbox extends LiveElement {
       void this.#backend.sessions.load().catch((error) => this.isConnected && showFailure(error));
       const chat = this.#routed ? this.#followAddress() : this.#openGiven();
       await Promise.all([ready, this.#load(), chat]);
+      if (this.#routed) takeUnasked();
     } catch (error) {
       if (this.isConnected) this.#fail(error);
     }
