@@ -176,3 +176,8 @@ async def size_of(page: Page, selector: str) -> tuple[float, float]:
 async def say(numbers: Numbers, number: int, status: str) -> None:
     """WasenderAPI says a status, and goes on saying it."""
     await numbers.simulate(f"/sessions/{number}/status", {"status": status})
+
+
+async def stop_clock(numbers: Numbers) -> None:
+    """From here on the page's clock goes on by the test's hand only."""
+    await numbers.page.clock.pause_at(await numbers.page.evaluate("new Date(Date.now() + 500).toISOString()"))

@@ -18,6 +18,7 @@ from tests.browser.numbers import (
     say,
     seconds_left,
     size_of,
+    stop_clock,
 )
 from tests.launcher.running import Running
 
@@ -168,17 +169,49 @@ async def test_QR_08_a_linked_phone_is_greeted_and_the_modal_goes_by_itself(shar
     await expect(numbers.row(number).get_by_test_id("session-status")).to_have_text("Connected")
 
 
-async def test_QR_08_a_person_who_turns_to_the_success_keeps_it(shared_numbers: Numbers) -> None:
-    numbers = shared_numbers
-    number = await numbers.create("Kept")
-    await numbers.show(number)
-    await numbers.scan(number)
-    await numbers.state("success")
-    await numbers.modal.get_by_role("button", name="Open inbox").focus()
+async def test_QR_08_a_person_who_turns_to_the_success_keeps_it(
+    shared_browser: Browser, shared_gateway: Running, shared_login: Any
+) -> None:
+    async with numbers_window(shared_browser, shared_gateway, shared_login, clock=True) as numbers:
+        number = await numbers.create("Kept")
+        await numbers.show(number)
+        await stop_clock(numbers)
+        await numbers.scan(number)
+        await numbers.state("success")
+        await numbers.modal.get_by_role("button", name="Open inbox").focus()
 
-    with pytest.raises(AssertionError):
-        await numbers.state("closed", timeout=2_600)
-    await numbers.close()
+        await numbers.page.clock.run_for(10_000)
+        assert await numbers.modal.get_attribute("data-state") == "success"
+        await numbers.close()
+
+
+@pytest.mark.parametrize("way", ["pointer", "keyboard"])
+async def test_QR_08_who_has_turned_away_again_has_the_whole_two_seconds(
+    shared_browser: Browser, shared_gateway: Running, shared_login: Any, way: str
+) -> None:
+    async with numbers_window(shared_browser, shared_gateway, shared_login, clock=True) as numbers:
+        page, turn_to, turn_away = numbers.page, numbers.modal.get_by_role("heading").last, (3, 3)
+        number = await numbers.create(f"Left by {way}")
+        await numbers.show(number)
+        await stop_clock(numbers)
+        await numbers.scan(number)
+        await numbers.state("success")
+
+        await page.clock.run_for(1_500)
+        if way == "pointer":
+            await turn_to.hover()
+        else:
+            await page.keyboard.press("Tab")
+        await page.clock.run_for(1_900)
+        assert await numbers.modal.get_attribute("data-state") == "success"
+        if way == "pointer":
+            await page.mouse.move(*turn_away)
+        else:
+            await page.evaluate("document.activeElement.blur()")
+        await page.clock.run_for(1_900)
+        assert await numbers.modal.get_attribute("data-state") == "success"
+        await page.clock.run_for(200)
+        await numbers.state("closed")
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {

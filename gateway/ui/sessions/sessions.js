@@ -18,13 +18,13 @@ import { NumberLog, skeleton } from "./number-log.js";
 import { QrPanel } from "./qr-panel.js";
 import { SessionForm } from "./session-form.js";
 import { readQuery, SessionList, writeQuery } from "./session-list.js";
+import { Stay } from "./stay.js";
 import { t } from "../common/strings.js";
 import { showFailure } from "../common/toast.js";
 
 /** @import { LinkView, Phase } from "./linking.js" */
 /** @import { Session } from "../common/types.js" */
 
-const SUCCESS_STAYS_MS = 2000;
 const AGES_EVERY_MS = 5000;
 
 /** @type {Partial<Record<Phase, import("../common/strings.js").TextKey>>} */
@@ -76,10 +76,9 @@ export class WhatsAppSessions extends LiveElement {
   #watch = null;
   /** @type {QrPanel | null} */
   #panel = null;
-  #timers = { close: 0, ages: 0 };
+  #stay = new Stay(this.#dialog, () => this.close());
+  #ages = 0;
   #announced = "";
-  #pointerAt = "";
-  #isRead = false;
 
   begin() {
     this.adoptLanguage();
@@ -112,10 +111,6 @@ export class WhatsAppSessions extends LiveElement {
       this.#announcer,
     );
     dialog.addEventListener("close", () => this.#closed());
-    dialog.addEventListener("pointermove", (event) => this.#onPointer(event));
-    this.#body.addEventListener("pointerleave", () => (this.#isRead = false));
-    this.#body.addEventListener("focusin", () => (this.#isRead = true));
-    this.#body.addEventListener("focusout", () => (this.#isRead = false));
     // A click on the backdrop lands on the dialog itself; everything visible is inside its children.
     dialog.addEventListener("mousedown", (event) => event.target === dialog && this.close());
     return dialog;
@@ -128,7 +123,7 @@ export class WhatsAppSessions extends LiveElement {
     this.#opener =
       opener ?? (focused instanceof HTMLElement ? focused : this.#button);
     this.#dialog.showModal();
-    this.#timers.ages = setInterval(() => this.#refresh(), AGES_EVERY_MS);
+    this.#ages = setInterval(() => this.#refresh(), AGES_EVERY_MS);
     this.#showList();
     const session = id === undefined ? undefined : this.#backend.sessions.get(id);
     if (session && this.#backend.isAgent) this.#showLinking(session);
@@ -141,7 +136,7 @@ export class WhatsAppSessions extends LiveElement {
 
   #closed() {
     this.#leaveAttempt();
-    clearInterval(this.#timers.ages);
+    clearInterval(this.#ages);
     fill(this.#body);
     this.#list = null;
     this.#announcer.textContent = "";
@@ -278,28 +273,13 @@ export class WhatsAppSessions extends LiveElement {
 
   /** @param {LinkView} view @param {Session} session */
   #onView(view, session) {
-    if (view.phase === "success" && this.#dialog.dataset.state !== "success") this.#isRead = false;
+    const isLinked = view.phase === "success" && this.#dialog.dataset.state !== "success";
     this.#panel?.show(view);
     this.#dialog.dataset.state = view.phase;
     this.#announce(view);
-    if (view.phase === "success" && !this.#timers.close) {
-      this.#closeSoon();
-      this.#tell("session-connected", session.id);
-    }
-  }
-
-  /** A success goes by itself, but not from under the pointer or the focus of a person who turns to it. */
-  #closeSoon() {
-    clearTimeout(this.#timers.close);
-    this.#timers.close = setTimeout(() => (this.#isRead ? this.#closeSoon() : this.close()), SUCCESS_STAYS_MS);
-  }
-
-  /** Where the pointer rested before says nothing: browsers tell of a move also when the page changes under it. @param {PointerEvent} event */
-  #onPointer(event) {
-    const at = `${event.screenX} ${event.screenY}`;
-    const moved = at !== this.#pointerAt;
-    this.#pointerAt = at;
-    if (moved && this.#dialog.dataset.state === "success") this.#isRead = true;
+    if (!isLinked) return;
+    this.#stay.begin();
+    this.#tell("session-connected", session.id);
   }
 
   /** A screen reader hears each step once, and never the seconds. @param {LinkView} view */
@@ -313,8 +293,7 @@ export class WhatsAppSessions extends LiveElement {
   }
 
   #leaveAttempt() {
-    clearTimeout(this.#timers.close);
-    this.#timers.close = 0;
+    this.#stay.end();
     this.#announced = "";
     this.#watch?.stop();
     this.#panel?.clear();
