@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { backoffMs, mayReturn } from "../../gateway/ui/client/backoff.js";
 import { openableUrl } from "../../gateway/ui/inbox/bubble.js";
 import * as format from "../../gateway/ui/common/format.js";
-import { parseText, plainText } from "../../gateway/ui/inbox/rich-text.js";
+import { beginningOf, hostOf, parseText, plainText } from "../../gateway/ui/inbox/rich-text.js";
 import {
   deliveryState,
   messageKind,
@@ -128,6 +128,36 @@ test("links are http or https only and lose the full stop behind them", () => {
     parts.filter((part) => part.kind === "link").map((part) => part.text),
     ["https://a.example/x?y=1"],
   );
+});
+
+test("an address that leads elsewhere than it reads is no link", () => {
+  const kinds = (text) => parseText(text).map((part) => part.kind);
+  const turned = "https://bank.com/\u202egpj.exe";
+
+  for (const text of ["https://bank.com@evil.example/x", "https://bank.com:443@evil.example", "https://@evil.example",
+    "https://a:b@evil.example", turned, "https://bank\u200b.com/", "https://bank.com:99999/", "https://user@"])
+    assert.deepEqual(kinds(`See ${text} now`), ["text"], text);
+  for (const text of ["https://bank.com/@me", "https://bank.com/?to=a@b.example", "https://bank.com:8443/x#a@b", "http://1.2.3.4/x"])
+    assert.deepEqual(kinds(text), ["link"], text);
+});
+
+test("an address says by which name its host is called", () => {
+  assert.equal(hostOf("https://BANK.com:443/x"), "bank.com");
+  assert.equal(hostOf("https://\u0430pple.com/login"), "xn--pple-43d.com");
+  assert.equal(hostOf("https://bank.com\u3002evil.example/"), "bank.com.evil.example");
+  assert.equal(hostOf("https://bank.com\\@evil.example"), "bank.com");
+});
+
+test("a long text that is cut holds no cut address and no open mark", () => {
+  const begin = (text) => beginningOf(parseText(text), 20);
+  const marked = begin("```a long piece of codes``` and more");
+
+  assert.deepEqual(begin("Look at https://a.example/very/long"), [
+    { kind: "text", text: "Look at " },
+    { kind: "text", text: "https://a.ex" },
+  ]);
+  assert.deepEqual(marked, [{ kind: "code", text: "a long piece of" }]);
+  assert.equal(begin("word ".repeat(30))[0].text, "word word word word");
 });
 
 test("WhatsApp's marks format, arithmetic and file names do not", () => {

@@ -7,7 +7,7 @@ import { deliveryState, messageKind, previewOf } from "../common/states.js";
 import { t } from "../common/strings.js";
 import { attachment } from "./attachment.js";
 import { messageTime, refOf } from "./order.js";
-import { isEmojiOnly, richText } from "./rich-text.js";
+import { beginningOf, isEmojiOnly, parseText, richText } from "./rich-text.js";
 
 export { openableUrl } from "./attachment.js";
 
@@ -39,7 +39,6 @@ const TICKS = {
 };
 
 const LONG = 700;
-const FENCE = "```";
 const SCHEDULED_AFTER_MS = 60_000;
 
 /** @param {Message} message */
@@ -258,26 +257,20 @@ function quote(ref, look, actions) {
   );
 }
 
-/** The beginning of a text, with the code closed that the rest of it closes. @param {string} cut @param {string} text */
-function closed(cut, text) {
-  const isOpen = cut.split(FENCE).length % 2 === 0;
-  return isOpen && text.indexOf(FENCE, cut.length) >= 0 ? `${cut}${FENCE}` : cut;
-}
-
 /** @param {string} text */
 function words(text) {
   const shown = el("span", { class: "wa-text", dir: "auto" });
+  const parts = parseText(text);
   if (text.length <= LONG) {
-    fill(shown, ...richText(text));
+    fill(shown, ...richText(parts));
     return shown;
   }
-  const letters = [...text.slice(0, LONG + 2)].slice(0, LONG).join("");
-  const cut = closed(letters.slice(0, Math.max(LONG / 2, letters.lastIndexOf(" "))).trimEnd(), text);
-  const more = el(
-    "button",
-    { type: "button", class: "wa-link wa-read-more", onclick: () => fill(shown, ...richText(text)) },
-    t("thread.read_more"),
-  );
-  fill(shown, ...richText(`${cut}… `), more);
+  const showAll = () => {
+    fill(shown, ...richText(parts));
+    shown.tabIndex = -1;
+    shown.focus({ preventScroll: true }); // the button that had it is gone
+  };
+  const more = el("button", { type: "button", class: "wa-link wa-read-more", onclick: showAll }, t("thread.read_more"));
+  fill(shown, ...richText(beginningOf(parts, LONG)), "… ", more);
   return shown;
 }

@@ -42,12 +42,48 @@ export function parseText(text) {
   for (const match of text.matchAll(PATTERN)) {
     const found = Object.entries(match.groups ?? {}).find(([, value]) => value !== undefined);
     if (!found) continue;
+    if (found[0] === "link" && hostOf(found[1]) === null) continue; // stays a part of the text
     if (match.index > end) parts.push({ kind: "text", text: text.slice(end, match.index) });
     parts.push({ kind: /** @type {Part["kind"]} */ (found[0]), text: found[1] });
     end = match.index + match[0].length;
   }
   if (end < text.length) parts.push({ kind: "text", text: text.slice(end) });
   return parts;
+}
+
+/** Letters that show nothing, or turn around what follows: an address that holds one does not read as it is. */
+const HIDDEN = /[\p{Cc}\p{Cf}\u115f\u1160\u2800\u3164\uffa0]/u;
+
+/** What stands between `https://` and the path, as browsers read it. */
+const AUTHORITY = /^https?:\/\/([^/?#\\]*)/i;
+
+/**
+ * The host that a browser opens for an address, in its words; null where the address leads elsewhere than it reads:
+ * `https://bank.com@evil.example`, letters that are not seen, no host.
+ *
+ * @param {string} address
+ */
+export function hostOf(address) {
+  if (HIDDEN.test(address) || !URL.canParse(address)) return null;
+  const { host, username, password } = new URL(address);
+  return host && !username && !password && !AUTHORITY.exec(address)?.[1].includes("@") ? host : null;
+}
+
+/** The parts of a text up to so many letters. What is cut is no link: it would open another address. @param {Part[]} parts @param {number} most @returns {Part[]} */
+export function beginningOf(parts, most) {
+  /** @type {Part[]} */
+  const kept = [];
+  let left = most;
+  for (const { kind, text } of parts) {
+    const whole = text.length <= left;
+    const letters = whole ? text : [...text.slice(0, left + 2)].slice(0, left).join("");
+    const space = letters.lastIndexOf(" ");
+    const cut = whole || space < left / 2 ? letters : letters.slice(0, space).trimEnd();
+    kept.push({ kind: kind === "link" && !whole ? "text" : kind, text: cut });
+    left -= text.length;
+    if (left <= 0) break;
+  }
+  return kept;
 }
 
 /** The text without its marks, as a list shows it. @param {string} text */
@@ -57,13 +93,21 @@ export function plainText(text) {
     .join("");
 }
 
-/** @param {string} text @returns {(string | HTMLElement)[]} */
-export function richText(text) {
-  return parseText(text).map(({ kind, text: part }) => {
-    if (kind === "text") return part;
-    if (kind === "link") return el("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part);
-    return el(kind, {}, part);
+/** @param {Part[]} parts @returns {(string | HTMLElement)[]} */
+export function richText(parts) {
+  return parts.flatMap(/** @returns {(string | HTMLElement)[]} */ ({ kind, text }) => {
+    if (kind === "text") return [text];
+    return kind === "link" ? linkOf(text) : [el(kind, {}, text)];
   });
+}
+
+/** Where a host is written in other letters than it is called by, its name stands beside: `аpple.com` is `xn--pple-43d.com`. @param {string} address */
+function linkOf(address) {
+  const link = el("a", { href: address, target: "_blank", rel: "noopener noreferrer", dir: "auto" }, address);
+  const host = hostOf(address) ?? "";
+  const [, written] = AUTHORITY.exec(address) ?? [];
+  if (written.toLowerCase().replace(/:(?:80|443)?$/, "") === host) return [link];
+  return [link, el("span", { class: "wa-link-host", dir: "ltr" }, ` [${host}]`)];
 }
 
 const EMOJI_ONLY = /^(?:[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0f\u20e3\s]|[#*0-9]\ufe0f?\u20e3)+$/u;
