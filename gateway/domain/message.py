@@ -349,6 +349,17 @@ class MessageDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class PollCounted:
+    """How often each option of a poll was chosen so far."""
+
+    key_id: str
+    chat: str | None
+    votes: tuple[tuple[str, int], ...]
+    at: datetime
+    """Of two counts the later one stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReacted:
     """A reaction to a message, or ("" as emoji) its removal."""
 
@@ -424,6 +435,7 @@ MessageChange = (
     | MessageEdited
     | MessageDeleted
     | MessageReacted
+    | PollCounted
     | DeliveryMoved
     | CallAnswered
     | CallEnded

@@ -11,7 +11,15 @@ from uuid import uuid4
 
 import orjson
 
-from gateway.domain.message import CallEnded, Change, DeliveryMoved, MessageReceived, MessageSent, Reading
+from gateway.domain.message import (
+    CallEnded,
+    Change,
+    DeliveryMoved,
+    MessageReceived,
+    MessageSent,
+    PollCounted,
+    Reading,
+)
 
 _MIN_KEY = 16
 """Shorter ones are numbers or test values, and stand everywhere."""
@@ -74,7 +82,7 @@ def _joined(pieces: list[bytes]) -> RawBody:
 
 
 def _chat(change: Change) -> str | None:
-    if isinstance(change, MessageReceived | MessageSent | DeliveryMoved):
+    if isinstance(change, MessageReceived | MessageSent | DeliveryMoved | PollCounted):
         return change.chat
     if isinstance(change, CallEnded):
         return change.missed.chat

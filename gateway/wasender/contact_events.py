@@ -18,7 +18,7 @@ from gateway.domain.contacts import (
 )
 from gateway.domain.message import is_lid, jid_of_phone
 from gateway.wasender.message_identity import is_business_scoped, jid, phone_in, resolved_in
-from gateway.wasender.values import enum_word, objects, present, text_at, under
+from gateway.wasender.values import enum_word, objects, present, text_at
 
 MAX_MEMBERS = 5_000
 """Read of one group; WhatsApp's own limit is 1,024, of a community 2,000."""
@@ -43,6 +43,7 @@ _ACTIONS: dict[str, MemberAction] = {
     "modify": "modify", "invite": "add", "join": "add",
 }  # fmt: skip
 _MAX_NAME = 500
+_HELD_NAMES = ("messages", "lastMessage", "lastMsg")
 
 
 def facts_of(event: str, data: Any) -> list[ContactFact] | None:
@@ -114,12 +115,23 @@ def chats(data: Any) -> list[ContactFact]:
         contact = _contact(item)
         if contact is not None and contact.name is not None:
             facts.append(contact)
-        for held in objects(item.get("messages", []))[:_MAX_MESSAGES]:
-            key = present(under(held, "message.key") or held.get("key"))
-            known = resolved_in(key)
+        for held in _held(item):
+            known = resolved_in(present(held["key"]))
             if known is not None:
                 facts.append(known)
     return facts
+
+
+def messages_of(data: Any) -> list[dict[str, Any]]:
+    """The whole messages that stand in the chats of a `chats.*` event, with their keys."""
+    return [held for item in _items(data, "chats") for held in _held(item)]
+
+
+def _held(chat: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages of one chat; the engine writes each as `{"message": {"key": …, "message": …}}`."""
+    found = [part for name in _HELD_NAMES for part in objects(chat.get(name) or [])[:_MAX_MESSAGES]]
+    inner = [part["message"] if "key" in present(part.get("message") or {}) else part for part in found]
+    return [part for part in inner if isinstance(part.get("key"), dict)]
 
 
 # ------------------------------------------------------------------------------------------------ one element

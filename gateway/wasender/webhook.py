@@ -27,7 +27,8 @@ from gateway.domain.message import (
 )
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
-from gateway.wasender.contact_events import facts_of
+from gateway.wasender import poll_events
+from gateway.wasender.contact_events import facts_of, messages_of
 from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
 from gateway.wasender.timestamps import timestamp
@@ -50,7 +51,7 @@ def read(body: Any, now: datetime) -> Reading:
         return Reading(event=event, reason="a test of the webhook")
     facts = None if reader is not None else facts_of(event, body.get("data"))
     if facts is not None:
-        return _told(event, facts)
+        return _with_messages(_told(event, facts), body, now)
     if reader is None:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
@@ -70,6 +71,19 @@ def _told(event: str, facts: Sequence[ContactFact]) -> Reading:
         reason = "chats are made of their messages" if is_noise else "it names no person and no group"
         return Reading(event=event, reason=reason, is_noise=is_noise)
     return Reading(event=event, changes=(PeopleTold(tuple(facts)),), is_noise=is_noise)
+
+
+def _with_messages(told: Reading, body: dict[str, Any], now: datetime) -> Reading:
+    """The same, and what the messages say that stand in the chats; a message without its content says nothing."""
+    elements = messages_of(body.get("data")) if told.event.startswith("chats.") else []
+    if not elements:
+        return told
+    at = timestamp(body.get("timestamp"), now)
+    said = _collected(told.event, _MESSAGE_READER, elements, at, now)
+    changes = tuple(change for change in said.changes if not getattr(change, "is_placeholder", False))
+    if not changes:
+        return told if said.reason is None else told.with_reason(said.reason)
+    return Reading(told.event, (*told.changes, *changes), reason=said.reason)
 
 
 def _is_test(body: dict[str, Any]) -> bool:
@@ -272,6 +286,7 @@ _READERS: dict[str, _Reader] = {
     "message-receipt.update": _Reader(_listed("message", "messages", "receipts"), events.receipt),
     "call": _Reader(_data_of, events.call),
     "call.received": _Reader(_data_of, events.call),
+    "poll.results": _Reader(_listed("pollResults", "polls", "messages"), poll_events.results),
     "session.status": _Reader(_whole, _status),
     "qrcode.updated": _Reader(_whole, _code),
     "passkey.updated": _Reader(_whole, _passkey),
@@ -279,5 +294,4 @@ _READERS: dict[str, _Reader] = {
 
 _IGNORED: dict[str, str] = {
     "chats.delete": "chats are made of their messages",
-    "poll.results": "results of polls are not shown",
 }

@@ -23,6 +23,7 @@ from gateway.domain.message import (
     MessageSent,
     Origin,
     PeopleTold,
+    PollCounted,
 )
 from gateway.services.webhooks.batch import InboundWebhook
 
@@ -81,7 +82,7 @@ def _addresses(batch: Sequence[InboundWebhook]) -> Iterator[str]:
                     yield change.to_phone
                 case MessageEdited() | MessageDeleted() | MessageReacted():
                     yield from filter(None, (change.by.address, change.by.chat))
-                case DeliveryMoved():
+                case DeliveryMoved() | PollCounted():
                     yield from filter(None, (change.chat,))
 
 
@@ -118,7 +119,7 @@ def _renamed(change: Change, rename: Rename) -> Change:
             return replace(change, chat=rename(change.chat), to_phone=rename(change.to_phone))
         case MessageEdited() | MessageDeleted() | MessageReacted():
             return replace(change, by=_renamed_origin(change.by, rename))
-        case DeliveryMoved() if change.chat is not None:
+        case DeliveryMoved() | PollCounted() if change.chat is not None:
             return replace(change, chat=rename(change.chat))
     return change
 

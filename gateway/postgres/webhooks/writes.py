@@ -23,6 +23,7 @@ from gateway.domain.message import (
     MessageSent,
     Origin,
     PeopleTold,
+    PollCounted,
     Reading,
     Sealed,
     SendRefused,
@@ -37,6 +38,7 @@ from gateway.postgres.sessions.statuses import Known, Said, known_statuses, writ
 from gateway.postgres.webhooks import statements as sql
 from gateway.postgres.webhooks.columns import received_columns, sent_columns
 from gateway.postgres.webhooks.moves import write_early_moves, write_moves
+from gateway.postgres.webhooks.polls import write_polls
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -102,6 +104,7 @@ class Batch:
         await self._write_sent()
         await self._write_refused()
         await self._write_amendments()
+        await self._write_polls()
         await self._write_moves()
 
     def outcome_of(self, number: int) -> Outcome:
@@ -271,6 +274,15 @@ class Batch:
                 self._refuse(number, verdict)
             elif verdict in _SAYS_NOTHING_NEW:
                 self._idle[number] = _SAYS_NOTHING_NEW[verdict]
+
+    async def _write_polls(self) -> None:
+        counted = sorted(self._each(PollCounted), key=lambda item: (item[1], item[2].key_id, item[2].at))
+        items = [(session_id, count) for _, session_id, count in counted]
+        for (number, _, _), is_there in zip(counted, await write_polls(self._connection, items), strict=True):
+            if is_there:
+                self._stored.add(number)
+            else:
+                self._idle[number] = "its poll is not known"
 
     async def _write_moves(self) -> None:
         moves = sorted(self._each(DeliveryMoved), key=lambda item: (item[1], item[2].key_id, item[2].state))

@@ -4,7 +4,8 @@ import quopri
 import re
 from typing import Any
 
-from gateway.wasender.texts.lines import counted, flag, joined, joined_all, moment, on_one_line, texts
+from gateway.domain.polls import option_line
+from gateway.wasender.texts.lines import flag, joined, joined_all, moment, on_one_line, texts
 from gateway.wasender.values import number, objects, text_at, whole
 
 _MAX_CARDS = 100
@@ -61,7 +62,7 @@ def poll(part: Any) -> str | None:
     ]
     return joined(
         text_at(part, "name", "title"),
-        *("• " + label for label in labels if isinstance(label, str) and label.strip()),
+        *(option_line(label.strip()) for label in labels if isinstance(label, str) and label.strip()),
     )
 
 
@@ -73,8 +74,7 @@ def poll_results(part: Any) -> str | None:
 
 def _votes(vote: dict[str, Any]) -> str | None:
     label = text_at(vote, "optionName", "name")
-    count = whole(vote.get("optionVoteCount"))
-    return f"• {label}: {counted(count, 'vote', 'votes') or '0 votes'}" if label else None
+    return option_line(label.strip(), max(0, whole(vote.get("optionVoteCount")) or 0)) if label else None
 
 
 def event(part: Any) -> str | None:

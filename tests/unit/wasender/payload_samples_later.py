@@ -15,6 +15,7 @@ from gateway.domain.message import (
     MessageEdited,
     Origin,
     PeopleTold,
+    PollCounted,
     SendRefused,
     StatusReported,
 )
@@ -305,8 +306,8 @@ IGNORED = [
         envelope(
             "poll.results", {"key": MINE, "pollResult": [{"name": "Yes", "voters": [ANN_JID]}]}, SENT_MS
         ),
-        (),
-        "polls",
+        (PollCounted(ID, f"{ANN}@s.whatsapp.net", (("Yes", 1),), AT_MS),),
+        "who voted",
     ),
     Sample(
         "an event we do not know", envelope("weather.changed", {"rain": True}), (), "do not know", known=False

@@ -1,0 +1,52 @@
+"""The votes of polls, written into the text of their rows."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from gateway.domain.message import PollCounted
+from gateway.domain.polls import with_votes
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_TABLES = {
+    "public.whatsapp_incoming_messages": "from_phone",
+    "public.whatsapp_outgoing_messages": "to_phone",
+}
+
+_FIND = """
+SELECT m.id, m.message_text AS text,
+    coalesce((m.raw_data ->> 'pollCountedAt')::bigint, 0) > $4::bigint AS is_newer
+FROM {table} AS m
+WHERE m.wasender_session_id = $1 AND m.wa_key_id = $2 AND m.message_type = 'poll' AND m.deleted_at IS NULL
+    AND ($3::text IS NULL OR gateway.is_one_person_v1(gateway.chat_of(m.chat, m.{address}), $3))
+FOR UPDATE OF m
+"""
+
+_WRITE = """
+UPDATE {table} AS m
+SET message_text = $2, raw_data = coalesce(m.raw_data, '{{}}') || jsonb_build_object('pollCountedAt', $3::bigint)
+WHERE m.id = $1 AND m.message_text IS DISTINCT FROM $2
+"""
+
+
+async def write_polls(connection: Connection, items: Sequence[tuple[int, PollCounted]]) -> list[bool]:
+    """Whether the poll of each is there, and shows these votes now, or later ones.
+
+    Each item is a session and a count. The caller sorts them by session and key: the order in which rows are locked.
+    """
+    return [await _write(connection, session_id, counted) for session_id, counted in items]
+
+
+async def _write(connection: Connection, session_id: int, counted: PollCounted) -> bool:
+    at_ms = int(counted.at.timestamp() * 1000)
+    for table, address in _TABLES.items():
+        row = await connection.fetchrow(
+            _FIND.format(table=table, address=address), session_id, counted.key_id, counted.chat, at_ms
+        )
+        if row is not None:
+            if not row["is_newer"]:
+                text = with_votes(row["text"], counted.votes)
+                await connection.execute(_WRITE.format(table=table), row["id"], text, at_ms)
+            return True
+    return False
