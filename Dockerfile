@@ -1,8 +1,10 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY gateway gateway
 COPY sql sql
+# .git is not here: docker build --build-arg BUILD_COMMIT=$(git rev-parse HEAD)
+ARG BUILD_COMMIT=
 RUN python -m venv /app && /app/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim

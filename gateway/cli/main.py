@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from gateway import __version__
 from gateway.cli import backup, export, journal, media, people, targets
 from gateway.cli import manage as admin
 from gateway.cli import serve as servers
@@ -66,8 +65,10 @@ def _fail(sentence: str, code: int) -> None:
 
 @cli.callback(invoke_without_command=True)
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and its commit.")] = False,
 ) -> None:
     if version:
-        out.print(__version__)
+        from gateway.runtime.build import version_line
+
+        out.print(version_line())
         raise typer.Exit

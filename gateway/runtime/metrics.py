@@ -21,6 +21,7 @@ from gateway import __version__
 from gateway.domain.errors import GatewayError
 from gateway.domain.session import SessionStatus
 from gateway.postgres.migrations.files import read_migrations, sql_folder
+from gateway.runtime.build import commit
 from gateway.runtime.limiters import Limiters
 from gateway.runtime.live import Live
 from gateway.runtime.repositories import Repositories
@@ -60,7 +61,7 @@ LAG = Histogram(
     "How much later than asked for the event loop came back, twice a second.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-BUILD = _gauge("build_info", "1, with what runs as labels.", ("version", "python"), _WORST)
+BUILD = _gauge("build_info", "1, with what runs as labels.", ("version", "commit", "python"), _WORST)
 CONNECTIONS = _gauge("connections", "Open sockets, by dialect.", ("dialect",))
 HTTP_CONNECTIONS = _gauge("http_connections", "Open connections of any kind.")
 SUBSCRIPTIONS = _gauge("subscriptions", "Streams that sockets follow, by state.", ("state",))
@@ -109,7 +110,7 @@ class Sampler:
         """The worst since the last look."""
         self._delivered = 0
         self._files = [migration.name for migration in read_migrations(sql_folder())]
-        BUILD.labels(__version__, platform.python_version()).set(1)
+        BUILD.labels(__version__, commit(), platform.python_version()).set(1)
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""

@@ -7,7 +7,9 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway import __version__
 from gateway.domain.streams import ALERTS_TABLE, SESSIONS_INBOX
+from gateway.runtime.build import commit
 from tests.docs.pages import names, table
 from tests.http.support import Shop, eventually, opened, received
 from tests.launcher.running import Running
@@ -52,7 +54,7 @@ async def test_a_scrape_holds_every_metric_that_is_documented(busy_shop: Shop) -
 
     listed = {name.removesuffix("_total") for name in names(table("operations.md", "## Metrics"))}
     assert listed - {family.name for family in said.families} == set()
-    assert said.value("gateway_build_info") == 1
+    assert said.value("gateway_build_info", version=__version__, commit=commit()) == 1
     assert said.value("gateway_gateways") == 1
     assert said.value("gateway_migrations", state="pending") == 0
     assert said.value("gateway_migrations", state="applied") > 50

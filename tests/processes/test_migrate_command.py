@@ -7,12 +7,13 @@ import asyncpg
 import pytest
 
 import gateway
+from gateway.runtime.build import commit
 from tests.launcher.terminal import Ended, Terminal
 from tests.processes.postgres_processes import servers_of
 
 
-async def test_the_version_is_the_packages(terminal: Terminal) -> None:
-    assert (await terminal.run("--version")) == Ended(0, gateway.__version__, "")
+async def test_the_version_is_the_packages_and_names_its_commit(terminal: Terminal) -> None:
+    assert (await terminal.run("--version")) == Ended(0, f"{gateway.__version__} (commit {commit()})", "")
 
 
 @pytest.mark.parametrize(
