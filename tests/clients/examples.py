@@ -5,9 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/clients.md", "docs/protocol.md")
+PAGES = ("README.md", "docs/clients.md", "docs/protocol.md", "docs/webhooks-out.md")
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+RECEIVERS = {
+    "js": ("new Webhook(", "WASENDER_WEBHOOK_SECRET"),
+    "python": ("= Webhook(", "WASENDER_WEBHOOK_SECRET"),
+    "php": ("hash_hmac", "WASENDER_WEBHOOK_SECRET"),
+}
+"""Of docs/webhooks-out.md, by language: a word of the receiver in mode `standard`, and one of that in mode `raw`."""
 
 
 class Example(NamedTuple):

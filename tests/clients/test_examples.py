@@ -17,7 +17,7 @@ import pytest_asyncio
 from gateway.postgres.connection.pool import connect_direct
 from gateway.realtime.native.frames import SERVER_FRAMES
 from tests.clients.conftest import HERE, require_node_modules
-from tests.clients.examples import example, examples
+from tests.clients.examples import RECEIVERS, example, examples
 from tests.http.conftest import no_upkeep  # noqa: F401  the session stands in the table alone
 from tests.launcher.running import DEADLINE_S, Running, Socket
 from tests.postgres.writers import insert_message
@@ -33,6 +33,10 @@ RUN = {
     ("docs/protocol.md", "python", "websockets.connect"),
     ("docs/protocol.md", "", '"type":"subscribe"'),
     ("docs/protocol.md", "", '"type":"welcome"'),
+    ("docs/webhooks-out.md", "", "gateway targets add"),  # in tests/processes/test_targets_command.py
+    *(  # in test_receivers.py
+        ("docs/webhooks-out.md", language, word) for language, words in RECEIVERS.items() for word in words
+    ),
 }
 """Page, language and a word of every example that some test runs."""
 
@@ -86,7 +90,7 @@ async def live_and_let_die(writer: asyncpg.Connection) -> AsyncIterator[str]:
 
 
 def test_every_example_is_run_somewhere() -> None:
-    for item in examples("js", "html", "python", ""):
+    for item in examples("js", "html", "php", "python", ""):
         known = [word for page, language, word in RUN if (page, language) == item[:2] and word in item.text]
         assert len(known) == 1, f"no test runs this example of {item.page}:\n{item.text}"
 
