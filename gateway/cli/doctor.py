@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
+from aiohttp import WSCloseCode
 
 from gateway.cli.actions.simulated import with_simulator
 from gateway.cli.console import out
@@ -35,6 +37,7 @@ from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.sessions.credentials import CredentialTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.triggers import read_faults, read_subscribed
+from gateway.realtime import close_codes
 from gateway.runtime import database
 from gateway.runtime.data_dir import data_folder_fault, read_secret
 from gateway.services.auth.account_token import AccountToken
@@ -45,6 +48,7 @@ from gateway.wasender.client import WasenderClient
 
 NOTIFICATION_S = 5.0
 REQUEST_S = 10.0
+_CLOSE = aiohttp.ClientWSTimeout(ws_close=REQUEST_S / 2)
 CLOCK_S = 5.0
 """Logins and rate limits count in seconds; clocks further apart than this refuse what is good."""
 
@@ -192,7 +196,7 @@ class Checkup:
             return Finding("database", False, f"Postgres at {where} refuses LISTEN ({error}).")
         ms = (time.monotonic() - started) * 1000
         return Finding(
-            "database", True, f"Postgres at {where} answers, and a bell came back after {ms:.0f} ms."
+            "database", True, f"Postgres at {where} answers, and a notification came back after {ms:.0f} ms."
         )
 
     async def _schema_is_missing(self, connection: asyncpg.Connection) -> bool:
@@ -367,14 +371,31 @@ async def _what_is_sealed(table: SessionTable) -> Finding:
 
 
 async def _try_websocket(http: aiohttp.ClientSession, public_url: str) -> Finding:
-    """One handshake through every proxy on the way; the gateway accepts before it asks for a login."""
+    """One handshake through every proxy on the way, as the page makes it.
+
+    The gateway accepts every one, and closes it at once where its `Host` is none of ours: the code says so.
+    """
+    wrong_host = Finding(
+        "websocket", False,
+        "The proxy passes another name on than the public address has: let it pass the `Host` on.",
+    )  # fmt: skip
+    parts = urlsplit(public_url)
+    own_page = {"Origin": f"{parts.scheme}://{parts.netloc}"}
     try:
-        async with http.ws_connect(f"{public_url}/ws"):
+        async with http.ws_connect(f"{public_url}/ws", headers=own_page, timeout=_CLOSE) as socket:
+            await socket.close()
+            if socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
+                return Finding(
+                    "websocket", False,
+                    "A WebSocket opened through the public address, and nothing came through it: let the proxy pass "
+                    "on at once what the gateway writes.",
+                )  # fmt: skip
+            if socket.close_code == close_codes.FORBIDDEN:
+                return wrong_host
             return Finding("websocket", True, "A WebSocket opened through the public address.")
     except aiohttp.WSServerHandshakeError as error:
         if error.status == 421:
-            says = "The proxy passes another name on than the public address has: let it pass the `Host` on."
-            return Finding("websocket", False, says)
+            return wrong_host
         return Finding(
             "websocket", False,
             f"A WebSocket through the public address was refused with status {error.status}: let the proxy speak "

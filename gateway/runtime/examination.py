@@ -96,6 +96,7 @@ def _settings_of(upstream: Upstream) -> dict[str, str]:
     if upstream.simulator is None:
         return {}
     return {
+        "GATEWAY_SIMULATOR": "0",
         "WASENDER_BASE_URL": f"{upstream.own_url}/simulator/api",
         "WASENDER_TOKEN": upstream.simulator.account_token,
         "GATEWAY_PUBLIC_URL": upstream.address,

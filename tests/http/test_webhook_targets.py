@@ -132,6 +132,26 @@ async def test_a_receiver_that_answers_401_is_paused_and_nothing_is_lost(
     assert await reason() == ""
 
 
+async def test_an_alert_reaches_a_target_as_it_opens_and_as_it_is_over(
+    shop: Shop, receiver: Receiver
+) -> None:
+    await add(shop, receiver, events=["alert.opened", "alert.ended"])
+    alerts = shop.gateway.gateway.observation.alerts
+    status = (
+        "UPDATE whatsapp_sessions SET status = $1, last_connected_at = now() WHERE wasender_session_id = 13"
+    )
+    for word, count in (("logged_out", 1), ("connected", 2)):
+        await shop.db.execute(status, word)
+        await alerts.look()
+        taken = await receiver.until(count)
+
+    assert [(item.body["type"], item.body["session_id"]) for item in taken] == [
+        ("alert.opened", 13), ("alert.ended", 13),
+    ]  # fmt: skip
+    assert {item.body["data"]["kind"] for item in taken} == {"link_lost"}
+    assert "Link it again" in taken[0].body["data"]["note"]
+
+
 async def test_after_a_rotation_both_secrets_sign(shop: Shop, receiver: Receiver) -> None:
     target = await add(shop, receiver)
     former = receiver.secret

@@ -49,7 +49,7 @@ async def test_a_gateway_in_order_gets_a_good_line_for_everything_and_exit_code_
         "secret", "database", "schema", "rights", "triggers", "token", "session 1", "address", "websocket",
         "webhook", "clock",
     }  # fmt: skip
-    assert "bell came back" in found["database"][1]
+    assert "notification came back" in found["database"][1]
     assert upstream.token not in ended.out + ended.err
 
 

@@ -49,7 +49,7 @@ export const FAILED = [
 
 /** @type {Finding[]} */
 export const FINDINGS = [
-  { subject: "database", is_fine: true, says: "Postgres at db.shop.example answers, and a bell came back after 3 ms.", repairs: null, command: null },
+  { subject: "database", is_fine: true, says: "Postgres at db.shop.example answers, and a notification came back after 3 ms.", repairs: null, command: null },
   { subject: "triggers", is_fine: false, says: "A trigger of whatsapp_incoming_messages is disabled, so changes are not told: run `gateway migrate`.", repairs: null, command: "gateway migrate" },
   { subject: "session 1", is_fine: false, says: "Its last 12 webhooks were refused, and none was taken: its secret changed upstream.", repairs: 1, command: null },
   { subject: "clock", is_fine: true, says: "This machine\u2019s clock and Postgres\u2019 are 0.0 s apart.", repairs: null, command: null },
