@@ -1,7 +1,9 @@
 """Who may bring webhooks, and what is no webhook at all."""
 
+import asyncio
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from starlette.requests import Request
 
 from gateway.domain.errors import Invalid
 from gateway.http.responses import body_of
+from gateway.realtime.transport.http_protocol import LINGER_BYTES
 from tests.http.support import (
     HOOK,
     INCOMING,
@@ -211,6 +214,64 @@ async def test_a_body_over_8_mib_is_413_announced_or_not(shop: Shop) -> None:
         assert reply.status == 413
         assert (await reply.json())["code"] == "too_large"
     assert await nothing_is_stored(shop)
+
+
+def request_of(size: int, *headers: str, is_chunked: bool = False) -> bytes:
+    """A webhook with a right secret and a body of that size, on the wire."""
+    body = b"[" + b" " * (size - 2) + b"]"
+    framing = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {size}"
+    lines = [
+        f"POST {HOOK}/12 HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"X-Webhook-Signature: {secret_of(12)}",
+        framing,
+        *headers,
+    ]
+    head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+    if not is_chunked:
+        return head + body
+    pieces = (body[at : at + 100_000] for at in range(0, size, 100_000))
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+async def statuses(url: str, *requests: bytes) -> list[int]:
+    """What a client gets that reads nothing before it has sent the whole of a request, on one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    found = []
+    writer.transport.set_write_buffer_limits(0)  # `drain` waits until all of it is sent
+    with contextlib.closing(writer):
+        for raw in requests:
+            writer.write(raw)
+            await writer.drain()
+            head = await reader.readuntil(b"\r\n\r\n")
+            found.append(int(head.split()[1]))
+            length = re.search(rb"content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
+    return found
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_client_that_sends_everything_before_it_reads_gets_its_413_and_goes_on(
+    shared_shop: Shop, is_chunked: bool
+) -> None:
+    big = request_of(20 * MIB, is_chunked=is_chunked)
+    small = request_of(100)
+
+    assert await statuses(shared_shop.gateway.url, small, big, small, big, small) == [200, 413, 200, 413, 200]
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_client_that_wants_the_connection_closed_gets_its_413_too(
+    shared_shop: Shop, is_chunked: bool
+) -> None:
+    big = request_of(20 * MIB, "Connection: close", is_chunked=is_chunked)
+
+    assert await statuses(shared_shop.gateway.url, big) == [413]
+
+
+async def test_what_is_read_for_nothing_has_a_limit(shared_shop: Shop) -> None:
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await statuses(shared_shop.gateway.url, request_of(LINGER_BYTES + 8 * MIB))
 
 
 async def test_a_body_of_almost_8_mib_is_stored(shop: Shop) -> None:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.domain.limits import KIB, MIB
 from gateway.realtime.transport.flow import HeldFlow
 from gateway.realtime.transport.guard import Guard, Room, Stage, Visitor
-from gateway.realtime.transport.patience import Patience
+from gateway.realtime.transport.patience import LINGER_S, REFUSED_S, Patience
 from gateway.realtime.transport.refusal import Refusal, refusal_bytes
 from gateway.realtime.transport.request_head import LOGINS, PROBES, WEBHOOKS, handshake_fault, read_head
 from gateway.realtime.transport.request_meter import END, RequestMeter
@@ -30,8 +30,14 @@ logger.setLevel(logging.ERROR)
 
 NO_HTTP = "Invalid HTTP request received."
 
-LINGER_BYTES = MIB
-"""A refused client may send so much of what it had begun to send, in `patience.LINGER_S`."""
+LINGER_BYTES = 32 * MIB
+"""So much of a body is read and thrown away once its request is answered, in `patience.LINGER_S`.
+
+Most clients read no answer before they have sent everything, and a connection that is closed before takes it from them.
+"""
+
+REFUSED_BYTES = MIB
+"""The same of a client that is refused for what it sent: that is no body, and may have no end."""
 
 MOST_AT_ONCE = 16 * KIB
 """Of a body in chunks, each of which may be a byte: then it is the others' turn."""
@@ -47,6 +53,21 @@ class _Reading(IntEnum):
     HEAD = 0
     SIZED = 1
     CHUNKED = 2
+
+
+class LastingTransport:
+    """A transport for one answer: it stays open for the rest of the request, which uvicorn would not wait for."""
+
+    __slots__ = ("_protocol", "is_closing", "write")
+
+    def __init__(self, protocol: "GatewayHttpProtocol") -> None:
+        self._protocol = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+
+    def close(self) -> None:
+        """Closes the connection, or has it closed once the body has come."""
+        self._protocol.close_after_body()
 
 
 class GatewayHttpProtocol(HttpToolsProtocol):
@@ -69,7 +90,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """The head of a request has begun."""
         self._body_left = 0
         self._unread_left = 0
-        """Of what a client still sends that is not read any more: so much is passed over."""
+        """Of what a client still sends though it has its answer: so much is passed over."""
+        self._closes_after_body = False
+        """The answer said that it is the last, and the body it answers is still coming."""
         self._refusal: Refusal | None = None
         self._is_over = False
 
@@ -162,6 +185,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 end = self._end_of_piece(data, at)
                 is_chunked = self._reading is _Reading.CHUNKED
                 self.parser.feed_data(data if end - at == size else data[at:end])
+                if self._reading is not _Reading.HEAD and self.cycle.response_complete:
+                    self._pass_over(end - at)
+                if self._is_over:
+                    return
                 if is_chunked:
                     self._patience.received(self._meter.count_chunks(end - at))
                     turn -= end - at
@@ -266,7 +293,17 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._fit_in(visitor, is_quick=head.shows_login or self._is_bodiless())
         visitor.room = Room.YES
         self._patience.for_body()
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before and (head.is_chunked or head.body_bytes):
+            self.cycle.transport = LastingTransport(self)  # type: ignore[assignment]
+
+    def close_after_body(self) -> None:
+        """The last answer is given: the connection ends once the client has sent what it had begun to send."""
+        # Complete is the request that is read now, and none ahead of it.
+        self._closes_after_body = self._reading is not _Reading.HEAD and self.cycle.response_complete
+        if not self._closes_after_body:
+            self.transport.close()
 
     def _is_bodiless(self) -> bool:
         """Whether all of it has been read already."""
@@ -306,6 +343,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._reading = _Reading.HEAD
         self._is_begun = False
+        if self._closes_after_body:
+            self._is_over = True
+            self.transport.close()
+            return
         visitor = self.visitor
         if visitor is not None and not self._patience.is_for_reader:
             if visitor.is_busy:
@@ -343,9 +384,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         elif visitor is not None:
             visitor.is_busy = False
             if self._reading is not _Reading.HEAD:  # it was answered before its body had come
-                self._patience.for_leftovers()
-                if self._reading is _Reading.CHUNKED or self._body_left > LINGER_BYTES:
-                    self._pass_over_the_rest()
+                self._patience.for_leftovers(LINGER_S)
+                self._unread_left = LINGER_BYTES
+                if self._body_left > LINGER_BYTES:
+                    self._pass_over_the_rest(LINGER_BYTES)
                     return
             elif not self.flow.write_paused:
                 self._rest(visitor)
@@ -385,19 +427,20 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         if self.visitor is not None:
             self.visitor.is_busy = False
-            self._patience.for_leftovers()
-        self._pass_over_the_rest()
+            self._patience.for_leftovers(REFUSED_S)
+        self._pass_over_the_rest(REFUSED_BYTES)
 
-    def _pass_over_the_rest(self) -> None:
-        """What the client still sends is not taken apart; then the connection ends."""
+    def _pass_over_the_rest(self, size: int) -> None:
+        """So much of what the client still sends is not taken apart; then the connection ends."""
         self._is_over = True
         self._pending = b""
-        self._unread_left = LINGER_BYTES
+        self._unread_left = size
         self.flow.let_go()
 
     def _pass_over(self, size: int) -> None:
         self._unread_left -= size
         if self._unread_left <= 0 and not self.transport.is_closing():
+            self._is_over = True
             self.transport.abort()
 
     def eof_received(self) -> None:

@@ -8,8 +8,11 @@ from gateway.realtime.transport.guard import Visitor
 PROGRESS_BYTES = KIB
 """Less than this in the time for a body is no progress."""
 
-LINGER_S = 2.0
-"""A refused client may send what it had begun to send: it would not read the answer otherwise."""
+LINGER_S = 10.0
+"""A client that has its answer may send the body that it had begun to send: it would not read the answer otherwise."""
+
+REFUSED_S = 2.0
+"""The same of a client that is refused for what it sent."""
 
 
 class Patience:
@@ -59,9 +62,9 @@ class Patience:
         else:
             self._visitor.wait_until(self._loop.time() + self._limits.keep_alive_s, "keep_alive")
 
-    def for_leftovers(self) -> None:
+    def for_leftovers(self, within_s: float) -> None:
         """The last answer is given: the client may end what it had begun to send."""
-        self._visitor.wait_until(self._loop.time() + LINGER_S, "keep_alive")
+        self._visitor.wait_until(self._loop.time() + within_s, "keep_alive")
 
     def has_progressed(self, unread: int, *, is_read_paused: bool) -> bool:
         """Whether a client whose time is over gets as much again; `unread` of its answers waits now."""

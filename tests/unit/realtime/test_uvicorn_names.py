@@ -41,7 +41,8 @@ METHODS = [
 ATTRIBUTES = {
     HTTP: ("app", "config", "connections", "cycle", "flow", "headers", "loop", "parser", "pipeline", "scope",
            "server_state", "tasks", "transport", "url", "ws_protocol_class", "app_state", "client"),
-    CYCLE: ("body", "disconnected", "keep_alive", "message_event", "response_complete", "response_started", "scope"),
+    CYCLE: ("body", "disconnected", "keep_alive", "message_event", "response_complete",
+            "response_started", "scope", "transport"),
     FLOW: ("read_paused", "write_paused"),
     SOCKET: ("client", "close_sent", "close_timer", "conn", "connections", "disconnected", "loop", "queue",
              "read_paused", "scheme", "scope", "transport", "writable"),
