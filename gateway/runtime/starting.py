@@ -6,6 +6,7 @@ longer: webhooks of sessions that were known are kept until it is back.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,7 @@ from gateway.http.pages import SecurityHeaders
 from gateway.http.prefix import Prefix
 from gateway.http.responses import json_reply
 from gateway.http.webhooks import WEBHOOKS
-from gateway.realtime.close_codes import OVERLOAD
+from gateway.realtime.close_codes import OVERLOAD, RESTART
 from gateway.runtime.early_webhooks import EarlyWebhooks
 from gateway.runtime.service_manager import ServiceManager
 
@@ -39,6 +40,7 @@ BACKOFF = Backoff(first_s=0.2, most_s=2.0)
 SAY_EVERY_S = 60.0
 
 STARTING = "The gateway is starting."
+RESTARTS = "The gateway restarts."
 MIGRATING = "The gateway brings the database up to date."
 
 T = TypeVar("T")
@@ -48,6 +50,19 @@ def migrating(line: str, tell: Callable[[str], None]) -> None:
     """Logs what a migration reports, and tells it to those who ask why the gateway is not ready."""
     logger.info("migrate %s", line)
     tell(f"{MIGRATING} {line}")
+
+
+async def _cut_short(scope: Scope, receive: Receive, send: Send) -> None:
+    """Tells the client to come again, if it has had no answer; what has begun just ends."""
+    if scope["type"] == "websocket":
+        with contextlib.suppress(Exception):
+            await send({"type": "websocket.accept"})  # a close code needs it; it may be accepted already
+        with contextlib.suppress(Exception):
+            await send({"type": "websocket.close", "code": RESTART, "reason": RESTARTS})
+    elif scope["type"] == "http":
+        with contextlib.suppress(Exception):
+            reply = error_reply(Unavailable(f"{RESTARTS} Send it again.", retry_after_s=RETRY_AFTER_S))
+            await reply(scope, receive, send)
 
 
 class StartingApp:
@@ -98,7 +113,11 @@ class StartingApp:
         if self._app is None and self._handed_over is not None and scope["type"] == "http":
             await self._handed_over.wait()
         if self._app is not None:
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, receive, send)
+            except asyncio.CancelledError:
+                # The gateway has to end, and this waits for something that does not come: Postgres, most of the time.
+                await _cut_short(scope, receive, send)
         elif scope["type"] == "websocket":
             websocket = WebSocket(scope, receive, send)
             await websocket.accept()
