@@ -54,9 +54,12 @@ WHOLE_S = 180.0
 """On a busy machine a gateway takes ten seconds to start, and a seed may start it five times."""
 
 
-_HELD_UP = re.compile(r"spool\.refused .*its disk does not answer")
+_HELD_UP = re.compile(
+    r"spool\.refused .*its disk does not answer|uvicorn\.error Cancel \d+ running task.s., timeout graceful shutdown"
+)
 """A gateway that was frozen, or that the machine let wait, finds its disk slow: the webhook goes back to its sender and
-comes again. That it is not lost is judged by its acknowledgement."""
+comes again. That it is not lost is judged by its acknowledgement. One that is stopped while a Postgres answers nothing
+tells those who still wait to come again."""
 
 
 @dataclass
