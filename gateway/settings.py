@@ -5,17 +5,19 @@ is an error: a misspelt setting that is silently ignored costs a night.
 """
 
 import difflib
+import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.limits import Limits
@@ -31,12 +33,18 @@ _KUBERNETES = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP
 
 _LIMITS = Limits()
 
+_MOST = {"S": 86_400, "KIB": 1 << 20, "MIB": 1 << 20, "PERCENT": 90}
+"""By the unit at the end of a name; of all others so many. More is a slip of the finger, and overflows a timer."""
+_MOST_OF_OTHERS = 10_000_000
+
 
 def _setting(field: str, name: str, **bounds: Any) -> Any:
-    return Field(default=getattr(_LIMITS, field), validation_alias=f"GATEWAY_{name}", **bounds)
+    unit = "" if name.endswith("PER_S") else name.rpartition("_")[2]
+    most = _MOST.get(unit, _MOST_OF_OTHERS)
+    return Field(default=getattr(_LIMITS, field), validation_alias=f"GATEWAY_{name}", le=most, **bounds)
 
 
-class LimitSettings(BaseSettings):
+class LimitSettings(BaseModel):
     """The limits of docs/settings.md; every field names its variable."""
 
     request_line_kib: int = _setting("request_line_kib", "REQUEST_LINE_KIB", ge=1)
@@ -87,7 +95,7 @@ class LimitSettings(BaseSettings):
 class Settings(LimitSettings):
     """The settings of one gateway, checked; every field names its variable."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", repr=False)
     """Postgres of the shop. Without it: the embedded one, where that is allowed."""
@@ -114,16 +122,12 @@ class Settings(LimitSettings):
     public_url: str | None = Field(None, validation_alias="GATEWAY_PUBLIC_URL")
     """Where WasenderAPI reaches us; given to it as webhook URL."""
 
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias="GATEWAY_ALLOWED_ORIGINS"
-    )
+    allowed_origins: tuple[str, ...] = Field((), validation_alias="GATEWAY_ALLOWED_ORIGINS")
     """Foreign pages that may use the API and the sockets; comma-separated. Apps have origins, too
     (capacitor://localhost, ionic://localhost). file:// lets in pages opened from a disk; browsers send `null` for them,
     as for sandboxed frames of any site, so name it for a machine of your own only."""
 
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias="GATEWAY_TRUSTED_PROXIES"
-    )
+    trusted_proxies: tuple[str, ...] = Field((), validation_alias="GATEWAY_TRUSTED_PROXIES")
     """Addresses or networks of proxies whose X-Forwarded-For and -Proto count; comma-separated."""
 
     timezone: str = Field("UTC", validation_alias="GATEWAY_TIMEZONE")
@@ -165,14 +169,10 @@ class Settings(LimitSettings):
     media_url: str | None = Field(None, validation_alias="GATEWAY_MEDIA_URL")
     """Where files of messages are kept: file:///folder or s3://bucket/prefix; without it, in the data folder."""
 
-    media_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("*.whatsapp.net",), validation_alias="GATEWAY_MEDIA_HOSTS"
-    )
+    media_hosts: tuple[str, ...] = Field(("*.whatsapp.net",), validation_alias="GATEWAY_MEDIA_HOSTS")
     """Hosts that files are fetched from, by https; `*.` stands for all names below."""
 
-    target_networks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias="GATEWAY_TARGET_NETWORKS"
-    )
+    target_networks: tuple[str, ...] = Field((), validation_alias="GATEWAY_TARGET_NETWORKS")
     """Private networks that webhooks out may reach."""
 
     message_days: float = Field(0.0, ge=0, le=36_500, validation_alias="GATEWAY_MESSAGE_DAYS")
@@ -185,7 +185,7 @@ class Settings(LimitSettings):
     simulator: bool = Field(False, validation_alias="GATEWAY_SIMULATOR")
     """Talk to the built-in simulator instead of WasenderAPI."""
 
-    max_connections: int = Field(20_000, ge=1, validation_alias="GATEWAY_MAX_CONNECTIONS")
+    max_connections: int = Field(20_000, ge=1, le=_MOST_OF_OTHERS, validation_alias="GATEWAY_MAX_CONNECTIONS")
     """WebSockets per process; more are turned away with 4529."""
 
     log_level: str = Field("info", validation_alias="GATEWAY_LOG_LEVEL")
@@ -258,7 +258,9 @@ class Settings(LimitSettings):
     @field_validator("media_hosts")
     @classmethod
     def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", name.lower()) for name in value):
+        if not value or not all(
+            re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", name.lower()) for name in value
+        ):
             raise ValueError(
                 "must be names of hosts like *.whatsapp.net, separated by commas, without https://"
             )
@@ -280,8 +282,13 @@ class Settings(LimitSettings):
     def _web_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(value)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # `https://[`, a port that is none
+            is_address = False
+        # What WasenderAPI and browsers are told: no login, and a name as they send it.
+        if not is_address or not re.fullmatch(r"[!-~]+", value) or re.search(r"[@?#\\]", value):
             raise ValueError("must be an address like https://gateway.example.com")
         return value.rstrip("/")
 
@@ -308,6 +315,26 @@ class Settings(LimitSettings):
             raise ValueError("must be text or json")
         return value.lower()
 
+    @field_validator("data_dir")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        try:
+            return value and value.expanduser()
+        except RuntimeError:
+            raise ValueError("names a home folder that is not known: write the whole path") from None
+
+    # The last of all, so that it is the first to look.
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        # A passphrase is what a person types elsewhere, spaces included.
+        text = value if info.field_name == "backup_passphrase" else value.strip()
+        if not all(character.isprintable() or character in " \u00a0" for character in text):
+            raise ValueError("must be one line of text, without bytes or signs that cannot be seen")
+        return text
+
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches the gateway."""
@@ -331,43 +358,100 @@ def _is_host(text: str) -> bool:
 
 def read_settings(**flags: Any) -> Settings:
     """The settings in force; flags that are None were not given. Raises ConfigError with one sentence."""
-    _refuse_unknown([*os.environ, *_env_file()])
-    given = {name: value for name, value in flags.items() if value is not None}
+    file = _env_file()
+    _refuse_unknown([*os.environ, *file])
+    given = {_ALIASES[name]: value for name, value in flags.items() if value is not None}
     try:
-        settings = Settings(_env_file=ENV_FILE, **given)  # type: ignore[call-arg]
+        settings = Settings.model_validate({**_said(file), **_said(os.environ), **given})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "setting"
-        alias = Settings.model_fields[name].validation_alias if name in Settings.model_fields else name
-        raise ConfigError(f"{alias} {_sentence(first['msg'])}.") from None
+        raise ConfigError(f"{_ALIASES.get(name, name)} {_sentence(first)}.") from None
     if settings.embedded:
         # A private database has no other address, and the one in the environment may be the shop's.
         settings = settings.model_copy(update={"database_url": None, "listen_url": None})
     return settings
 
 
-def _env_file() -> Iterable[str]:
+_ALIASES = {name: str(field.validation_alias) for name, field in Settings.model_fields.items()}
+
+
+def _said(values: Mapping[str, str]) -> dict[str, str]:
+    """Those of our variables that hold something: by exactly their names, for HOST and PORT are other programs'."""
+    return {name: values[name] for name in _ALIASES.values() if values.get(name, "").strip()}
+
+
+_OURS = r"(export\s+)?(GATEWAY_|WASENDER_|DATABASE_URL)"
+
+
+def _env_file() -> dict[str, str]:
+    """The variables of the file. Raises ConfigError where a line with one of ours says nothing that can be read."""
     try:
-        # Names as they are written: a setting in small letters is none of ours.
-        return DotEnvSettingsSource(Settings, env_file=ENV_FILE, case_sensitive=True).env_vars
+        # Windows' editors begin a file with a mark.
+        text = Path(ENV_FILE).read_text("utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The file {ENV_FILE} cannot be read ({error}).") from None
+    seen: dict[str, int] = {}
+    for line in parse_stream(io.StringIO(text)):
+        written, number = line.original.string, line.original.line
+        number += written[: len(written) - len(written.lstrip())].count("\n")
+        written = written.strip()
+        if re.search(rf"\n\s*{_OURS}", written) or (line.error and re.match(_OURS, written)):
+            raise ConfigError(
+                f"The file {ENV_FILE} cannot be read from line {number} on: a quote is not closed there, or there is "
+                "no NAME=value."
+            )
+        if line.key is None or not re.match(_OURS, line.key):
+            continue
+        if line.value is None:
+            raise ConfigError(
+                f"{line.key} has no value in line {number} of {ENV_FILE}: write {line.key}=… there."
+            )
+        if line.key in seen:
+            raise ConfigError(
+                f"{line.key} stands twice in {ENV_FILE}, in lines {seen[line.key]} and {number}: leave one."
+            )
+        seen[line.key] = number
+    found = dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
-    known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    known = set(_ALIASES.values())
     for name in names:
-        if name.startswith("GATEWAY_") and name not in known and not _KUBERNETES.fullmatch(name):
+        is_ours = name.upper().startswith("GATEWAY_") or name.upper() in known
+        if is_ours and name not in known and not _KUBERNETES.fullmatch(name):
             raise ConfigError(
                 f"There is no setting {name}. {_closest(name, known)}Remove it, or correct its name."
             )
 
 
 def _closest(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1)
+    close = difflib.get_close_matches(name.upper(), sorted(known), n=1)
     return f"Did you mean {close[0]}? " if close else ""
 
 
-def _sentence(message: str) -> str:
-    text = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+_KINDS = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a number",
+    "bool": "must be 1 or 0",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def _sentence(error: Any) -> str:
+    kind = error["type"]
+    if kind in _BOUNDS:
+        bound, words = _BOUNDS[kind]
+        return f"must be {words} {error['ctx'][bound]:.15g}"
+    if kind.partition("_")[0] in _KINDS:
+        return _KINDS[kind.partition("_")[0]]
+    text: str = error["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     return text[0].lower() + text[1:]

@@ -22,7 +22,7 @@ from gateway.runtime import http_server, server
 from gateway.runtime.context import Timings
 from gateway.runtime.gateway import Gateway
 from gateway.services.background import Background
-from gateway.settings import Settings
+from gateway.settings import Settings, read_settings
 from tests.launcher.running import open_port
 
 TUNING = "TUNING_OF_A_CHILD"
@@ -71,7 +71,7 @@ def _main() -> None:
         setattr(http_server, "GatewayWebSocketProtocol", "websockets-sansio")  # noqa: B010  not a name it exports
     set_constants(tuning["constants"])
     try:
-        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        settings = read_settings()
         sock, timings = open_port(settings, tuning["send_buffer"]), Timings(**tuning["timings"])
         uvloop.run(_run(settings, sock, timings, tuning["tasks_file"]))
     except GatewayError as error:

@@ -16,7 +16,7 @@ from tests.postgres_fixtures import clone
 
 
 def settings_for(dsn: str, listen_url: str | None = None) -> Settings:
-    return Settings(_env_file=None, DATABASE_URL=dsn, GATEWAY_LISTEN_URL=listen_url)  # type: ignore[call-arg]
+    return Settings.model_validate({"database_url": dsn, "listen_url": listen_url})
 
 
 async def test_a_direct_address_is_behind_no_pooler(database: str) -> None:
