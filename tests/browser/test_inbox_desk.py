@@ -140,6 +140,33 @@ async def test_SE_01_a_name_and_a_long_text_stay_within_our_own_words(shared_des
     await expect(desk.messages.last.locator(".wa-text")).not_to_contain_text("```")
 
 
+async def test_SE_01_what_is_written_to_sprawl_stays_in_its_place(shared_desk: Desk) -> None:
+    desk = shared_desk
+    texts = ["brown\u202efdp.exe", "a" + "\u0301" * 400, "\n" * 20 + "line\n" * 90]
+    for text, age in zip(texts, ("2 hours", "1 hour", "1 minute"), strict=True):
+        await desk.hear(ASHA, text, name="𒈙" * 60, begin=await desk.ago(age))
+    await desk.shop.db.execute(
+        "UPDATE whatsapp_incoming_messages SET message_type = 'document', media ="
+        " jsonb_build_object('id', gen_random_uuid(), 'state', 'pending', 'kind', 'document', 'name', message_text)"
+        " WHERE message_text LIKE 'brown%'"
+    )
+    await desk.page.set_viewport_size({"width": 390, "height": 780})
+    await desk.open()
+    await desk.row(ASHA).click()
+
+    file, tower, lines = (desk.messages.nth(place).locator(".wa-bubble") for place in range(3))
+    await expect(file).to_contain_text("brownfdp.exe 1")
+    await expect(file.locator(".wa-text")).to_have_count(0)
+    assert await tower.locator(".wa-text").evaluate("text => getComputedStyle(text).overflowY") == "clip"
+    assert await lines.evaluate("bubble => bubble.offsetHeight") < 1100
+    await lines.get_by_role("button", name="Read more").click()
+    await expect(lines.locator(".wa-text")).to_contain_text("line 1")
+    await expect(lines.locator(".wa-text")).to_be_focused()
+    assert await desk.page.get_by_test_id("composer").evaluate("box => box.offsetHeight") < 50
+    avatar = desk.page.locator(".wa-thread-head .wa-initials")
+    assert await avatar.evaluate("letters => letters.offsetWidth <= letters.parentElement.offsetWidth")
+
+
 # ------------------------------------------------------------------------------------------ together
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.domain.any_json import parse
 from gateway.domain.message import MessageReceived, MessageSent, PeopleTold
 from gateway.wasender import webhook
 from tests.http.support import HOOK, INCOMING, OUTGOING, Shop, key_of, secret_of
@@ -131,7 +132,8 @@ async def test_deep_json_is_found_again_and_the_message_beside_it_is_a_row(shop:
 
 
 async def _check(shop: Shop, body: Any, patience: bool = False) -> None:
-    redacted = webhook.redact(body, 12, [key_of(12), secret_of(12)])
+    read = parse(json.dumps(body).encode()).body  # a number that no parser holds is its digits
+    redacted = webhook.redact(read, 12, [key_of(12), secret_of(12)])
     before = await shop.db.fetchval("SELECT coalesce(max(id), 0) FROM gateway.journal")
     status, _ = await shop.post(body, secret=secret_of(12), path=f"{HOOK}/12")
     assert status == 200

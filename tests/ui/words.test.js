@@ -149,7 +149,7 @@ test("an address says by which name its host is called", () => {
 });
 
 test("a long text that is cut holds no cut address and no open mark", () => {
-  const begin = (text) => beginningOf(parseText(text), 20);
+  const begin = (text) => beginningOf(parseText(text), 20, 3);
   const marked = begin("```a long piece of codes``` and more");
 
   assert.deepEqual(begin("Look at https://a.example/very/long"), [
@@ -158,6 +158,8 @@ test("a long text that is cut holds no cut address and no open mark", () => {
   ]);
   assert.deepEqual(marked, [{ kind: "code", text: "a long piece of" }]);
   assert.equal(begin("word ".repeat(30))[0].text, "word word word word");
+  assert.equal(begin("a\n*b*\nc"), null);
+  assert.deepEqual(begin("a\n*b*\nc\nd").map((part) => part.text), ["a\n", "b", "\nc"]);
 });
 
 test("WhatsApp's marks format, arithmetic and file names do not", () => {
@@ -238,4 +240,17 @@ test("a message of nothing that is seen is empty, and a preview shows no marks",
   const message = { message_type: "text", message_text: "\u200b\u200b" };
   assert.equal(previewOf(/** @type {any} */ (message)), "Empty message");
   assert.equal(plainText("*Two* _bags_ of ```sugar``` 2*3*4"), "Two bags of sugar 2*3*4");
+});
+
+test("a file's name turns nothing around, and a long one keeps its ending", () => {
+  assert.equal(format.fileName("invoice\u202efdp.exe"), "invoicefdp.exe");
+  assert.equal(format.fileName("a.pdf".padEnd(300) + ".exe"), "a.pdf .exe");
+  assert.equal(format.fileName("y".repeat(300) + ".exe"), `${"y".repeat(44)}…${"y".repeat(12)}.exe`);
+  assert.equal(format.fileName(null), "");
+});
+
+test("a name carries no tower of marks, and a preview begins with the first word", () => {
+  assert.equal(format.nameLine("Za" + "\u0301".repeat(300)), "Za" + "\u0301".repeat(4));
+  assert.equal(format.nameLine("\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd"), "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd");
+  assert.equal(previewOf({ message_type: "text", message_text: "\n".repeat(400) + "bottom" }), "bottom");
 });

@@ -156,6 +156,28 @@ export function isVisible(text) {
   return !!text && text.replace(UNSEEN, "") !== "";
 }
 
+/** Marks that pile up on one letter, more than any script has. */
+const PILED = /(\p{M}{4})\p{M}+/gu;
+
+/** @param {string} text */
+function oneLine(text) {
+  return text.slice(0, 1000).replace(TURNS, "").replace(PILED, "$1").replace(/[\p{Cc}\p{Z}]+/gu, " ").trim();
+}
+
+const LONGEST_FILE_NAME = 60;
+const FILE_ENDING = 16;
+
+/**
+ * A file's name as one line that turns nothing around: a long one keeps its end, which says what kind of file it is.
+ *
+ * @param {string | null | undefined} name
+ */
+export function fileName(name) {
+  const letters = [...oneLine(name ?? "")];
+  if (letters.length <= LONGEST_FILE_NAME) return letters.join("");
+  return `${letters.slice(0, LONGEST_FILE_NAME - FILE_ENDING).join("")}…${letters.slice(-FILE_ENDING).join("")}`;
+}
+
 /**
  * A name that a customer chose, as our own sentences can hold it: one line of bearable length that turns nothing around.
  * Empty where nothing of it is to be seen.
@@ -164,7 +186,7 @@ export function isVisible(text) {
  */
 export function nameLine(text, most = LONGEST_NAME) {
   if (!text || !isVisible(text)) return "";
-  const line = text.slice(0, 1000).replace(TURNS, "").replace(/[\p{Cc}\p{Z}]+/gu, " ").trim();
+  const line = oneLine(text);
   if (line.length <= most) return line;
   const letters = [...new Intl.Segmenter().segment(line)];
   return letters.length <= most ? line : `${letters.slice(0, most).map((one) => one.segment).join("").trimEnd()}…`;

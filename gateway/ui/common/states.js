@@ -1,7 +1,7 @@
 /** What the words of the wire look like on the screen: session statuses, delivery states, kinds of message. */
 
 import { hasText, t } from "./strings.js";
-import { ago, duration, isVisible } from "./format.js";
+import { ago, duration, fileName, isVisible } from "./format.js";
 
 /** @import { Message, Session } from "./types.js" */
 
@@ -148,13 +148,13 @@ export function kindName(message) {
 export function previewOf(message) {
   if (message.deleted_at) return t("thread.deleted");
   const kind = messageKind(message);
-  const begin = (message.message_text ?? "").slice(0, 300);
+  const begin = (message.message_text ?? "").trimStart().slice(0, 300);
   const text = isVisible(begin) ? begin.replace(/\s+/g, " ").trim() : "";
   if (kind === "text") return text || t("type.text");
   if (kind === "unknown") return text || t("type.unknown");
   const label = kindName(message);
   if (kind === "call") return label;
   if (kind === "audio" && message.media?.seconds) return `${label} ${duration(message.media.seconds)}`;
-  if (kind === "document" && !text && message.media?.name) return message.media.name;
+  if (kind === "document" && !text && message.media?.name) return fileName(message.media.name) || label;
   return text ? `${label}: ${text}` : label;
 }

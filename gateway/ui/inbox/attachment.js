@@ -1,7 +1,7 @@
 /** What a message carries besides its words: pictures, films, sounds, files, places, people, polls, orders, calls. */
 
 import { el } from "../common/dom.js";
-import { fileSize, formatPhone, duration } from "../common/format.js";
+import { duration, fileName, fileSize, formatPhone } from "../common/format.js";
 import { icon } from "../common/icons.js";
 import { isVideoCall, kindName, messageKind } from "../common/states.js";
 import { t } from "../common/strings.js";
@@ -125,7 +125,7 @@ function picture(message, media, actions) {
     {
       type: "button",
       class: `wa-picture wa-picture-${kind}`,
-      "aria-label": t("media.view", { name: media.name || kindName(message) }),
+      "aria-label": t("media.view", { name: fileName(media.name) || kindName(message) }),
       disabled: media.state !== "stored",
       data: { testid: "media", state: media.state },
       onclick: () => actions.view(message),
@@ -162,13 +162,13 @@ function fileRow(media, actions) {
     el(
       "span",
       { class: "wa-file-words" },
-      el("bdi", {}, media.name || t("type.document")),
+      el("bdi", {}, fileName(media.name) || t("type.document")),
       el("small", {}, facts.join(" · ")),
     ),
   );
   if (row instanceof HTMLAnchorElement) {
     row.href = "#";
-    row.download = media.name ?? "";
+    row.download = fileName(media.name);
     row.prepend(el("span", { class: "wa-unseen" }, `${t("media.download")}: `));
     actions.source(media).then((url) => (row.href = url), () => {});
   }

@@ -39,6 +39,9 @@ const TICKS = {
 };
 
 const LONG = 700;
+const MANY_LINES = 40;
+/** Longer names may have been cut by the gateway. */
+const CUT_NAME = 200;
 const SCHEDULED_AFTER_MS = 60_000;
 
 /** @param {Message} message */
@@ -55,7 +58,7 @@ export function senderName(message) {
 export function messageBubble(message, look, { grouped, isFirst }, actions) {
   const outgoing = message.direction === "out";
   const { part, usesText } = message.deleted_at ? { part: null, usesText: true } : attachment(message, actions);
-  const text = !usesText && isVisible(message.message_text) ? (message.message_text ?? "") : "";
+  const text = !usesText && !isItsName(message) && isVisible(message.message_text) ? (message.message_text ?? "") : "";
   const big = !part && !message.reply_to && isEmojiOnly(text);
   const bubble = el(
     "div",
@@ -222,7 +225,7 @@ function reactions(message) {
   /** @type {Map<string, number>} */
   const counts = new Map();
   for (const { emoji } of given) counts.set(emoji, (counts.get(emoji) ?? 0) + 1);
-  const names = given.map((one) => `${one.emoji} ${one.name ?? formatPhone(one.by) ?? ""}`.trim()).join(", ");
+  const names = given.map((one) => `${one.emoji} ${nameLine(one.name) || formatPhone(one.by)}`.trim()).join(", ");
   return el(
     "div",
     { class: "wa-reactions", title: names },
@@ -257,11 +260,18 @@ function quote(ref, look, actions) {
   );
 }
 
+/** Whether a message's words are the name of its file, which stands in the row of the file. @param {Message} message */
+function isItsName({ message_text: text, media }) {
+  if (!text || !media?.name) return false;
+  return text === media.name || (media.name.length >= CUT_NAME && text.startsWith(media.name));
+}
+
 /** @param {string} text */
 function words(text) {
   const shown = el("span", { class: "wa-text", dir: "auto" });
   const parts = parseText(text);
-  if (text.length <= LONG) {
+  const begin = beginningOf(parts, LONG, MANY_LINES);
+  if (!begin) {
     fill(shown, ...richText(parts));
     return shown;
   }
@@ -271,6 +281,6 @@ function words(text) {
     shown.focus({ preventScroll: true }); // the button that had it is gone
   };
   const more = el("button", { type: "button", class: "wa-link wa-read-more", onclick: showAll }, t("thread.read_more"));
-  fill(shown, ...richText(beginningOf(parts, LONG)), "… ", more);
+  fill(shown, ...richText(begin), "… ", more);
   return shown;
 }

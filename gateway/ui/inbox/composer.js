@@ -26,7 +26,7 @@ const MOST_LETTERS = 4096;
 const TYPING_EVERY_MS = 4000;
 const KEEP_AFTER_MS = 300;
 const DOUBLE_CLICK_MS = 500;
-const SHORT_NAME = 32;
+const SHORT_NAME = 24;
 
 /**
  * @typedef {object} Written
@@ -133,7 +133,9 @@ export class Composer extends LiveElement {
     this.hidden = look.mode === "viewer";
     this.#input.disabled = look.mode !== "on";
     this.#plus.disabled = this.#smile.disabled = look.mode !== "on";
-    const placeholder = look.mode === "on" ? "composer.placeholder" : "composer.placeholder.plain";
+    // A narrow box has one line for whom it goes to, and none for hints.
+    const hints = look.mode === "on" && globalThis.matchMedia("(width >= 768px)").matches;
+    const placeholder = hints ? "composer.placeholder" : "composer.placeholder.plain";
     this.#input.placeholder = t(placeholder, { name: nameLine(look.name, SHORT_NAME) });
     const fix = look.fix && el("button", { type: "button", class: "wa-link", onclick: look.fix }, t("composer.link"));
     if (this.#hint.dataset.text !== look.hint) {

@@ -40,7 +40,7 @@ export function avatar(conversation, number) {
   return el(
     "span",
     { class: `wa-avatar wa-hue-${letters === "#" ? "none" : hue(conversation.chat)}`, "aria-hidden": "true" },
-    letters === "#" ? (isGroup(conversation.chat) ? icon("people") : "?") : letters,
+    letters === "#" ? (isGroup(conversation.chat) ? icon("people") : "?") : el("span", { class: "wa-initials" }, letters),
     el("span", { class: `wa-number-dot wa-number-${number}` }),
   );
 }

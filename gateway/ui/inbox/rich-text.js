@@ -69,21 +69,35 @@ export function hostOf(address) {
   return host && !username && !password && !AUTHORITY.exec(address)?.[1].includes("@") ? host : null;
 }
 
-/** The parts of a text up to so many letters. What is cut is no link: it would open another address. @param {Part[]} parts @param {number} most @returns {Part[]} */
-export function beginningOf(parts, most) {
+/**
+ * The parts of a text up to so many letters and lines; null where that is all. What is cut is no link: it would open
+ * another address.
+ *
+ * @param {Part[]} parts @param {number} most @param {number} lines @returns {Part[] | null}
+ */
+export function beginningOf(parts, most, lines) {
   /** @type {Part[]} */
   const kept = [];
-  let left = most;
+  let [left, leftLines] = [most, lines];
   for (const { kind, text } of parts) {
-    const whole = text.length <= left;
-    const letters = whole ? text : [...text.slice(0, left + 2)].slice(0, left).join("");
-    const space = letters.lastIndexOf(" ");
-    const cut = whole || space < left / 2 ? letters : letters.slice(0, space).trimEnd();
-    kept.push({ kind: kind === "link" && !whole ? "text" : kind, text: cut });
+    const cut = cutAt(text, left, leftLines);
+    kept.push({ kind: kind === "link" && cut !== text ? "text" : kind, text: cut });
+    if (cut !== text) return kept;
     left -= text.length;
-    if (left <= 0) break;
+    leftLines -= text.split("\n").length - 1;
   }
-  return kept;
+  return null;
+}
+
+/** @param {string} text @param {number} most @param {number} lines */
+function cutAt(text, most, lines) {
+  const rows = text.split("\n", lines + 1);
+  if (text.length <= most && rows.length <= lines) return text;
+  const begin = rows.slice(0, lines).join("\n");
+  if (begin.length <= most) return begin.trimEnd();
+  const letters = [...begin.slice(0, most + 2)].slice(0, most).join("");
+  const space = letters.lastIndexOf(" ");
+  return space < most / 2 ? letters : letters.slice(0, space).trimEnd();
 }
 
 /** The text without its marks, as a list shows it. @param {string} text */

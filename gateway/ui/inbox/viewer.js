@@ -1,7 +1,7 @@
 /** Pictures and films of a thread, large: Esc closes, arrows go on, the focus returns. */
 
 import { el, fill } from "../common/dom.js";
-import { exactTime } from "../common/format.js";
+import { exactTime, fileName } from "../common/format.js";
 import { icon } from "../common/icons.js";
 import { kindName, messageKind } from "../common/states.js";
 import { t } from "../common/strings.js";
@@ -42,7 +42,7 @@ export function showViewer(inside, messages, first, { source, zone, caption }) {
     previous.hidden = at === 0;
     next.hidden = at === all.length - 1;
     title.textContent = `${caption(message)} · ${exactTime(messageTime(message), zone)}`;
-    download.download = media.name || kindName(message);
+    download.download = fileName(media.name) || kindName(message);
     const url = await source(media).catch(() => "");
     if (all[at] !== message) return;
     download.href = url;
