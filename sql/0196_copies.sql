@@ -71,6 +71,7 @@ END;
 $$;
 COMMENT ON FUNCTION gateway.join_copies_v1(bigint[], text[]) IS
     'Makes one row of what came under two addresses of one author.';
+SELECT gateway.fit_media_column_v1('public.whatsapp_incoming_messages', 'gateway.join_copies_v1(bigint[], text[])');
 
 CREATE OR REPLACE FUNCTION gateway.joined_reactions_v1(one jsonb, other jsonb) RETURNS jsonb
 LANGUAGE sql STABLE

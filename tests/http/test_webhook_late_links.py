@@ -268,6 +268,19 @@ async def test_a_placeholder_and_its_content_under_the_other_address_are_one_row
     assert (one["message_text"], one["message_type"]) == ("hello", "text")
 
 
+@pytest.mark.parametrize("by_phone", [True, False], ids=["then its number", "then its LID"])
+async def test_an_own_message_that_came_empty_is_filled_under_the_other_address(
+    shop: Shop, lid: str, by_phone: bool
+) -> None:
+    addresses = [lid, phone_of(lid)] if by_phone else [phone_of(lid), lid]
+    await shop.take(content("M", addresses[0], None, mine=True))
+    await shop.take(said("M", addresses[1], "hello", mine=True))
+    assert (await row_of(shop, OUTGOING))["message_text"] == "hello"
+    await shop.take(by_contact(lid))
+
+    assert (await row_of(shop, OUTGOING))["chat"] == jid(phone_of(lid))
+
+
 async def test_what_was_done_to_a_copy_is_kept(shop: Shop, lid: str) -> None:
     phone = phone_of(lid)
     await shop.take(said("M", lid, "hello"))
