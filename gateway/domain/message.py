@@ -193,7 +193,11 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     `record` is the row as JSON; the same function serves REST and WebSocket, so both always agree.
     """
     data = {key: value for key, value in record.items() if key != "raw_data"}
+    shops = {name: data.pop(name) for name in _MADE if name in data}
+    shops |= {name: data[name] for name in _MADE_BY_SOME if name in data}
     if "gateway_media" in data and (_is_file(data["gateway_media"]) or not _is_file(data.get("media"), True)):
+        if data.get("media") is not None:
+            shops["media"] = data["media"]
         data["media"] = data.pop("gateway_media")
     # No column has an empty name: there the store lists what it could not read.
     untold: list[str] = list(data.pop("", None) or ())
@@ -215,7 +219,16 @@ def read_message(table: str, record: dict[str, Any], zone: tzinfo) -> tuple[dict
     chat = data.get("chat")
     data["chat"] = chat_of(None if chat is None else str(chat), address)
     data["phone"] = phone_of(data["chat"]) or (address if address and "@" not in address else None)
+    if shops:
+        data["columns"] = shops
     return data, sorted(untold)
+
+
+_MADE = ("direction", "ref", "session_id", "phone", "columns", "queue_position", "sender_name")
+"""Names in the data that are no columns: a column of the shop's that is called so stands in `columns`."""
+
+_MADE_BY_SOME = ("at", "arrived_at", "name", "position")
+"""Such names in some answers only: there it stands in `columns`, and everywhere else in its own place, too."""
 
 
 def _is_file(value: object, or_none: bool = False) -> bool:

@@ -30,6 +30,8 @@ export interface Message {
   /** JID of the counterpart. */
   chat: string | null;
   phone?: string | null;
+  /** Of the shop's own columns whose names stand here for something else. */
+  columns?: Record<string, unknown>;
   message_id?: string | null;
   client_id?: string | null;
   message_text?: string | null;

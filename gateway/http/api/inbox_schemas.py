@@ -1,6 +1,6 @@
 """The models of `/api/conversations`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -47,6 +47,11 @@ class MessageData(BaseModel):
     session_id: SessionIdField = Field(description="0 when the row names no session.")
     chat: Jid | None
     phone: Phone | None
+    columns: dict[str, Any] | None = Field(
+        None,
+        description="Of the shop's own columns whose names stand here for something else.",
+        examples=[None],
+    )
     message_text: str | None = Field(None, examples=["Is it still available?"])
     message_type: str | None = Field(
         None,

@@ -178,6 +178,30 @@ def test_a_foreign_row_is_shown_with_what_it_lacks_and_without_raw_data() -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("shops", "told", "columns"),
+    [
+        ({"ref": "A-17"}, {"ref": "in:7"}, {"ref": "A-17"}),
+        (
+            {"session_id": [1], "phone": None},
+            {"session_id": 12, "phone": None},
+            {"session_id": [1], "phone": None},
+        ),
+        ({"columns": 3, "direction": "left"}, {"direction": "in"}, {"columns": 3, "direction": "left"}),
+        ({"name": "Ann", "at": 5}, {"name": "Ann", "at": 5}, {"name": "Ann", "at": 5}),
+        ({"media": 5, "gateway_media": None}, {"media": None}, {"media": 5}),
+        ({"send_no": 3, "payload": "x"}, {"send_no": 3, "payload": "x"}, None),
+    ],
+)
+def test_a_column_of_the_shop_with_a_name_of_ours_is_told_beside_it(
+    shops: dict[str, Any], told: dict[str, Any], columns: dict[str, Any] | None
+) -> None:
+    data = message.message_data(INCOMING_TABLE, {"id": 7, "wasender_session_id": 12, **shops}, UTC)
+
+    assert {name: data[name] for name in told} == told
+    assert data.get("columns") == columns
+
+
 def test_the_digits_of_a_lid_are_never_shown_as_a_phone() -> None:
     record = {"id": 7, "to_phone": "198@lid", "chat": "198@lid", "wasender_session_id": 12}
 
