@@ -90,6 +90,7 @@ class InboxRoutes:
             is_everything=bool(asked.groups),
             sub=principal.sub,
             is_short=asked.position == "page",
+            is_oldest_first=asked.order == "oldest",
         )
         page = await self._inbox.conversations(query)
         cursor = make_cursor(*page.next) if page.next else None

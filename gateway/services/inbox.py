@@ -28,6 +28,8 @@ class ConversationQuery:
     """Positions of the page's inboxes only, and the snapshot for all others."""
     is_of_people: bool = False
     """Search in names and numbers only, not in texts."""
+    is_oldest_first: bool = False
+    """The one that moved last comes last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ export class Rail extends LiveElement {
     }
     if (!me.simulator || !this.#hint.hidden) return;
     this.#hint.hidden = false;
+    this.#hint.setAttribute("role", "region");
+    this.#hint.setAttribute("aria-label", t("app.simulator.region"));
     const link = el("a", { href: "simulator", target: "_blank", rel: "noopener" }, t("app.simulator"));
     const close = el(
       "button",

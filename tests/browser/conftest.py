@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.services.sessions.monitor import Monitor
+from tests.browser.accessibility import AXE
 from tests.browser.desk import Desk, log_in, window
 from tests.browser.numbers import Numbers, login_of, numbers_window
 from tests.http.support import Shop, opened
@@ -76,6 +77,14 @@ def data_dir() -> Iterator[Path]:
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    """The script of axe, to be added to a page."""
+    if not AXE.exists():
+        pytest.skip("axe-core is missing: run `npm install` in tests/ui")
+    return AXE
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
+from tests.browser.accessibility import findings
 from tests.browser.desk import window
 from tests.gallery import gallery_server, show_state, state_names
-
-AXE = Path(__file__).parents[1] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
 # theme, language, width: both themes, both directions, and the narrowest phone.
 LOOKS = [("light", "en", 1280), ("dark", "ar", 1280), ("dark", "en", 320), ("light", "ar", 320)]
@@ -39,29 +38,10 @@ MEASURE = """async () => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def axe() -> Path:
-    if not AXE.exists():
-        pytest.skip("axe-core is missing: run `npm install` in tests/ui")
-    return AXE
-
-
 @pytest_asyncio.fixture
 async def gallery() -> AsyncIterator[str]:
     async with gallery_server() as url:
         yield url
-
-
-async def findings(page: Page) -> list[dict[str, Any]]:
-    """What axe finds, of any level."""
-    ran: list[dict[str, Any]] = await page.evaluate(
-        """async () => {
-            const ran = await axe.run(document, {resultTypes: ["violations"]});
-            const told = (node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`;
-            return ran.violations.map((one) => ({id: one.id, nodes: one.nodes.slice(0, 4).map(told)}));
-        }"""
-    )
-    return ran
 
 
 @pytest.mark.parametrize(("theme", "lang", "width"), LOOKS)

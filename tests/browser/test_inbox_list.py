@@ -157,6 +157,26 @@ async def test_IN_40_the_title_and_the_icon_tell_how_many_wait_also_beyond_the_f
     await expect(desk.page).to_have_title("(69) Inbox")
 
 
+async def test_who_waits_longest_is_named_also_behind_the_first_page(desk: Desk) -> None:
+    await desk.shop.db.execute(
+        "INSERT INTO whatsapp_incoming_messages (message_id, wasender_session_id, chat, from_phone,"
+        " message_text, message_type, received_at, created_at)"
+        " SELECT 'm' || n, 12, (255700000000 + n) || '@s.whatsapp.net', (255700000000 + n)::text,"
+        " 'Hello', 'text', now() - n * interval '1 minute', now() FROM generate_series(1, 70) AS n"
+    )
+    pane = desk.page.get_by_test_id("waiting")
+    await desk.open()
+
+    await expect(pane).to_contain_text("70 customers wait for an answer")
+    await expect(pane.locator("li").first).to_contain_text("+255 700 000070")
+    await desk.answer("255700000070", "Sorry for the wait", key="k1")
+    await expect(pane).to_contain_text("69 customers wait for an answer")
+    await expect(pane.locator("li").first).to_contain_text("+255 700 000069")
+    await expect(pane.locator("li")).to_have_count(5)
+    await pane.get_by_role("button").first.click()
+    await expect(desk.said("Hello")).to_be_visible()
+
+
 async def test_IN_34_reading_in_one_tab_clears_the_other(desk: Desk) -> None:
     await desk.hear(MARIA, name="Maria", many=3)
     await desk.open()

@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.browser.accessibility import findings
 from tests.browser.desk import window
 from tests.browser.numbers import SESSIONS, Numbers, login_of, numbers_window
 from tests.launcher.running import Running
@@ -327,3 +329,24 @@ async def test_a_number_that_loses_its_link_is_told_on_every_page(
         await numbers.state("qr")
         await numbers.scan(number)
         await expect(notice).to_be_hidden()
+
+
+async def test_axe_finds_nothing_on_the_pages_of_a_gateway(
+    shared_browser: Browser, shared_gateway: Running, shared_login: Any, axe: Path
+) -> None:
+    found: dict[str, Any] = {}
+    async with numbers_window(
+        shared_browser, shared_gateway, shared_login, reduced_motion="reduce"
+    ) as numbers:
+        page = numbers.page
+        await page.add_init_script(path=axe)
+        for path in ("/", "/people", "/account", "/targets", "/admin"):
+            await page.goto(shared_gateway.url + path)
+            await expect(page.locator("h1").first).to_be_attached()
+            await expect(page.get_by_role("region", name="Demo")).to_be_visible()
+            if here := await findings(page):
+                found[path] = here
+        await numbers.open()
+        if here := await findings(page):
+            found["numbers"] = here
+    assert found == {}

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -56,17 +56,7 @@ class Bench:
         found: list[Conversation] = []
         after: tuple[str, int, str] | None = None
         while True:
-            page = await self.inbox.conversations(
-                ConversationQuery(
-                    query.sessions,
-                    query.filter,
-                    query.search,
-                    query.limit,
-                    after,
-                    query.is_everything,
-                    query.sub,
-                )
-            )
+            page = await self.inbox.conversations(replace(query, after=after))
             found += page.items
             if page.next is None:
                 break
@@ -114,9 +104,11 @@ class Bench:
             query = ConversationQuery(
                 sessions, which, search, chance.choice((3, 200)), None, is_everything, "ann"
             )
-            assert await self.pages(query) == await self.oracle.conversations(
-                sessions, which, search, is_everything
-            ), query
+            expected = await self.oracle.conversations(sessions, which, search, is_everything)
+            assert await self.pages(query) == expected, query
+            if is_everything:
+                turned = replace(query, is_oldest_first=True)
+                assert await self.pages(turned) == expected[::-1], turned
             totals = (await self.inbox.conversations(ConversationQuery(sessions, limit=1, sub="ann"))).totals
             assert totals is not None
             assert asdict(totals) == await self.oracle.totals(sessions), sessions

@@ -189,6 +189,10 @@ class ConversationQuery(Body):
     )
     session: ListedSessionWish | None = Field(None, description="Only this session.")
     filter: ConversationFilter = "all"
+    order: Literal["newest", "oldest"] = Field(
+        "newest",
+        description="`oldest`: who has waited longest stands first, with the same `order` for each page.",
+    )
     search: str = Field("", description="Part of a name, a text, or a number.", examples=["ben"])
     limit: Limit = DEFAULT_LIMIT
     cursor: str = Field("", description="`next_cursor` of the page before.")

@@ -307,7 +307,8 @@ async def _rows(
     probe: ProbeSize,
 ) -> list[asyncpg.Record]:
     """The conversations of a page, and one more if there is one."""
-    if search is not None and search.is_in_texts and not overlay.unlisted_sessions:
+    probes = search is not None and search.is_in_texts and not query.is_oldest_first
+    if search is not None and probes and not overlay.unlisted_sessions:
         text, arguments = probe_statement(query, overlay, search, probe)
         found = found_among(await connection.fetch(text, *arguments), query.limit + 1, probe)
         if found is not None:

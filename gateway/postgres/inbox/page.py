@@ -13,7 +13,8 @@ from asyncpg import Record
 
 from gateway.services.inbox import ConversationQuery
 
-_ORDER = "ORDER BY last_at DESC, session DESC, chat DESC"
+_NEWEST_FIRST = "ORDER BY last_at DESC, session DESC, chat DESC"
+_OLDEST_FIRST = "ORDER BY last_at, session, chat"
 
 _FILTERS = {
     "all": "true",
@@ -111,6 +112,7 @@ class _Page:
     def __init__(self, query: ConversationQuery, overlay: Overlay, search: Search | None) -> None:
         self._query = query
         self._overlay = overlay
+        self._order = _OLDEST_FIRST if query.is_oldest_first else _NEWEST_FIRST
         # What the overlay knows better stands first.
         self._arguments: list[Any] = [overlay.sessions, overlay.chats] if overlay.chats else []
         self._limit = self._bind(query.limit + 1, "bigint")
@@ -126,12 +128,12 @@ class _Page:
             sources.append(f"gateway.conversations_of_sessions_v1({sessions}) AS unlisted")
         legs = [
             f"(SELECT session, chat, last_at, unread, is_unreplied, push_name, owner, is_done FROM {source}\n"
-            f"WHERE last_at IS NOT NULL AND {self._conditions}\n{_ORDER} LIMIT {self._limit})"
+            f"WHERE last_at IS NOT NULL AND {self._conditions}\n{self._order} LIMIT {self._limit})"
             for source in sources
         ]
         union = "\nUNION ALL\n".join(legs)
         shown = f"SELECT page.*, page.last_at::text AS place FROM ({union}) AS page"
-        return f"{self._found}{shown}\n{_ORDER} LIMIT {self._limit}", self._arguments
+        return f"{self._found}{shown}\n{self._order} LIMIT {self._limit}", self._arguments
 
     def probed(self, search: Search, messages: int) -> tuple[str, list[Any]]:
         text, _ = self.statement()
@@ -139,7 +141,7 @@ class _Page:
         most = self._bind(messages, "bigint")
         ways = " OR ".join(["probe.is_found", *self._known_matches(search)])
         probe = f"CROSS JOIN LATERAL gateway.probe_chat_v1(k.session, k.chat, {pattern}, {most}) AS probe"
-        text = f"SELECT k.*, {ways} AS is_found, probe.is_whole\nFROM ({text}) AS k\n{probe}\n{_ORDER}"
+        text = f"SELECT k.*, {ways} AS is_found, probe.is_whole\nFROM ({text}) AS k\n{probe}\n{self._order}"
         return text, self._arguments
 
     def _bind(self, value: object, kind: str) -> str:
@@ -156,11 +158,11 @@ class _Page:
         if self._query.after is not None:
             at, session, chat = self._query.after
             place = self._bind(at, "text::timestamptz")
-            wanted.append(
-                f"(last_at, session, chat) < ({place}, {self._bind(session, 'bigint')}, {self._bind(chat, 'text')})"
-            )
+            behind = ">" if self._query.is_oldest_first else "<"
+            key = f"({place}, {self._bind(session, 'bigint')}, {self._bind(chat, 'text')})"
+            wanted.append(f"(last_at, session, chat) {behind} {key}")
             # The first column alone is a bound for the index of a single session, too.
-            wanted.append(f"last_at <= {place}")
+            wanted.append(f"last_at {behind}= {place}")
         if search is not None:
             wanted.append(self._matches(search))
         return wanted
@@ -202,12 +204,12 @@ class _Page:
             if self._overlay.unlisted_inboxes:
                 unlisted = self._bind(self._overlay.unlisted_inboxes, "bigint[]")
                 conditions.append(f"greatest(session, 0) <> ALL ({unlisted})")
-            return f"(SELECT * FROM {kept} WHERE {' AND '.join(conditions)} {_ORDER} LIMIT {self._limit}) AS kept"
+            return f"(SELECT * FROM {kept} WHERE {' AND '.join(conditions)} {self._order} LIMIT {self._limit}) AS kept"
         usable = _without(self._query.sessions, self._overlay.unlisted_inboxes)
         return (
             f"(SELECT newest.* FROM unnest({self._bind(usable, 'bigint[]')}) AS own (number)\n"
             f"CROSS JOIN LATERAL (SELECT * FROM {kept} WHERE session = own.number AND {' AND '.join(conditions)}\n"
-            f"{_ORDER} LIMIT {self._limit}) AS newest) AS kept"
+            f"{self._order} LIMIT {self._limit}) AS newest) AS kept"
         )
 
 

@@ -89,7 +89,7 @@ export class AdminPage extends LiveElement {
     this.#drawn = drawn;
     const now = this.#backend.rest.now();
     const { zone } = this.#backend;
-    const none = (/** @type {string} */ text) => el("li", { class: "wa-hint" }, icon("check"), text);
+    const none = (/** @type {string} */ text) => el("li", { class: "wa-hint wa-fine" }, icon("check"), text);
     fill(this.#alerts, ...(overview.alerts.length ? overview.alerts.map((one) => alertRow(one, overview, zone, this.#repair)) : [none(t("admin.alerts.none"))]));
     fill(this.#gateways, ...overview.gateways.map((one) => gatewayRow(one, zone)));
     fill(this.#numbers, ...(overview.sessions.length ? overview.sessions.map((one) => numberRow(one, now, this.#repair)) : [none(t("admin.numbers.none"))]));

@@ -57,7 +57,7 @@ export class WhatsAppInbox extends LiveElement {
     write: (phone, session) => this.#openChat(session, `${phone}@s.whatsapp.net`),
     search: () => this.focusSearch(),
   });
-  #pane = new WaitingPane(this.#backend, (key) => this.openKey(key));
+  #pane = new WaitingPane(this.#backend, this.#data, (key) => this.openKey(key));
   #marks = new ReadMarks(this.#backend, this.#data, this.#thread, this, () => this.#refresh());
   #deeds = new Deeds(this.#backend, this.#data, this, {
     leave: () => this.#close(),
@@ -409,7 +409,7 @@ export class WhatsAppInbox extends LiveElement {
     this.#list.show({ selected, state: this.#state, hits: this.#hits, canBeSeen });
     this.#thread.refresh(selected ? this.#data.get(selected) : undefined);
     this.#pane.element.hidden = selected !== null;
-    if (selected === null) this.#pane.show(this.#data.rows(), this.#data.totals?.unreplied ?? null);
+    if (selected === null) this.#pane.show();
     if (this.#data.unread === this.#unread) return;
     this.#unread = this.#data.unread;
     this.tell("unread-change", { unread: this.#unread });

@@ -11,6 +11,7 @@ export const ar = {
   "app.rail": "الرئيسية",
   "app.logout": "تسجيل الخروج",
   "app.simulator": "فتح الهاتف المحاكى",
+  "app.simulator.region": "عرض تجريبي",
   "app.simulator.hint": "هذا عرض تجريبي: هاتف محاكى يمثل عملاءك ويمسح الرموز.",
   "app.version": "يوجد إصدار جديد. أعد تحميل الصفحة متى ناسبك.",
   "app.reload": "إعادة التحميل",

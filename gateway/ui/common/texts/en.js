@@ -10,6 +10,7 @@ export const en = {
   "app.rail": "Main",
   "app.logout": "Log out",
   "app.simulator": "Open the simulated phone",
+  "app.simulator.region": "Demo",
   "app.simulator.hint": "This is a demo: a simulated phone plays your customers and scans the codes.",
   "app.version": "There is a new version. Reload the page when it suits you.",
   "app.reload": "Reload",
