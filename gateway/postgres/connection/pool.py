@@ -21,6 +21,7 @@ import orjson
 
 from gateway.domain.errors import ConfigError, DatabaseAway, RowRefused, StoreUnavailable, StoreUnprepared
 from gateway.postgres.connection import values
+from gateway.postgres.connection.growth import Borrowers
 from gateway.services.deadlines import CANCEL_S, Deadline
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ CONNECT_TIMEOUT_S = 10.0
 
 LOAN_S = 30.0
 """How long a connection of a pool is lent for, if the borrower names no other time."""
+
+GROW_AFTER_S = 0.02
+"""How long borrowers may wait for connections to come back, in all, before a pool opens more: about what that costs."""
 
 READ_S = 5.0
 """Deadline of the reads that browsers wait for: what has been pushed to them is as old as these are late."""
@@ -89,13 +93,31 @@ class Pool(asyncpg.Pool):
 
     loan_s = LOAN_S
 
+    def __init__(self, *arguments: Any, grow_after_s: float = GROW_AFTER_S, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._borrowers = Borrowers(grow_after_s)
+
     def acquire(self, *, timeout: float | None = None) -> "_Loan":  # type: ignore[override]
         """A connection, for `timeout` seconds in all; for `loan_s` without it."""
         return _Loan(self, self.loan_s if timeout is None else timeout)
 
-    def borrow(self) -> Any:
-        """The driver's own way to a connection, without a deadline."""
-        return super().acquire()
+    async def borrow(self) -> Any:
+        """A connection, without a deadline: a free one; or one that comes back soon; or else a new one.
+
+        The driver itself opens a new one for each borrower that meets no free one: ten that ask at once are ten logins,
+        for statements that one connection answers in the time of the first.
+        """
+        is_free = self.get_idle_size() > len(self._borrowers)
+        if not is_free and 0 < self.get_size() < self.get_max_size():
+            await self._borrowers.wait()
+        return await super().acquire()
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:
+        """Takes a connection back, for the borrower that waits longest."""
+        try:
+            await super().release(connection, timeout=timeout)
+        finally:
+            self._borrowers.one_is_back()
 
 
 class _Loan:
@@ -168,7 +190,13 @@ class _Loan:
 
 
 async def open_pool(
-    dsn: str, *, timezone: str, max_size: int = 10, pooled: bool, loan_s: float = LOAN_S
+    dsn: str,
+    *,
+    timezone: str,
+    max_size: int = 10,
+    pooled: bool,
+    loan_s: float = LOAN_S,
+    grow_after_s: float = GROW_AFTER_S,
 ) -> Pool:
     """A pool of which one connection is open already; the caller closes it.
 
@@ -191,6 +219,7 @@ async def open_pool(
         reset=_leave_as_it_is,
         # Behind a transaction pooler the next statement may meet another server connection.
         statement_cache_size=0 if pooled else 200,
+        grow_after_s=grow_after_s,
     )
     pool.loan_s = loan_s
     try:
