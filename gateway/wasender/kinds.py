@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.domain.message import MessageType
 from gateway.wasender.texts import business, calls, cards, commerce, social
+from gateway.wasender.texts.lines import flag
 from gateway.wasender.values import text_at
 
 TextOf = Callable[[Any], str | None]
@@ -22,8 +23,12 @@ class Kind:
 
     type: MessageType
     text: TextOf
-    otherwise: str | None = None
+    otherwise: str | TextOf | None = None
     is_composed: bool = True
+
+    def words_for(self, part: Any) -> str | None:
+        """What is said of a part that has no words of its own."""
+        return self.otherwise(part) if callable(self.otherwise) else self.otherwise
 
 
 def _plain(part: Any) -> str | None:
@@ -48,8 +53,12 @@ def _reaction(part: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _media(media_type: MessageType, text: TextOf = _caption) -> Kind:
-    return Kind(media_type, text, is_composed=False)
+def _media(media_type: MessageType, text: TextOf = _caption, otherwise: str | TextOf | None = None) -> Kind:
+    return Kind(media_type, text, otherwise, is_composed=False)
+
+
+def _sound(part: Any) -> str:
+    return "Voice message" if flag(part, "ptt") else "Audio"
 
 
 _POLL = Kind("poll", cards.poll, "Poll")
@@ -61,10 +70,10 @@ KINDS: dict[str, Kind] = {
     "extendedTextMessage": Kind("text", social.link, is_composed=False),
     "imageMessage": _media("image"),
     "videoMessage": _media("video"),
-    "ptvMessage": _media("video"),
-    "audioMessage": _media("audio", _no_text),
+    "ptvMessage": _media("video", otherwise="Video message"),
+    "audioMessage": _media("audio", _no_text, _sound),
     "documentMessage": _media("document", _document),
-    "stickerMessage": _media("sticker", _no_text),
+    "stickerMessage": _media("sticker", _no_text, "Sticker"),
     "stickerPackMessage": Kind("text", cards.sticker_pack),
     "locationMessage": Kind("location", cards.location, "Location"),
     "liveLocationMessage": Kind("location", cards.location, "Live location"),

@@ -194,14 +194,16 @@ def _content(name: str, kind: Kind, message: dict[str, Any], unified: str | None
     headed = business.header_of(name, part)
     file_kind, media = headed or (name, part if name in WITH_FILE else None)
     url = _url_of(media)
-    text = _told(kind, own, unified) or kind.otherwise
+    own = _told(kind, own, unified)
+    text = own or kind.words_for(part)
+    is_placeholder = _is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message))
     return Content(
         kind=name,
         type=KINDS[file_kind].type if headed and url else _type_of(kind, part),
-        text=text,
+        text=own if is_placeholder else text,
         media_url=url,
         part=part,
-        is_placeholder=_is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message)),
+        is_placeholder=is_placeholder,
         media=media,
         file_name=text_at(media, "fileName", "title") if file_kind == "documentMessage" else None,
         media_part=file_kind if media is not None else "",

@@ -67,6 +67,9 @@ test("kinds and delivery states that are new have a rendering", () => {
   assert.equal(deliveryState({ status: "teleported" }), "unknown");
   assert.match(previewOf({ message_type: "event_invite" }), /not supported/);
   assert.equal(previewOf({ message_type: "image", message_text: "Look" }), "Photo: Look");
+  assert.equal(previewOf({ message_type: "sticker", message_text: "Sticker" }), "Sticker");
+  assert.equal(previewOf({ message_type: "video", message_text: "Video message" }), "Video");
+  assert.equal(previewOf({ message_type: "audio", message_text: "Audio" }), "Voice message");
   assert.equal(previewOf({ message_type: "text", message_text: "a\n b" }), "a b");
   assert.equal(
     previewOf({ message_type: "text", message_text: "secret", deleted_at: "x" }),

@@ -144,12 +144,20 @@ export function kindName(message) {
   return t(/** @type {import("./strings.js").TextKey} */ (`type.${kind}`));
 }
 
+/** What the gateway says of files that have no words of their own. @type {Record<string, string[]>} */
+const SAID_OF_FILES = { sticker: ["Sticker"], audio: ["Voice message", "Audio"], video: ["Video message"] };
+
+/** Whether a message's words only name its kind. @param {Message} message */
+export function isItsKind(message) {
+  return (SAID_OF_FILES[messageKind(message)] ?? []).includes(message.message_text ?? "");
+}
+
 /** One line that stands for a message in the list. @param {Message} message */
 export function previewOf(message) {
   if (message.deleted_at) return t("thread.deleted");
   const kind = messageKind(message);
   const begin = (message.message_text ?? "").trimStart().slice(0, 300);
-  const text = isVisible(begin) ? begin.replace(/\s+/g, " ").trim() : "";
+  const text = isVisible(begin) && !isItsKind(message) ? begin.replace(/\s+/g, " ").trim() : "";
   if (kind === "text") return text || t("type.text");
   if (kind === "unknown") return text || t("type.unknown");
   const label = kindName(message);

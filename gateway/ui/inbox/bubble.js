@@ -3,7 +3,7 @@
 import { el, fill } from "../common/dom.js";
 import { clockTime, dayName, exactTime, formatPhone, isVisible, nameLine } from "../common/format.js";
 import { icon } from "../common/icons.js";
-import { deliveryState, messageKind, previewOf } from "../common/states.js";
+import { deliveryState, isItsKind, messageKind, previewOf } from "../common/states.js";
 import { t } from "../common/strings.js";
 import { attachment } from "./attachment.js";
 import { messageTime, refOf } from "./order.js";
@@ -260,8 +260,10 @@ function quote(ref, look, actions) {
   );
 }
 
-/** Whether a message's words are the name of its file, which stands in the row of the file. @param {Message} message */
-function isItsName({ message_text: text, media }) {
+/** Whether a message's words are those that its file shows by itself: its kind, or its name. @param {Message} message */
+function isItsName(message) {
+  const { message_text: text, media } = message;
+  if (isItsKind(message)) return true;
   if (!text || !media?.name) return false;
   return text === media.name || (media.name.length >= CUT_NAME && text.startsWith(media.name));
 }

@@ -3,7 +3,7 @@
 import { el, fill } from "../common/dom.js";
 import { exactTime, fileName } from "../common/format.js";
 import { icon } from "../common/icons.js";
-import { kindName, messageKind } from "../common/states.js";
+import { isItsKind, kindName, messageKind } from "../common/states.js";
 import { t } from "../common/strings.js";
 import { messageKey, messageTime } from "./order.js";
 
@@ -50,7 +50,7 @@ export function showViewer(inside, messages, first, { source, zone, caption }) {
     const shown = isFilm
       ? el("video", { src: url, controls: true, autoplay: true, playsinline: true })
       : el("img", { src: url, alt: message.message_text || kindName(message) });
-    fill(stage, shown, message.message_text && el("p", { dir: "auto" }, message.message_text));
+    fill(stage, shown, !isItsKind(message) && message.message_text && el("p", { dir: "auto" }, message.message_text));
   };
   /** @param {number} by */
   const go = (by) => {

@@ -87,8 +87,20 @@ CONTENTS = [
     says("image", {"imageMessage": _IMAGE}, "image", "Look", media_url=CDN),
     says("image without caption", {"imageMessage": {"url": CDN}}, "image", None, media_url=CDN),
     says("video", {"videoMessage": {"url": CDN, "caption": "Look"}}, "video", "Look", media_url=CDN),
-    says("video note", {"ptvMessage": {"url": CDN}}, "video", None, media_url=CDN),
-    says("voice", {"audioMessage": {"url": CDN, "ptt": True, "seconds": 3}}, "audio", None, media_url=CDN),
+    says("video note", {"ptvMessage": {"url": CDN}}, "video", "Video message", media_url=CDN),
+    says("voice", {"audioMessage": {"url": CDN, "ptt": True}}, "audio", "Voice message", media_url=CDN),
+    says("sound", {"audioMessage": {"url": CDN, "seconds": 3}}, "audio", "Audio", media_url=CDN),
+    says(
+        "voice to be heard once",
+        {
+            "viewOnceMessageV2Extension": {
+                "message": {"audioMessage": {"url": CDN, "ptt": True, "viewOnce": True}}
+            }
+        },
+        "audio",
+        "Voice message",
+        media_url=CDN,
+    ),
     says(
         "document",
         {"documentMessage": {"url": CDN, "fileName": "bill.pdf"}},
@@ -107,7 +119,7 @@ CONTENTS = [
         "Bill\nb.pdf",
         media_url=CDN,
     ),
-    says("sticker", {"stickerMessage": {"url": CDN}}, "sticker", None, media_url=CDN),
+    says("sticker", {"stickerMessage": {"url": CDN}}, "sticker", "Sticker", media_url=CDN),
     says(
         "a media url that is none",
         {"imageMessage": {"url": "javascript:alert(1)"}},
