@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from gateway.domain.errors import GatewayError
-from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
+from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors, read_only_fault
 from gateway.postgres.migrations.runner import OLDEST_SERVER
 
 PER_PROCESS = 17
@@ -64,9 +64,7 @@ async def _server(connection: asyncpg.Connection) -> str | None:
             f"This is PostgreSQL {version // 10000}, and the gateway needs {OLDEST_SERVER // 10000} or newer: "
             "upgrade it, or use another server."
         )
-    if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        return "This server is a read-only standby: set DATABASE_URL to the primary."
-    return None
+    return await read_only_fault(connection)
 
 
 _SCHEMA = """

@@ -265,7 +265,10 @@ class Checkup:
             async with WasenderClient(self._settings.wasender_base_url, account) as client:
                 await client.get_status(token)
         except GatewayError:
-            return error.message
+            return (
+                f"{error.message} Make another in WasenderAPI's settings, and set it as WASENDER_TOKEN, or store it "
+                "with `gateway integrations set wasender`."
+            )
         return (
             "The token is the API key of a session, not the account's personal access token: make one in "
             "WasenderAPI's settings, and store it with `gateway integrations set wasender`."

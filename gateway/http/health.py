@@ -16,7 +16,7 @@ from gateway.http.responses import json_reply
 from gateway.services.addresses import VISITOR, says_forwarded
 from gateway.services.auth.origins import is_loopback_host
 
-AWAY = "Postgres does not take anything at the moment."
+AWAY = "Postgres does not take anything at the moment"
 
 
 class Draining(Protocol):
@@ -27,10 +27,17 @@ class Draining(Protocol):
 
 
 class Hearing(Protocol):
-    """Whether the gateway hears Postgres."""
+    """Whether the gateway hears all of Postgres."""
 
     def is_stale(self) -> bool:
         """Whether it may have missed something."""
+
+
+class ListenerView(Protocol):
+    """The connection that hears Postgres."""
+
+    complaint: str | None
+    """Why Postgres is not heard, as half a sentence; None while it is."""
 
 
 class Committing(Protocol):
@@ -81,6 +88,7 @@ class Readiness:
     spool: SpoolView
     triggers: TriggersView
     compatibility: CompatibilityView
+    listener: ListenerView
 
     def judge(self) -> tuple[bool, dict[str, Any]]:
         """Whether to send webhooks here, and what to say about it."""
@@ -92,6 +100,7 @@ class Readiness:
             spooled=self.spool.count(),
             complaint=self.spool.complaint(),
             untold=self.triggers.complaint,
+            away=self.listener.complaint,
         )
 
 
@@ -143,20 +152,28 @@ def alive_reply(request: Request) -> Response:
 
 
 def judge_readiness(
-    *, is_draining: bool, can_commit: bool, spooled: int, complaint: str | None, untold: str | None = None
+    *,
+    is_draining: bool,
+    can_commit: bool,
+    spooled: int,
+    complaint: str | None,
+    untold: str | None = None,
+    away: str | None = None,
 ) -> tuple[bool, dict[str, Any]]:
     """Whether to send webhooks here, and what to say.
 
-    `complaint` is why the spool would take nothing, `untold` why changes of the tables are not told to browsers.
+    `complaint` is why the spool would take nothing, `untold` why changes of the tables are not told to browsers,
+    `away` why Postgres takes nothing.
     """
     if is_draining:
         return False, {"status": "draining"}
+    postgres = f"{AWAY}: {away}." if away else f"{AWAY}."
     if not can_commit and complaint:
-        return False, {"status": "unavailable", "why": f"{AWAY} {complaint}", "spooled": spooled}
+        return False, {"status": "unavailable", "why": f"{postgres} {complaint}", "spooled": spooled}
     if not can_commit:
         return True, {
             "status": "degraded",
-            "why": f"{AWAY} Webhooks are kept on the gateway's disk until it does.",
+            "why": f"{postgres} Webhooks are kept on the gateway's disk until it does.",
             "spooled": spooled,
         }
     if complaint:

@@ -146,7 +146,7 @@ def noted_address(settings: Settings) -> str | None:
 
 def is_simulated(settings: Settings) -> bool:
     """Whether the gateway that started last on this data folder talks to the simulator inside it."""
-    return settings.simulator or (data_dir(settings) / _SIMULATED).exists()
+    return settings.simulator or os.path.exists(data_dir(settings) / _SIMULATED)
 
 
 def address_for_people(settings: Settings) -> str:
@@ -174,9 +174,7 @@ def data_folder_fault(settings: Settings) -> str | None:
     folder = data_dir(settings)
     if (kind := memory_of(folder)) is not None:
         return f"The data folder {folder} is in memory ({kind}): set GATEWAY_DATA_DIR to a folder on a disk."
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
+    place = _nearest(folder)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return (
             f"The data folder {folder} cannot be written to by this user: set GATEWAY_DATA_DIR to one that can, "
@@ -191,12 +189,19 @@ def data_folder_fault(settings: Settings) -> str | None:
     return None
 
 
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the one above it that is there and may be looked at."""
+    place = folder.absolute()
+    while not os.path.exists(
+        place
+    ):  # Path.exists raises where a name is too long, or a folder is closed to us
+        place = place.parent
+    return place
+
+
 def memory_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
     """Name of the file system if what is written to that folder stays in memory; the folder need not exist yet."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    device = os.stat(place).st_dev
+    device = os.stat(_nearest(folder)).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         lines = mounts.read_text().splitlines()

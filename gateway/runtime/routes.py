@@ -169,6 +169,7 @@ def _readiness(
         repositories.spool,
         live.triggers,
         live.compatibility,
+        live.listener,
     )
 
 

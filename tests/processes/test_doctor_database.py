@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -14,7 +15,7 @@ from gateway.postgres.sessions.vault import Vault
 from tests.launcher.settings import SECRET
 from tests.launcher.terminal import Terminal
 from tests.processes.conftest import Role
-from tests.processes.test_doctor_command import refused
+from tests.processes.test_doctor_command import lines_of, refused
 
 
 @pytest.fixture
@@ -203,6 +204,21 @@ async def test_a_data_folder_that_is_a_file_is_a_finding(terminal: Terminal, dat
     found = await refused(terminal, env)
     assert found["data folder"][0] == "FAIL"
     assert "cannot be written to by this user" in found["data folder"][1]
+
+
+async def test_a_server_that_takes_no_writes_is_a_finding_and_ends_a_start_with_the_same_sentence(
+    terminal: Terminal, owner: asyncpg.Connection, database: str
+) -> None:
+    name = urlsplit(database).path[1:]
+    await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    env = {"DATABASE_URL": database, "GATEWAY_SECRET": SECRET}
+
+    found = lines_of(await terminal.run("doctor", env=env))
+    ended = await terminal.run("serve", "--port", "0", env=env)
+
+    assert found["server"][0] == "FAIL"
+    assert "switch it off, or set DATABASE_URL to the primary" in found["server"][1]
+    assert found["server"][1] in ended.complaint()
 
 
 class OldServer:

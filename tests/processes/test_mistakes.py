@@ -38,6 +38,16 @@ MISTAKES: dict[str, tuple[str, dict[str, str], str]] = {
         {"GATEWAY_SECRET": ""},
         "data folder",
     ),
+    "a data folder of a name that is too long": (
+        "serve --port 0 --data-dir " + "a" * 300,
+        {"GATEWAY_SECRET": ""},
+        "data folder",
+    ),
+    "a host of the database that is no name": (
+        "migrate",
+        {"DATABASE_URL": "postgresql://u@db..shop/x"},
+        "The host of db..shop:5432 is not known",
+    ),
     "a data folder in memory": ("serve --port 0 --data-dir /dev/shm/gateway-mistake", {}, "is in memory"),
     "an empty secret on the network": (
         "serve --port 0 --host 0.0.0.0",

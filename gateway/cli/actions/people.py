@@ -107,7 +107,7 @@ async def say_how_to_get_in(settings: Settings, dsn: str, url: str) -> None:
             await connection.close(timeout=5)
     except (GatewayError, *CONNECT_ERRORS):
         return
-    prefix = "docker compose exec gateway " if _is_container() else ""
+    prefix = "docker compose exec gateway-1 " if _is_container() else ""
     address = settings.public_url or url
     if has_people:
         out.print(

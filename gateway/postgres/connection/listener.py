@@ -26,7 +26,13 @@ from gateway import __version__
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.domain.notifications import UNNUMBERED, is_known_to_writer
-from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, connect_fault, mapped_errors
+from gateway.postgres.connection.pool import (
+    CONNECT_ERRORS,
+    connect_direct,
+    connect_fault,
+    mapped_errors,
+    why_away,
+)
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.deadlines import Deadline
 from gateway.services.signals import Signals
@@ -149,6 +155,8 @@ class Listener:
         self._watchdog = watchdog or Watchdog()
         self._connection: asyncpg.Connection | None = None
         self._failures = 0
+        self.complaint: str | None = None
+        """Why Postgres is not heard, as half a sentence; None while it is."""
         self.awake = asyncio.Event()
         """Cleared while the database may sleep: then nothing here asks it by itself."""
         self.awake.set()
@@ -195,7 +203,8 @@ class Listener:
                 await self._watch()
             except (GatewayError, *CONNECT_ERRORS) as error:
                 if self.awake.is_set():
-                    logger.warning("listener.lost error=%s", type(error).__name__)
+                    self.complaint = why_away(error)
+                    logger.warning("listener.lost error=%s why=%r", type(error).__name__, self.complaint)
             self._down()
             if self.awake.is_set():
                 await self._back_off()
@@ -327,6 +336,7 @@ class Listener:
 
     def _up(self) -> None:
         self._is_up.set()
+        self.complaint = None
         logger.info("listener.up")
         self._signals.hear_again()
 

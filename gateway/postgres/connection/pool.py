@@ -343,6 +343,7 @@ def keep_alive(connection: Any) -> None:
 # ---------------------------------------------------------------------------------------------- errors
 
 CONNECT_ERRORS = (
+    UnicodeError,  # a host that is no name: `a..b`
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
@@ -441,6 +442,38 @@ def connect_fault(dsn: str, error: BaseException, setting: str = "DATABASE_URL")
     return ConfigError(says)
 
 
+def why_away(error: BaseException) -> str:
+    """Why Postgres takes nothing and what to do, for those who may not be told where it is: half a sentence."""
+    state = getattr(error, "sqlstate", None) or ""
+    if state == "25006":
+        return "it is read-only, as a standby is, or a server whose default_transaction_read_only is on"
+    if state == "53300":
+        return "it has no connection left for us: raise max_connections, or close others"
+    if state.startswith("28"):
+        return "it does not accept our user and password"
+    if (reason := _PASSING_STATES.get(state) or _PASSING_CLASSES.get(state[:2])) is not None:
+        return reason
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "its host is not known"
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return "nothing listens at its address"
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    return "the connection to it broke"
+
+
+async def read_only_fault(connection: asyncpg.Connection) -> str | None:
+    """Why this server takes no writes, and what to do; None if it does."""
+    if await connection.fetchval("SELECT pg_is_in_recovery()"):
+        return "This server is a read-only standby: set DATABASE_URL to the primary."
+    if await connection.fetchval("SHOW transaction_read_only") == "on":
+        return (
+            "This server takes no writes, because default_transaction_read_only is on (providers switch it on when a "
+            "disk is full): switch it off, or set DATABASE_URL to the primary."
+        )
+    return None
+
+
 def _missing_file(dsn: str) -> str | None:
     """A certificate or key that the address names, and that is not there: the driver does not say which."""
     try:
@@ -461,7 +494,7 @@ def explain_connect(dsn: str, error: BaseException, setting: str = "DATABASE_URL
         return f"Postgres at {where} has no database of that name: create it, or check {setting}."
     if state == "53300":
         return f"Postgres at {where} has no connection left for us: raise max_connections, or close others."
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return f"The host of {where} is not known: check {setting}."
     if isinstance(error, ConnectionRefusedError):
         return f"Nothing listens at {where}: start Postgres there, or check {setting}."

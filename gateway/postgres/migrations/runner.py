@@ -22,7 +22,13 @@ import asyncpg
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, DatabaseAway
-from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct, connect_fault, mapped_errors
+from gateway.postgres.connection.pool import (
+    CONNECT_ERRORS,
+    connect_direct,
+    connect_fault,
+    mapped_errors,
+    read_only_fault,
+)
 from gateway.postgres.migrations import adoption
 from gateway.postgres.migrations import repair as repairing
 from gateway.postgres.migrations.files import Migration, read_migrations, sql_folder
@@ -151,8 +157,8 @@ async def _check_server(connection: asyncpg.Connection) -> None:
             f"This is PostgreSQL {version // 10000}, and the gateway needs {OLDEST_SERVER // 10000} "
             "or newer: upgrade it, or use another server."
         )
-    if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        raise DatabaseAway("This server is a read-only standby: set DATABASE_URL to the primary.")
+    if (fault := await read_only_fault(connection)) is not None:
+        raise DatabaseAway(fault)
     encoding = await connection.fetchval("SHOW server_encoding")
     if encoding != "UTF8":
         raise ConfigError(
