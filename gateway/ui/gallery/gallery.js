@@ -15,7 +15,7 @@ import { PeoplePage } from "../people/people.js";
 import { Rail } from "../rail.js";
 import { WhatsAppSessions } from "../sessions/sessions.js";
 import { letCustomerWrite, stageBackend } from "./stage.js";
-import { STATES } from "./states.js";
+import { STATES, until } from "./states.js";
 
 const query = new URLSearchParams(location.search);
 const root = document.documentElement;
@@ -31,11 +31,6 @@ function find(selector) {
   const found = document.querySelector(selector);
   if (!(found instanceof HTMLElement)) throw new Error(`The gallery has no ${selector} here.`);
   return found;
-}
-
-/** @param {() => unknown} test */
-async function until(test) {
-  for (let n = 0; n < 400 && !test(); n += 1) await new Promise((resolve) => setTimeout(resolve, 25));
 }
 
 /** @param {string} name */

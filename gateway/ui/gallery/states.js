@@ -16,8 +16,11 @@ import { letCustomerWrite } from "./stage.js";
  */
 
 /** @param {() => any} test */
-async function until(test) {
-  for (let n = 0; n < 200 && !test(); n += 1) await new Promise((resolve) => setTimeout(resolve, 25));
+export async function until(test) {
+  for (let n = 0; !test(); n += 1) {
+    if (n > 800) throw new Error(`The gallery waited for what does not come: ${test}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
 }
 
 /** @param {string} selector @param {(selector: string) => HTMLElement} find */
@@ -346,7 +349,7 @@ export const STATES = {
   "link-preparing": () => linking({}, "preparing"),
   "link-code": () => linking({ link: [code(15)] }, "qr"),
   "link-refreshing": () => linking({ link: [code(0)] }, "refreshing"),
-  "link-finishing": () => linking({ link: [code(15), status("connecting")] }, "finishing"),
+  "link-finishing": () => linking({ link: [code(15), status("need_scan"), status("connecting")] }, "finishing"),
   "link-passkey": () => linking({ link: [code(15), status("need_passkey")] }, "finishing"),
   "link-success": () => linking({ link: [code(15), ended({ reason: "connected" })] }, "success"),
   "link-expired": () => linking({ link: [ended({ reason: "timeout" })] }, "expired"),
@@ -356,7 +359,7 @@ export const STATES = {
   "link-refused": () => linking({ linkFails: "invalid" }, "error"),
   "link-trouble": () => linking({ link: [troubled] }, "error"),
   "link-code-trouble": () => linking({ link: [{ ...code(15), data: { ...code(15).data, trouble: troubled.data.trouble } }] }, "qr"),
-  "link-finishing-trouble": () => linking({ link: [code(15), status("connecting"), troubled] }, "finishing"),
+  "link-finishing-trouble": () => linking({ link: [code(15), status("need_scan"), status("connecting"), troubled] }, "finishing"),
   "link-outage": () => linking({ link: [ended({ reason: "timeout", error: { code: "upstream_timeout", message: "WasenderAPI did not answer within 10 s." } })] }, "error"),
   "link-step": () => linking({ link: [code(15), status("two_step_check")] }, "qr"),
   "link-reconnecting": () => linking({ link: [code(15)], connection: "reconnecting" }, "qr"),
