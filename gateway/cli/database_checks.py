@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import asyncpg
 
 from gateway.domain.errors import GatewayError
-from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors, read_only_fault
+from gateway.postgres.connection.away import read_only_fault
+from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
 from gateway.postgres.migrations.runner import OLDEST_SERVER
 
 PER_PROCESS = 17

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from gateway.http.health import judge_readiness
-from gateway.postgres.connection.pool import why_away
+from gateway.postgres.connection.away import why_away
 
 
 @pytest.mark.parametrize(

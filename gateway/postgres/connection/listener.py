@@ -26,12 +26,12 @@ from gateway import __version__
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.domain.notifications import UNNUMBERED, is_known_to_writer
+from gateway.postgres.connection.away import why_away
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     connect_direct,
     connect_fault,
     mapped_errors,
-    why_away,
 )
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.deadlines import Deadline

@@ -374,6 +374,11 @@ _DATA_CLASSES = {"22", "23", "44"}
 _DATA_STATES = {"54000", "P0001"}  # too large for an index; refused by a trigger of the shop
 
 
+def passing_reason(state: str) -> str | None:
+    """What an SQLSTATE says of a trouble that passes; None of any other."""
+    return _PASSING_STATES.get(state) or _PASSING_CLASSES.get(state[:2])
+
+
 @contextlib.contextmanager
 def mapped_errors() -> Iterator[None]:
     """Turns what asyncpg raises into the errors of the domain.
@@ -393,8 +398,7 @@ def mapped_errors() -> Iterator[None]:
 
 def _meaning(error: asyncpg.PostgresError) -> Exception:
     state = error.sqlstate or ""
-    reason = _PASSING_STATES.get(state) or _PASSING_CLASSES.get(state[:2])
-    if reason:
+    if (reason := passing_reason(state)) is not None:
         return StoreUnavailable(f"Postgres cannot do this at the moment: {reason}.")
     if isinstance(error, asyncpg.InvalidCachedStatementError) or _MADE_ANEW.match(str(error)):
         return StoreUnavailable("Postgres cannot do this at the moment: its tables have just been made anew.")
@@ -440,38 +444,6 @@ def connect_fault(dsn: str, error: BaseException, setting: str = "DATABASE_URL")
     if is_passing or state[:2] in _AWAY_CLASSES:
         return DatabaseAway(says, is_there=state == _STARTING)
     return ConfigError(says)
-
-
-def why_away(error: BaseException) -> str:
-    """Why Postgres takes nothing and what to do, for those who may not be told where it is: half a sentence."""
-    state = getattr(error, "sqlstate", None) or ""
-    if state == "25006":
-        return "it is read-only, as a standby is, or a server whose default_transaction_read_only is on"
-    if state == "53300":
-        return "it has no connection left for us: raise max_connections, or close others"
-    if state.startswith("28"):
-        return "it does not accept our user and password"
-    if (reason := _PASSING_STATES.get(state) or _PASSING_CLASSES.get(state[:2])) is not None:
-        return reason
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return "its host is not known"
-    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
-        return "nothing listens at its address"
-    if isinstance(error, TimeoutError):
-        return "it does not answer"
-    return "the connection to it broke"
-
-
-async def read_only_fault(connection: asyncpg.Connection) -> str | None:
-    """Why this server takes no writes, and what to do; None if it does."""
-    if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        return "This server is a read-only standby: set DATABASE_URL to the primary."
-    if await connection.fetchval("SHOW transaction_read_only") == "on":
-        return (
-            "This server takes no writes, because default_transaction_read_only is on (providers switch it on when a "
-            "disk is full): switch it off, or set DATABASE_URL to the primary."
-        )
-    return None
 
 
 def _missing_file(dsn: str) -> str | None:

@@ -22,12 +22,12 @@ import asyncpg
 
 from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, DatabaseAway
+from gateway.postgres.connection.away import read_only_fault
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     connect_direct,
     connect_fault,
     mapped_errors,
-    read_only_fault,
 )
 from gateway.postgres.migrations import adoption
 from gateway.postgres.migrations import repair as repairing
