@@ -80,6 +80,17 @@ async def listening(
         await ears.listener.close()
 
 
+@contextlib.asynccontextmanager
+async def silently_listening(dsn: str) -> AsyncIterator[Ears]:
+    """A listener that is up, and asks nothing of its own accord."""
+    ears = Ears(dsn, probe_s=600)
+    await ears.listener.open()
+    try:
+        yield ears
+    finally:
+        await ears.listener.close()
+
+
 async def comes_true(ask: Callable[[], Awaitable[bool]]) -> None:
     """Asks until the answer is yes; fails after the deadline."""
     async with asyncio.timeout(20):

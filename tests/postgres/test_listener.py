@@ -9,7 +9,8 @@ from gateway.domain.backoff import Backoff
 from gateway.domain.errors import ConfigError, StoreUnavailable
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.listener import APPLICATION
-from tests.postgres.ears import Ears, comes_true, end_backend, listening
+from tests.postgres.ears import Ears, comes_true, end_backend, listening, silently_listening
+from tests.postgres.unfinished import TROUBLES, Trouble
 from tests.postgres.wire import wire_to
 from tests.postgres.writers import insert_message, insert_session
 
@@ -147,6 +148,18 @@ async def test_a_statement_that_hangs_ends_the_connection_instead_of_making_it_d
 
         await ears.hears("down")
         await ears.hears("up", 2)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_statement_that_is_not_executed_leaves_the_connection_hearing(
+    database: str, connection: asyncpg.Connection, trouble: Trouble
+) -> None:
+    async with silently_listening(database) as ears:
+        await trouble(ears.listener.statement)
+        await connection.execute("SELECT pg_notify('whatsapp_incoming_messages', '12')")
+
+        await ears.hears("message 12")
+        assert "down" not in ears.log
 
 
 async def test_statements_wait_for_one_another(database: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from types import SimpleNamespace
-from typing import Any
 
 import asyncpg
 import pytest
@@ -18,6 +17,7 @@ from gateway.postgres.connection.pool import (
     mapped_errors,
     open_pool,
 )
+from tests.postgres.unfinished import TROUBLES, Trouble
 from tests.postgres.writers import insert_message
 
 
@@ -227,38 +227,13 @@ def test_bug_of_ours_passes_through() -> None:
         raise KeyError("x")
 
 
-async def cut_off_after_the_plan(pool: asyncpg.Pool) -> None:
-    """A task that ends between the plan of a statement and its execution."""
-    planned: Any = getattr(asyncpg.Connection, "_get_statement")  # noqa: B009  the driver's inside
-
-    async def plan_and_be_cancelled(self: asyncpg.Connection, *arguments: object, **more: object) -> object:
-        found = await planned(self, *arguments, **more)
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-        await asyncio.sleep(0)
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncpg.Connection, "_get_statement", plan_and_be_cancelled)
-        reading = asyncio.create_task(pool.fetchval("SELECT 1"))
-        await asyncio.wait([reading])
-    assert reading.cancelled()
-
-
-async def fail_to_encode(pool: asyncpg.Pool) -> None:
-    """A statement that is planned, and whose arguments the driver cannot send."""
-    with pytest.raises(asyncpg.DataError):
-        await pool.fetchval("SELECT $1::int", "no number")
-
-
-@pytest.mark.parametrize("trouble", [cut_off_after_the_plan, fail_to_encode])
-async def test_a_connection_is_lent_out_of_any_transaction(database: str, trouble: Any) -> None:
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_connection_is_lent_out_of_any_transaction(database: str, trouble: Trouble) -> None:
     pool = await open_pool(database, timezone="UTC", pooled=False, max_size=1)
     try:
         async with pool.acquire() as connection:
             pid = connection.get_server_pid()
-        await trouble(pool)
+        await trouble(pool.fetchval)
 
         async with pool.acquire() as connection:
             assert connection.get_server_pid() == pid

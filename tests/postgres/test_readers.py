@@ -14,6 +14,7 @@ from gateway.postgres.connection.readers import Reserved, Shared, connect_to_rea
 from gateway.postgres.streams import UNREAD_SQL, StreamStore
 from gateway.runtime.repositories import live_reader
 from tests.http.support import eventually
+from tests.postgres.unfinished import TROUBLES, Trouble
 
 PID = "SELECT pg_backend_pid()"
 
@@ -65,6 +66,22 @@ async def test_a_read_that_takes_too_long_is_cut_off_with_its_connection(
             await reader.fetch("SELECT pg_sleep(3600)")
 
         assert await pid_of(reader) != before
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_read_that_is_not_executed_leaves_no_transaction_open(
+    reader: Reserved, connection: asyncpg.Connection, trouble: Trouble
+) -> None:
+    await pid_of(reader)
+    await trouble(reader.fetch)
+
+    async def in_transactions() -> object:
+        return await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader' AND datname = current_database() "
+            "AND state <> 'idle'"
+        )
+
+    await eventually(in_transactions, lambda count: count == 0, "that no transaction is open")
 
 
 async def test_the_feed_reads_through_a_connection_that_no_request_shares(database: str) -> None:

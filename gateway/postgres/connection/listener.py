@@ -31,10 +31,11 @@ from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
     connect_direct,
     connect_fault,
+    end_implicit_transaction,
     mapped_errors,
 )
 from gateway.postgres.connection.watchdog import Watchdog
-from gateway.services.deadlines import Deadline
+from gateway.services.deadlines import CANCEL_S, Deadline
 from gateway.services.signals import Signals
 
 logger = logging.getLogger(__name__)
@@ -386,6 +387,11 @@ class Listener:
                 # The statement may still run there: this connection cannot be trusted any more.
                 self._lost.set()
                 connection.terminate()
+                raise
+            except BaseException as error:
+                # Else it hears nothing until its next statement: the server brings no notification into a transaction.
+                left_s = CANCEL_S if isinstance(error, asyncio.CancelledError) else self._statement_s
+                await end_implicit_transaction(connection, left_s, connection)
                 raise
 
     # ------------------------------------------------------------------------------------------ leases

@@ -22,7 +22,7 @@ import orjson
 from gateway.domain.errors import ConfigError, DatabaseAway, RowRefused, StoreUnavailable, StoreUnprepared
 from gateway.postgres.connection import values
 from gateway.postgres.connection.growth import Borrowers
-from gateway.services.deadlines import CANCEL_S, Deadline
+from gateway.services.deadlines import CANCEL_S, Breakable, Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -158,35 +158,37 @@ class _Loan:
         if is_cut_off:
             left_s = min(left_s, CANCEL_S)
         try:
-            await self._end_implicit_transaction(left_s)
+            await end_implicit_transaction(self._connection, left_s, self)
         finally:
             # The driver waits for the server's answer to a cancellation, also where a statement had less time than its
             # loan. One that does not come ends the connection, and must not hide what came before.
             with contextlib.suppress(Exception) if is_cut_off else contextlib.nullcontext():
                 await self._pool.release(self._connection, timeout=left_s)
 
-    async def _end_implicit_transaction(self, left_s: float) -> None:
-        """Lets the server end what it began when it planned a statement that was not executed.
-
-        asyncpg has a statement planned with a Flush, and sends the Sync only with its execution. What is cancelled, or
-        fails, in between leaves the server within an implicit transaction, which asyncpg does not know of: the next
-        one to borrow the connection could begin no transaction of its own. Any simple query ends it.
-        """
-        try:
-            async with Deadline(self, left_s):
-                await self._connection.execute("SELECT")
-        except TimeoutError:
-            self.terminate()
-        except asyncio.CancelledError:
-            self.terminate()
-            raise
-        except (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError, OSError):
-            pass  # it is broken, or the driver is cancelling a statement: giving it back waits for that
-
     def terminate(self) -> None:
         """Breaks the connection, if it has not broken by itself."""
         with contextlib.suppress(asyncpg.InterfaceError):
             self._connection.terminate()
+
+
+async def end_implicit_transaction(connection: Any, within_s: float, breaks: Breakable) -> None:
+    """Lets the server end what it began when it planned a statement that was not executed.
+
+    asyncpg has a statement planned with a Flush, and sends the Sync only with its execution. What is cancelled, or
+    fails, in between leaves the server within an implicit transaction, which asyncpg does not know of: no notification
+    is brought meanwhile, and the next one to use the connection could begin no transaction of its own. Any simple
+    query ends it. `breaks` is what is broken if the server does not answer to that.
+    """
+    try:
+        async with Deadline(breaks, within_s):
+            await connection.execute("SELECT")
+    except TimeoutError:
+        breaks.terminate()
+    except asyncio.CancelledError:
+        breaks.terminate()
+        raise
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError, OSError):
+        pass  # it is broken, or the driver is cancelling a statement: whatever is next waits for that
 
 
 async def open_pool(

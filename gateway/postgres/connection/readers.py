@@ -9,7 +9,13 @@ from typing import Protocol
 
 import asyncpg
 
-from gateway.postgres.connection.pool import CONNECT_TIMEOUT_S, READ_S, borrowed, connect_direct
+from gateway.postgres.connection.pool import (
+    CONNECT_TIMEOUT_S,
+    READ_S,
+    borrowed,
+    connect_direct,
+    end_implicit_transaction,
+)
 from gateway.services.deadlines import Deadline
 
 IDLE_S = 300.0
@@ -86,6 +92,9 @@ class Reserved:
                     rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
             except (TimeoutError, asyncio.CancelledError, *_BROKEN):
                 connection.terminate()
+                raise
+            except Exception:
+                await end_implicit_transaction(connection, self._within_s, connection)
                 raise
             self._note_used()
             return rows
