@@ -167,6 +167,19 @@ async def test_SE_01_what_is_written_to_sprawl_stays_in_its_place(shared_desk: D
     assert await avatar.evaluate("letters => letters.offsetWidth <= letters.parentElement.offsetWidth")
 
 
+async def test_a_menu_opens_over_the_pane_that_its_button_stands_in(shared_desk: Desk) -> None:
+    desk = shared_desk
+    await begin(desk)
+    await desk.page.get_by_role("button", name="Attach").click()
+
+    menu = await desk.page.get_by_role("menu").bounding_box()
+    thread = await desk.thread.bounding_box()
+    assert menu is not None
+    assert thread is not None
+    assert menu["x"] >= thread["x"]
+    await desk.page.keyboard.press("Escape")
+
+
 # ------------------------------------------------------------------------------------------ together
 
 

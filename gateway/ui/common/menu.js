@@ -46,8 +46,8 @@ export function showPanel(anchor, content, { onClose, above = false } = {}) {
 function place(anchor, content, above) {
   const at = anchor.getBoundingClientRect();
   const { width, height } = content.getBoundingClientRect();
-  const isRtl = getComputedStyle(anchor).direction === "rtl";
-  const wished = isRtl !== above ? at.left : at.right - width;
+  // It opens towards the middle: away from the edge that its button stands at.
+  const wished = at.left + at.right < innerWidth ? at.left : at.right - width;
   const left = Math.min(Math.max(EDGE_PX, wished), innerWidth - width - EDGE_PX);
   const below = at.bottom + GAP_PX;
   const over = at.top - height - GAP_PX;
