@@ -122,6 +122,12 @@ def chats(data: Any) -> list[ContactFact]:
     return facts
 
 
+def names_chats(data: Any) -> bool:
+    """Whether each element of a `chats.*` event is a chat as the engine tells of it."""
+    items = _items(data, "chats")
+    return bool(items) and all(any(jid(item.get(name)) for name in _ID_NAMES) for item in items)
+
+
 def messages_of(data: Any) -> list[dict[str, Any]]:
     """The whole messages that stand in the chats of a `chats.*` event, with their keys."""
     return [held for item in _items(data, "chats") for held in _held(item)]

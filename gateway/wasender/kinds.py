@@ -72,7 +72,7 @@ KINDS: dict[str, Kind] = {
     "videoMessage": _media("video"),
     "ptvMessage": _media("video", otherwise="Video message"),
     "audioMessage": _media("audio", _no_text, _sound),
-    "documentMessage": _media("document", _document),
+    "documentMessage": _media("document", _document, "Document"),
     "stickerMessage": _media("sticker", _no_text, "Sticker"),
     "stickerPackMessage": Kind("text", cards.sticker_pack),
     "locationMessage": Kind("location", cards.location, "Location"),

@@ -118,8 +118,8 @@ def content_in(element: Any) -> Content | Nothing:
             return Content(
                 "conversation", "text", body if isinstance(body, str) and body.strip() else text, part=text
             )
-    opened = unwrap(message)
-    content = content_of(opened.message, element.get("messageBody"))
+    opened = unwrap({"conversation": message} if isinstance(message, str) else message)
+    content = content_of(opened.message, element.get("messageBody") or _beside(element))
     if content is not None and not content.is_placeholder and content.kind != "messageBody":
         return content
     silent = _silent(opened)
@@ -174,13 +174,28 @@ def _in_order(message: dict[str, Any]) -> list[str]:
         said = [name for name in said if has_content(message[name])] or said
     if not said and not any(is_said(message.get(name)) for name in SILENT):
         said = [name for name in fit if name in KINDS]
-    return sorted(said, key=lambda name: name not in KINDS and name != _COMMENT)
+    return sorted(said, key=lambda name: (name not in KINDS and name != _COMMENT, name == "conversation"))
+
+
+def _beside(element: dict[str, Any]) -> Any:
+    """The words of an element without a message, as some bridges write them."""
+    if element.get("message") is not None or stub_of(element):
+        return None
+    return text_at(element, "text", "body", "caption")
+
+
+def _with_text_beside(own: str | None, name: str, message: dict[str, Any]) -> str | None:
+    """The words, and those of a plain text that stands beside a content of another kind."""
+    text = message.get("conversation") if name != "conversation" else None
+    return joined(own, text) if isinstance(text, str) and text not in (own or "") else own
 
 
 def _is_fit(name: str, part: Any) -> bool:
     """Whether a part has the form of its kind: a text for a plain one, an object for the others."""
+    if name in ("conversation", "extendedTextMessage") and isinstance(part, str):
+        return bool(part)
     if name == "conversation":
-        return isinstance(part, str) and bool(part)
+        return False
     return isinstance(part, dict) or (
         name not in KINDS and name != _COMMENT and is_said(part) and part is not True
     )
@@ -194,7 +209,7 @@ def _content(name: str, kind: Kind, message: dict[str, Any], unified: str | None
     headed = business.header_of(name, part)
     file_kind, media = headed or (name, part if name in WITH_FILE else None)
     url = _url_of(media)
-    own = _told(kind, own, unified)
+    own = _with_text_beside(_told(kind, own, unified), name, message)
     text = own or kind.words_for(part)
     is_placeholder = _is_empty(name, kind, text, url) and not (_is_inline(part) or _is_inline(message))
     return Content(

@@ -110,8 +110,11 @@ def sent(element: Any, at: datetime, now: datetime) -> Sequence[Found]:
         text = failure_words(element) or "no reason given"
         if own_id is None:
             return [SendRefused(text[:500], at, _number_of(element), is_restriction(text))]
-        failed = DeliveryState.FAILED
-        return [DeliveryMoved(own_id, failed, at, text[:500], _chat_of(key), is_restriction(text))]
+        failed = DeliveryMoved(
+            own_id, DeliveryState.FAILED, at, text[:500], _chat_of(key), is_restriction(text)
+        )
+        has_words = unwrapped(element.get("message")) or element.get("messageBody")
+        return [failed, Skip("what was not sent stands in this webhook")] if has_words else [failed]
     if key is None or own_id is None:
         return [Skip("a message without key.id")]
     if not unwrapped(element.get("message")) and not element.get("messageBody"):

@@ -28,7 +28,7 @@ from gateway.domain.message import (
 from gateway.domain.session import SessionStatus, normalise_status
 from gateway.wasender import message_events as events
 from gateway.wasender import poll_events
-from gateway.wasender.contact_events import facts_of, messages_of
+from gateway.wasender.contact_events import facts_of, messages_of, names_chats
 from gateway.wasender.errors import REDACTED
 from gateway.wasender.message_events import Found, Skip
 from gateway.wasender.timestamps import timestamp
@@ -51,7 +51,7 @@ def read(body: Any, now: datetime) -> Reading:
         return Reading(event=event, reason="a test of the webhook")
     facts = None if reader is not None else facts_of(event, body.get("data"))
     if facts is not None:
-        return _with_messages(_told(event, facts), body, now)
+        return _with_messages(_told(event, facts, body.get("data")), body, now)
     if reader is None:
         return Reading(event=event, known=False, reason="an event we do not know")
     if isinstance(reader, str):
@@ -62,11 +62,21 @@ def read(body: Any, now: datetime) -> Reading:
         body = mend(body)
     at = timestamp(body.get("timestamp"), now)
     reading = _collected(event, reader, reader.split(body), at, now)
+    if reader is _MESSAGE_READER and _has_beside(body.get("data")):
+        reading = reading.with_reason("something stands beside the messages")
     return _without_time(reading) if at is now and event == "session.status" else reading
 
 
-def _told(event: str, facts: Sequence[ContactFact]) -> Reading:
-    is_noise = event.startswith("chats.")
+def _has_beside(data: Any) -> bool:
+    """Whether there is more than the messages in it: their rows hold each its own part of the webhook."""
+    if not isinstance(data, dict) or "key" in data:
+        return False
+    whole = [name for name, part in data.items() if isinstance(part, dict | list) and part]
+    return len(whole) > 1 and "messages" in whole
+
+
+def _told(event: str, facts: Sequence[ContactFact], data: Any) -> Reading:
+    is_noise = event.startswith("chats.") and names_chats(data)
     if not facts:
         reason = "chats are made of their messages" if is_noise else "it names no person and no group"
         return Reading(event=event, reason=reason, is_noise=is_noise)

@@ -44,6 +44,7 @@ GROUPS = {
 OUTCOMES = {
     # Known events that change nothing here are `ignored` with a reason; the ones named here come out otherwise.
     "pending": "ignored",  # upstream's queue is not ours
+    "poll results": "ignored",  # of a poll that is not here
     "a reaction is taken back": "duplicate",  # a reaction that was never there
     "reaction taken back": "duplicate",
     "a call that was answered": "ignored",

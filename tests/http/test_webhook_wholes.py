@@ -79,6 +79,29 @@ async def test_an_edit_inside_a_chat_edits(shop: Shop) -> None:
     assert (await shop.row())["message_text"] == "New"
 
 
+async def test_what_stands_beside_the_messages_is_in_the_journal(shop: Shop) -> None:
+    message = element(key("BESIDE", NINA), {"conversation": "Hi"})
+    await shop.take({"event": "messages.received", "data": {"messages": message, "extra": {"note": "More"}}})
+
+    assert (await shop.row())["message_text"] == "Hi"
+    assert "More" in str((await shop.last_entry())["body"])
+
+
+async def test_a_chat_without_an_address_and_a_message_that_was_not_sent_are_in_the_journal(
+    shop: Shop,
+) -> None:
+    await shop.take({"event": "chats.update", "data": [{"odd": "Odd chat"}]})
+    assert "Odd chat" in str((await shop.last_entry())["body"])
+
+    failed = {
+        "key": key("FAILED", NINA, mine=True),
+        "message": {"conversation": "Not sent"},
+        "success": False,
+    }
+    await shop.take({"event": "message.sent", "data": failed})
+    assert "Not sent" in str((await shop.last_entry())["body"])
+
+
 async def test_the_votes_of_a_poll_stand_in_its_row_and_who_voted_in_the_journal(shop: Shop) -> None:
     await shop.take(poll("POLL", "Mon", "Tue"))
     await shop.take(results("POLL", 1_900_000_000, Mon=2, Tue=0))

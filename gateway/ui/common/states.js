@@ -145,7 +145,7 @@ export function kindName(message) {
 }
 
 /** What the gateway says of files that have no words of their own. @type {Record<string, string[]>} */
-const SAID_OF_FILES = { sticker: ["Sticker"], audio: ["Voice message", "Audio"], video: ["Video message"] };
+const SAID_OF_FILES = { sticker: ["Sticker"], audio: ["Voice message", "Audio"], video: ["Video message"], document: ["Document"] };
 
 /** Whether a message's words only name its kind. @param {Message} message */
 export function isItsKind(message) {

@@ -36,6 +36,8 @@ def _piece(piece: dict[str, Any]) -> str | None:
 
 def link(part: Any) -> str | None:
     """The text; of a link without one, what its preview shows."""
+    if isinstance(part, str):
+        return part
     return text_at(part, "text") or joined(
         text_at(part, "title"), text_at(part, "description"), text_at(part, "matchedText", "canonicalUrl")
     )

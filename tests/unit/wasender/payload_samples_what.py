@@ -89,6 +89,22 @@ CONTENTS = [
     says("video", {"videoMessage": {"url": CDN, "caption": "Look"}}, "video", "Look", media_url=CDN),
     says("video note", {"ptvMessage": {"url": CDN}}, "video", "Video message", media_url=CDN),
     says("voice", {"audioMessage": {"url": CDN, "ptt": True}}, "audio", "Voice message", media_url=CDN),
+    says("a text instead of a message", "Hello there", "text", "Hello there"),
+    says("a text instead of its part", {"extendedTextMessage": "Hello there"}, "text", "Hello there"),
+    says(
+        "a text beside a picture",
+        {"conversation": "Look", "imageMessage": {"url": CDN}},
+        "image",
+        "Look",
+        media_url=CDN,
+    ),
+    says(
+        "a text beside a picture with words of its own",
+        {"conversation": "Look", "imageMessage": {"url": CDN, "caption": "Our shop"}},
+        "image",
+        "Our shop\nLook",
+        media_url=CDN,
+    ),
     says("sound", {"audioMessage": {"url": CDN, "seconds": 3}}, "audio", "Audio", media_url=CDN),
     says(
         "voice to be heard once",
