@@ -7,6 +7,7 @@ errors carry the request's headers, and with them the token.
 import asyncio
 import ipaddress
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ _MAX_CONNECTIONS = (
 NOT_REACHED = {"reason": "not_reached"}
 """Details of an error after which upstream certainly has not got the request: repeating it is safe."""
 
+_HOST = re.compile(r"[0-9a-f.]*:[0-9a-f:.]*(%\w+)?|[\w-]{1,63}(\.[\w-]{1,63})*\.?", re.IGNORECASE)
+"""A name without an empty part, or an address."""
+
 
 def api_root(base_url: str) -> str:
     """`base_url` ending in `/api`. Raises ConfigError unless it is https, or http to this very machine."""
@@ -33,7 +37,7 @@ def api_root(base_url: str) -> str:
         parts = urlsplit(base_url.strip())
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ConfigError("WASENDER_BASE_URL is not an address.") from None
+        raise ConfigError("WASENDER_BASE_URL must be an address like https://www.wasenderapi.com.") from None
     if not host or parts.scheme not in ("http", "https"):
         raise ConfigError("WASENDER_BASE_URL must be an address that begins with https://.")
     if parts.username is not None or parts.query or parts.fragment:
@@ -41,6 +45,10 @@ def api_root(base_url: str) -> str:
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigError(
             "WASENDER_BASE_URL must begin with https://; plain http is allowed to this machine only."
+        )
+    if not _HOST.fullmatch(host):
+        raise ConfigError(
+            "WASENDER_BASE_URL names no host: it must be an address like https://www.wasenderapi.com."
         )
     path = parts.path.rstrip("/")
     if not path.endswith("/api"):

@@ -194,12 +194,22 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
+_METADATA = "/latest/api/token"
+"""Where a machine of Amazon's has its keys from: it is asked for them where none are set."""
+
+
 @contextlib.contextmanager
 def _mapped() -> Any:
     try:
         yield
     except (BaseError, OSError) as error:  # a file that is not there ended before, where that is an answer
-        raise Unavailable(f"The media store does not answer: {_line(error)}.", retry_after_s=5) from None
+        says = f"The media store does not answer: {_line(error)}."
+        if _METADATA in says:
+            says = (
+                "The media store gives nothing without keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give "
+                "this machine a role that may use it."
+            )
+        raise Unavailable(says, retry_after_s=5) from None
 
 
 def _line(error: Exception) -> str:

@@ -30,6 +30,10 @@ def test_a_base_url_ends_in_api(given: str, root: str) -> None:
     "given",
     [
         "http://www.wasenderapi.com",
+        "https://a b",
+        "https://a..b",
+        "https://.example.test",
+        "https://example.test:99999",
         "http://127.0.0.1.example.test",
         "http://localhost.example.test",
         "http://0.0.0.0:80",
@@ -43,7 +47,6 @@ def test_a_base_url_ends_in_api(given: str, root: str) -> None:
         "www.wasenderapi.com",
         "https://",
         "https://[::1",
-        "https://example.test:99999",
         "",
     ],
 )
