@@ -1,6 +1,5 @@
 """A real Chromium, driven by Playwright."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.services.sessions.monitor import Monitor
 from tests.browser.accessibility import AXE
 from tests.browser.desk import Desk, log_in, window
 from tests.browser.numbers import Numbers, login_of, numbers_window
@@ -87,16 +85,6 @@ def axe() -> Path:
     return AXE
 
 
-@pytest.fixture
-def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of these tests exists only here: a sync of the gateway's own accord would find it gone."""
-
-    async def rest(_: Monitor) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(Monitor, "run", rest)
-
-
 async def add_front_desk(shop: Shop) -> None:
     """The number 12. The simulator knows none of it: it must not say so, or the sender would find the number gone."""
     unwell = {"path": "/whatsapp-sessions/12", "status": 503, "times": None}
@@ -105,7 +93,7 @@ async def add_front_desk(shop: Shop) -> None:
 
 
 @pytest_asyncio.fixture
-async def shop(no_upkeep: None, gateway: Running, database: str) -> AsyncIterator[Shop]:
+async def shop(gateway: Running, database: str) -> AsyncIterator[Shop]:
     async with opened(gateway, database) as made:
         await add_front_desk(made)
         yield made
@@ -125,18 +113,6 @@ async def shared_browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture(scope="module")
-def shared_no_upkeep() -> Iterator[None]:
-    """As `no_upkeep`, for the tests of a file that share a gateway."""
-
-    async def rest(_: Monitor) -> None:
-        await asyncio.Event().wait()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Monitor, "run", rest)
-        yield
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_login(shared_browser: Browser, shared_gateway: Running) -> Any:
     """The login of an administrator, as a browser keeps it."""
@@ -145,7 +121,7 @@ async def shared_login(shared_browser: Browser, shared_gateway: Running) -> Any:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_window(
-    shared_no_upkeep: None, shared_browser: Browser, shared_gateway: Running, shared_login: Any
+    shared_browser: Browser, shared_gateway: Running, shared_login: Any
 ) -> AsyncIterator[Numbers]:
     """An administrator's window, for tests that leave it at the inbox."""
     async with numbers_window(shared_browser, shared_gateway, shared_login) as made:
@@ -161,7 +137,7 @@ async def shared_numbers(shared_window: Numbers) -> AsyncIterator[Numbers]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_shop(shared_no_upkeep: None, shared_gateway: Running) -> AsyncIterator[Shop]:
+async def shared_shop(shared_gateway: Running) -> AsyncIterator[Shop]:
     """One gateway for all tests of a file, with the number 12, which is linked."""
     async with opened(shared_gateway, shared_gateway.gateway.database_url) as made:
         await add_front_desk(made)
@@ -187,9 +163,7 @@ async def shared_desk(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def desk(
-    shared_no_upkeep: None, shared_browser: Browser, postgres: EmbeddedPostgres, tmp_path: Path
-) -> AsyncIterator[Desk]:
+async def desk(shared_browser: Browser, postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Desk]:
     """A window at a gateway of its own, in the browser of the file: a browser costs more than most tests."""
     async with (
         clone(postgres, "migrated") as database,

@@ -118,9 +118,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_site(
-    shared_no_upkeep: None, postgres: EmbeddedPostgres, shared_folder: Path
-) -> AsyncIterator[Site]:
+async def shared_site(postgres: EmbeddedPostgres, shared_folder: Path) -> AsyncIterator[Site]:
     """One site and one gateway for all tests of this file."""
     site = Site()
     async with (
@@ -359,7 +357,7 @@ async def test_numbers_are_linked_from_another_site(shared_browser: Browser, sha
 
 
 async def test_a_gateway_that_restarts_is_told_and_then_everything_is_there(
-    browser: Browser, no_upkeep: None, database: str, tmp_path: Path
+    browser: Browser, database: str, tmp_path: Path
 ) -> None:
     site = Site()
     port = free_port()[1]

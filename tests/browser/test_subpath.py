@@ -44,9 +44,7 @@ WAYS = [("nginx", False), ("caddy", True)]
 
 
 @pytest_asyncio.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{'off' if way[1] else 'on'}")
-async def below(
-    request: pytest.FixtureRequest, no_upkeep: None, database: str, tmp_path: Path
-) -> AsyncIterator[Below]:
+async def below(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> AsyncIterator[Below]:
     kind, takes_path_off = request.param
     if shutil.which(kind) is None:
         pytest.skip(f"{kind} is not installed: apt-get install {kind}")

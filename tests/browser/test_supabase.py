@@ -12,7 +12,6 @@ from playwright.async_api import Browser, Page, expect
 from gateway.postgres.connection.pool import connect_direct
 from tests.clients.conftest import HERE, require_node_modules
 from tests.clients.supabase_pages import INCOMING
-from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
 from tests.launcher.running import DEADLINE_S, running
 from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message

@@ -18,7 +18,6 @@ from gateway.postgres.connection.pool import connect_direct
 from gateway.realtime.native.frames import SERVER_FRAMES
 from tests.clients.conftest import HERE, require_node_modules
 from tests.clients.examples import RECEIVERS, example, examples
-from tests.http.conftest import no_upkeep  # noqa: F401  the session stands in the table alone
 from tests.launcher.running import DEADLINE_S, Running, Socket
 from tests.postgres.writers import insert_message
 

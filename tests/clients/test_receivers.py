@@ -18,7 +18,6 @@ import pytest_asyncio
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from tests.clients.conftest import HERE, require_node_modules
 from tests.clients.examples import RECEIVERS, example
-from tests.http.conftest import no_upkeep  # noqa: F401  the session stands in the table alone
 from tests.http.support import Shop, opened, received, secret_of
 from tests.launcher.running import DEADLINE_S, running
 from tests.launcher.settings import settings_for
@@ -31,7 +30,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_shop(
-    no_upkeep: None,  # noqa: F811
     postgres: EmbeddedPostgres,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Shop]:

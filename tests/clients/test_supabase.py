@@ -16,7 +16,6 @@ from tests.clients.supabase_pages import (
     everything,
     supabase_page,
 )
-from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
 from tests.http.support import Shop, deleted, edited, opened, received, secret_of
 from tests.launcher.running import Running
 from tests.postgres.writers import insert_message

@@ -13,7 +13,6 @@ from gateway.postgres.connection.pool import connect_direct
 from gateway.settings import Settings
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, everything, supabase_page
 from tests.faults.server import Server, own_server
-from tests.http.conftest import no_upkeep  # noqa: F401  no upstream is needed here
 from tests.launcher.running import running
 from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message

@@ -11,7 +11,6 @@ from gateway.domain.access import Role
 from gateway.postgres.connection.pool import connect_direct
 from gateway.realtime.supabase import endpoint
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, SupabasePage, everything, supabase_page
-from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message

@@ -7,7 +7,6 @@ import pytest
 import pytest_asyncio
 
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, Line, SupabasePage, everything, supabase_page
-from tests.http.conftest import no_upkeep  # noqa: F401  sessions stand in the tables alone
 from tests.http.support import Shop, opened
 from tests.launcher.running import Running
 from tests.postgres.writers import insert_message

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.postgres.connection.pool import connect_direct
+from gateway.runtime.context import DEFAULT_TIMINGS
 from tests.faults.server import Server, own_server
 from tests.launcher.running import Running, running
 from tests.launcher.settings import NOWHERE, settings_for
@@ -24,7 +25,7 @@ def server() -> Iterator[Server]:
 @pytest_asyncio.fixture
 async def live(way: str, database: str, tmp_path: Path) -> AsyncIterator[Running]:
     """A gateway in this process, on a fresh database; each test runs both ways."""
-    async with running(settings_for(database, tmp_path, **NOWHERE)) as started:
+    async with running(settings_for(database, tmp_path, **NOWHERE), timings=DEFAULT_TIMINGS) as started:
         yield started
 
 

@@ -1,32 +1,18 @@
 """What the tests of this room share."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
-from gateway.runtime.context import Timings
-from gateway.services.sessions.monitor import Monitor
 from gateway.wasender.http_transport import Timeouts
 from tests.http.support import Shop, add_two_sessions, left_alone, opened, swept
-from tests.launcher.running import Running, running
+from tests.launcher.running import UNWATCHED, Running, running
 from tests.launcher.settings import settings_for
 from tests.postgres_fixtures import clone
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_upkeep() -> Iterator[None]:
-    """Most sessions of these tests exist only here: a sync of the gateway's own accord would find them gone."""
-
-    async def rest(_: Monitor) -> None:
-        await asyncio.Event().wait()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Monitor, "run", rest)
-        yield
 
 
 @pytest_asyncio.fixture
@@ -50,7 +36,7 @@ def shop(fresh_shop: Shop) -> Shop:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_empty_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIterator[Shop]:
+async def shared_empty_shop(shared_gateway: Running) -> AsyncIterator[Shop]:
     """One gateway without any session for all tests of a file; what a fixture adds to it, each of them finds.
 
     At the end its tables hold what they held before the first test: a test that changes a row takes `shop`.
@@ -61,7 +47,7 @@ async def shared_empty_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIt
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_written_shop(
-    no_upkeep: None, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shop]:
     """One gateway with the sessions 12 and 13 for all tests of a file that write what `swept` takes away."""
     async with (
@@ -95,7 +81,7 @@ async def shared_shop(shared_empty_shop: Shop) -> AsyncIterator[Shop]:
 @pytest_asyncio.fixture
 async def hasty_shop(database: str, tmp_path: Path) -> AsyncIterator[Shop]:
     """A gateway that waits for upstream no longer than a test can."""
-    timings = Timings(upstream=Timeouts(1.0))
+    timings = replace(UNWATCHED, upstream=Timeouts(1.0))
     async with (
         running(settings_for(database, tmp_path), timings=timings) as gateway,
         opened(gateway, database) as shop,

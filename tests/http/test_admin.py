@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def busy_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIterator[Shop]:
+async def busy_shop(shared_gateway: Running) -> AsyncIterator[Shop]:
     """A gateway whose database is thrown away: these tests may write."""
     async with opened(shared_gateway, shared_gateway.gateway.database_url) as shop:
         yield shop

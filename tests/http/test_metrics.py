@@ -16,7 +16,7 @@ from tests.launcher.running import Running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def busy_shop(no_upkeep: None, shared_gateway: Running) -> AsyncIterator[Shop]:
+async def busy_shop(shared_gateway: Running) -> AsyncIterator[Shop]:
     """The sessions 12 and 13, and a database that is thrown away: these tests may write."""
     async with opened(shared_gateway, shared_gateway.gateway.database_url) as shop:
         for number in (12, 13):

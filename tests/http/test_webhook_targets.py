@@ -22,7 +22,7 @@ BEN = "15550002222@s.whatsapp.net"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_targets_shop(
-    no_upkeep: None, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shop]:
     """A gateway with the sessions 12 and 13 whose targets may be on this machine, for all tests of the file."""
     async with clone(postgres, "migrated") as database:

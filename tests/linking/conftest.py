@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.runtime.context import DEFAULT_TIMINGS
 from tests.launcher.running import Reached, Running, Socket, running
 from tests.launcher.settings import SECRET, settings_for
 from tests.linking.upstream import LINK_EVENTS, PATIENCE_S, Upstream, upstream_with
@@ -48,7 +49,9 @@ def serve(database: str, tmp_path: Path, upstream: Upstream) -> Serve:
             "wasender_token": upstream.simulator.account_token,
             "link_poll_s": POLL_S,
         }
-        async with running(settings_for(database, tmp_path, **{**known, **settings})) as gateway:
+        async with running(
+            settings_for(database, tmp_path, **{**known, **settings}), timings=DEFAULT_TIMINGS
+        ) as gateway:
             yield gateway
 
     return start

@@ -23,6 +23,7 @@ from gateway.domain.errors import ConfigError
 from gateway.embedded_postgres import programs
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
+from gateway.runtime.context import DEFAULT_TIMINGS
 from gateway.spool.file import SpoolFile, insert
 from tests.http.media_parts import Post, linked_number, sha256
 from tests.http.support import INCOMING, OUTGOING, Shop, eventually
@@ -66,7 +67,7 @@ class Place:
     @contextlib.asynccontextmanager
     async def gateway(self, **more: Any) -> AsyncIterator[Shop]:
         settings = settings_for(self.dsn, self.folder, media_url=self.media_url, **more)
-        async with running(settings) as gateway, shop_of(gateway, self.dsn) as shop:
+        async with running(settings, timings=DEFAULT_TIMINGS) as gateway, shop_of(gateway, self.dsn) as shop:
             yield shop
 
     async def is_empty(self) -> bool:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 
+from gateway.runtime.context import DEFAULT_TIMINGS
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
 from tests.launcher.terminal import PATIENCE_S
@@ -190,7 +191,7 @@ async def proxied(request: pytest.FixtureRequest, database: str, tmp_path: Path)
         address_strangers=5,
     )
     async with (
-        running(settings) as gateway,
+        running(settings, timings=DEFAULT_TIMINGS) as gateway,
         proxy(request.param, folder, int(gateway.url.rsplit(":", 1)[1])) as port,
     ):
         tls = ssl.create_default_context(cafile=str(folder / "cert.pem"))

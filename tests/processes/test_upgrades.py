@@ -16,6 +16,7 @@ import pytest_asyncio
 from gateway.domain.errors import ConfigError
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
+from gateway.runtime.context import DEFAULT_TIMINGS
 from gateway.runtime.gateway import open_gateway
 from gateway.settings import Settings
 from tests.http.support import HOOK, eventually, key_of, received, secret_of
@@ -139,7 +140,7 @@ async def next_while_old_serves(
 
 @contextlib.asynccontextmanager
 async def old_version(folder: Path, dsn: str) -> AsyncIterator[Running]:
-    async with running(settings_for(dsn, folder / "old-data", **NOWHERE)) as gateway:
+    async with running(settings_for(dsn, folder / "old-data", **NOWHERE), timings=DEFAULT_TIMINGS) as gateway:
         yield gateway
 
 
@@ -219,7 +220,9 @@ async def test_the_next_version_leaves_a_schema_alone_when_told_so(
 
 
 async def test_a_gateway_that_may_not_migrate_starts_on_its_own_schema(database: str, tmp_path: Path) -> None:
-    async with running(settings_for(database, tmp_path, no_migrate=True, **NOWHERE)) as gateway:
+    async with running(
+        settings_for(database, tmp_path, no_migrate=True, **NOWHERE), timings=DEFAULT_TIMINGS
+    ) as gateway:
         assert (await gateway.call("GET", "/readyz", token=""))[0] == 200
 
 

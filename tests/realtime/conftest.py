@@ -1,7 +1,6 @@
 """Gateways for sockets: with our server class, and as plain ASGI."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -10,7 +9,6 @@ import pytest_asyncio
 
 from gateway.embedded_postgres.server import EmbeddedPostgres
 from gateway.postgres.connection.pool import connect_direct
-from gateway.services.sessions.monitor import Monitor
 from tests.launcher.fixtures import WAYS, use_way
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
@@ -30,7 +28,6 @@ async def live(way: str, database: str, tmp_path: Path) -> AsyncIterator[Running
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=WAYS)
 async def shared_live(
     request: pytest.FixtureRequest,
-    no_upkeep: None,
     postgres: EmbeddedPostgres,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Running]:
@@ -51,15 +48,3 @@ async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
         yield opened
     finally:
         await opened.close()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_upkeep() -> Iterator[None]:
-    """Sessions that stand in the tables alone would be found missing upstream, and become gone."""
-
-    async def idle(self: Monitor) -> None:
-        await asyncio.Event().wait()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Monitor, "run", idle)
-        yield

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ import pytest
 
 from gateway.domain.errors import StoreUnavailable
 from gateway.postgres.connection.listener import APPLICATION
-from gateway.runtime.context import Timings
-from tests.launcher.running import Running, running
+from tests.launcher.running import UNWATCHED, Running, running
 from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, pong
@@ -59,7 +59,7 @@ async def test_whoever_comes_when_all_is_well_hears_nothing_of_staleness(live: R
 async def test_a_bell_that_never_rang_is_made_up_for_by_the_tick(
     way: str, database: str, tmp_path: Path, writer: asyncpg.Connection
 ) -> None:
-    timings = Timings(tick_s=0.1)
+    timings = replace(UNWATCHED, tick_s=0.1)
     async with running(settings_for(database, tmp_path), timings=timings) as live, live.socket() as socket:
         await socket.subscribe("inbox:12")
         await insert_message(writer, 12)

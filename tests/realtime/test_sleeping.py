@@ -14,7 +14,7 @@ from gateway.postgres.connection import listener as listeners
 from gateway.postgres.connection import pool as pools
 from gateway.postgres.connection.listener import APPLICATION
 from gateway.runtime.context import Timings
-from gateway.services.sessions.monitor import Monitor, MonitorPace
+from gateway.services.sessions.monitor import MonitorPace
 from tests.http.support import HOOK, key_of, received, secret_of
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
@@ -22,8 +22,6 @@ from tests.postgres.ears import comes_true
 from tests.postgres.writers import insert_message, insert_session
 from tests.realtime.live import offs_of, until
 from tests.realtime.states import made
-
-run_upkeep = Monitor.run
 
 FAST = Timings(
     tick_s=0.02, idle_s=0.2, listener_heartbeat_s=0.02, link_look_s=0.02, retention_pass_s=0.02,
@@ -53,11 +51,8 @@ def timings() -> Timings:
 
 
 @pytest_asyncio.fixture
-async def drowsy(
-    database: str, tmp_path: Path, asked: list[str], timings: Timings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Running]:
+async def drowsy(database: str, tmp_path: Path, asked: list[str], timings: Timings) -> AsyncIterator[Running]:
     """A gateway that falls asleep at once, and whose clocks all go fast."""
-    monkeypatch.setattr(Monitor, "run", run_upkeep)
     async with running(settings_for(database, tmp_path, probe_s=0), timings=timings) as started:
         yield started
 

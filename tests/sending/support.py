@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from gateway.postgres.connection.pool import connect_direct
+from gateway.runtime.context import DEFAULT_TIMINGS
 from tests.launcher.running import Running, running
 from tests.launcher.settings import settings_for
 
@@ -133,7 +134,7 @@ class Shop:
 @asynccontextmanager
 async def opened(dsn: str, tmp_path: Path, **settings: Any) -> AsyncIterator[Shop]:
     """A gateway on that database."""
-    async with running(settings_for(dsn, tmp_path, **settings)) as gateway:
+    async with running(settings_for(dsn, tmp_path, **settings), timings=DEFAULT_TIMINGS) as gateway:
         db = await connect_direct(dsn)
         try:
             yield Shop(gateway, db)

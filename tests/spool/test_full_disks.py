@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import Unavailable
+from gateway.runtime.context import DEFAULT_TIMINGS
 from gateway.spool.disk import DiskSpool, SpoolLimits
 from tests.http.support import eventually
 from tests.launcher.running import running
@@ -105,7 +106,7 @@ async def test_a_disk_that_somebody_else_fills_refuses_and_keeps_what_it_has(
 async def test_a_gateway_whose_disk_has_0_bytes_is_degraded_while_postgres_takes_everything(
     small_disk: Path, database: str
 ) -> None:
-    async with running(settings_for(database, small_disk)) as gateway:
+    async with running(settings_for(database, small_disk), timings=DEFAULT_TIMINGS) as gateway:
 
         async def ready() -> tuple[int, Any]:
             return await gateway.call("GET", "/readyz", token="")

@@ -32,6 +32,9 @@ class MonitorPace:
     quiet_s: float = 600.0
     """A session without a sign of life for so long is asked itself."""
 
+    first_s: float = 0.0
+    """Before the first round, beside up to five seconds of chance."""
+
     roll: Callable[[], float] = random.random
 
 
@@ -91,7 +94,7 @@ class Monitor:
         """Does its rounds until it is cancelled; a round that fails is followed by the next."""
         loop = asyncio.get_running_loop()
         # Gateways that start together do not ask together.
-        await asyncio.sleep(self._pace.roll() * 5.0)
+        await asyncio.sleep(self._pace.first_s + self._pace.roll() * 5.0)
         next_sync = loop.time()
         while True:
             if self._awake is not None:

@@ -34,6 +34,7 @@ class World:
     gone: list[int] = field(default_factory=list)
     fault: Exception | None = None
     roll: float = 0.5
+    first_s: float = 0.0
 
     def upkeep(self, name: str = "a") -> "House":
         return House(self, name)
@@ -56,7 +57,7 @@ class House:
         self.world, self.name = world, name
         probe = StatusProbe(self, self, self, clock=now)
         webhooks = WebhookWatch(self, self, None, clock=now)
-        pace = MonitorPace(roll=lambda: world.roll)
+        pace = MonitorPace(first_s=world.first_s, roll=lambda: world.roll)
         self.upkeep = Monitor(self, probe, webhooks, world.leases.of(name), pace=pace)
 
     async def sync(self, actor: Actor = SYSTEM) -> SyncReport:
@@ -144,6 +145,16 @@ async def test_gateways_that_start_together_do_not_sync_in_the_same_instant() ->
         starts.append(w.syncs[0][0] - began)
 
     assert starts[0] < starts[1] < starts[2]
+
+
+@virtual_time
+async def test_the_first_round_waits_for_as_long_as_it_is_told() -> None:
+    w = World(first_s=86_400)
+    async with w.running("a"):
+        await asyncio.sleep(86_400 - 1)
+        assert w.syncs == []
+        await asyncio.sleep(10)
+        assert len(w.syncs) == 1
 
 
 @virtual_time
