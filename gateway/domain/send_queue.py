@@ -340,6 +340,11 @@ def session_gone(queue: Queue) -> Queue:
     return replace(queue, connected=False, not_connected_since=None)
 
 
+def session_found(queue: Queue) -> Queue:
+    """Upstream has the session after all: the next row goes now. If it has not, the pauses go on to double."""
+    return replace(queue, reason=None, paused_until=float("-inf")) if queue.reason == "gone" else queue
+
+
 def key_changed(queue: Queue) -> Queue:
     """The session has another API key: a pause for the old one is over."""
     if queue.reason != "unauthorized":

@@ -25,11 +25,13 @@ _TAKE = "SELECT gateway.take_queue_v1($1, $2)"
 
 _STANDING = """
 SELECT q.holder, q.restricted_at, s.status, s.account_protection, s.wasender_session_id IS NOT NULL AS is_here,
+    st.saved_at,
     (SELECT m.status FROM public.whatsapp_outgoing_messages AS m
      WHERE m.send_no = (q.queue ->> 'trial')::bigint) AS trial,
     extract(epoch FROM clock_timestamp())::float8 AS moment
 FROM gateway.send_queues AS q
 LEFT JOIN public.whatsapp_sessions AS s ON s.wasender_session_id = q.session
+LEFT JOIN gateway.session_state AS st ON st.wasender_session_id = q.session
 WHERE q.session = $1
 """
 
@@ -157,6 +159,7 @@ class SendTable:
             is_gone=status == SessionStatus.GONE,
             restricted_at=unix(standing["restricted_at"]),
             trial=None if standing["trial"] is None else SendStatus(standing["trial"]),
+            fetched_at=unix(standing["saved_at"]),
         )
 
     async def row(self, send_id: int) -> Send | None:

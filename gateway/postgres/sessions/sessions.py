@@ -82,6 +82,12 @@ INSERT INTO gateway.session_state AS st (wasender_session_id, saved_at) VALUES (
 ON CONFLICT (wasender_session_id) DO UPDATE SET saved_at = clock_timestamp()
 """
 
+# A send was told that there is no such session, and there is: its sender goes on.
+_WAKE_GONE = """
+SELECT gateway.wake_sender_v1(q.session) FROM gateway.send_queues AS q
+WHERE q.session = $1 AND q.queue ->> 'reason' = 'gone'
+"""
+
 
 class SessionTable:
     """Stores sessions and their secrets, newest word first. Everything raises StoreUnavailable."""
@@ -207,6 +213,7 @@ class SessionTable:
             word = await self._update(connection, upstream, before)
         if word != "overtaken":
             await connection.execute(_SAVED, session_id)
+            await connection.execute(_WAKE_GONE, session_id)
         if upstream.status is not None:
             said = Said(session_id, upstream.status, moment)
             heard = await write_statuses(connection, [said], source)

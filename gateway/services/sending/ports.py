@@ -29,6 +29,8 @@ class QueueView:
     """When a webhook last told that WhatsApp refuses first contacts."""
     trial: SendStatus | None = None
     """How far the queue's trial has come; None if its row is gone."""
+    fetched_at: float | None = None
+    """When WasenderAPI last gave the session itself: a later time than before says that it is there."""
 
 
 @dataclass(frozen=True, slots=True)

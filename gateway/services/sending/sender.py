@@ -60,6 +60,8 @@ class Sender:
         self._queue = Queue()
         self._woken = asyncio.Event()
         self._is_ending = False
+        self._fetched_at: float | None = None
+        """When WasenderAPI last gave the session itself, as of the last step."""
         self._unprepared: dict[int, int] = {}
         """By row: how often upstream refused what it needs before its call."""
         self._never_called: set[tuple[int, tuple[int, str | None, float | None]]] = set()
@@ -152,14 +154,21 @@ class Sender:
             queue = send_queue.session_gone(queue)
         elif view.connected != queue.connected or (not view.connected and queue.not_connected_since is None):
             queue = send_queue.connection_changed(queue, view.connected, now)
+        elif queue.reason == "gone" and self._is_found_since(view):
+            queue = send_queue.session_found(queue)
         elif queue.reason == "gone" and queue.paused_until <= now:
             queue = replace(queue, reason=None)  # its row still says that it is there: asked again, rarely
+        self._fetched_at = view.fetched_at
         restrictions = queue.restrictions
         if view.restricted_at is not None:
             queue = send_queue.restriction_told(queue, view.restricted_at)
         if queue.restrictions != restrictions:
             logger.info("sending.paused session=%d reason=restricted", self._id)
         self._queue = send_queue.trial_stands(queue, view.trial, now)
+
+    def _is_found_since(self, view: QueueView) -> bool:
+        """Whether WasenderAPI has given the session after the send to which it said that there is none."""
+        return view.fetched_at is not None and self._fetched_at not in (None, view.fetched_at)
 
     async def _wait(self, until: float | None) -> None:
         left_s = LONGEST_WAIT_S if until is None else until - self._context.clock()

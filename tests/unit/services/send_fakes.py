@@ -28,6 +28,7 @@ class MemoryStore:
         self.wrote: set[str] = set()
         self.connected = True
         self.protected = False
+        self.fetched_at: float | None = None
         self.holder: str | None = None
         self.queue: Queue | None = None
         self.trouble = trouble
@@ -80,6 +81,7 @@ class MemoryStore:
             self.connected,
             self.protected,
             trial=None if trial is None else trial.status,
+            fetched_at=self.fetched_at,
         )
 
     async def row(self, send_id: int) -> Send | None:

@@ -227,6 +227,20 @@ async def test_a_session_that_upstream_does_not_know_is_not_asked_again_and_agai
 
 
 @virtual_time
+async def test_a_session_that_upstream_gives_again_sends_on_at_once() -> None:
+    shop = Shop("gone", "gone", "accepts")
+    shop.store.fetched_at = now()
+    shop.store.write("ann")
+    async with shop.sender() as sender:
+        for calls in (1, 2, 3):
+            await asyncio.sleep(70)  # nothing goes by itself, whatever the queue was told before the send
+            assert shop.upstream.calls.total() == calls
+            shop.store.fetched_at = now()
+            sender.wake()
+        await shop.until(S.ACCEPTED)
+
+
+@virtual_time
 async def test_a_message_that_is_cancelled_while_it_is_prepared_is_not_sent() -> None:
     shop = Shop()
     send = shop.store.write("ann")
