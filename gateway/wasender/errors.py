@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.domain.errors import (
     SessionNotFound,
@@ -69,6 +70,7 @@ def upstream_error(
             f"WasenderAPI answered with a redirect ({status}), which is not followed, because the token would"
             " go with it. Check WASENDER_BASE_URL.",
             status=status,
+            details={"location": _path(headers.get("Location"))},
         )
     match status:
         case 401:
@@ -177,6 +179,14 @@ def _by_words(
             ours = "WasenderAPI cannot do this in the session's present state."
             return _said(UpstreamFailed, ours, text, status, details={"reason": reason})
     return _said(UpstreamFailed, f"WasenderAPI refused the call (HTTP {status}).", text, status)
+
+
+def _path(location: str | None) -> str | None:
+    """The path of an address; neither host nor query, which may hold what is nobody's business."""
+    try:
+        return None if location is None else urlsplit(location).path[:_MAX_SENTENCE]
+    except ValueError:
+        return None
 
 
 def _missing(body: Any, text: str | None, about_session: bool) -> UpstreamError:

@@ -35,8 +35,11 @@ from gateway.wasender.values import number
 
 Presence = Literal["composing", "recording", "paused"]
 
-_NOT_DONE_YET = frozenset({301, 302, 307, 308})
+_SEND_PATH = "/send-message"
+_NOT_DONE_YET = frozenset({307, 308})
 """A redirect with one of these asks for the same call elsewhere (RFC 9110 §15.4); it is not followed."""
+_MOVED = frozenset({301, 302})
+"""These mean the same where the path stays. To another path they may also come after the work, as from a form."""
 _MAYBE_DONE = frozenset({408, 409, 425, 499})
 """Of the 4xx, those that tell of a call that was under way."""
 _NOT_ON_WHATSAPP = ("does not exist on whatsapp", "jid does not exist", "not on whatsapp")
@@ -69,7 +72,7 @@ class Messages:
 
     async def send(self, api_key: str, payload: Mapping[str, Any]) -> Answer:
         """Hands a message over, once."""
-        call = of_key(calls.SEND, "POST", "/send-message", api_key, dict(payload))
+        call = of_key(calls.SEND, "POST", _SEND_PATH, api_key, dict(payload))
         try:
             reply = payloads.send_reply(await self._once.by_key(call, api_key))
         except UpstreamError as error:
@@ -192,7 +195,7 @@ def answer_of(error: UpstreamError) -> Answer:
     status = error.status
     if (error.details or {}).get("reason") == "not_connected":
         return NotSent("not_connected", error.message)
-    if status in _NOT_DONE_YET:
+    if status in _NOT_DONE_YET or (status in _MOVED and _is_same_call_elsewhere(error)):
         return NotSent("not_reached", error.message)
     is_restricted = is_restriction(words) or is_restriction(_field_errors(error))
     if is_restricted and status is not None and (status < 300 or 400 <= status < 500):
@@ -200,6 +203,11 @@ def answer_of(error: UpstreamError) -> Answer:
     if status is None or not 400 <= status < 500 or status in _MAYBE_DONE:
         return Unclear(error.message, is_restricted)
     return _refusal(error, words)
+
+
+def _is_same_call_elsewhere(error: UpstreamError) -> bool:
+    path = (error.details or {}).get("location")
+    return isinstance(path, str) and path.rstrip("/").endswith(_SEND_PATH)
 
 
 def _field_errors(error: UpstreamError) -> str:

@@ -47,6 +47,7 @@ STRANGER = {"to": ["The provided JID does not exist on WhatsApp."]}
     [
         (REFUSED, "not_reached"),
         (said(307, {}, Location="https://elsewhere.test"), "not_reached"),
+        (said(301, {}, Location="https://www.elsewhere.test/api/send-message?a=b"), "not_reached"),
         (CallbackResult(status=403, body="<html>", content_type="text/html"), "not_reached"),
         (said(429, {"message": "slow", "retry_after": 4}), "rate_limit"),
         (said(400, message(NOT_CONNECTED)), "not_connected"),
@@ -110,6 +111,9 @@ async def test_what_upstream_refuses_for_what_it_is_has_failed(
         said(200, {"success": False, "message": "slow", "retry_after": 5}),
         said(408, message("Timeout")),
         said(409, message("Conflict")),
+        said(302, {}, Location="https://www.wasenderapi.com/messages/sent"),
+        said(303, {}, Location="https://www.wasenderapi.com/api/send-message"),
+        said(302),
         ConnectionResetError(),
         TimeoutError(),
         20.0,
@@ -177,7 +181,8 @@ async def simulated(served: Served) -> AsyncIterator[Messages]:
         {"drop": "before"}, {"drop": "after"}, {"status": 500}, {"status": 500, "after": True}, {"html": True},
         {"html": True, "after": True}, {"empty": True, "after": True}, {"empty": True},
         {"status": 429, "retry_after": 3}, {"status": 401}, {"status": 403}, {"status": 404}, {"status": 422},
-        {"status": 400}, {"status": 408, "after": True}, {"hang": True},
+        {"status": 400}, {"status": 408, "after": True}, {"status": 302, "after": True},
+        {"hang": True},
         {"hang": True, "after": True}, {"status": 503, "after": True}, {"delay_ms": 5},
     ],
 )  # fmt: skip
