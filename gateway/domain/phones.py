@@ -19,6 +19,10 @@ def international(written: str, own_number: str | None) -> str:
     digits of a number, people leave out what they need not dial.
     """
     text = written.strip()
+    if re.fullmatch(r"\+?[0-9]{0,3}", text) and text.strip("+"):
+        raise _impossible(
+            "This is too short for a phone number; write it with its country code, such as +49."
+        )
     if not _DIALLED.fullmatch(text):
         raise _impossible("A phone number has digits, and may begin with +.")
     if text.startswith("00"):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -198,7 +199,12 @@ def _text(value: Any, wrong: _Wrong) -> str | None:
     text = mend_text(value)
     if len(text) > TEXT_LIMIT:
         wrong.add("text", f"The text has {len(text)} characters; WhatsApp takes {TEXT_LIMIT}.")
-    return text if text.strip() else None
+    return None if is_blank(text) else text
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text is seen: spaces, and characters without width such as joiners and marks."""
+    return all(one.isspace() or unicodedata.category(one) in ("Cf", "Cc") for one in text)
 
 
 def _short(value: Any, field: str, wrong: _Wrong) -> str | None:

@@ -19,6 +19,9 @@ M = TypeVar("M", bound=BaseModel)
 _COUNTED = 1_000_000
 """A number has its bounds told up to here; beyond they are those of the machine."""
 
+_BOUNDS = frozenset({"greater_than_equal", "less_than_equal", "string_too_short", "string_too_long"})
+"""What pydantic calls a value of the right type that is too small or too large."""
+
 _MAX_DIGITS = 18
 """A bigint of Postgres holds any number of so many digits."""
 
@@ -94,7 +97,19 @@ def _sentence(model: type[BaseModel], name: str, item: Mapping[str, Any]) -> str
         case "extra_forbidden" if len(item["loc"]) == 1:
             return f"There is no field {name!r} here, only {', '.join(names_of(model))}."
     schema = _schema(model)
+    if item["type"] in _BOUNDS and len(item["loc"]) > 1 and (inner := _property(schema, *item["loc"][:2])):
+        return f"`{name}.{item['loc'][1]}` must be {_words(inner, schema.get('$defs', {}))}."
     return f"`{name}` must be {_words(schema['properties'][name], schema.get('$defs', {}))}."
+
+
+def _property(schema: dict[str, Any], name: str, inner: object) -> dict[str, Any] | None:
+    """The schema of a field of an object that is itself a field; None where that one is no object."""
+    definitions = schema.get("$defs", {})
+    for kind in (schema["properties"][name], *schema["properties"][name].get("anyOf", ())):
+        whole = definitions.get(kind.get("$ref", "").rpartition("/")[2], kind)
+        if found := whole.get("properties", {}).get(inner):
+            return dict(found)
+    return None
 
 
 @cache
@@ -121,6 +136,10 @@ def _words_of_type(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
             return f"a number from {schema['minimum']} to {schema['maximum']}"
         case "integer":
             return "a whole number"
+        case "number" if "minimum" in schema and "maximum" in schema:
+            return f"a number from {schema['minimum']:g} to {schema['maximum']:g}"
+        case "number":
+            return "a number"
         case "boolean":
             return "true or false"
         case "string" if "maxLength" in schema:

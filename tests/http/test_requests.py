@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from gateway.domain.errors import Invalid
 from gateway.http.api.operations import OPERATIONS
-from gateway.http.api.schemas import Asked, Body, Limit, ListedSessionWish, RoleWish, SessionWish
+from gateway.http.api.schemas import NULLABLE, Asked, Body, Limit, ListedSessionWish, RoleWish, SessionWish
 from gateway.http.requests import checked, query_of
 from tests.house.reading import CHECKOUT
 
@@ -20,6 +20,11 @@ HTTP = CHECKOUT / "gateway" / "http"
 class Inner(Body):
     off: int
     epoch: str
+
+
+class Place(Body):
+    name: str = Field(min_length=1, max_length=5)
+    share: float | None = Field(None, ge=-90, le=90)
 
 
 class Wish(Body):
@@ -34,6 +39,7 @@ class Wish(Body):
     up_to: Inner | None = None
     ids: Annotated[list[str], Field(min_length=1, max_length=3)] = ["a"]  # noqa: RUF012  pydantic copies it
     done: bool | None = None
+    place: Place | None = Field(None, json_schema_extra=NULLABLE)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +61,14 @@ class Wish(Body):
         ({"up_to": 7}, "`up_to` must be an object {off, epoch}."),
         ({"up_to": {"off": "1", "epoch": "x"}}, "`up_to` must be an object {off, epoch}."),
         ({"up_to": {"off": 1}}, "`up_to` must be an object {off, epoch}."),
+        ({"place": {"name": ""}}, "`place.name` must be text of 1 to 5 characters."),
+        ({"place": {"name": "x", "share": 91}}, "`place.share` must be a number from -90 to 90."),
+        ({"place": {"name": "x", "share": "1"}}, "`place` must be an object {name, share} or null."),
         ({"ids": []}, "`ids` must be a list of 1 to 3, each text."),
         ({"ids": [1]}, "`ids` must be a list of 1 to 3, each text."),
         ({"done": "true"}, "`done` must be true or false."),
         ({"nonsense": 1}, "There is no field 'nonsense' here, only " + ", ".join(
-            ("name", "for", "word", "limit", "session", "listed", "refresh", "role", "up_to", "ids", "done")
+            ("name", "for", "word", "limit", "session", "listed", "refresh", "role", "up_to", "ids", "done", "place")
         ) + "."),
     ],
 )  # fmt: skip

@@ -30,7 +30,9 @@ async def test_what_is_written_to_a_session_that_is_gone_waits_and_never_expires
         assert await shop.sends() == []
 
 
-async def test_one_404_holds_the_queue_until_the_session_is_found_again(database: str, tmp_path: Path) -> None:
+async def test_one_404_holds_the_queue_until_the_session_is_found_again(
+    database: str, tmp_path: Path
+) -> None:
     async with opened(database, tmp_path) as shop:
         session_id = await shop.linked()
         await shop.customer_writes(session_id, "Is it there?")

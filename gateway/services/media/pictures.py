@@ -53,8 +53,8 @@ def small_picture(path: Path) -> bytes:
         raise
     except Image.DecompressionBombError:
         raise NoPicture(_TOO_MANY) from None
-    except Exception as error:
-        raise NoPicture(f"The picture cannot be opened ({type(error).__name__}).") from None
+    except Exception:
+        raise NoPicture("The picture cannot be opened: the file is broken, or no picture.") from None
 
 
 def _encoded(picture: Image.Image) -> bytes:

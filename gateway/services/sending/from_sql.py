@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from gateway.domain.errors import GatewayError, Invalid
 from gateway.domain.message import bare_jid, jid_of_phone, mend_text, phone_of
 from gateway.domain.phones import international
-from gateway.domain.send_content import TEXT_LIMIT
+from gateway.domain.send_content import TEXT_LIMIT, is_blank
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def read_row(row: SqlRow, field_of: Callable[[str], str]) -> tuple[str, dict[str
     text = mend_text(row.text or "")
     if len(text) > TEXT_LIMIT:
         raise Invalid(f"The text has {len(text)} characters; WhatsApp takes {TEXT_LIMIT}.")
-    content = {"text": text} if text.strip() else {}
+    content = {} if is_blank(text) else {"text": text}
     extra: dict[str, Any] = {}
     if row.kind in _WITH_URL and row.url:
         extra[field_of(row.kind)] = row.url

@@ -77,6 +77,12 @@ def test_what_cannot_be_sent_is_told_by_its_field(body: dict[str, Any], field: s
     assert set(errors(**body)) == {field}
 
 
+@pytest.mark.parametrize("text", ["", " \n", "\u00a0\u2003", "\u200b\u200d", "\ufeff\u2060 \u202e"])
+def test_a_text_of_which_nothing_is_seen_is_no_text(text: str) -> None:
+    assert set(errors(text=text)) == {"text"}
+    assert wish(text=f"{text}x{text}").content.text == f"{text}x{text}"
+
+
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert set(errors(text=5, reply_to=5, send_at=5)) == {"text", "reply_to", "send_at"}
 
@@ -170,3 +176,8 @@ def test_an_impossible_number_is_one_sentence(written: str) -> None:
     with pytest.raises(Invalid) as refused:
         international(written, SHOP)
     assert refused.value.details == {"errors": {"chat": [refused.value.message]}}
+
+
+def test_a_number_that_is_too_short_is_not_told_that_it_has_no_digits() -> None:
+    with pytest.raises(Invalid, match="too short"):
+        international("911", SHOP)
