@@ -30,17 +30,18 @@ async def test_what_is_written_to_a_session_that_is_gone_waits_and_never_expires
         assert await shop.sends() == []
 
 
-async def test_one_404_holds_the_queue_until_the_session_is_found_again(
+async def test_a_queue_that_a_404_holds_goes_on_when_the_session_is_found_again(
     database: str, tmp_path: Path
 ) -> None:
     async with opened(database, tmp_path) as shop:
         session_id = await shop.linked()
         await shop.customer_writes(session_id, "Is it there?")
-        await shop.fault(path="/send-message", status=404, body='{"message": "Session not found."}', times=1)
+        await shop.fault(path="/send-message", status=404, times=None)
         row = await shop.queue(session_id, text("a", "Yes."))
         shown = "SELECT shown ->> 'reason' FROM gateway.send_queues"
         await shop.eventually(lambda: shop.db.fetchval(shown), lambda reason: reason == "gone")
 
+        await shop.control("DELETE", "/faults")
         await shop.call("POST", f"/api/whatsapp-sessions/{session_id}/refresh")
 
         await shop.until(row["id"], "accepted", "sent", "delivered", "read")
