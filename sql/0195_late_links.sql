@@ -68,12 +68,12 @@ BEGIN
     FOR target IN
         SELECT true AS came, m.id::text AS id, gateway.chat_of(m.chat, m.from_phone) AS chat, m.from_phone AS author,
             m.sender_lid AS lid, m.message_text, m.edited_at::timestamptz AS edited_at, m.edited_on_phone, m.deleted_at IS NOT NULL AS is_gone,
-            m.reactions
+            m.reactions, m.message_type = 'unknown' AND m.message_text IS NULL AS is_empty
         FROM public.whatsapp_incoming_messages AS m
         WHERE m.wa_key_id = key AND m.wasender_session_id = box
         UNION ALL
         SELECT false, m.id::text, gateway.chat_of(m.chat, m.to_phone), NULL, NULL, m.message_text, m.edited_at::timestamptz,
-            m.edited_on_phone, m.deleted_at IS NOT NULL, m.reactions
+            m.edited_on_phone, m.deleted_at IS NOT NULL, m.reactions, m.message_type = 'unknown' AND m.message_text IS NULL
         FROM public.whatsapp_outgoing_messages AS m
         WHERE m.wa_key_id = key AND m.wasender_session_id = box
     LOOP
@@ -133,6 +133,15 @@ BEGIN
     END IF;
     IF own IS NULL THEN
         RETURN 'refused';
+    END IF;
+    IF is_sealed AND what = 'edit' AND own.is_empty THEN
+        -- The content brings the secret, and is not to be taken for what was there before the edit.
+        INSERT INTO gateway.early_changes AS early (wasender_session_id, wa_key_id, kind, author, at, change)
+        VALUES (box, key, what, who, happened, change)
+        ON CONFLICT (wasender_session_id, wa_key_id, kind, author) DO UPDATE
+        SET at = excluded.at, change = excluded.change, came_at = now()
+        WHERE early.at <= excluded.at AND early.change <> excluded.change;
+        RETURN 'early';
     END IF;
 
     CASE what
@@ -311,6 +320,7 @@ BEGIN
         FOR UPDATE OF e
     LOOP
         verdict := gateway.amend_one_v1(item.session, item.key, item.at, item.change, false);
+        CONTINUE WHEN verdict = 'early';  -- its message is still empty
         IF (item.change ->> 'is_sealed')::boolean THEN
             sealed := sealed || jsonb_build_object(
                 'session', item.session, 'key', item.key, 'at', item.at, 'change', item.change);

@@ -42,7 +42,7 @@ BEGIN
         is_later := coalesce(copy.edited_at > kept.edited_at, copy.edited_at IS NOT NULL);
         BEGIN
             UPDATE public.whatsapp_incoming_messages AS m
-            SET message_text = CASE WHEN is_later OR (is_filled AND kept.edited_at IS NULL)
+            SET message_text = CASE WHEN is_later OR (is_filled AND (kept.edited_at IS NULL OR kept.edited_on_phone))
                     THEN copy.message_text ELSE m.message_text END,
                 message_type = CASE WHEN is_filled THEN copy.message_type ELSE m.message_type END,
                 media_url = CASE WHEN is_filled THEN copy.media_url ELSE m.media_url END,

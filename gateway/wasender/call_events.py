@@ -74,19 +74,22 @@ def _call(item: dict[str, Any], at: datetime, now: datetime | None) -> Call | No
     own_id = item.get("id", item.get("callId"))
     own_id = str(own_id).strip() if isinstance(own_id, str | int) and not isinstance(own_id, bool) else ""
     outcome = _OUTCOMES.get(enum_word(item.get("status")))
-    if not own_id or outcome is None:
+    # Without an id the states of a call cannot be told to be of one; a missed or declined one says enough by itself.
+    if outcome is None or not (own_id or outcome in ("missed", "declined")):
         return None
     who = _who(item)
     if who is None:
         return None
+    when = timestamp(item.get("date", item.get("timestamp")), at, now)
     return Call(
-        id=own_id,
+        id=own_id
+        or f"call-{who.address.partition('@')[0]}-{int(when.timestamp())}",  # the same call told again has it, too
         who=who,
         outcome=outcome,
         is_video=flag(item, "isVideo"),
         is_group=flag(item, "isGroup") or who.chat.endswith("@g.us"),
         is_from_me=is_from_me(item),
-        at=timestamp(item.get("date", item.get("timestamp")), at, now),
+        at=when,
     )
 
 

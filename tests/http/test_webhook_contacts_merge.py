@@ -330,3 +330,25 @@ async def test_a_test_is_journalled_and_marks_the_webhook_as_working(
     assert (await shop.last_entry())["outcome"] == "ignored"
     seen = "SELECT webhook_seen_at FROM gateway.session_state WHERE wasender_session_id = 12"
     await eventually(lambda: shop.db.fetchval(seen), what="the mark")
+
+
+@pytest.mark.parametrize("linked_first", [True, False])
+async def test_a_contact_told_under_a_lid_names_the_conversation_of_the_number(
+    shop: Shop, linked_first: bool
+) -> None:
+    lid = f"99001122000{int(linked_first)}001@lid"
+    bodies = [
+        said("A", lid, "hello", senderPn=jid(NINA)),
+        contact(lid, name="Nina of the bakery"),
+    ]
+    for body in bodies if linked_first else bodies[::-1]:
+        await shop.take(body)
+
+    assert (await listed(shop))[jid(NINA)]["name"] == "Nina of the bakery"
+
+
+async def test_a_contact_told_under_another_spelling_names_the_conversation(shop: Shop) -> None:
+    await shop.take(said("A", "5531987650009", "hello"))
+    await shop.take(contact(jid("553187650009"), name="Rute"))
+
+    assert (await listed(shop))[jid("5531987650009")]["name"] == "Rute"

@@ -1,5 +1,6 @@
 """Order of arrival is not order of truth: what is empty is filled, what is early waits, the later edit wins."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -189,6 +190,47 @@ async def test_an_encrypted_edit_is_read_with_the_secret_of_its_message(shop: Sh
     )
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(("empty", "edit", "content"))), ids="-".join)
+async def test_an_encrypted_edit_of_a_message_that_came_empty_is_read_when_the_content_has_come(
+    shop: Shop, order: tuple[str, ...]
+) -> None:
+    bodies = {
+        "empty": upsert(element(key("S", NINA), None)),
+        "edit": sealed_edit("new text"),
+        "content": with_secret(),
+    }
+    for name in order:
+        await shop.take(bodies[name])
+
+    row = await shop.row()
+    assert (row["message_text"], row["message_type"], row["edited_on_phone"]) == ("new text", "text", None)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("empty", "edit", "content"))), ids="-".join)
+async def test_the_content_of_a_message_is_kept_although_its_edit_stays_closed(
+    shop: Shop, order: tuple[str, ...]
+) -> None:
+    bodies = {
+        "empty": upsert(element(key("S", NINA), None)),
+        "edit": sealed_edit("new text"),
+        "content": said("S", NINA, "old"),
+    }
+    for name in order:
+        await shop.take(bodies[name])
+
+    row = await shop.row()
+    assert (row["message_text"], row["edited_on_phone"]) == ("old", True)
+
+
+async def test_the_secret_that_only_the_second_copy_of_a_message_brings_is_kept(shop: Shop) -> None:
+    await shop.take(said("S", NINA, "old"))
+    await shop.take(with_secret())
+    await shop.take(sealed_edit("new text"))
+
+    row = await shop.row()
+    assert (row["message_text"], row["edited_on_phone"]) == ("new text", None)
+
+
 async def test_an_edit_that_stays_closed_is_said_to_be_made_on_the_phone(shop: Shop) -> None:
     await shop.take(said("S", NINA, "old"))
     await shop.take(sealed_edit("new text"))
@@ -261,6 +303,14 @@ async def test_a_call_that_was_missed_is_a_message(shop: Shop, end: str, text: s
 
     row = await shop.row()
     assert (row["message_type"], row["message_text"], row["chat"]) == ("call", text, jid(NINA))
+
+
+async def test_a_missed_call_without_an_id_is_one_message_however_often_it_is_told(shop: Shop) -> None:
+    call = {"from": jid(NINA), "status": "timeout", "date": "2026-11-30T10:00:00.000Z"}
+    for one in (call, {**call, "status": "offer"}, call, {**call, "status": "terminate"}):
+        await shop.take({"event": "call", "data": {"call": one}})
+
+    assert (await shop.row())["message_text"] == "Missed voice call"
 
 
 async def test_a_call_that_was_answered_is_none(shop: Shop) -> None:

@@ -11,17 +11,27 @@ CONVERSATION_OF = "SELECT gateway.conversation_of_v1($1)"
 
 FIRST_WITH_MESSAGES = "SELECT chat FROM gateway.first_chat_with_messages_v1($1, $2)"
 
-# What the phone and WhatsApp call these people and groups.
+# What the phone and WhatsApp call these people and groups, under every address that is known of a person.
 NAMES = r"""
 SELECT k.session, k.address, c.name, c.push_name
 FROM unnest($1::bigint[], $2::text[]) AS k (session, address)
 CROSS JOIN LATERAL (
+    SELECT CASE WHEN k.address LIKE '%@s.whatsapp.net'
+        THEN gateway.spellings_v1(gateway.one_number_v1(split_part(k.address, '@', 1))) ELSE '{}' END AS phones
+) AS person
+CROSS JOIN LATERAL (
+    SELECT ARRAY(
+        SELECT k.address
+        UNION SELECT phone || '@s.whatsapp.net' FROM unnest(person.phones) AS phone
+        UNION SELECT known.lid FROM gateway.lids AS known WHERE known.phone = ANY (person.phones)
+    ) AS jids
+) AS own
+CROSS JOIN LATERAL (
     SELECT max(found.name) AS name, max(found.push_name) AS push_name
     FROM (
-        SELECT name, push_name FROM gateway.contacts WHERE session = k.session AND jid = k.address
+        SELECT name, push_name FROM gateway.contacts WHERE session = k.session AND jid = ANY (own.jids)
         UNION ALL
-        SELECT name, push_name FROM gateway.contacts
-        WHERE session = k.session AND phone = split_part(k.address, '@', 1) AND k.address !~ '@(lid|g\.us)$'
+        SELECT name, push_name FROM gateway.contacts WHERE session = k.session AND phone = ANY (person.phones)
         UNION ALL
         SELECT name, push_name FROM gateway.contacts WHERE session = k.session AND lid = k.address
     ) AS found

@@ -88,6 +88,13 @@ def test_an_absurd_time_is_the_time_of_receipt() -> None:
     assert call(date=99_999_999_999).at == NOW
 
 
+def test_a_missed_call_without_an_id_has_one_that_it_has_again() -> None:
+    data = {"from": EVA_JID, "status": "timeout", "date": "2026-06-15T11:59:00.000Z"}
+    (one,), (other,) = calls_of(data, NOW), calls_of({**data, "id": ""}, NOW)
+
+    assert one.id == other.id != ""
+
+
 @pytest.mark.parametrize(
     "wrap", [lambda one: one, lambda one: [one], lambda one: {"call": one}, lambda one: {"calls": [one]}]
 )
@@ -100,7 +107,8 @@ def test_calls_stand_alone_or_in_a_list(wrap: Any) -> None:
 @pytest.mark.parametrize(
     "data",
     [None, 7, [], {}, {"call": None}, {"call": {"id": "C1"}}, {"id": "C1", "from": EVA_JID, "status": "dance"},
-     {"id": "", "from": EVA_JID, "status": "timeout"}, {"id": "C1", "from": None, "status": "timeout"}],
+     {"id": "", "from": EVA_JID, "status": "offer"}, {"from": EVA_JID, "status": "terminate"},
+     {"id": "C1", "from": None, "status": "timeout"}],
 )  # fmt: skip
 def test_what_is_no_call_is_none(data: Any) -> None:
     assert calls_of(data, NOW) == []
