@@ -90,7 +90,9 @@ class Services:
         self.audit_log = AuditLog(tables.audit_log, patient, self.sessions.mark_gone)
         self.status_probe = StatusProbe(tables.monitor, self.sessions, background)
         self.webhook_watch = WebhookWatch(tables.monitor, self.sessions, address)
-        self.monitor = Monitor(self.reconciler, self.status_probe, self.webhook_watch, leases, awake=awake)
+        self.monitor = Monitor(
+            self.reconciler, self.status_probe, self.webhook_watch, leases, awake=awake, pace=timings.monitor
+        )
         self.status_hints = StatusHints(
             tables.sessions,
             self.status_probe.ask_status,
