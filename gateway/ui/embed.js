@@ -37,6 +37,8 @@ class Embedded extends HTMLElement {
   #life = null;
   /** @type {(LiveElement & {openConversation?: (phone: string, session?: number | string) => void}) | null} */
   inner = null;
+  /** What the site has asked for before there was anything to ask. @type {(() => void)[]} */
+  #asked = [];
 
   /** @returns {LiveElement} */
   make() {
@@ -93,6 +95,13 @@ class Embedded extends HTMLElement {
     const signal = /** @type {AbortController} */ (this.#life).signal;
     this.#root.replaceChildren(el("div", { class: "wa-embed" }, connectionBanner(this.#backend, signal), inner));
     holdToasts(this.#root, signal);
+    for (const run of this.#asked.splice(0)) run();
+  }
+
+  /** Now, or as soon as the element shows something. @param {() => void} run */
+  whenShown(run) {
+    if (this.inner) run();
+    else this.#asked.push(run);
   }
 
   /** @param {string} name */
@@ -108,12 +117,12 @@ class EmbeddedInbox extends Embedded {
 
   /** Opens the conversation with a number or JID. @param {string} phone @param {number | string} [session] */
   openConversation(phone, session) {
-    this.inner?.openConversation?.(phone, session);
+    this.whenShown(() => this.inner?.openConversation?.(phone, session));
   }
 
   /** Puts a text into the reply box of the open conversation, to be looked at and sent by a person. @param {string} text */
   compose(text) {
-    /** @type {WhatsAppInbox | null} */ (this.inner)?.compose(text);
+    this.whenShown(() => /** @type {WhatsAppInbox | null} */ (this.inner)?.compose(text));
   }
 }
 

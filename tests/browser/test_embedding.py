@@ -194,6 +194,28 @@ async def test_an_inbox_on_another_site_works_without_cookies_under_a_strict_pol
         assert complaints == []
 
 
+async def test_a_site_may_ask_for_a_conversation_before_anything_has_come(
+    shared_browser: Browser, shared_site: Site
+) -> None:
+    site = shared_site
+    site.style, site.life_s = "", 600
+    site.body = f'<whatsapp-inbox id="inbox" ticket="{await site.ticket()}"></whatsapp-inbox>'
+    async with window(shared_browser) as page:
+        await page.goto(site.url, wait_until="commit")
+        await page.evaluate(
+            """(phone) => customElements.whenDefined("whatsapp-inbox")
+                .then(() => document.querySelector("#inbox").openConversation(phone))""",
+            ASHA,
+        )
+        await expect(page.get_by_test_id("message").first).to_contain_text("Do you have sugar?")
+
+
+async def seen(page: Page) -> bytes:
+    """What the inbox looks like when all has come, but for how long ago that was."""
+    await expect(page.get_by_test_id("waiting").locator("button").first).to_be_visible()
+    return await page.locator("#inbox").screenshot(mask=[page.locator(".wa-row-time")])
+
+
 async def test_the_style_of_a_hostile_site_does_not_reach_in(
     shared_browser: Browser, shared_site: Site
 ) -> None:
@@ -202,7 +224,7 @@ async def test_the_style_of_a_hostile_site_does_not_reach_in(
     async with window(shared_browser, reduced_motion="reduce") as page:
         await open_with_ticket(site, page)
         await page.mouse.move(0, 799)
-        calm = await page.locator("#inbox").screenshot()
+        calm = await seen(page)
         site.style = HOSTILE
         await open_with_ticket(site, page)
         await page.mouse.move(0, 799)
@@ -214,7 +236,7 @@ async def test_the_style_of_a_hostile_site_does_not_reach_in(
         site.style = ""
         await open_with_ticket(site, page)
         assert hostile == await rows(page).first.evaluate(look)
-        assert await page.locator("#inbox").screenshot() == calm
+        assert await seen(page) == calm
         assert await page.evaluate("[...document.styleSheets].length") == 1
 
 

@@ -123,8 +123,18 @@ export class WhatsAppInbox extends LiveElement {
   /** Opens the conversation with a number or JID. @param {string} phone @param {number | string} [session] */
   openConversation(phone, session) {
     const chat = phone.includes("@") ? phone : `${phone.replace(/\D/g, "")}@s.whatsapp.net`;
-    const only = session ?? this.getAttribute("session") ?? this.#backend.sessions.list()[0]?.id;
-    if (only !== undefined) this.#openChat(Number(only), chat);
+    const given = session ?? this.getAttribute("session");
+    if (given) return this.#openChat(Number(given), chat);
+    const { sessions } = this.#backend;
+    const opened = () => {
+      const first = sessions.list()[0]?.id;
+      if (first === undefined) return;
+      sessions.removeEventListener("change", opened);
+      this.#openChat(first, chat);
+    };
+    // A site may ask before the numbers have come.
+    sessions.addEventListener("change", opened, { signal: this.signal });
+    opened();
   }
 
   compose = (/** @type {string} */ text) => this.#thread.compose(text);
