@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from gateway.domain.access import Role
 from tests.http.media_parts import Post, linked_number
@@ -66,6 +67,24 @@ async def test_a_file_that_is_called_another_kind_is_refused_with_one_sentence(
     assert declared in said["error"]
     assert said["error"].count(".") <= 2
     assert await empty_shop.db.fetchval("SELECT count(*) FROM gateway.media") == 0
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("share", [0.3, 0.9], ids=["a third", "nearly all"])
+async def test_a_picture_of_which_a_part_is_missing_is_refused_with_one_sentence(
+    empty_shop: Shop, form: str, share: float
+) -> None:
+    held = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(held, form)
+    whole = held.getvalue()
+
+    status, said = await upload(empty_shop, whole[: int(len(whole) * share)])
+    assert (status, said["code"]) == (422, "invalid")
+    assert (
+        said["error"]
+        == "The picture is broken: part of it is missing. Save or export it again, and send that."
+    )
+    assert (await upload(empty_shop, whole))[0] == 201
 
 
 async def test_what_says_nothing_of_its_type_is_taken(empty_shop: Shop) -> None:

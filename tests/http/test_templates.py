@@ -54,6 +54,7 @@ async def test_bad_templates_get_one_sentence_each(shop: Shop) -> None:
         ({"shortcut": ""}, 422),
         ({"shortcut": "x", "text": " "}, 422), ({"shortcut": "x", "text": "y" * 4097}, 422),
         ({"shortcut": "x", "media": "not one"}, 422), ({"shortcut": "x", "session_id": "many"}, 422),
+        ({"shortcut": "x", "session_id": 99}, 404),
     ]  # fmt: skip
     for fields, expected in wrong:
         status, said = await add(shop, **fields)

@@ -67,3 +67,16 @@ async def test_a_token_for_several_sessions_is_refused_and_a_bad_body_is_explain
 
     assert (refused, why["code"]) == (403, "forbidden")
     assert (bad, list(fields["errors"]), empty) == (422, ["to"], 422)
+
+
+async def test_a_phone_number_may_come_as_a_json_number(shop: Shop) -> None:
+    session_id = await shop.linked()
+    token = shop.gateway.token(Role.AGENT, {session_id})
+
+    status, reply = await shop.call(
+        "POST", "/api/send-message", {"to": int(ANN), "text": "Hello"}, token=token
+    )
+
+    assert (status, reply["data"]["jid"]) == (200, ANN)
+    (row,) = await shop.rows()
+    assert row["to_phone"] == ANN

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.domain.errors import Conflict, Invalid
+from gateway.domain.errors import Conflict, Invalid, NotFound
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.templates.service import Template, TemplateFile
 
@@ -38,6 +38,7 @@ UPDATE gateway.templates SET
 WHERE id = $1
 RETURNING id
 """
+_IS_THERE = "SELECT EXISTS (SELECT FROM public.whatsapp_sessions WHERE wasender_session_id = $1)"
 _COPY = "SELECT gateway.copy_media_v1($1, $2)::text"
 
 
@@ -56,6 +57,7 @@ class TemplateTable:
         """A new one; None where there are `most` already."""
         with mapped_errors(), _taken(fields):
             async with self._pool.acquire() as connection, connection.transaction():
+                await _require_session(connection, fields)
                 media = await _kept(connection, fields.get("media"), maker)
                 text, session = fields.get("text") or "", fields.get("session_id")
                 made = await connection.fetchval(_ADD, session, fields["shortcut"], text, media, most)
@@ -65,6 +67,7 @@ class TemplateTable:
         """Changes what is named."""
         with mapped_errors(), _taken(fields):
             async with self._pool.acquire() as connection, connection.transaction():
+                await _require_session(connection, fields)
                 wish = dict(fields)
                 if "media" in wish:
                     own = await connection.fetchval(
@@ -93,6 +96,12 @@ class TemplateTable:
         with mapped_errors():
             made = await self._pool.fetchval(_COPY, uuid.UUID(template.file.id), maker)
         return None if made is None else replace(template.file, id=made)
+
+
+async def _require_session(connection: Connection, fields: Mapping[str, Any]) -> None:
+    session = fields.get("session_id")
+    if session is not None and not await connection.fetchval(_IS_THERE, session):
+        raise NotFound(f"There is no session {session}.")
 
 
 class _taken:

@@ -37,6 +37,25 @@ def size_of(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def is_broken(path: Path) -> bool:
+    """Whether a picture ends too early, or is none behind its head. What is too large to be opened is not looked at."""
+    if path.stat().st_size > MOST_BYTES:
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as picture:
+                if math.prod(picture.size) > MOST_PIXELS:
+                    return False
+                picture.draft("RGB", (SIDE, SIDE))
+                picture.load()
+    except Image.DecompressionBombError:
+        return False
+    except Exception:  # whatever a broken file makes a decoder raise
+        return True
+    return False
+
+
 def small_picture(path: Path) -> bytes:
     """A JPEG of at most SIDE pixels, upright. Raises NoPicture."""
     if path.stat().st_size > MOST_BYTES:

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from gateway.domain.access import Act, Principal
 from gateway.domain.errors import Invalid, NotFound, RateLimited, TooLarge, Unavailable
 from gateway.domain.media import MIB, UPLOAD_LIMITS, MediaKind, clean_name
-from gateway.services.media import kinds, voice
+from gateway.services.media import kinds, pictures, voice
 from gateway.services.media.files import MediaFiles
 from gateway.services.media.ports import MediaRow, Place
 from gateway.services.media.scratch import Scratch
@@ -102,6 +102,11 @@ class Uploads:
                 size, digest = await asyncio.to_thread(_measured, path)
             kind = kinds.kind_of(mime)
             _refuse_large(kind, size)
+            if kind in ("image", "sticker") and await asyncio.to_thread(pictures.is_broken, path):
+                raise Invalid(
+                    "The picture is broken: part of it is missing. Save or export it again, and send that.",
+                    details={"errors": {"file": ["It cannot be opened."]}},
+                )
             file = NewFile(kind, mime, clean_name(name), digest, size)
             row = await self._keep(file, path, principal)
         UPLOADED.labels(kind).inc()
