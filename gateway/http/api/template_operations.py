@@ -17,7 +17,7 @@ TEMPLATES = [
         "POST", _ALL, "Sending", "add_template", "A new template",
         (Reply(templates.TemplateReply, 201, "The new template."),),
         "admin", "One for all sessions needs a login for all sessions.",
-        body=templates.NewTemplateFields, errors=(*BODY, "conflict", *STORE),
+        body=templates.NewTemplateFields, errors=(*BODY, "not_found", "conflict", *STORE),
     ),
     Operation(
         "PUT", _ONE, "Sending", "change_template", "Change a template",
