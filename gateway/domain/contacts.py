@@ -15,6 +15,9 @@ MIN_PHONE_DIGITS = 7
 MAX_PHONE_DIGITS = 15
 """ITU-T E.164."""
 
+MIN_LID_DIGITS = 14
+"""Of a LID. Few phone numbers are as long, so only those are looked at twice."""
+
 # Two spellings of one number, as WhatsApp itself mixes them: (the one people dial, the other one).
 _BRAZIL = (re.compile(r"55([1-9]{2})9([6-9][0-9]{7})"), re.compile(r"55([1-9]{2})([6-9][0-9]{7})"))
 _MEXICO = (re.compile(r"52([2-9][0-9]{9})"), re.compile(r"521([2-9][0-9]{9})"))

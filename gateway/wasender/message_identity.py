@@ -14,14 +14,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.domain.contacts import MAX_PHONE_DIGITS, MIN_PHONE_DIGITS, Author, LidResolved, variants_of
+from gateway.domain.contacts import (
+    MAX_PHONE_DIGITS,
+    MIN_LID_DIGITS,
+    MIN_PHONE_DIGITS,
+    Author,
+    LidResolved,
+    variants_of,
+)
 from gateway.domain.message import LID_SERVER, PHONE_SERVER, bare_jid, is_lid, jid_of_phone
 from gateway.domain.phones import is_assigned
 
 STATUS_CHAT = "status@broadcast"
-
-LONG_DIGITS = 14
-"""From this length on, digits that no country gives out are taken for a LID where the key says that it has LIDs."""
 
 _BROADCAST = "@broadcast"
 _CROWDS = ("@g.us", _BROADCAST)
@@ -273,7 +277,7 @@ def _plain(key: dict[str, Any]) -> dict[str, Any]:
     if phone is None or (lids and not _is_disguised(phone, lids)):
         return key
     beside = {other for field in others if (other := phone_in(key.get(field))) is not None}
-    is_another = not beside & set(variants_of(phone)) if beside else len(phone) >= LONG_DIGITS
+    is_another = not beside & set(variants_of(phone)) if beside else len(phone) >= MIN_LID_DIGITS
     return {**key, name: f"{phone}@{LID_SERVER}"} if is_another and not is_assigned(phone) else key
 
 

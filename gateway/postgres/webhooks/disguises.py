@@ -1,6 +1,6 @@
 """LIDs that upstream writes like phone numbers: `<digits>@s.whatsapp.net` where the digits are those of a known LID.
 
-A LID has 14 digits or more, phone numbers of that length are few: a batch without one asks Postgres for nothing.
+A batch without a number as long as a LID asks Postgres for nothing.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import asyncpg
 
-from gateway.domain.contacts import LidResolved
+from gateway.domain.contacts import MIN_LID_DIGITS, LidResolved
 from gateway.domain.message import (
     LID_SERVER,
     PHONE_SERVER,
@@ -27,9 +27,9 @@ from gateway.domain.message import (
 )
 from gateway.services.webhooks.batch import InboundWebhook
 
-_LIKE_A_LID = re.compile(rf"([0-9]{{14,}})(?:@{re.escape(PHONE_SERVER)})?")
+_LIKE_A_LID = re.compile(rf"([0-9]{{{MIN_LID_DIGITS},}})(?:@{re.escape(PHONE_SERVER)})?")
 
-# A number that somebody is known to have is theirs, whatever LID has the same digits.
+# The number of a known LID is a person's own, whatever other LID has the same digits.
 _KNOWN = """
 SELECT lid FROM gateway.lids AS known
 WHERE lid = ANY ($1::text[])
@@ -65,7 +65,7 @@ async def undisguised(pool: asyncpg.Pool, batch: Sequence[InboundWebhook]) -> Se
 
 
 def _lid_like(address: str) -> str | None:
-    found = _LIKE_A_LID.fullmatch(address) if len(address) >= 14 else None
+    found = _LIKE_A_LID.fullmatch(address) if len(address) >= MIN_LID_DIGITS else None
     return f"{found[1]}@{LID_SERVER}" if found else None
 
 
