@@ -87,6 +87,9 @@ class Feed:
         """Inboxes that have moved and that no connection follows here: read when one does, or after `unread_s`."""
         self._unread_at = 0.0
         self._all_dirty = True
+        self._under_way: set[int] = set()
+        """What notifications have named and the read under way is about."""
+        self._all_under_way = False
         self._caught_up_at = 0.0
         """When all inboxes were read last, by the loop's clock."""
         self._wake = asyncio.Event()
@@ -170,21 +173,39 @@ class Feed:
                     extent = await self._streams.ensure(inbox)
                 if self._hub.position(inbox) is None:
                     self._hub.advance(inbox, extent)
-        elif after is not None or inbox in self.unread:
+        elif after is not None or self._is_behind(inbox):
             await self.see({} if after is None else {inbox: after})
         position = self._hub.position(inbox)
         assert position is not None
         return position
 
     async def see(self, wanted: Mapping[Inbox, Position]) -> None:
-        """One look at the store if any of these is beyond what the hub has, or anything has moved unread.
+        """Returns when what notifications have named so far is no news to an inbox that gets its first follower.
 
+        One look at the store if there is any such inbox, or if any position of `wanted` is beyond what the hub has.
         Raises StoreUnavailable.
         """
+        if not self._is_to_be_read(wanted):
+            return
+        async with self._reading:
+            if self._is_to_be_read(wanted):  # the read that was under way may have brought it
+                await self._read_now(self._news(wanted))
+
+    def _is_to_be_read(self, wanted: Mapping[Inbox, Position]) -> bool:
+        return self._all_dirty or self._all_under_way or bool(self._news(wanted))
+
+    def _news(self, wanted: Mapping[Inbox, Position]) -> set[int]:
         # The client may have read its position in a newer snapshot than our last look.
-        news = {inbox for inbox, position in wanted.items() if self._is_news(inbox, position)} | self.unread
-        if news:
-            await self._read(news)
+        news: set[int] = {inbox for inbox, position in wanted.items() if self._is_news(inbox, position)}
+        return news | {inbox for inbox in self._heard() if not self._hub.is_followed(inbox)}
+
+    def _is_behind(self, inbox: int) -> bool:
+        """Whether a notification may have named the inbox, and nothing has been read since; no connection follows it."""
+        is_heard = self._all_dirty or self._all_under_way or inbox in self._heard()
+        return is_heard and not self._hub.is_followed(inbox)
+
+    def _heard(self) -> set[int]:
+        return self._dirty | self.unread | self._under_way
 
     def _is_news(self, inbox: Inbox, position: Position) -> bool:
         known = self._hub.position(inbox)
@@ -193,27 +214,33 @@ class Feed:
     async def _read(self, asked: Collection[int] = ()) -> None:
         """Reads what notifications have named, if a connection here waits for any of it, and what is asked for."""
         async with self._reading:
-            self._wake.clear()
-            everything, self._all_dirty = self._all_dirty, False
-            unread, self.unread = self.unread, set()
-            dirty, self._dirty = self._dirty | unread | set(asked), set()
-            try:
-                if everything:
-                    # A backup may be brought back under connections that stay open.
-                    await self._check_history()
-                    await self._look_at(await self._extents(), [])
-                    self._caught_up_at = asyncio.get_running_loop().time()
-                elif asked or any(map(self._is_wanted, dirty)):
-                    await self._read_inboxes(sorted(dirty))
-                elif dirty:
-                    if not unread:
-                        self._unread_at = asyncio.get_running_loop().time()
-                    self.unread = dirty
-            except BaseException:
-                self._all_dirty = self._all_dirty or everything
-                self._dirty |= dirty
-                self._wake.set()
-                raise
+            await self._read_now(asked)
+
+    async def _read_now(self, asked: Collection[int]) -> None:
+        self._wake.clear()
+        everything, self._all_dirty = self._all_dirty, False
+        unread, self.unread = self.unread, set()
+        dirty, self._dirty = self._dirty | unread | set(asked), set()
+        self._under_way, self._all_under_way = dirty, everything
+        try:
+            if everything:
+                # A backup may be brought back under connections that stay open.
+                await self._check_history()
+                await self._look_at(await self._extents(), [])
+                self._caught_up_at = asyncio.get_running_loop().time()
+            elif asked or any(map(self._is_wanted, dirty)):
+                await self._read_inboxes(sorted(dirty))
+            elif dirty:
+                if not unread:
+                    self._unread_at = asyncio.get_running_loop().time()
+                self.unread = dirty
+        except BaseException:
+            self._all_dirty = self._all_dirty or everything
+            self._dirty |= dirty
+            self._wake.set()
+            raise
+        finally:
+            self._under_way, self._all_under_way = set(), False
 
     def _overdue(self) -> Collection[int]:
         is_due = asyncio.get_running_loop().time() >= self._unread_at + self._unread_s

@@ -318,7 +318,58 @@ async def test_the_tick_looks_at_everything(store: Store, hub: Hub) -> None:
     assert hub.published == {1: [2]}
 
 
+async def test_who_comes_during_a_slow_look_waits_for_it_and_asks_no_second_time(
+    store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    feed = Feed(store, hub, tick_s=60, unread_s=0)
+    await feed.open()
+    async with running(feed):
+        store.append(1, 4)
+        store.asked.clear()
+        store.was_asked.clear()
+        store.gate = asyncio.Event()
+        feed.notify("1")
+        await store.hears_a_question()
+        coming = [asyncio.create_task(look, name="coming") for look in (feed.see({}), feed.see({}))]
+        following = asyncio.create_task(feed.position_at_least(Inbox(1), None), name="following")
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in (*coming, following)), "what it looks for is not known yet"
+        store.gate.set()
+        await asyncio.gather(*coming)
+
+        assert await following == Position(5, EPOCH)
+    assert store.asked == ["news 1>None"]
+
+
+async def test_what_was_heard_a_moment_ago_is_no_news_to_who_comes(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    await feed.open()
+    for payload, off in (("1", 2), ("*", 3)):
+        store.append(1)
+        feed.notify(payload)  # and nothing has read it: the loop is busy
+        await feed.see({})
+        assert hub.at[1] == Position(off, EPOCH)
+
+
+async def test_what_connections_follow_is_not_asked_for_again_by_who_comes(
+    feed: Feed, store: Store, hub: Hub
+) -> None:
+    store.append(1)
+    hub.followed = {1}
+    await feed.open()
+    store.asked.clear()
+    feed.notify("1")
+    await feed.see({})
+
+    assert store.asked == []
+
+
 async def test_an_inbox_nobody_has_heard_of_gets_its_counter(feed: Feed, store: Store, hub: Hub) -> None:
+    await feed.open()
+    store.asked.clear()
     assert await feed.position_at_least(Inbox(9), None) == Position(0, EPOCH)
     assert store.asked == ["ensure 9"]
     assert await feed.position_at_least(Inbox(9), Position(0, EPOCH)) == Position(0, EPOCH)
