@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gateway.realtime.connections import Connections
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.pace import USUAL_PACE, SocketPace
 from gateway.services.auth.origins import Origins
 from gateway.services.live.feed import Feed, StalenessView
 from gateway.services.live.tail_source import StreamReader
@@ -24,3 +25,5 @@ class EndpointContext:
     presence: Presence
     origins: Origins
     """Pages that may connect."""
+
+    pace: SocketPace = USUAL_PACE

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from gateway.postgres.connection.listener import HEARTBEAT_S, STATEMENT_S
+from gateway.realtime.pace import USUAL_PACE, SocketPace
 from gateway.realtime.probe import PROBE_EVERY_S
 from gateway.runtime.limiters import Limiters
 from gateway.services.admin.alerts import LOOK_EVERY_S
@@ -38,6 +39,7 @@ class Timings:
     link_look_s: float = LOOK_S
     retention_pass_s: float = PASS_EVERY_S
     monitor: MonitorPace = DEFAULT_PACE
+    sockets: SocketPace = USUAL_PACE
     upstream: Timeouts = DEFAULT_TIMEOUTS
     close_s: float = CLOSE_S
     """How long what is under way may take to end; then the connections to Postgres are cut."""

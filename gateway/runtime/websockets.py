@@ -46,6 +46,7 @@ class WebSockets:
             connections=self.connections,
             presence=live.presence,
             origins=access.origins,
+            pace=context.timings.sockets,
         )
         self.native = Realtime(
             shared,

@@ -1,6 +1,7 @@
 """Supabase's own clients whose rights grow: they say SUBSCRIBED again, and a page that reloads then has everything."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -9,9 +10,9 @@ import pytest_asyncio
 
 from gateway.domain.access import Role
 from gateway.postgres.connection.pool import connect_direct
-from gateway.realtime.supabase import endpoint
+from gateway.realtime.pace import SocketPace
 from tests.clients.supabase_pages import CLIENTS, IDS, INCOMING, SupabasePage, everything, supabase_page
-from tests.launcher.running import Running, running
+from tests.launcher.running import UNWATCHED, Running, running
 from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.test_supabase_tokens import PROJECT_SECRET, minted
@@ -108,10 +109,13 @@ async def test_a_token_that_reads_the_same_says_nothing(
 
 
 async def test_a_column_that_is_added_later_is_listened_to(
-    client: str, gateway: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    client: str, database: str, tmp_path: Path, writer: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(endpoint, "LOOK_AGAIN_S", 0.0)
-    async with supabase_page(client, gateway.url, gateway.token()) as page:
+    timings = replace(UNWATCHED, sockets=SocketPace(tables_s=0.0))
+    async with (
+        running(settings_for(database, tmp_path), timings=timings) as gateway,
+        supabase_page(client, gateway.url, gateway.token()) as page,
+    ):
         await page.tell(listen="incoming", bindings=[everything(filter="branch=eq.north")])
         await page.system("error")
         seen = len(page.lines)

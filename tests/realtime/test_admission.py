@@ -12,10 +12,10 @@ from websockets.asyncio.client import connect
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import RateLimited
-from gateway.realtime.native import authentication as admission
+from gateway.realtime.pace import SocketPace
 from gateway.realtime.transport.socket_transport import AsgiTransport
 from gateway.realtime.transport.uvicorn_protocol import ReadyFrameTransport
-from tests.launcher.running import Running, Socket, running
+from tests.launcher.running import UNWATCHED, Running, Socket, running
 from tests.launcher.settings import settings_for
 from tests.realtime.live import close_code, connection_of, roster_of, until
 
@@ -97,9 +97,10 @@ async def test_a_first_frame_may_say_who_is_calling(shared_live: Running) -> Non
         assert (await socket.receive())["type"] == "welcome"
 
 
-async def test_whoever_says_nothing_is_sent_away(live: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "AUTH_WITHIN_S", 0.05)
-    async with knocking(live) as socket:
+@pytest.mark.usefixtures("way")
+async def test_whoever_says_nothing_is_sent_away(database: str, tmp_path: Path) -> None:
+    hasty = replace(UNWATCHED, sockets=SocketPace(first_frame_s=0.05))
+    async with running(settings_for(database, tmp_path), timings=hasty) as live, knocking(live) as socket:
         assert await close_code(socket) == 4501
 
 

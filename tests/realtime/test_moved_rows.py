@@ -1,13 +1,17 @@
 """A row that moves from one session to another: whoever reads both is told of its end there before its begin here."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
 from gateway.domain.access import Role
-from tests.launcher.running import Running
+from gateway.realtime.pace import SocketPace
+from tests.launcher.running import UNWATCHED, Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import heard
 from tests.realtime.phoenix import ALL_INCOMING, INCOMING, phoenix
@@ -226,20 +230,21 @@ async def test_whoever_comes_back_is_told_in_order_whichever_inbox_is_read_first
         assert all(told[str(row)] == chain for row in rows)
 
 
+@pytest.mark.usefixtures("way")
 async def test_an_order_that_cannot_be_had_silences_no_inbox(
-    live: Running,
+    database: str,
+    tmp_path: Path,
     writer: asyncpg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("gateway.realtime.hub.follower.WAIT_AT_MOST_S", 0.1)
     await writer.execute(MOVE, await insert_message(writer, 13), 12)
     # Somebody has written an offset that no inbox will reach.
     await writer.execute(
         "UPDATE gateway.stream SET old = jsonb_set(old, '{from,off}', '999999') WHERE old ? 'from'"
     )
     epochs = await epochs_of(writer)
-    async with live.socket() as socket:
+    hasty = replace(UNWATCHED, sockets=SocketPace(order_s=0.1))
+    async with running(settings_for(database, tmp_path), timings=hasty) as live, live.socket() as socket:
         for inbox in (12, 13):
             after = {"off": 0, "epoch": epochs[inbox]}
             await socket.send(type="subscribe", ref=str(inbox), topic=f"inbox:{inbox}", after=after)

@@ -1,14 +1,19 @@
 """A client that reads nothing costs a bounded number of bytes, delays nobody, and loses nothing."""
 
 import asyncio
+import contextlib
+from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from gateway.domain.streams import Standing
-from gateway.realtime.transport import socket_transport as outlets
-from tests.launcher.running import Running
+from gateway.realtime.pace import SocketPace
+from tests.launcher.running import UNWATCHED, Running, running
+from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
+from tests.realtime.conftest import SMALL_BUFFER
 from tests.realtime.live import connection_of, offs_of, realtime_of, roster_of, sluggish, until
 
 KIB = 1024
@@ -134,12 +139,19 @@ async def test_a_slow_reader_learns_in_the_end_that_all_is_fresh(
         await slow.next("fresh")
 
 
+def cutting_off(
+    database: str, folder: Path, after_s: float
+) -> contextlib.AbstractAsyncContextManager[Running]:
+    """A gateway that cuts clients off which take nothing for so long."""
+    timings = replace(UNWATCHED, sockets=SocketPace(progress_s=after_s))
+    return running(settings_for(database, folder), send_buffer=SMALL_BUFFER, timings=timings)
+
+
+@pytest.mark.usefixtures("way")
 async def test_whoever_makes_no_progress_for_long_is_cut_off(
-    live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, writer: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(outlets, "NO_PROGRESS_S", 0.2)
-    monkeypatch.setattr(outlets, "ABORT_AFTER_S", 0.1)
-    async with sluggish(live) as slow:
+    async with cutting_off(database, tmp_path, after_s=0.2) as live, sluggish(live) as slow:
         await slow.subscribe("inbox:12")
         for _ in range(60):
             await insert_message(writer, 12, message_text=TEXT)
@@ -147,11 +159,11 @@ async def test_whoever_makes_no_progress_for_long_is_cut_off(
         await until(lambda: not roster_of(live).open, "its connection has ended")
 
 
+@pytest.mark.usefixtures("way")
 async def test_whoever_reads_slowly_is_not_cut_off(
-    live: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, writer: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(outlets, "NO_PROGRESS_S", 1.0)
-    async with sluggish(live) as slow:
+    async with cutting_off(database, tmp_path, after_s=1.0) as live, sluggish(live) as slow:
         await slow.subscribe("inbox:12")
         await writer.execute(
             "INSERT INTO whatsapp_incoming_messages (message_id, from_phone, message_text, wasender_session_id) "

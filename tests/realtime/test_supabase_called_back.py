@@ -1,6 +1,7 @@
 """A channel that begins to be allowed to read is called back: its client joins again, says SUBSCRIBED, and reloads."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.access import Role
-from gateway.realtime.supabase import endpoint
+from gateway.realtime.hub.cursors import Cursor
+from gateway.realtime.pace import SocketPace
 from gateway.realtime.supabase.connection import SupabaseConnection
-from tests.launcher.running import Running, running
+from tests.launcher.running import UNWATCHED, Running, running
 from tests.launcher.settings import settings_for
 from tests.postgres.writers import insert_message
 from tests.realtime.live import roster_of, until
@@ -138,16 +140,19 @@ async def test_a_page_that_says_it_has_no_other_token_is_not_called_back(project
     ids=["table", "filter", "select"],
 )
 async def test_what_a_channel_asks_for_comes_into_being(
-    gateway: Running,
+    database: str,
+    tmp_path: Path,
     writer: asyncpg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
     wish: dict[str, Any],
     statement: str,
 ) -> None:
-    monkeypatch.setattr(endpoint, "LOOK_AGAIN_S", 0.0)
-    if "hidden" in statement:
-        await writer.execute(f"ALTER TABLE {SESSIONS} RENAME TO hidden")
-    async with phoenix(gateway) as client:
+    timings = replace(UNWATCHED, sockets=SocketPace(tables_s=0.0))
+    async with (
+        running(settings_for(database, tmp_path), timings=timings) as gateway,
+        phoenix(gateway) as client,
+    ):
+        if "hidden" in statement:
+            await writer.execute(f"ALTER TABLE {SESSIONS} RENAME TO hidden")
         await client.join("shop", wish)
         assert (await client.system())["status"] == "error"
         second(gateway)
@@ -173,12 +178,16 @@ async def test_what_a_channel_asks_for_comes_into_being(
         await writer.execute(f"ALTER TABLE {INCOMING} DROP COLUMN branch")
 
 
+def never(cursor: Cursor) -> bool:
+    """In place of the hub's `go_live`: there is always more to read."""
+    return False
+
+
 async def test_a_join_that_is_left_or_joined_again_before_its_reply_is_answered(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with phoenix(gateway) as client:
-        (connection,) = roster_of(gateway).open
-        monkeypatch.setattr(type(connection), "_announce", lambda self: None)
+        monkeypatch.setattr(gateway.gateway.live.hub, "go_live", never)
         refs = [await client.ask_to_join("shop", ALL_INCOMING) for _ in range(3)]
         await client.send(TOPIC, "phx_leave", {}, join_ref=refs[-1], ref="left")
         await client.next("phx_reply", lambda said: said.ref == "left")
@@ -192,7 +201,7 @@ async def test_a_join_that_cannot_become_live_is_refused_before_its_client_gives
 ) -> None:
     async with phoenix(gateway) as client:
         (connection,) = roster_of(gateway).open
-        monkeypatch.setattr(type(connection), "_announce", lambda self: None)
+        monkeypatch.setattr(gateway.gateway.live.hub, "go_live", never)
         ref = await client.ask_to_join("shop", ALL_INCOMING)
         await client.changes_until_now()
         for now in (100.0, 107.0, 108.0):

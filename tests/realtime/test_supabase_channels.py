@@ -234,7 +234,7 @@ async def test_an_ended_socket_leaves_nothing_behind(live: Running) -> None:
     hub = live.gateway.live.hub
     assert not hub.is_followed(13), "none follows all inboxes"
     assert sum(hub.standings()) == 1, "the gateway's own probe follows its inbox as long as it runs"
-    assert not live.gateway.websockets.supabase._open
+    assert not live.gateway.websockets.supabase.greeted
 
 
 async def test_frames_that_are_too_long_end_the_socket_as_they_do_elsewhere(shared_live: Running) -> None:

@@ -189,6 +189,13 @@ async def test_a_frame_is_made_once_for_everybody_who_asked_for_the_same(
         await insert_message(writer, 12)
         for client in (one, two, old):
             await client.change()
-        encoders = set(live.gateway.live.hub._streams[12].cursors)
+        cursors = [
+            cursor
+            for item in roster_of(live).open
+            if isinstance(item, SupabaseConnection)
+            for cursor in item.all_cursors()
+            if cursor.inbox == 12
+        ]
 
-        assert len(encoders) == 2
+        assert len(cursors) == 3
+        assert len({cursor.encode for cursor in cursors}) == 2

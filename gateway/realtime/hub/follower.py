@@ -22,18 +22,15 @@ from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.pending_frames import burst_of
 from gateway.realtime.hub.tail import Frames, Page
+from gateway.realtime.pace import USUAL_PACE, SocketPace
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport, wait_until_read
 from gateway.services.live.tail_source import StreamReader
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 1.0
 WAIT_S = 0.01
 """Between two looks whether another inbox has come as far as a moved row needs it."""
-WAIT_AT_MOST_S = 15.0
-"""Then the row is told all the same: an order that cannot be had must not silence an inbox."""
-
 
 CATCH_UPS = Counter("gateway_catch_ups", "Times that a connection began to catch up from the streams.")
 RESETS = Counter("gateway_resets", "Clients that had to load an inbox anew, by reason.", ["reason"])
@@ -50,8 +47,16 @@ class _Wait:
 class Follower(ABC):
     """A dialect adds its subscriptions, and says what they are told."""
 
-    def __init__(self, name: str, transport: SocketTransport, hub: Hub, streams: StreamReader) -> None:
+    def __init__(
+        self,
+        name: str,
+        transport: SocketTransport,
+        hub: Hub,
+        streams: StreamReader,
+        pace: SocketPace = USUAL_PACE,
+    ) -> None:
         self.name = name
+        self.pace = pace
         self.transport = transport
         self.send: Callable[[Burst], bool] = transport.try_write
         self._hub = hub
@@ -134,7 +139,7 @@ class Follower(ABC):
     async def wait_until_read(self) -> None:
         """Returns when the client has taken what is on its way to it; closes the connection if it takes nothing."""
         try:
-            await wait_until_read(self.transport)
+            await wait_until_read(self.transport, self.pace.progress_s)
         except ConnectionError:
             pass  # the next receive says so
         except TimeoutError:
@@ -161,7 +166,7 @@ class Follower(ABC):
     async def _catch_up(self) -> None:
         try:
             while True:
-                await wait_until_read(self.transport)
+                await wait_until_read(self.transport, self.pace.progress_s)
                 is_pending = self._send_pending()
                 behind = [item for item in self.all_cursors() if item.standing is Standing.CATCHING_UP]
                 if not behind and not is_pending:
@@ -176,12 +181,12 @@ class Follower(ABC):
                     except StoreUnavailable:
                         knows_all = False
                         break
-                    await wait_until_read(self.transport)
+                    await wait_until_read(self.transport, self.pace.progress_s)
                 self._announce()
                 if self._waiting:
                     await asyncio.sleep(WAIT_S)
                 if not knows_all:  # once for all of them: who follows hundreds would wait for minutes
-                    await asyncio.sleep(RETRY_S)
+                    await asyncio.sleep(self.pace.retry_s)
         except ConnectionError:
             pass  # the receiving side of this connection notices, too
         except TimeoutError:
@@ -232,7 +237,7 @@ class Follower(ABC):
             place = next((item.after for item in frames if item.after is not None), None)
             if place is not None and not self.has_been_told(cursor, place):
                 if waited is None or waited.place != place:
-                    until = asyncio.get_running_loop().time() + WAIT_AT_MOST_S
+                    until = asyncio.get_running_loop().time() + self.pace.order_s
                     self._waiting[cursor] = _Wait(cursor.off, place, until)
                     break
                 logger.warning("connection.order_given_up connection=%s inbox=%d", self.name, cursor.inbox)

@@ -15,9 +15,6 @@ from gateway.services.auth.login_cookie import LoginCookie
 from gateway.services.auth.origins import Origins
 from gateway.services.rates import Rates
 
-AUTH_WITHIN_S = 5.0
-"""For the first frame, when nothing else said who is calling."""
-
 
 class SocketRefused(Exception):
     """The socket must be closed, with this code."""
@@ -31,11 +28,15 @@ class SocketRefused(Exception):
 class SocketAuthentication:
     """Finds out who opens a socket, in whichever way the client says it."""
 
-    def __init__(self, login: Login, origins: Origins, cookie: LoginCookie, rates: Rates) -> None:
+    def __init__(
+        self, login: Login, origins: Origins, cookie: LoginCookie, rates: Rates, first_frame_s: float
+    ) -> None:
+        """`first_frame_s` is how long the first frame may take, where nothing else says who is calling."""
         self._login = login
         self._origins = origins
         self._cookie = cookie
         self._rates = rates
+        self._first_frame_s = first_frame_s
 
     async def principal(self, socket: WebSocket) -> Principal:
         """Who is calling. Raises SocketRefused."""
@@ -63,15 +64,15 @@ class SocketAuthentication:
         cookie = self._cookie.read(cookie_parser(socket.headers.get("cookie", "")), socket.url.scheme)
         if cookie:
             return await self._login.check(cookie)
-        return await self._login.check(await _token_of_first_frame(socket))
+        return await self._login.check(await _token_of_first_frame(socket, self._first_frame_s))
 
 
-async def _token_of_first_frame(socket: WebSocket) -> str:
+async def _token_of_first_frame(socket: WebSocket, within_s: float) -> str:
     try:
-        async with asyncio.timeout(AUTH_WITHIN_S):
+        async with asyncio.timeout(within_s):
             text = await socket.receive_text()
     except TimeoutError:
-        raise Unauthenticated("say who you are within 5 seconds") from None
+        raise Unauthenticated(f"say who you are within {within_s:g} seconds") from None
     except KeyError:
         raise SocketRefused(close_codes.BAD_FRAME, "text frames only") from None
     try:

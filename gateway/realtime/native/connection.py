@@ -16,6 +16,7 @@ from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native import protocol
+from gateway.realtime.pace import USUAL_PACE, SocketPace
 from gateway.realtime.transport.framing import Burst, Frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.tail_source import StreamReader
@@ -72,9 +73,15 @@ class Connection(Follower):
     dialect = "native"
 
     def __init__(
-        self, name: str, principal: Principal, transport: SocketTransport, hub: Hub, streams: StreamReader
+        self,
+        name: str,
+        principal: Principal,
+        transport: SocketTransport,
+        hub: Hub,
+        streams: StreamReader,
+        pace: SocketPace = USUAL_PACE,
     ) -> None:
-        super().__init__(name, transport, hub, streams)
+        super().__init__(name, transport, hub, streams, pace)
         self.principal = principal
         self._cursors: dict[int, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}

@@ -65,7 +65,10 @@ class Realtime:
         self._presence = context.presence
         self._login = login
         self._max_topics = max_topics
-        self._authentication = SocketAuthentication(login, context.origins, cookie, context.connections.rates)
+        self._authentication = SocketAuthentication(
+            login, context.origins, cookie, context.connections.rates, context.pace.first_frame_s
+        )
+        self._pace = context.pace
         self._strange_inboxes: set[Inbox] = set()
 
     # ------------------------------------------------------------------------------------------ one socket
@@ -109,7 +112,8 @@ class Realtime:
             await refuse(socket, transport, close_codes.TOO_MANY, "too many connections of this login")
             return None
         transport.heard()
-        return Connection(secrets.token_hex(6), principal, transport, self._hub, self._streams), seat
+        name = secrets.token_hex(6)
+        return Connection(name, principal, transport, self._hub, self._streams, self._pace), seat
 
     def _greet(self, connection: Connection) -> None:
         self._hub.connections.add(connection)

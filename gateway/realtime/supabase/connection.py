@@ -16,6 +16,7 @@ from gateway.realtime import close_codes
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
+from gateway.realtime.pace import SocketPace
 from gateway.realtime.supabase.changes import Encoders
 from gateway.realtime.supabase.channel import Channel, Join
 from gateway.realtime.supabase.frames import Message, Writer
@@ -53,6 +54,7 @@ class ConnectionContext:
     streams: StreamReader
     encoders: Encoders
     staleness: StalenessView
+    pace: SocketPace
     on_unserved: Callable[[], None]
     """Called every second while some channel waits for a table or column."""
 
@@ -72,7 +74,7 @@ class SupabaseConnection(Follower):
         context: ConnectionContext,
     ) -> None:
         """`principal` is the key's; a channel may have one of its own."""
-        super().__init__(name, transport, context.hub, context.streams)
+        super().__init__(name, transport, context.hub, context.streams, context.pace)
         self.key = key
         self.principal = principal
         self.writer = writer

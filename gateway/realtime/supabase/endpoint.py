@@ -56,9 +56,6 @@ _HEADERS = {
 }
 """Of a refused handshake, which is the only answer of a socket that a browser could show."""
 
-LOOK_AGAIN_S = 5.0
-"""How often Postgres is asked for a table or column that some channel waits for."""
-
 
 class ConnectionRefused(Exception):
     """The handshake is answered with this status and sentence."""
@@ -83,14 +80,17 @@ class SupabaseRealtime:
         self._keys = keys
         self._tables = tables
         self._limits = limits
+        self._tables_s = context.pace.tables_s
         self._connection_context = ConnectionContext(
             hub=context.hub,
             streams=context.streams,
             encoders=Encoders(),
             staleness=context.staleness,
+            pace=context.pace,
             on_unserved=self._look_for_tables,
         )
-        self._open: set[SupabaseConnection] = set()
+        self.greeted: set[SupabaseConnection] = set()
+        """Open sockets that have been greeted: they are told what all are told."""
         self._scheduler = FanoutScheduler()
         self._background = Background()
         self._looking: asyncio.Task[None] | None = None
@@ -124,7 +124,7 @@ class SupabaseRealtime:
                     hear=lambda message: self._hear(connection, message),
                 )
             finally:
-                self._open.discard(connection)
+                self.greeted.discard(connection)
 
     async def _admit(self, socket: WebSocket) -> tuple[str, Principal, int, Seat]:
         """The key, its principal, the protocol's version, and a seat. Raises ConnectionRefused."""
@@ -166,7 +166,7 @@ class SupabaseRealtime:
         )
 
     def _greet(self, connection: SupabaseConnection) -> None:
-        self._open.add(connection)
+        self.greeted.add(connection)
 
     # ------------------------------------------------------------------------------------------ frames
 
@@ -278,16 +278,16 @@ class SupabaseRealtime:
     def _look_for_tables(self) -> None:
         """Some channel waits for a table or column: asks Postgres for all of them, and not more often than it must."""
         now = asyncio.get_running_loop().time()
-        if now - self._looked_at >= LOOK_AGAIN_S and (self._looking is None or self._looking.done()):
+        if now - self._looked_at >= self._tables_s and (self._looking is None or self._looking.done()):
             self._looked_at = now
             self._looking = self._background.start(self._call_back_the_served(), "supabase-tables")
 
     async def _call_back_the_served(self) -> None:
         try:
-            tables = await self._tables.look(LOOK_AGAIN_S)
+            tables = await self._tables.look(self._tables_s)
         except StoreUnavailable:
             return
-        for connection in tuple(self._open):
+        for connection in tuple(self.greeted):
             for channel in connection.unserved:
                 refused = [wish for wish in channel.wishes if wish.refusal is not None]
                 if any(read_wish(wish.reply, tables).refusal is None for wish in refused):
@@ -299,11 +299,11 @@ class SupabaseRealtime:
 
     def tell_stale(self, since: str) -> None:
         """Tells all clients that they may miss changes; this dialect has no word for since when."""
-        self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_stale))
+        self._scheduler.start(each(tuple(self.greeted), SupabaseConnection.tell_stale))
 
     def tell_fresh(self) -> None:
         """Tells all clients that they have everything again."""
-        self._scheduler.start(each(tuple(self._open), SupabaseConnection.tell_fresh))
+        self._scheduler.start(each(tuple(self.greeted), SupabaseConnection.tell_fresh))
 
 
 def _address_of(socket: WebSocket) -> str:

@@ -24,8 +24,6 @@ WRITE_LIMIT_BYTES = 64 * 1024
 MAX_BURST_BYTES = 192 * 1024
 """More at once is left to the catch-up, which goes on only as the client reads."""
 
-NO_PROGRESS_S = 60.0
-
 
 class SocketTransport(Protocol):
     """The way out of one connection, for frames that are ready."""
@@ -70,15 +68,15 @@ class SocketTransport(Protocol):
         """The connection has ended: lets go of what is the transport's own. Idempotent."""
 
 
-async def wait_until_read(transport: SocketTransport) -> None:
+async def wait_until_read(transport: SocketTransport, progress_s: float) -> None:
     """Returns when the transport is under its write limit.
 
-    Raises TimeoutError if the client has taken nothing for NO_PROGRESS_S, ConnectionError if it is gone.
+    Raises TimeoutError if the client has taken nothing for `progress_s`, ConnectionError if it is gone.
     """
     while transport.buffered() > WRITE_LIMIT_BYTES:
         before = transport.buffered()
         try:
-            async with asyncio.timeout(NO_PROGRESS_S):
+            async with asyncio.timeout(progress_s):
                 await transport.drained()
             await asyncio.sleep(0)  # a transport may tell us a moment later that it is full
         except TimeoutError:

@@ -200,7 +200,7 @@ class Feed:
         return news | {inbox for inbox in self._heard() if not self._hub.is_followed(inbox)}
 
     def _is_behind(self, inbox: int) -> bool:
-        """Whether a notification may have named the inbox, and nothing has been read since; no connection follows it."""
+        """Whether no connection follows the inbox, and a notification that has not been read yet may have named it."""
         is_heard = self._all_dirty or self._all_under_way or inbox in self._heard()
         return is_heard and not self._hub.is_followed(inbox)
 

@@ -11,6 +11,7 @@ from gateway.domain.errors import StoreUnavailable
 from gateway.domain.streams import Event, Extent, Inbox, Position, Snapshot
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
+from gateway.realtime.pace import SocketPace
 from gateway.realtime.transport.framing import Burst, Frame, frame
 from gateway.realtime.transport.socket_transport import MAX_BURST_BYTES, WRITE_LIMIT_BYTES
 
@@ -112,16 +113,17 @@ def encode(event: Event) -> tuple[Frame]:
 
 
 ADMIN = Principal("a", "A", Role.ADMIN, None)
+SOON = SocketPace(retry_s=0.001)
 FROM_START = {BOX: Position(0, "e1")}
 
 
 class House:
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, pace: SocketPace = SOON) -> None:
         self.hub = Hub(encode)
         self.hub.advance(BOX, Extent(top, 0, "e1"))
         self.streams = Streams(top)
         self.transport = SocketTransport()
-        self.connection = Connection("c", ADMIN, self.transport, self.hub, self.streams)
+        self.connection = Connection("c", ADMIN, self.transport, self.hub, self.streams, pace)
         self.hub.connections.add(self.connection)
 
     def commit(self, first: int, last: int) -> None:

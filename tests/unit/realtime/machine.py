@@ -19,6 +19,7 @@ from gateway.realtime.context import EndpointContext
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.native.endpoint import Realtime
+from gateway.realtime.pace import SocketPace
 from gateway.realtime.transport.framing import Burst, Frame, frame
 from gateway.realtime.transport.socket_transport import WRITE_LIMIT_BYTES, SocketTransport
 from gateway.services.live.feed import Feed
@@ -202,6 +203,9 @@ def encode(event: Event) -> tuple[Frame]:
     return (frame({"type": "event", "topic": topic, "off": event.off, "what": what, "padding": PADDING}),)
 
 
+AT_ONCE = SocketPace(retry_s=0)
+
+
 class Nobody:
     """States that know no session, a staleness that is none, connections without rates."""
 
@@ -242,7 +246,7 @@ class Core:
 
     def _connect(self) -> tuple[Connection, Pipe]:
         pipe = Pipe()
-        connection = Marking("c", ADMIN, cast(SocketTransport, pipe), self.hub, self.streams)
+        connection = Marking("c", ADMIN, cast(SocketTransport, pipe), self.hub, self.streams, AT_ONCE)
         self.hub.connections.add(connection)
         return connection, pipe
 

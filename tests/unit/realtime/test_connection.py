@@ -2,20 +2,13 @@
 
 import asyncio
 
-import pytest
-
 from gateway.domain.access import Principal, Role
 from gateway.domain.streams import Extent, Inbox, Position, Standing
-from gateway.realtime.hub import follower
 from gateway.realtime.hub.tail import TAIL_EVENTS
+from gateway.realtime.pace import SocketPace
 from gateway.realtime.transport.framing import frame
 from tests.clock import now, virtual_time
 from tests.unit.realtime.connection_fakes import BOX, FROM_START, House
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "RETRY_S", 0.001)
 
 
 async def test_a_page_that_comes_after_the_end_of_the_subscription_is_not_sent() -> None:
@@ -129,8 +122,7 @@ async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing() -> No
 
 @virtual_time
 async def test_a_value_that_waits_is_sent_soon_however_many_inboxes_cannot_be_read() -> None:
-    follower.RETRY_S = 1.0
-    house = House(3)
+    house = House(3, SocketPace(retry_s=1.0))
     house.streams.is_away = True
     boxes = [Inbox(number) for number in range(100, 150)]
     for box in boxes:

@@ -3,25 +3,17 @@
 import asyncio
 from collections.abc import Iterable
 
-import pytest
-
 from gateway.domain.streams import Event, Extent, Inbox, Position, ResetReason, Standing
 from gateway.realtime.hub import fanout_scheduler as slices
-from gateway.realtime.hub import follower
 from gateway.realtime.hub.cursors import Cursor
 from gateway.realtime.hub.follower import Follower
 from gateway.realtime.hub.hub import Hub
 from gateway.realtime.hub.tail import TAIL_EVENTS, Encoder
 from gateway.realtime.native.connection import Connection
 from gateway.realtime.transport.framing import Frame, frame
-from tests.unit.realtime.connection_fakes import ADMIN, BOX, SocketTransport, Streams, encode, events
+from tests.unit.realtime.connection_fakes import ADMIN, BOX, SOON, SocketTransport, Streams, encode, events
 
 FROM_TOP = Position(0, "e1")
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "RETRY_S", 0.001)
 
 
 class Even:
@@ -45,7 +37,7 @@ class Stranger(Follower):
 
     def __init__(self, hub: Hub, streams: Streams, start: Position, encoder: Encoder) -> None:
         self.out = SocketTransport()
-        super().__init__("stranger", self.out, hub, streams)
+        super().__init__("stranger", self.out, hub, streams, SOON)
         self.cursor: Cursor | None = None
         self.is_announced = False
         self.resets: list[ResetReason] = []
@@ -94,7 +86,7 @@ class House:
 
     async def own(self) -> SocketTransport:
         outlet = SocketTransport()
-        connection = Connection("own", ADMIN, outlet, self.hub, self.streams)
+        connection = Connection("own", ADMIN, outlet, self.hub, self.streams, SOON)
         connection.follow("1", "inbox:12", {BOX: FROM_TOP})
         await outlet.has("subscribed")
         return outlet

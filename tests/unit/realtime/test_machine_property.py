@@ -3,12 +3,10 @@
 import asyncio
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.realtime.hub import follower
 from tests.unit.realtime.machine import MOST_BYTES, Client, Core, quiet
 
 INBOXES = st.sampled_from([0, 1, 2])
@@ -165,11 +163,6 @@ class MachineWithBackups(Machine):
         self.take()
         self.core.streams.go_back(count)
         self.tick()
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "RETRY_S", 0)
 
 
 bounded = settings(
