@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -32,6 +33,19 @@ Status = Literal["reconnecting", "online", "stale", "closed"]
 """stale: connected, but the gateway cannot hear its database; what you show may be old."""
 
 S = TypeVar("S", Inbox, States)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLimits:
+    """What a client keeps for a reader that is slow, and how often it looks at its connection and its login."""
+
+    queue_items: int = 1024
+    """Of each topic: a reader that is further behind costs no more memory."""
+
+    check_every_s: float = 5.0
+
+
+USUAL_LIMITS = ClientLimits()
 
 Dial = Callable[[str, str], AbstractAsyncContextManager[ClientConnection]]
 
@@ -83,7 +97,9 @@ class Client:
         on_status: Callable[[Status], None],
         dial: Dial = dial,
         chance: Callable[[], float] = random.random,
+        limits: ClientLimits = USUAL_LIMITS,
     ) -> None:
+        self._limits = limits
         self._url = url
         self._login = login
         self._on_status = on_status
@@ -113,7 +129,7 @@ class Client:
             if other == name or (other.startswith("inbox:") and "inbox:*" in (other, name)):
                 raise ValueError(f"This client follows {other} already; {name} needs a client of its own.")
         start = _position_map(str(inbox), after)
-        return self._add(Inbox(name, self, self._release, start))
+        return self._add(Inbox(name, self, self._release, start, self._limits.queue_items))
 
     def sessions(self) -> States:
         """The `session` part of every session that the login covers."""
@@ -126,7 +142,7 @@ class Client:
     def _states(self, name: str) -> States:
         if name in self._subscriptions:
             raise ValueError(f"This client follows {name} already.")
-        return self._add(States(name, self, self._release))
+        return self._add(States(name, self, self._release, self._limits.queue_items))
 
     def _add(self, reading: S) -> S:
         if self._end is not None:
@@ -171,7 +187,7 @@ class Client:
         attempt, was_refused = 0, False
         loop = asyncio.get_running_loop()
         while True:
-            visit = Visit(self._login, self._receive, self._join_all)
+            visit = Visit(self._login, self._receive, self._join_all, self._limits.check_every_s)
             code, reason = await self._try(visit)
             self._lose()
             if visit.is_welcomed:

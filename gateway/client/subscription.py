@@ -13,9 +13,6 @@ from typing import Generic, Self, TypeVar
 from gateway.client.items import Event, Live, PositionMap, Reset, StateItem, StreamItem
 from gateway.client.topics import StateTopic, StreamTopic, Topic, Wire
 
-QUEUE_ITEMS = 1024
-ROOM_ITEMS = QUEUE_ITEMS // 4
-
 T = TypeVar("T")
 
 
@@ -27,17 +24,24 @@ class Subscription(Generic[T]):
 
     topic: Topic
 
-    def __init__(self, release: Callable[["Subscription[T]"], None]) -> None:
+    def __init__(self, release: Callable[["Subscription[T]"], None], queue_items: int) -> None:
+        """The topic falls behind with so many items in the queue, and is caught up when a quarter is left."""
         self._release = release
+        self._queue_items = queue_items
         self._items: deque[T] = deque()
         self._ready = asyncio.Event()
         self._end: Exception | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Items that have come, and are not read yet."""
+        return len(self._items)
 
     def put(self, item: T) -> None:
         """Appends an item; with the queue full, the topic falls behind and catches up later."""
         self._items.append(item)
         self._ready.set()
-        if len(self._items) == QUEUE_ITEMS:
+        if len(self._items) == self._queue_items:
             self.topic.fall_behind()
 
     def fail(self, error: Exception) -> None:
@@ -62,7 +66,7 @@ class Subscription(Generic[T]):
             self._ready.clear()
             await self._ready.wait()
         item = self._items.popleft()
-        if len(self._items) == ROOM_ITEMS:
+        if len(self._items) == self._queue_items // 4:
             self.topic.catch_up()
         return item
 
@@ -84,8 +88,9 @@ class Inbox(Subscription[StreamItem]):
         wire: Wire,
         release: Callable[[Subscription[StreamItem]], None],
         after: PositionMap | None,
+        queue_items: int,
     ) -> None:
-        super().__init__(release)
+        super().__init__(release, queue_items)
         self.topic = StreamTopic(name, wire, self.put, after)
         self._position = dict(after or {})
 
@@ -109,6 +114,8 @@ class Inbox(Subscription[StreamItem]):
 class States(Subscription[StateItem]):
     """The sessions, or one of them: first a Snapshot, then each newer State."""
 
-    def __init__(self, name: str, wire: Wire, release: Callable[[Subscription[StateItem]], None]) -> None:
-        super().__init__(release)
+    def __init__(
+        self, name: str, wire: Wire, release: Callable[[Subscription[StateItem]], None], queue_items: int
+    ) -> None:
+        super().__init__(release, queue_items)
         self.topic = StateTopic(name, wire, self.put)

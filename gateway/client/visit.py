@@ -15,7 +15,6 @@ logger = logging.getLogger(__name__)
 
 UNAUTHORISED = 4501
 WELCOME_WITHIN_S = 10.0
-CHECK_EVERY_S = 5.0
 SPEAK_EVERY_S = 55.0
 """The server closes (4009) whom it has not heard for 90 s."""
 
@@ -24,8 +23,13 @@ class Visit:
     """Frames go to `receive`; `welcomed` is called when the server has let us in."""
 
     def __init__(
-        self, login: Login, receive: Callable[[Mapping[str, Any]], None], welcomed: Callable[[], None]
+        self,
+        login: Login,
+        receive: Callable[[Mapping[str, Any]], None],
+        welcomed: Callable[[], None],
+        check_every_s: float,
     ) -> None:
+        self._check_every_s = check_every_s
         self._login = login
         self._on_frame = receive
         self._on_welcome = welcomed
@@ -108,7 +112,7 @@ class Visit:
                 silent_s > 1.2 * self._heartbeat_s or self._loop.time() - self._spoke_at > SPEAK_EVERY_S
             ):
                 self.send({"type": "ping"})
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(self._check_every_s)
         # Not a closing handshake: nobody may be there to answer it.
         raw.transport.abort()
 
@@ -128,7 +132,7 @@ class Visit:
                 return
             if due_in_s > 0:
                 # In short steps: a clock that is set, or a computer that slept, is noticed.
-                await asyncio.sleep(min(CHECK_EVERY_S, due_in_s))
+                await asyncio.sleep(min(self._check_every_s, due_in_s))
                 continue
             try:
                 token = await self._login.renew()

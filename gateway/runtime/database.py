@@ -179,9 +179,9 @@ async def open_vault(pool: asyncpg.Pool, secret: str, previous: str | None = Non
             return Vault(secret, previous=previous, is_sealing=bool(await connection.fetchval(_IS_SEALING)))
 
 
-async def close_pool(pool: asyncpg.Pool) -> None:
-    """Closes the pool; connections that are still busy after CLOSE_POOL_S are dropped."""
+async def close_pool(pool: asyncpg.Pool, budget_s: float = CLOSE_POOL_S) -> None:
+    """Closes the pool; connections that are still busy after `budget_s` are dropped."""
     try:
-        await within(CLOSE_POOL_S, pool.close())
+        await within(budget_s, pool.close())
     except StoreUnavailable:
         pool.terminate()

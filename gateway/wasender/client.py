@@ -71,6 +71,8 @@ class WasenderClient:
         self._clock = clock
         self._roll = roll
         self._http_transport = HttpTransport(api_root(base_url), timeouts)
+        self.max_pages = MAX_PAGES
+        """Of the list of sessions: one that says of every page that there is more has no end."""
 
     async def __aenter__(self) -> Self:
         await self._http_transport.open()
@@ -99,7 +101,7 @@ class WasenderClient:
     async def list_sessions(self) -> list[UpstreamSession]:
         """All sessions of the account, or an error: a list with holes would make sessions look deleted."""
         found: dict[int, UpstreamSession] = {}
-        for page in range(1, MAX_PAGES + 1):
+        for page in range(1, self.max_pages + 1):
             params = {"page": str(page)} if page > 1 else None
             call = UpstreamCall("list_sessions", "GET", "/whatsapp-sessions", params=params)
             body = await self._as_account(call)
@@ -109,7 +111,7 @@ class WasenderClient:
                 found[session.id] = session
             if not more:
                 return list(found.values())
-        raise UpstreamFailed(f"WasenderAPI lists its sessions on more than {MAX_PAGES} pages.")
+        raise UpstreamFailed(f"WasenderAPI lists its sessions on more than {self.max_pages} pages.")
 
     async def create_session(self, fields: dict[str, Any]) -> UpstreamSession:
         """`fields` as checked by `payloads.session_fields`. The reply holds the session's secrets."""

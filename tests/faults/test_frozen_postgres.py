@@ -18,13 +18,12 @@ import pytest_asyncio
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.connection import listener as listening
-from gateway.postgres.connection import pool as pools
 from gateway.postgres.connection.pool import Pool, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.inbox.conversation_list import ConversationListTable
 from gateway.postgres.inbox.inbox import InboxTable
-from gateway.postgres.migrations import runner
+from gateway.postgres.migrations.runner import Waits, migrate
 from gateway.postgres.retention import RetentionTable
 from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.sessions import SessionTable
@@ -226,14 +225,12 @@ async def test_a_healthy_server_whose_statement_is_too_slow_keeps_its_connection
 # ------------------------------------------------------------------------------ connections of their own
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "CONNECT_TIMEOUT_S", BUDGET_S)
-    monkeypatch.setattr(runner, "LOOK_S", BUDGET_S)
+def impatient_ears(house: House, probe_s: float) -> Ears:
+    return Ears(house.dsn, probe_s, statement_s=BUDGET_S, connect_s=BUDGET_S)
 
 
-async def test_the_listener_connects_for_no_longer_than_its_budget(house: House, impatient: None) -> None:
-    ears = Ears(house.dsn, 5, statement_s=BUDGET_S)
+async def test_the_listener_connects_for_no_longer_than_its_budget(house: House) -> None:
+    ears = impatient_ears(house, 5)
     with house.server.frozen():
         started = time.monotonic()
         with pytest.raises(ConfigError, match="did not answer"):
@@ -242,8 +239,8 @@ async def test_the_listener_connects_for_no_longer_than_its_budget(house: House,
     await ears.listener.close()
 
 
-async def test_a_lease_and_its_return_end_within_their_budget(house: House, impatient: None) -> None:
-    ears = Ears(house.dsn, 60, statement_s=BUDGET_S)
+async def test_a_lease_and_its_return_end_within_their_budget(house: House) -> None:
+    ears = impatient_ears(house, 60)
     await ears.listener.open()
     with house.server.frozen():
         started = time.monotonic()
@@ -262,8 +259,8 @@ async def test_a_listener_takes_its_leave_of_a_frozen_postgres_within_a_second(h
         assert time.monotonic() - started < listening.FAREWELL_S + SLACK_S
 
 
-async def test_the_feeds_own_connection_keeps_its_budget(house: House, impatient: None) -> None:
-    reader = Reserved(lambda: connect_to_read(house.dsn, name="feed"), within_s=BUDGET_S)
+async def test_the_feeds_own_connection_keeps_its_budget(house: House) -> None:
+    reader = Reserved(lambda: connect_to_read(house.dsn, name="feed", connect_s=BUDGET_S), within_s=BUDGET_S)
     await reader.fetch("SELECT 1")
     with house.server.frozen():
         assert await took(reader.fetch("SELECT 1")) < BUDGET_S + SLACK_S
@@ -272,23 +269,20 @@ async def test_the_feeds_own_connection_keeps_its_budget(house: House, impatient
     reader.close()
 
 
-async def test_a_look_at_the_migrations_keeps_its_budget(house: House, impatient: None) -> None:
+async def test_a_look_at_the_migrations_keeps_its_budget(house: House) -> None:
     with house.server.frozen():
         started = time.monotonic()
         with pytest.raises(GatewayError):
-            await runner.migrate(house.dsn, report=lambda _: None)
+            await migrate(house.dsn, report=lambda _: None, waits=Waits(connect_s=BUDGET_S, look_s=BUDGET_S))
         assert time.monotonic() - started < BUDGET_S + SLACK_S
 
 
-async def test_a_pool_closes_in_front_of_a_frozen_postgres(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.runtime.database.CLOSE_POOL_S", BUDGET_S)
+async def test_a_pool_closes_in_front_of_a_frozen_postgres(house: House) -> None:
     with house.server.frozen():
         asking = asyncio.create_task(house.attempts.current(7), name="asking")
         await asyncio.sleep(0.05)
         started = time.monotonic()
-        await close_pool(house.pool)
+        await close_pool(house.pool, BUDGET_S)
         assert time.monotonic() - started < BUDGET_S + SLACK_S
         with pytest.raises(StoreUnavailable):
             await asking

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from gateway.services.webhooks import ingest
 from tests.http.support import Shop, eventually, moved, received, sent
 from tests.postgres.writers import insert_message
 from tests.unit.wasender import payload_parts as parts
@@ -17,9 +16,9 @@ SOON_S = 30.0
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def patience(shop: Shop) -> None:
     """Nobody is sent to the spool: who waits for a stranger waits until the stranger lets go."""
-    monkeypatch.setattr(ingest, "PATIENCE_S", 60.0)
+    shop.gateway.gateway.services.ingest.patience_s = 60.0
 
 
 @contextlib.asynccontextmanager

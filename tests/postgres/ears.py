@@ -10,6 +10,7 @@ import asyncpg
 
 from gateway.domain.backoff import Backoff
 from gateway.postgres.connection.listener import BACKOFF, STATEMENT_S, Listener, ListenerSettings
+from gateway.postgres.connection.pool import CONNECT_TIMEOUT_S
 from gateway.postgres.connection.watchdog import Watchdog
 from gateway.services.signals import Signals
 
@@ -24,6 +25,7 @@ class Ears:
         watchdog: Watchdog | None = None,
         statement_s: float = STATEMENT_S,
         backoff: Backoff = BACKOFF,
+        connect_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.log: list[str] = []
@@ -31,7 +33,9 @@ class Ears:
         self.listener = Listener(
             dsn,
             self._signals(),
-            ListenerSettings(self.id, "UTC", probe_s, statement_s=statement_s, backoff=backoff),
+            ListenerSettings(
+                self.id, "UTC", probe_s, statement_s=statement_s, connect_s=connect_s, backoff=backoff
+            ),
             watchdog=watchdog,
         )
 

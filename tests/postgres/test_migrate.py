@@ -12,7 +12,6 @@ import pytest
 from gateway.domain.errors import ConfigError
 from gateway.domain.message import chat_of
 from gateway.postgres.connection.pool import connect_direct
-from gateway.postgres.migrations import runner as migrating
 from gateway.postgres.migrations.files import read_migrations, sql_folder
 from gateway.postgres.migrations.runner import Waits, migrate, remove
 from tests.postgres.writers import INCOMING, insert_message, insert_session
@@ -219,10 +218,9 @@ async def test_missing_rights_are_one_sentence(shop_database: str) -> None:
             await connection.execute("DROP OWNED BY not_owner; DROP ROLE not_owner")
 
 
-async def test_old_server_is_refused(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrating, "OLDEST_SERVER", 990000)
+async def test_old_server_is_refused(empty_database: str) -> None:
     with pytest.raises(ConfigError, match="needs 99 or newer"):
-        await migrate(empty_database, report=quiet)
+        await migrate(empty_database, report=quiet, oldest_server=990000)
 
 
 async def test_inbox_queries_use_the_inbox_indexes(connection: asyncpg.Connection) -> None:

@@ -22,10 +22,8 @@ from gateway.client import (
     State,
     Status,
     connect,
-    visit,
 )
-from gateway.client import subscription as subscriptions
-from gateway.client.client import socket_url
+from gateway.client.client import ClientLimits, socket_url
 from gateway.client.login import Login
 from gateway.domain.access import Role
 from gateway.runtime.listen_socket import address_of, bind
@@ -103,18 +101,17 @@ async def test_a_gateway_that_restarts_in_the_middle_is_not_noticed_in_what_arri
 
 
 async def test_a_reader_that_is_slow_misses_nothing_and_holds_up_nobody(
-    gateway: Running, writer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    gateway: Running, writer: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(subscriptions, "QUEUE_ITEMS", 50)
-    monkeypatch.setattr(subscriptions, "ROOM_ITEMS", 10)
-    async with gateway.client() as client:
+    login, limits = Login(gateway.token()), ClientLimits(queue_items=50)
+    async with Client(socket_url(gateway.url), login, lambda _: None, limits=limits) as client:
         slow, other = client.inbox(7), client.inbox(8)
         await live(slow)
         await live(other)
         await insert_many(writer, 7, 300)
         await insert_message(writer, 8)
         await events(other, 1)
-        kept = len(slow._items)
+        kept = slow.waiting
         found = await events(slow, 300)
 
     assert kept < 60
@@ -175,22 +172,21 @@ class LaterClock:
         return time.time() + self.ahead_s
 
 
-def renewing(
-    gateway: Running, monkeypatch: pytest.MonkeyPatch, *tokens: str
-) -> tuple[Client, list[Status], LaterClock]:
+def renewing(gateway: Running, *tokens: str) -> tuple[Client, list[Status], LaterClock]:
     """A client that is given these tokens, one after the other, and the log of its status."""
     left, said, clock = list(tokens), list[Status](), LaterClock()
 
     async def token() -> str:
         return left.pop(0)
 
-    monkeypatch.setattr(visit, "CHECK_EVERY_S", 0.02)
-    return Client(socket_url(gateway.url), Login(token, clock), said.append), said, clock
+    limits = ClientLimits(check_every_s=0.02)
+    client = Client(socket_url(gateway.url), Login(token, clock), said.append, limits=limits)
+    return client, said, clock
 
 
-async def test_a_login_is_renewed_in_place(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_login_is_renewed_in_place(gateway: Running) -> None:
     tokens = gateway.token(Role.VIEWER, {12}), gateway.token(life_s=1200)
-    client, said, clock = renewing(gateway, monkeypatch, *tokens)
+    client, said, clock = renewing(gateway, *tokens)
     async with client:
         inbox = client.inbox("*")
         before = await live(inbox)
@@ -202,11 +198,9 @@ async def test_a_login_is_renewed_in_place(gateway: Running, monkeypatch: pytest
         assert said == ["online"]
 
 
-async def test_a_narrower_login_ends_what_it_does_not_cover(
-    gateway: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_narrower_login_ends_what_it_does_not_cover(gateway: Running) -> None:
     tokens = gateway.token(), gateway.token(Role.VIEWER, {12}, life_s=1200)
-    client, said, clock = renewing(gateway, monkeypatch, *tokens)
+    client, said, clock = renewing(gateway, *tokens)
     async with client:
         covered, other = client.inbox(12), client.inbox(13)
         await live(covered)

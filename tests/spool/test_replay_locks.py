@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from gateway.domain.errors import StoreUnavailable
 from gateway.services.webhooks.replay import OWN_LOCKS_S
 from tests.spool.house import DEADLINE_S, House, until
@@ -28,7 +26,7 @@ async def test_a_row_that_is_held_keeps_back_what_is_about_it_and_nothing_else(h
 
 
 async def test_after_an_outage_a_held_row_holds_its_session_for_as_long_as_it_may_be_our_own(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House,
 ) -> None:
     house.store.locked = {"received K"}
     await keep(house.spool, "received K", "received 1", "about K", "received 2")
@@ -38,7 +36,7 @@ async def test_after_an_outage_a_held_row_holds_its_session_for_as_long_as_it_ma
     assert house.store.stored == ["received 3"]
     assert house.spool.held(12, {"*", "=9"}) == {"*"}
 
-    monkeypatch.setattr("gateway.services.webhooks.replay.OWN_LOCKS_S", 0.0)
+    house.replay.own_locks_s = 0.0
     assert OWN_LOCKS_S > 3  # Postgres ends what we were cut off from after three seconds
     await house.replay.round()
     assert house.store.stored == ["received 3", "received 1", "received 2"]

@@ -29,6 +29,7 @@ from gateway.domain.notifications import UNNUMBERED, is_known_to_writer
 from gateway.postgres.connection.away import why_away
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
+    CONNECT_TIMEOUT_S,
     connect_direct,
     connect_fault,
     end_implicit_transaction,
@@ -130,6 +131,7 @@ class ListenerSettings:
 
     heartbeat_s: float = HEARTBEAT_S
     statement_s: float = STATEMENT_S
+    connect_s: float = CONNECT_TIMEOUT_S
     backoff: Backoff = BACKOFF
     """Before connecting anew."""
 
@@ -148,6 +150,7 @@ class Listener:
         self._probe_s = settings.probe_s or PROBE_S
         self._heartbeat_s = settings.heartbeat_s
         self._statement_s = settings.statement_s
+        self._connect_s = settings.connect_s
         self._backoff = settings.backoff
         self._probe_channel = f"gateway_probe_{self._gateway_id.replace('-', '')}"
         self._echo = asyncio.Event()
@@ -269,7 +272,9 @@ class Listener:
 
     async def _connect(self) -> None:
         self._lost.clear()
-        connection = await connect_direct(self._dsn, timezone=self._timezone, name=APPLICATION)
+        connection = await connect_direct(
+            self._dsn, timezone=self._timezone, name=APPLICATION, connect_s=self._connect_s
+        )
         try:
             async with Deadline(connection, self._statement_s):
                 # Callbacks only set flags. What comes between LISTEN and the registration of a callback is

@@ -238,17 +238,18 @@ def borrowed(pool: asyncpg.Pool, within_s: float = READ_S) -> Any:
 
 
 async def connect_direct(
-    dsn: str, *, timezone: str = "UTC", name: str = "whatsapp-gateway"
+    dsn: str, *, timezone: str = "UTC", name: str = "whatsapp-gateway", connect_s: float = CONNECT_TIMEOUT_S
 ) -> asyncpg.Connection:
     """One connection of its own, for LISTEN, leases and migrations; the caller closes it.
 
+    `connect_s` is the budget for login and preparation together.
     Raises whatever asyncpg raises (`CONNECT_ERRORS`): a listener tries again, a command explains and ends.
     """
     loop = asyncio.get_running_loop()
-    ends_at = loop.time() + CONNECT_TIMEOUT_S
+    ends_at = loop.time() + connect_s
     connection = await asyncpg.connect(
         clean_dsn(dsn),
-        timeout=CONNECT_TIMEOUT_S,
+        timeout=connect_s,
         command_timeout=None,
         server_settings=_settings(timezone, name),
     )

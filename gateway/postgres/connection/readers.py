@@ -51,11 +51,13 @@ class Shared:
         return rows
 
 
-async def connect_to_read(dsn: str, *, timezone: str = "UTC", name: str) -> asyncpg.Connection:
+async def connect_to_read(
+    dsn: str, *, timezone: str = "UTC", name: str, connect_s: float = CONNECT_TIMEOUT_S
+) -> asyncpg.Connection:
     """A connection for statements that find their rows by key. Raises whatever asyncpg raises."""
-    connection = await connect_direct(dsn, timezone=timezone, name=name)
+    connection = await connect_direct(dsn, timezone=timezone, name=name, connect_s=connect_s)
     try:
-        async with Deadline(connection, CONNECT_TIMEOUT_S):
+        async with Deadline(connection, connect_s):
             await connection.execute(_PLAN_ONCE_SQL)
     except BaseException:
         connection.terminate()

@@ -25,6 +25,7 @@ from gateway.domain.errors import ConfigError, DatabaseAway
 from gateway.postgres.connection.away import read_only_fault
 from gateway.postgres.connection.pool import (
     CONNECT_ERRORS,
+    CONNECT_TIMEOUT_S,
     connect_direct,
     connect_fault,
     mapped_errors,
@@ -44,8 +45,6 @@ OLDEST_SERVER = 150000
 
 TURN_KEY = 0x7761_6761_7465  # any number, but always the same
 _BACKOFF = Backoff(first_s=0.3, most_s=4.5, factor=1.6)
-LOOK_S = 30.0
-"""Deadline of each look at what the database is and has. What changes it takes as long as its tables are large."""
 _UNLESS = re.compile(r"^-- unless: (.+)$", re.MULTILINE)
 _INDEX_NAME = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (\w+)\s+ON (\S+)")
 
@@ -62,6 +61,10 @@ class Waits:
 
     quiet_s: float = 5.0
     """For an index build, before the operator is told what it waits for."""
+
+    connect_s: float = CONNECT_TIMEOUT_S
+    look_s: float = 30.0
+    """For each look at what the database is and has. What changes it takes as long as its tables are large."""
 
 
 USUAL_WAITS = Waits()
@@ -89,7 +92,12 @@ CREATE TABLE IF NOT EXISTS gateway.owned_objects (
 
 
 async def migrate(
-    dsn: str, *, report: Report, folder: Path | None = None, waits: Waits = USUAL_WAITS
+    dsn: str,
+    *,
+    report: Report,
+    folder: Path | None = None,
+    waits: Waits = USUAL_WAITS,
+    oldest_server: int = OLDEST_SERVER,
 ) -> list[str]:
     """Applies what is missing; returns the names of the files it applied. Safe when two run at once.
 
@@ -97,12 +105,12 @@ async def migrate(
     holds something we cannot adopt, needs a newer gateway, or when an applied file was edited
     since.
     """
-    connection = await _connect(dsn)
+    connection = await _connect(dsn, waits.connect_s)
     try:
         with mapped_errors():
-            async with Deadline(connection, LOOK_S):
-                await _check_server(connection)
-            await _take_turn(connection, report)
+            async with Deadline(connection, waits.look_s):
+                await _check_server(connection, oldest_server)
+            await _take_turn(connection, report, waits.look_s)
             return await _Run(connection, report, waits).apply(read_migrations(folder or sql_folder()))
     finally:
         await connection.close(timeout=5)
@@ -113,9 +121,9 @@ async def remove(dsn: str, *, report: Report) -> None:
     connection = await _connect(dsn)
     try:
         with mapped_errors():
-            await _take_turn(connection, report)
+            await _take_turn(connection, report, USUAL_WAITS.look_s)
             run = _Run(connection, report, USUAL_WAITS)
-            async with Deadline(connection, LOOK_S):
+            async with Deadline(connection, USUAL_WAITS.look_s):
                 is_there = await connection.fetchval("SELECT to_regclass('gateway.migrations') IS NOT NULL")
             if not is_there:
                 report("There is nothing of the gateway in this database.")
@@ -143,18 +151,18 @@ async def begin_anew(dsn: str, *, report: Report) -> None:
         await connection.close(timeout=5)
 
 
-async def _connect(dsn: str) -> asyncpg.Connection:
+async def _connect(dsn: str, connect_s: float = CONNECT_TIMEOUT_S) -> asyncpg.Connection:
     try:
-        return await connect_direct(dsn, name="whatsapp-gateway migrate")
+        return await connect_direct(dsn, name="whatsapp-gateway migrate", connect_s=connect_s)
     except CONNECT_ERRORS as error:
         raise connect_fault(dsn, error) from None
 
 
-async def _check_server(connection: asyncpg.Connection) -> None:
+async def _check_server(connection: asyncpg.Connection, oldest: int) -> None:
     version = int(await connection.fetchval("SHOW server_version_num"))
-    if version < OLDEST_SERVER:
+    if version < oldest:
         raise ConfigError(
-            f"This is PostgreSQL {version // 10000}, and the gateway needs {OLDEST_SERVER // 10000} "
+            f"This is PostgreSQL {version // 10000}, and the gateway needs {oldest // 10000} "
             "or newer: upgrade it, or use another server."
         )
     if (fault := await read_only_fault(connection)) is not None:
@@ -166,12 +174,12 @@ async def _check_server(connection: asyncpg.Connection) -> None:
         )
 
 
-async def _take_turn(connection: asyncpg.Connection, report: Report) -> None:
+async def _take_turn(connection: asyncpg.Connection, report: Report, look_s: float) -> None:
     # Never waits inside Postgres: a waiting statement holds a snapshot, and an index build of the one whose
     # turn it is waits for all snapshots. Neither would ever end.
     said = False
     while True:
-        if await try_turn(connection):
+        if await try_turn(connection, look_s):
             return
         if not said:
             report("Another gateway is migrating this database; waiting for it.")
@@ -179,9 +187,9 @@ async def _take_turn(connection: asyncpg.Connection, report: Report) -> None:
         await asyncio.sleep(0.1 + random.random() * 0.2)
 
 
-async def try_turn(connection: asyncpg.Connection) -> bool:
+async def try_turn(connection: asyncpg.Connection, look_s: float = USUAL_WAITS.look_s) -> bool:
     """Whether this connection alone may change the schema, from now on until it is closed."""
-    async with Deadline(connection, LOOK_S):
+    async with Deadline(connection, look_s):
         return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", TURN_KEY))
 
 
@@ -212,7 +220,7 @@ class _Run:
         self._waits = waits
 
     async def apply(self, migrations: list[Migration]) -> list[str]:
-        async with Deadline(self._connection, LOOK_S):
+        async with Deadline(self._connection, self._waits.look_s):
             applied = await read_books(self._connection)
             newer = await check_served(self._connection, applied, migrations)
         if newer is not None:
@@ -277,7 +285,7 @@ class _Run:
         await self._note(migration)
 
     async def _repair(self, applied: list[Migration]) -> None:
-        async with Deadline(self._connection, LOOK_S):
+        async with Deadline(self._connection, self._waits.look_s):
             faults = await repairing.find_faults(self._connection)
         if not faults:
             return

@@ -7,7 +7,7 @@ together from pieces of others is found out. The head is open, and part of what 
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import orjson
@@ -26,7 +26,7 @@ _MOST_HEAD_BYTES = 64 * 1024
 _LENGTH = struct.Struct(">I")
 
 # OWASP's choice for 32 MiB. What a file asks for is bounded: a stranger may have made it.
-_COST = {"n": 2**15, "r": 8, "p": 3}
+COST: Mapping[str, int] = {"n": 2**15, "r": 8, "p": 3}
 _MOST_COST = 2**27
 _CHECK = b"whatsapp-gateway"
 
@@ -34,16 +34,18 @@ _CHECK = b"whatsapp-gateway"
 class SealedWriter:
     """Seals what it is given into a file; `close` writes the last piece, without which the file is not whole."""
 
-    def __init__(self, file: BinaryIO, passphrase: str, facts: dict[str, Any]) -> None:
-        """`facts` stand in the open head of the file."""
+    def __init__(
+        self, file: BinaryIO, passphrase: str, facts: dict[str, Any], cost: Mapping[str, int] = COST
+    ) -> None:
+        """`facts` stand in the open head of the file; `cost` is what the key costs whoever opens it."""
         self._file = file
         salt, self._prefix = os.urandom(16), os.urandom(7)
-        self._cipher = _cipher(passphrase, {**_COST, "salt": salt.hex()})
+        self._cipher = _cipher(passphrase, {**cost, "salt": salt.hex()})
         check = self._cipher.encrypt(_nonce(self._prefix, 0, 2), _CHECK, None)
         head = {
             **facts,
             "format": FORMAT,
-            "kdf": {"name": "scrypt", **_COST, "salt": salt.hex()},
+            "kdf": {"name": "scrypt", **cost, "salt": salt.hex()},
             "cipher": "AES-256-GCM",
             "nonce": self._prefix.hex(),
             "check": check.hex(),

@@ -82,11 +82,14 @@ class Ingest:
         keeps_raw: Callable[[], bool] = lambda: False,
         *,
         max_waiting: int = MAX_WAITING,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """`keeps_raw` says whether webhooks are to be kept as they come, too; `max_waiting`, how many wait at once."""
         self._store = store
         self.keeps_raw = keeps_raw
         self._max_waiting = max_waiting
+        self.patience_s = patience_s
+        """In force from the next webhook on."""
         self._spool: Spool = spool or NoSpool()
         self._on_session_change = on_session_change
         self._queue: list[Waiting] = []
@@ -112,7 +115,7 @@ class Ingest:
         done: asyncio.Future[Answer] = loop.create_future()
         self._unanswered.add(done)
         self._queue.append(
-            Waiting(inbound, ordering_keys_of(inbound.reading), loop.time() + PATIENCE_S, done)
+            Waiting(inbound, ordering_keys_of(inbound.reading), loop.time() + self.patience_s, done)
         )
         self._wake.set()
         try:

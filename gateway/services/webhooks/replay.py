@@ -101,7 +101,11 @@ class Replay:
         ingest: Ingest,
         read: Callable[[Any, datetime], Reading],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        own_locks_s: float = OWN_LOCKS_S,
     ) -> None:
+        self.own_locks_s = own_locks_s
+        """In force from the next round on."""
         self._spool = spool
         self._store = store
         self._ingest = ingest
@@ -240,7 +244,7 @@ class Replay:
         if (
             cause == "row"
             and entry.holds_all
-            and now - self._locked_since.setdefault(entry.id, now) < OWN_LOCKS_S
+            and now - self._locked_since.setdefault(entry.id, now) < self.own_locks_s
         ):
             self._blocked.add((entry.session_id, ALL))
             return

@@ -7,8 +7,7 @@ import jwt
 import pytest
 
 from gateway.client import Closed, Event, Live, Refused, Snapshot
-from gateway.client.client import socket_url
-from gateway.client.subscription import QUEUE_ITEMS
+from gateway.client.client import USUAL_LIMITS, socket_url
 from tests.clock import now, virtual_time
 from tests.unit.client.lines import Network, settle
 from tests.unit.client.model import event_frame
@@ -261,7 +260,7 @@ async def test_a_reader_that_falls_behind_pauses_its_topic_and_goes_on_where_it_
         await settle()
         network.line.welcome()
         await settle()
-        for off in range(1, QUEUE_ITEMS + 100):
+        for off in range(1, USUAL_LIMITS.queue_items + 100):
             network.line.push(event_frame("1", off, "a"))
         await asyncio.sleep(1)
         left = network.line.asked("unsubscribe")[0]
@@ -269,11 +268,13 @@ async def test_a_reader_that_falls_behind_pauses_its_topic_and_goes_on_where_it_
         await settle()
         assert len(network.line.asked("subscribe")) == 1
 
-        seen = [await anext(inbox) for _ in range(QUEUE_ITEMS)]
+        seen = [await anext(inbox) for _ in range(USUAL_LIMITS.queue_items)]
         await settle()
 
-        assert network.line.asked("subscribe")[1]["after"] == {"off": QUEUE_ITEMS, "epoch": "a"}
-        assert [item.off for item in seen if isinstance(item, Event)] == list(range(1, QUEUE_ITEMS + 1))
+        assert network.line.asked("subscribe")[1]["after"] == {"off": USUAL_LIMITS.queue_items, "epoch": "a"}
+        assert [item.off for item in seen if isinstance(item, Event)] == list(
+            range(1, USUAL_LIMITS.queue_items + 1)
+        )
 
 
 @virtual_time

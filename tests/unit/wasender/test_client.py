@@ -175,9 +175,9 @@ async def test_every_page_of_a_list_is_fetched_and_never_from_another_host(
 
 
 async def test_a_list_without_an_end_is_an_error_and_no_part_of_it_is_used(
-    client: WasenderClient, upstream: aioresponses, monkeypatch: pytest.MonkeyPatch
+    client: WasenderClient, upstream: aioresponses
 ) -> None:
-    monkeypatch.setattr("gateway.wasender.client.MAX_PAGES", 3)
+    client.max_pages = 3
     for page in ("", "?page=2", "?page=3"):
         upstream.get(LIST + page, payload={"data": {"data": [{"id": 1}], "next_page_url": "more"}})
 

@@ -23,15 +23,13 @@ from gateway.services.backup.sealed_file import PIECE_BYTES, SealedReader, Seale
 PASSPHRASE = "correct horse"
 
 
-@pytest.fixture(autouse=True)
-def cheap_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file is opened hundreds of times here."""
-    monkeypatch.setattr(sealed_file, "_COST", {"n": 2, "r": 1, "p": 1})
+CHEAP = {"n": 2, "r": 1, "p": 1}
+"""Each file is opened hundreds of times here."""
 
 
 def written(path: Path, contents: dict[str, list[bytes]]) -> Path:
     with path.open("wb") as file:
-        writer = EntryWriter(SealedWriter(file, PASSPHRASE, {"gateway": "0"}))
+        writer = EntryWriter(SealedWriter(file, PASSPHRASE, {"gateway": "0"}, CHEAP))
         writer.put_json(MANIFEST, {"installation": "x"})
         writer.put_json(SECRETS, {"GATEWAY_SECRET": "hidden-from-everybody"})
         for name, pieces in contents.items():
@@ -137,7 +135,7 @@ def test_a_newer_format_is_named(tmp_path: Path) -> None:
 
 def test_writing_keeps_no_more_than_a_piece(tmp_path: Path) -> None:
     with (tmp_path / "b").open("wb") as file:
-        sealed = SealedWriter(file, PASSPHRASE, {})
+        sealed = SealedWriter(file, PASSPHRASE, {}, CHEAP)
         for _ in range(40):
             sealed.write(bytes(100_000))
             assert len(sealed._waiting) <= PIECE_BYTES
