@@ -22,20 +22,20 @@ class SpoolWriter:
     def __init__(self, file: SpoolFile) -> None:
         self._file = file
         self._loop = asyncio.get_running_loop()
-        self._services: queue.SimpleQueue[tuple[Job, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="spool", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> asyncio.Future[Any]:
         """Hands a job over, in the order of the calls. Done when it is on the disk; raises WriteRefused."""
         done: asyncio.Future[Any] = self._loop.create_future()
-        self._services.put((job, done))
+        self._jobs.put((job, done))
         return done
 
     @property
     def backlog(self) -> int:
         """Jobs that wait for the disk."""
-        return self._services.qsize()
+        return self._jobs.qsize()
 
     def tidy(self) -> asyncio.Future[Any]:
         """Done once the writer has been idle for a moment of tidying."""
@@ -43,16 +43,16 @@ class SpoolWriter:
 
     async def close(self) -> None:
         """Returns when everything it was given has been done, and its thread has ended."""
-        self._services.put(None)
+        self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
         goes_on = True
         while goes_on:
-            taken = [self._services.get()]
+            taken = [self._jobs.get()]
             with contextlib.suppress(queue.Empty):
                 while len(taken) < _JOBS_AT_ONCE:
-                    taken.append(self._services.get_nowait())
+                    taken.append(self._jobs.get_nowait())
             batch = [item for item in taken if item is not None]
             goes_on = len(batch) == len(taken)
             results = self._written([job for job, _ in batch])

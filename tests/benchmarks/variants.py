@@ -54,19 +54,19 @@ class Nowhere(OneByOne):
 def _watch_turns() -> list[list[float]]:
     """Seconds of each turn, by fan-out; grows as long as the gateway runs."""
     turns: list[list[float]] = []
-    go_on, start = FanoutScheduler._go_on, FanoutScheduler.start
+    turn, start = FanoutScheduler.turn, FanoutScheduler.start
 
     def timed_start(self: FanoutScheduler, walk: Any) -> None:
         turns.append([])
         start(self, walk)
 
-    def timed_go_on(self: FanoutScheduler) -> None:
+    def timed_turn(self: FanoutScheduler) -> None:
         began = time.perf_counter()
-        go_on(self)
+        turn(self)
         turns[-1].append(time.perf_counter() - began)
 
     vars_of: Any = FanoutScheduler
-    vars_of.start, vars_of._go_on = timed_start, timed_go_on
+    vars_of.start, vars_of.turn = timed_start, timed_turn
     return turns
 
 

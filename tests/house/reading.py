@@ -102,9 +102,11 @@ def reaches_inside(path: Path, private: set[str]) -> set[str]:
 
 
 def patched_constants(path: Path) -> set[str]:
-    """`path:NAME` for each constant of a module that a file of tests patches."""
+    """`path:NAME` for each constant of a module that a file of tests patches, or simply sets."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Assign):
+            found |= {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
             names = [item.value for item in node.args[:2] if isinstance(item, ast.Constant)]
             found |= {str(name).rpartition(".")[2] for name in names}

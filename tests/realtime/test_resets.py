@@ -1,11 +1,16 @@
 """`reset`: the client is told when its offset is of no use, and never has to guess."""
 
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
+from gateway.postgres.connection.listener import APPLICATION
 from gateway.postgres.connection.pool import open_pool
 from gateway.postgres.connection.readers import Shared
 from gateway.postgres.streams import StreamStore
@@ -145,6 +150,20 @@ async def test_a_client_that_was_away_for_it_is_told_when_it_comes_back(
         assert resets_of(socket) == [("inbox:12", "epoch_changed", 2)] * 2
 
 
+@contextlib.asynccontextmanager
+async def deaf(writer: asyncpg.Connection) -> AsyncIterator[None]:
+    """No notification reaches the gateway while the block runs: the server process that brings them stands still."""
+    process = await writer.fetchval(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
+        APPLICATION,
+    )
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("topic", ["inbox:12", "inbox:*"])
 async def test_a_client_that_comes_back_before_the_bell_is_told_with_the_bell(
     live: Running, writer: asyncpg.Connection, topic: str
@@ -154,7 +173,7 @@ async def test_a_client_that_comes_back_before_the_bell_is_told_with_the_bell(
     position = await position_of(live, 12)
     everywhere = {"12": position, "0": await position_of(live, 0)}
     async with live.socket() as socket:
-        async with live.gateway.live.feed._reading:  # nothing is read before this block ends
+        async with deaf(writer):
             await writer.execute(WIPE)
             await socket.subscribe(topic, after=position if topic == "inbox:12" else everywhere)
         reset = await socket.next("reset", lambda frame: frame["topic"] == "inbox:12")

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from gateway.domain.errors import ConfigError, Unavailable
 from gateway.services.webhooks.spooled import Spooled
 from gateway.spool.disk import DiskSpool
-from gateway.spool.file import SpoolFile, WriteRefused
+from gateway.spool.file import Job, SpoolFile, WriteRefused
 from tests.spool.conftest import Opener
 from tests.spool.support import ALL, AT, delivery, keep, name_of, names, numbered, remove_all
 
@@ -217,14 +219,20 @@ async def test_a_disk_that_does_not_answer_is_said_so_and_asked_again(
     assert spool.complaint() is None
 
 
-async def test_a_write_that_the_disk_refuses_loses_nothing_that_was_there(open_spool: Opener) -> None:
+async def test_a_write_that_the_disk_refuses_loses_nothing_that_was_there(
+    open_spool: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = await open_spool()
     await keep(spool, "before")
+    run = SpoolFile.run
 
-    def shrink(db: object) -> None:
-        db.execute("PRAGMA max_page_count = 20")  # type: ignore[attr-defined]
+    def shrink(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA max_page_count = 20")
 
-    await spool._writer.put(shrink)
+    def run_on_a_small_disk(file: SpoolFile, jobs: Sequence[Job]) -> list[object]:
+        return run(file, [shrink, *jobs])[1:]
+
+    monkeypatch.setattr(SpoolFile, "run", run_on_a_small_disk)
     with pytest.raises(Unavailable, match="its disk is full"):
         await spool.append([(delivery("big", text="x" * 500_000), ALL)])
 

@@ -58,7 +58,7 @@ async def test_one_process_replays_and_the_next_takes_over_when_it_ends(open_spo
         await first.replay.round()
         assert (first.store.stored, second.store.stored) == (["received 1"], [])
         await keep(second.spool, "received 2")
-        first.spool._closers.pop_all().close()  # as the system does it with a killed process
+        await first.spool.close()
         await second.until_empty()
 
     assert second.store.stored == ["received 2"]

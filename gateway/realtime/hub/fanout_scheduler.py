@@ -45,7 +45,7 @@ class FanoutScheduler:
         """Begins a fan-out at once, or after those that are under way."""
         self._walks.append(walk)
         if not self._is_busy:
-            self._go_on()
+            self.turn()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -56,16 +56,17 @@ class FanoutScheduler:
         finally:
             self._is_busy = was_busy
             if self._walks and not was_busy:
-                self._go_on()
+                self.turn()
 
-    def _go_on(self) -> None:
+    def turn(self) -> None:
+        """Goes on with the walks for one slice; what is left has another turn of the loop."""
         self._is_busy = True
         self.is_shared = len(self._walks) > 1
         ends_at = self._clock() + self._slice_s
         try:
             while self._walks:
                 if self._step(ends_at):
-                    asyncio.get_running_loop().call_soon(self._go_on)
+                    asyncio.get_running_loop().call_soon(self.turn)
                     return
                 self._walks.popleft()
             self._is_busy = False
