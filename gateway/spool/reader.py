@@ -4,6 +4,7 @@ An empty spool, which is life as it should be, costs a few microseconds: as long
 to the file, it is not even read.
 """
 
+import json
 import logging
 import sqlite3
 import time
@@ -15,10 +16,9 @@ from gateway.spool.file import connect, inode_of
 logger = logging.getLogger(__name__)
 
 BUSY_S = 0.05
-MAX_KEYS = 500
-"""A webhook with more ordering keys than this is taken to have all of them."""
-
 COMPLAIN_EVERY_S = 60.0
+
+_HELD = "SELECT DISTINCT lane FROM lanes WHERE session = ? AND lane IN (SELECT value FROM json_each(?))"
 
 
 class SpoolReader:
@@ -65,13 +65,8 @@ class SpoolReader:
         """Those of the ordering keys under which a webhook waits."""
         if self.is_empty():
             return frozenset()
-        is_many = len(ordering_keys) > MAX_KEYS
-        places = ", ".join("?" * len(ordering_keys))
-        query = "SELECT DISTINCT lane FROM lanes WHERE session = ?" + (
-            "" if is_many else f" AND lane IN ({places})"
-        )
         try:
-            found = self._connection().execute(query, [session_id, *([] if is_many else ordering_keys)])
+            found = self._connection().execute(_HELD, (session_id, json.dumps(list(ordering_keys))))
             return frozenset(row[0] for row in found)
         except (sqlite3.Error, OSError) as error:
             self._complain(error)

@@ -106,7 +106,12 @@ def patched_constants(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Assign):
-            found |= {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
+            # Of a plain name, as a module is; not of an instance within something.
+            found |= {
+                target.attr
+                for target in node.targets
+                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
+            }
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
             names = [item.value for item in node.args[:2] if isinstance(item, ast.Constant)]
             found |= {str(name).rpartition(".")[2] for name in names}
@@ -114,9 +119,9 @@ def patched_constants(path: Path) -> set[str]:
 
 
 def listed(name: str) -> list[str]:
-    """The lines of a list of exceptions, without comments."""
+    """The places in a list of exceptions, without comments and reasons."""
     lines = (EXCEPTIONS / f"{name}.txt").read_text("utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line.partition("  # ")[0] for line in lines if line and not line.startswith("#")]
 
 
 _LIMITS = {"timeout", "timeout_at", "wait_for"}

@@ -1,7 +1,7 @@
 """The rules of the house: where things are, how long they are, what they are called, that they say what they promise.
 
-Each list in `exceptions/` names what does not keep a rule yet. A list is exact, so that what has been mended leaves it,
-and has a ceiling here, so that nothing new enters it.
+Each list in `exceptions/` names what does not keep a rule, and why. A list is exact, so that what has been mended
+leaves it, and has a ceiling here, so that nothing new enters it.
 """
 
 import ast
@@ -43,7 +43,7 @@ WITHOUT_POSTGRES = {"client", "simulator", "spool", "wasender"}
 WITH_SQL = ("postgres", "spool", "runtime", "cli")
 
 CEILINGS = {
-    "built_sql": 31,
+    "built_sql": 26,
     "long_files": 1,
     "long_functions": 3,
     "own_tasks": 2,

@@ -64,6 +64,11 @@ FROM public.whatsapp_outgoing_messages AS m
 WHERE m.send_no = $2 AND m.wasender_session_id = $1
 """
 
+# A statement of its own: the one that reads sees the row as it is once the lock is held.
+_LOCK = """
+SELECT FROM public.whatsapp_outgoing_messages AS m
+WHERE m.send_no = $2 AND m.wasender_session_id = $1 FOR UPDATE
+"""
 
 CLIENT_ID_INDEX = "gateway_outgoing_client_id"
 """Where it could not be made, rows of other writers may share a `client_id`, and none is refused."""
@@ -214,7 +219,8 @@ class OutboxTable:
             async with self._pool.acquire() as connection:
                 async with connection.transaction():
                     place = await lock_chat_of(connection, number)
-                    row = await connection.fetchrow(_BY_NUMBER + " FOR UPDATE OF m", session_id, number)
+                    await connection.execute(_LOCK, session_id, number)
+                    row = await connection.fetchrow(_BY_NUMBER, session_id, number)
                     if row is None or place is None:
                         return None
                     before = send_of(row)

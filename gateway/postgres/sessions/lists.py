@@ -25,21 +25,6 @@ _SORTS = {
     "id": ("s.wasender_session_id::bigint", "bigint"),
 }
 
-_LIST = f"""
-SELECT {SESSION}, ARRAY[{{keys}}]::text[] AS keys
-FROM public.whatsapp_sessions s
-LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
-WHERE ($1::bigint[] IS NULL OR s.wasender_session_id = ANY($1))
-  AND ($2::text[] IS NULL OR lower(coalesce(s.status, '')) = ANY($2))
-  AND ($3::text IS NULL
-       OR s.name ILIKE '%' || $3 || '%'
-       OR ($4 <> '' AND regexp_replace(s.phone_number, '\\D', '', 'g') LIKE '%' || $4 || '%'))
-  AND ($5 OR lower(coalesce(s.status, '')) <> 'gone')
-  AND ($7::text[] IS NULL OR {{after}})
-ORDER BY {{order}}, s.wasender_session_id
-LIMIT $6
-"""
-
 
 async def list_sessions(pool: Pool, query: SessionQuery) -> SessionPage:
     """One page of the sessions that the query names, sorted as it says. Raises StoreUnavailable."""
@@ -48,11 +33,24 @@ async def list_sessions(pool: Pool, query: SessionQuery) -> SessionPage:
         f"{_SORTS[name][0]} {'DESC' if down else 'ASC'} NULLS LAST" for name, down in query.sort
     )
     keys = ", ".join(f"({_SORTS[name][0]})::text" for name, _ in query.sort)
-    sql = _LIST.format(keys=keys, after=_after(query.sort), order=order)
+    statement = f"""
+    SELECT {SESSION}, ARRAY[{keys}]::text[] AS keys
+    FROM public.whatsapp_sessions s
+    LEFT JOIN gateway.session_state st ON st.wasender_session_id = s.wasender_session_id
+    WHERE ($1::bigint[] IS NULL OR s.wasender_session_id = ANY($1))
+      AND ($2::text[] IS NULL OR lower(coalesce(s.status, '')) = ANY($2))
+      AND ($3::text IS NULL
+           OR s.name ILIKE '%' || $3 || '%'
+           OR ($4 <> '' AND regexp_replace(s.phone_number, '\\D', '', 'g') LIKE '%' || $4 || '%'))
+      AND ($5 OR lower(coalesce(s.status, '')) <> 'gone')
+      AND ($7::text[] IS NULL OR {_after(query.sort)})
+    ORDER BY {order}, s.wasender_session_id
+    LIMIT $6
+    """
     values = None if query.after is None else [*query.after.values, str(query.after.id)]
     with mapped_errors():
         rows = await pool.fetch(
-            sql,
+            statement,
             None if query.only is None else sorted(query.only),
             None if query.status is None else same_statuses(query.status),
             like(query.search) if query.search else None,

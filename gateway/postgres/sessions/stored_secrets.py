@@ -184,16 +184,13 @@ class StoredSecrets:
     ) -> AsyncIterator[tuple[Any, str, list[tuple[Path, str]]]]:
         """Id, text and every string with its path, of rows whose text fits the pattern. Deep ones are passed over."""
         after: Any = None
-        query = (
+        statement = (
             f"SELECT id, {place.column}::text AS text FROM public.{place.table}"
-            f" WHERE {place.column}::text ~* $1 {{after}} ORDER BY id LIMIT {BATCH}"
+            f" WHERE {place.column}::text ~* $1 AND (id > $2 OR $2 IS NULL) ORDER BY id LIMIT {BATCH}"
         )
         while True:
             with mapped_errors():
-                if after is None:
-                    rows = await self._pool.fetch(query.format(after=""), pattern)
-                else:
-                    rows = await self._pool.fetch(query.format(after="AND id > $2"), pattern, after)
+                rows = await self._pool.fetch(statement, pattern, after)
             for row in rows:
                 after = row["id"]
                 yield row["id"], row["text"], list(_strings(row["text"]))
