@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import asyncpg
 
 from gateway.domain.triggers import TriggerFault
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.connection.pool import borrowed, mapped_errors
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _FAULTS_SQL = "SELECT tbl, name, fault FROM gateway.trigger_faults_v1()"
 

@@ -118,6 +118,15 @@ def patched_constants(path: Path) -> set[str]:
     return {f"{address(path)}:{name}" for name in found if re.fullmatch(r"_?[A-Z][A-Z0-9_]+", name)}
 
 
+def aliases(path: Path) -> Iterator[str]:
+    """The names for types that a module makes up at its top, as written."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            is_type = isinstance(node.value, ast.BinOp | ast.Attribute | ast.Subscript)
+            if is_type and re.fullmatch(r"[A-Z][A-Za-z]*[a-z]", node.targets[0].id):
+                yield ast.unparse(node)
+
+
 def listed(name: str) -> list[str]:
     """The places in a list of exceptions, without comments and reasons."""
     lines = (EXCEPTIONS / f"{name}.txt").read_text("utf-8").splitlines()

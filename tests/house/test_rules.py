@@ -6,12 +6,14 @@ leaves it, and has a ceiling here, so that nothing new enters it.
 
 import ast
 import re
+from collections import Counter
 
 import pytest
 
 from tests.house.reading import (
     CHECKOUT,
     address,
+    aliases,
     built_sql,
     definitions,
     files,
@@ -206,6 +208,12 @@ def test_sql_is_written_and_not_put_together() -> None:
     }
 
     assert sorted(built) == listed("built_sql")
+
+
+def test_a_name_for_a_type_is_made_up_once() -> None:
+    found = Counter(alias for path in files("gateway", ".py") for alias in aliases(path))
+
+    assert [alias for alias, times in found.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("name", sorted(CEILINGS))

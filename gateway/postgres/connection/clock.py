@@ -6,9 +6,7 @@ Lifecycle: one `DatabaseClock` for all tables of a pool, so that their times can
 import time
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+from gateway.postgres.connection.driver import Connection
 
 LOOK_EVERY_S = 60.0
 TOLERANCE_S = 0.02

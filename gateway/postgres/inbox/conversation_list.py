@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import asyncpg
 
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.inbox import conversation_statements as sql
 from gateway.services.live.conversation_list import Progress
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

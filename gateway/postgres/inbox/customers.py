@@ -1,8 +1,6 @@
 """The shop's customers, if it has such a table with a name and a number; used for names, never required."""
 
-import asyncpg
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+from gateway.postgres.connection.driver import Connection
 
 _COLUMNS = """
 SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute

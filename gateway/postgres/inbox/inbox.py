@@ -11,6 +11,7 @@ from gateway.domain.errors import Conflict
 from gateway.domain.message import INCOMING_TABLE, OUTGOING_TABLE, chat_of, message_data, phone_of
 from gateway.domain.session import iso_utc
 from gateway.domain.streams import Position, Snapshot
+from gateway.postgres.connection.driver import Connection, Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.inbox import conversation_statements, thread_statements
 from gateway.postgres.inbox.conversation_list import columns_of, touched_keys
@@ -38,9 +39,6 @@ from gateway.services.inbox import (
     ThreadQuery,
     Totals,
 )
-
-Pool = asyncpg.Pool
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 EVENTS_PER_INBOX = 2000
 EVENTS_PER_PAGE = 5000

@@ -6,10 +6,9 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.message import phone_of
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.inbox import thread_statements
 from gateway.postgres.inbox.customers import Customers
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _MARKS = """
 SELECT m.session, m.chat, m.name, m.owner, m.owner_name, m.marked_unread_at, m.blocked_at

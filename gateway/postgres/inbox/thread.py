@@ -7,11 +7,10 @@ import asyncpg
 
 from gateway.domain.errors import NotFound
 from gateway.domain.refs import MessageRef
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.inbox import thread_statements
 from gateway.postgres.search import like
 from gateway.services.inbox import Place, SearchQuery, ThreadQuery
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _GAP = timedelta(hours=3)
 """More than any zone puts its clocks forward."""

@@ -14,13 +14,12 @@ from gateway.domain.message import DeliveryMoved, DeliveryState, MessageSent
 from gateway.domain.send_content import look_of
 from gateway.domain.send_evidence import Echo, claims
 from gateway.domain.sending import Send, SendStatus
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, send_of, unix
 from gateway.postgres.webhooks import statements as webhook_sql
 from gateway.postgres.webhooks.columns import sent_columns
 from gateway.postgres.webhooks.moves import write_early_moves, write_moves
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _STATES = {state.word: state for state in DeliveryState if state > DeliveryState.SENT}
 

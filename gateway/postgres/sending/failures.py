@@ -2,15 +2,12 @@
 
 from datetime import datetime
 
-import asyncpg
-
 from gateway.domain import sending
 from gateway.domain.message import SendRefused, digits_of
 from gateway.domain.sending import SendStatus
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, send_of
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 FEWEST_DIGITS = 7
 """A number in the words of a failure with fewer digits names no phone."""

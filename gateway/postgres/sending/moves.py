@@ -1,11 +1,8 @@
 """How a row on its way out is moved, within the caller's transaction."""
 
-import asyncpg
-
 from gateway.domain.sending import Send
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.sending.rows import moment_of
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _MOVE = "SELECT gateway.move_send_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 

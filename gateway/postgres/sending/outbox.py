@@ -11,15 +11,13 @@ from gateway.domain.errors import Invalid
 from gateway.domain.message import OUTGOING_TABLE, message_data
 from gateway.domain.send_content import look_of
 from gateway.domain.sending import Send
+from gateway.postgres.connection.driver import Connection, Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sending.evidence import lock_chat_of, settle_chat
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.places import with_places
 from gateway.postgres.sending.rows import SEND, content_data, moment_of, send_of
 from gateway.services.sending.outbox import Outgoing, Queued, Request
-
-Pool = asyncpg.Pool
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _RECORD = "gateway.record_of_v1(m.*, 'public.whatsapp_outgoing_messages'::regclass) AS record"
 

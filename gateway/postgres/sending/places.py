@@ -8,9 +8,8 @@ import asyncpg
 from gateway.domain import send_queue
 from gateway.domain.send_queue import Queue
 from gateway.domain.session import iso_utc
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.sending.rows import moment_of, queue_of
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _STANDING = """
 SELECT q.queue, s.account_protection, lower(s.status) = 'connected' AS is_connected,

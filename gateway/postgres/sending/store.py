@@ -6,18 +6,15 @@ the history that the queue was taken in. The rules are SQL functions; here they 
 
 import time
 
-import asyncpg
-
 from gateway.domain.send_queue import Queue
 from gateway.domain.sending import Send, SendStatus
 from gateway.domain.session import SessionStatus, normalise_status
+from gateway.postgres.connection.driver import Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sending.evidence import lock_chat_of, settle_chat
 from gateway.postgres.sending.moves import move
 from gateway.postgres.sending.rows import SEND, moment_of, queue_data, queue_of, send_of, unix
 from gateway.services.sending.ports import QueueView, Shown, Start
-
-Pool = asyncpg.Pool
 
 TOLERANCE_S = 0.02
 

@@ -3,13 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
+from gateway.postgres.connection.driver import Connection, Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.sessions.audit_log import AuditNote, AuditRow
-
-Pool = asyncpg.Pool
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 # What remains of a deleted session names it in its metadata: its rows went with it.
 _READ = """

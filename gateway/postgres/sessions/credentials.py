@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import asyncpg
-
+from gateway.postgres.connection.driver import Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.vault import Vault
-
-Pool = asyncpg.Pool
 
 INTEGRATION = "wasender"
 

@@ -13,11 +13,9 @@ import asyncpg
 from gateway.domain.linking import FIRST_CODE_S, LEARNT_S, NEXT_CODE_S, Attempt
 from gateway.domain.session import Heard, StatusSource
 from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.driver import Connection, Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.statuses import Said, write_statuses
-
-Pool = asyncpg.Pool
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _NEWEST = """
 SELECT to_jsonb(a.*) AS attempt

@@ -4,15 +4,12 @@ A page begins behind the last session of the one before, by the values it was so
 meanwhile move no other session to another page.
 """
 
-import asyncpg
-
+from gateway.postgres.connection.driver import Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.search import like, number_part
 from gateway.postgres.sessions.rows import SESSION, session_of
 from gateway.postgres.sessions.statuses import same_statuses
 from gateway.services.sessions.cache import SessionKey, SessionPage, SessionQuery
-
-Pool = asyncpg.Pool
 
 # What is sorted by, and its type: a key travels as text.
 _SORTS = {

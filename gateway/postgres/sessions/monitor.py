@@ -2,16 +2,13 @@
 
 from collections.abc import Collection, Mapping
 
-import asyncpg
-
 from gateway.domain.session import Heard, SessionSecrets, StatusSource
 from gateway.domain.webhook_health import WebhookFacts, WebhookState
+from gateway.postgres.connection.driver import Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.sessions.rows import events_of
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.services.sessions.webhook_watch import SessionFacts
-
-Pool = asyncpg.Pool
 
 _QUIET = """
 SELECT s.wasender_session_id::bigint AS session_id

@@ -20,6 +20,7 @@ from gateway.domain.session import (
     normalise_status,
 )
 from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.driver import Connection, Pool
 from gateway.postgres.connection.pool import borrowed, mapped_errors
 from gateway.postgres.sessions.audit_log import write_row
 from gateway.postgres.sessions.link_attempts import attempt_of
@@ -30,9 +31,6 @@ from gateway.postgres.sessions.vault import Vault
 from gateway.services.live.state_values import StateRow
 from gateway.services.sessions.audit_log import AuditNote
 from gateway.services.sessions.cache import SessionPage, SessionQuery
-
-Pool = asyncpg.Pool
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _IDS = "SELECT wasender_session_id::bigint AS id FROM public.whatsapp_sessions"
 

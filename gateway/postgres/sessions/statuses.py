@@ -13,6 +13,7 @@ import asyncpg
 from asyncpg import exceptions as pg
 
 from gateway.domain.session import Heard, StatusSource, normalise_status, turn_to
+from gateway.postgres.connection.driver import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,6 @@ _REFUSED = (
     pg.PLPGSQLError,
     pg.InsufficientPrivilegeError,
 )
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 @dataclass(frozen=True, slots=True)

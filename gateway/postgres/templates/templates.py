@@ -8,10 +8,9 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.errors import Conflict, Invalid, NotFound
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.services.templates.service import Template, TemplateFile
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _ALL = """
 SELECT t.id, t.session, t.shortcut, t.text, f.id::text AS media, f.kind, f.mime, f.name, b.bytes

@@ -21,6 +21,7 @@ from gateway.domain.errors import RowLocked, RowRefused, TableLocked
 from gateway.domain.message import MessageDeleted, MessageReceived
 from gateway.domain.streams import OwnWrite
 from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.driver import Connection, Pool
 from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
 from gateway.postgres.erasure.erasure import TombstoneFilter
 from gateway.postgres.streams import own_write_of
@@ -31,7 +32,6 @@ from gateway.postgres.webhooks.moves import write_early_moves
 from gateway.postgres.webhooks.raw import raw_columns
 from gateway.postgres.webhooks.writes import (
     Batch,
-    Connection,
     Unseal,
     amendment_of,
     each,
@@ -42,8 +42,6 @@ from gateway.postgres.webhooks.writes import (
     write_amendments,
 )
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
-
-Pool = asyncpg.Pool
 
 logger = logging.getLogger(__name__)
 

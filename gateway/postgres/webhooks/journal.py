@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import asyncpg
-
+from gateway.postgres.connection.driver import Pool
 from gateway.postgres.connection.pool import mapped_errors
 from gateway.postgres.webhooks.batches import WebhookTable, mapped_write_errors
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 from gateway.services.webhooks.journal import OUTCOMES, SETTLED, Entry, Wanted
-
-Pool = asyncpg.Pool
 
 _COLUMNS = """
     id, received_at, wasender_session_id, event, outcome, reason, note, retries, retried_at, retried_by,

@@ -6,9 +6,8 @@ from typing import Literal
 import asyncpg
 
 from gateway.domain.message import DeliveryMoved, DeliveryState, overwritten_by
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.webhooks import statements as sql
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _OPEN = ("accepted",)
 """Upstream has taken a message over; whatever WhatsApp says of it is more."""

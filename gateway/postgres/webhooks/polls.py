@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import asyncpg
-
 from gateway.domain.message import PollCounted
 from gateway.domain.polls import with_votes
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+from gateway.postgres.connection.driver import Connection
 
 _FIND_RECEIVED = """
 SELECT m.id, m.message_text AS text, coalesce((m.raw_data ->> 'pollCountedAt')::bigint, 0) > $4::bigint AS is_newer

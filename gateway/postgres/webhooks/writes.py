@@ -30,6 +30,7 @@ from gateway.domain.message import (
     StatusReported,
 )
 from gateway.postgres.connection.clock import DatabaseClock
+from gateway.postgres.connection.driver import Connection
 from gateway.postgres.contacts.columns import contact_columns
 from gateway.postgres.sending.evidence import hold_echoes, note_written, settle_chat
 from gateway.postgres.sending.failures import note_failure, note_restriction
@@ -40,8 +41,6 @@ from gateway.postgres.webhooks.columns import received_columns, sent_columns
 from gateway.postgres.webhooks.moves import write_early_moves, write_moves
 from gateway.postgres.webhooks.polls import write_polls
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 T = TypeVar("T")
 

@@ -14,8 +14,6 @@ from gateway import __version__
 from gateway.realtime.native import frames
 from gateway.realtime.native.frame_examples import EXAMPLES
 
-Json = dict[str, Any]
-
 SCHEMAS = "#/components/schemas/"
 MESSAGES = "#/components/messages/"
 
@@ -50,7 +48,7 @@ _REPLIES = {
 """What the server answers, with the same `ref`."""
 
 
-def document(rest: Mapping[str, Json], cookie: str) -> Json:
+def document(rest: Mapping[str, dict[str, Any]], cookie: str) -> dict[str, Any]:
     """The whole document, as JSON values.
 
     `rest` are the schemas of REST, which say what stands inside `data`; `cookie` is the name of the page's login.
@@ -104,10 +102,13 @@ def document(rest: Mapping[str, Json], cookie: str) -> Json:
 
 _TICKET = "From POST /api/tickets; once, within 30 s."
 
-_QUERY: Json = {"type": "object", "properties": {"ticket": {"type": "string", "description": _TICKET}}}
+_QUERY: dict[str, Any] = {
+    "type": "object",
+    "properties": {"ticket": {"type": "string", "description": _TICKET}},
+}
 
 
-def _security(cookie: str) -> Json:
+def _security(cookie: str) -> dict[str, Any]:
     first_frame = "Nothing of these: the first frame is `auth`, within 5 s."
     return {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
@@ -122,7 +123,7 @@ def _security(cookie: str) -> Json:
     }
 
 
-_PHOENIX: Json = {
+_PHOENIX: dict[str, Any] = {
     "title": "Phoenix frame",
     "summary": "An object in vsn 1.0.0, an array of five in 2.0.0.",
     "payload": {"anyOf": [{"type": "object"}, {"type": "array", "minItems": 5, "maxItems": 5}]},
@@ -142,7 +143,7 @@ def _shapes() -> list[str]:
     return [shape.__name__ for shape in (*frames.CLIENT_FRAMES, *frames.SERVER_FRAMES)]
 
 
-def _messages(shapes: list[str]) -> Iterator[tuple[str, Json]]:
+def _messages(shapes: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for shape in shapes:
         example = EXAMPLES[shape]
         yield (
@@ -156,11 +157,11 @@ def _messages(shapes: list[str]) -> Iterator[tuple[str, Json]]:
         )
 
 
-def _in_channel(shape: str) -> Json:
+def _in_channel(shape: str) -> dict[str, Any]:
     return {"$ref": f"#/channels/gateway/messages/{_name(shape)}"}
 
 
-def _requests() -> Iterator[tuple[str, Json]]:
+def _requests() -> Iterator[tuple[str, dict[str, Any]]]:
     for shape, replies in _REPLIES.items():
         yield (
             _name(shape),
@@ -176,7 +177,7 @@ def _requests() -> Iterator[tuple[str, Json]]:
         )
 
 
-def _push() -> Json:
+def _push() -> dict[str, Any]:
     """Everything the server says by itself."""
     answers = {answer for replies in _REPLIES.values() for answer in replies} - {
         "UnsubscribedFrame",
@@ -200,7 +201,7 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def _schemas(rest: Mapping[str, Json]) -> Json:
+def _schemas(rest: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The frames, and those schemas of REST that they name."""
     shapes = (*frames.CLIENT_FRAMES, *frames.SERVER_FRAMES)
     _, made = TypeAdapter.json_schemas(
@@ -208,7 +209,7 @@ def _schemas(rest: Mapping[str, Json]) -> Json:
         schema_generator=_Untitled,
         ref_template=SCHEMAS + "{model}",
     )
-    found: Json = {}
+    found: dict[str, Any] = {}
     waiting = {name: _resolved(schema) for name, schema in made["$defs"].items()}
     while waiting:
         name, schema = waiting.popitem()

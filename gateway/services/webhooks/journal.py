@@ -5,7 +5,7 @@ comes now: doubles fall to the unique keys, so doing it twice does no harm. The 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gateway.domain.errors import Conflict, GatewayError, NotFound, Unavailable
 from gateway.domain.message import Reading
 from gateway.domain.session import Actor
+from gateway.services.sessions.audit_log import Log
 from gateway.services.webhooks.batch import InboundWebhook, Outcome
 from gateway.services.webhooks.ingest import log_refusal
 from gateway.services.webhooks.spooled import without_expired_codes
@@ -23,8 +24,6 @@ OUTCOMES: tuple[Outcome, ...] = ("stored", "duplicate", "ignored", "unknown", "r
 TROUBLE: tuple[Outcome, ...] = ("failed", "unknown")
 SETTLED: tuple[Outcome, ...] = ("stored", "duplicate")
 """Outcomes after which there is nothing to process again."""
-
-Log = Callable[[int, str, str, dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
