@@ -83,6 +83,8 @@ def _refusal(model: type[BaseModel], found: Sequence[Mapping[str, Any]]) -> Inva
         if name not in errors:  # the branches of a union each complain
             errors[name] = [_sentence(model, name, item)]
     first, (sentence, *_) = next(iter(errors.items()))
+    if getattr(model, "is_form", False) and first not in sentence:
+        sentence = f"{first}: {sentence}"
     if len(errors) > 1:
         sentence = "These fields cannot be used: " + ", ".join(sorted(errors)) + "."
     return Invalid(sentence, details={"field": first, "errors": errors} if first else None)

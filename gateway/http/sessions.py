@@ -14,8 +14,8 @@ from gateway.domain.session import Session, SessionStatus, session_data
 from gateway.http.api import session_schemas as schemas
 from gateway.http.auth import Gate
 from gateway.http.cursors import make_cursor, parse_cursor
-from gateway.http.requests import query_of
-from gateway.http.responses import fields_of, json_reply, session_id_of, success
+from gateway.http.requests import body_as, query_of
+from gateway.http.responses import json_reply, session_id_of, success
 from gateway.services.sessions.cache import SessionKey, SessionQuery
 from gateway.services.sessions.reconcile import Reconciler
 from gateway.services.sessions.service import Linker, Sessions
@@ -151,13 +151,15 @@ class SessionRoutes:
 
     async def _create(self, request: Request, principal: Principal) -> Response:
         principal.require_everything(Act.MANAGE)
-        session = await self._sessions.create(await fields_of(request), principal.actor)
+        wish = await body_as(request, schemas.NewSession)
+        session = await self._sessions.create(wish.settings(), principal.actor)
         return success(_data(session), 201)
 
     async def _update(self, request: Request, principal: Principal) -> Response:
         session_id = session_id_of(request)
         principal.require(Act.MANAGE, session_id)
-        session, warning = await self._sessions.update(session_id, await fields_of(request), principal.actor)
+        wish = await body_as(request, schemas.SessionFields)
+        session, warning = await self._sessions.update(session_id, wish.settings(), principal.actor)
         beside: dict[str, Any] = {"warning": warning} if warning else {}
         return success(_data(session), **beside)
 

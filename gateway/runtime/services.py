@@ -38,7 +38,7 @@ from gateway.services.webhooks.journal import Journal
 from gateway.services.webhooks.known import KnownSessionsKeeper
 from gateway.services.webhooks.refused import RefusedWebhooks
 from gateway.services.webhooks.replay import Replay
-from gateway.wasender import payloads, webhook
+from gateway.wasender import webhook
 
 
 class Services:
@@ -84,7 +84,6 @@ class Services:
             self.linking,
             log=log,
             home=WebhookHome(address, tables.monitor.note_url, context.signals.webhook_repaired),
-            validate=payloads.session_fields,
         )
         self.reconciler = Reconciler(patient, tables.sessions, background=background, log=log)
         self.audit_log = AuditLog(tables.audit_log, patient, self.sessions.mark_gone)

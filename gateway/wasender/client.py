@@ -114,7 +114,7 @@ class WasenderClient:
         raise UpstreamFailed(f"WasenderAPI lists its sessions on more than {self.max_pages} pages.")
 
     async def create_session(self, fields: dict[str, Any]) -> UpstreamSession:
-        """`fields` as checked by `payloads.session_fields`. The reply holds the session's secrets."""
+        """`fields` as `domain.session_settings` checks them. The reply holds the session's secrets."""
         call = UpstreamCall("create_session", "POST", "/whatsapp-sessions", json_body=fields)
         return payloads.session(_data(await self._as_account(call)))
 

@@ -1,19 +1,15 @@
-"""What WasenderAPI says about sessions, read leniently; what may be said to it, checked strictly.
+"""What WasenderAPI says about sessions, read leniently.
 
 Its replies differ by endpoint and by year: of a session only `id` is certain, statuses come in both cases,
-ids as numbers or strings, unknown fields are kept in `extra`. Sent fields are checked here, because upstream
-ignores names it does not know: a misspelt one would silently do nothing.
+ids as numbers or strings, unknown fields are kept in `extra`.
 """
 
-import re
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-from gateway.domain.errors import Invalid, UpstreamFailed
-from gateway.domain.message import digits_of, mend_text
+from gateway.domain.errors import UpstreamFailed
 from gateway.domain.session import ConnectReply, SendReply, SessionId, UpstreamSession, normalise_status
+from gateway.domain.session_settings import flag_of
 from gateway.wasender.errors import scrub
 
 _TEXTS = ("name", "phone_number", "webhook_url", "api_key", "webhook_secret")
@@ -40,7 +36,7 @@ def session(value: Any) -> UpstreamSession:
         webhook_events=_words(value.get("webhook_events")),
         extra={name: scrub(item, secrets) for name, item in value.items() if name not in _KNOWN},
         **texts,  # type: ignore[arg-type]
-        **{name: _flag(value.get(name)) for name in _FLAGS},  # type: ignore[arg-type]
+        **{name: flag_of(value.get(name)) for name in _FLAGS},  # type: ignore[arg-type]
         **{name: moment(value.get(name)) for name in _TIMES},  # type: ignore[arg-type]
     )
 
@@ -130,134 +126,5 @@ def _integer(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _flag(value: Any) -> bool | None:
-    if isinstance(value, str):
-        value = value.strip().lower()
-    # By equality, so that 1 and 1.0 count too; a list cannot be looked up in a dict.
-    for word, meaning in (
-        (True, True),
-        (False, False),
-        ("1", True),
-        ("0", False),
-        ("true", True),
-        ("false", False),
-    ):
-        if value == word:
-            return meaning
-    return None
-
-
 def _words(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
-
-
-# ------------------------------------------------------------------------------------------------ requests
-
-READ_ONLY = frozenset(
-    {
-        "id", "status", "api_key", "webhook_secret", "created_at", "updated_at", "last_connected_at",
-        "last_active_at", "user_id", "user_info", "session_data", "checked_at", "source", "stale", "version",
-    }
-)  # fmt: skip
-"""Fields of the session object that cannot be set. Dropped, so that what was read can be sent back."""
-
-_REQUIRED = ("name", "phone_number")
-_DEFAULTS = {"account_protection": True, "log_messages": True}
-"""Upstream requires both on create; these are the careful choices (slow sending, and logs one can read)."""
-
-
-def session_fields(fields: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
-    """What goes upstream for a create (`partial=False`) or an update. Raises Invalid, `details` by field.
-
-    Field errors have upstream's own shape (name → sentences), so that a form shows both kinds alike.
-    """
-    errors: dict[str, list[str]] = {}
-    wanted: dict[str, Any] = {} if partial else dict(_DEFAULTS)
-    for name, value in fields.items():
-        if name in READ_ONLY:
-            continue
-        check = _CHECKS.get(name)
-        if check is None:
-            errors[str(name)] = ["WasenderAPI has no such setting."]
-            continue
-        try:
-            wanted[name] = check(value)
-        except ValueError as error:
-            errors[name] = [str(error)]
-    for name in () if partial else _REQUIRED:
-        if name not in wanted and name not in errors:
-            errors[name] = ["This field is required."]
-    if errors:
-        raise Invalid(
-            "These fields cannot be used: " + ", ".join(sorted(errors)) + ".", details={"errors": errors}
-        )
-    return wanted
-
-
-def _name(value: Any) -> str:
-    name = mend_text(value).strip() if isinstance(value, str) else ""
-    if not 0 < len(name) <= 255:
-        raise ValueError("Give it a name of 1 to 255 characters.")
-    return name
-
-
-def _phone_number(value: Any) -> str:
-    digits = digits_of(value) if isinstance(value, str) and re.fullmatch(r"[+0-9 ().\-]+", value) else ""
-    if not 7 <= len(digits) <= 15 or digits.startswith("0"):
-        raise ValueError("Write the number in international form, for example +628123456789.")
-    return "+" + digits
-
-
-def _boolean(value: Any) -> bool:
-    flag = _flag(value)
-    if flag is None:
-        raise ValueError("Use true or false.")
-    return flag
-
-
-def _url(schemes: tuple[str, ...]) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        if value is None or value == "":
-            return None
-        try:
-            parts = (
-                urlsplit(value) if isinstance(value, str) and not re.search(r"[\s\x00-\x1f]", value) else None
-            )
-            fine = parts is not None and parts.scheme in schemes and bool(parts.hostname)
-        except ValueError:  # a broken IPv6 host
-            fine = False
-        if not fine:
-            raise ValueError(
-                "Use an address that begins with " + " or ".join(f"{scheme}://" for scheme in schemes) + "."
-            )
-        return str(value)
-
-    return check
-
-
-def _event_names(value: Any) -> list[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(
-        isinstance(item, str) and 0 < len(item.strip()) <= 100 for item in value
-    ):
-        raise ValueError("Use a list of event names.")
-    return list(dict.fromkeys(item.strip() for item in value))
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "name": _name,
-    "phone_number": _phone_number,
-    "account_protection": _boolean,
-    "log_messages": _boolean,
-    "webhook_url": _url(("https", "http")),
-    "webhook_enabled": _boolean,
-    "webhook_events": _event_names,
-    "read_incoming_messages": _boolean,
-    "auto_reject_calls": _boolean,
-    "ignore_groups": _boolean,
-    "ignore_channels": _boolean,
-    "ignore_broadcasts": _boolean,
-    "always_online": _boolean,
-    "proxy_url": _url(("http", "https", "socks5")),
-}

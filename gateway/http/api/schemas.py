@@ -5,7 +5,7 @@ a default is always there; one with a default may be missing. Every field has an
 example replies are put together from them.
 """
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.config import JsonDict
@@ -109,6 +109,9 @@ class Body(BaseModel):
     """What a caller sends, in a body or a query; `http/requests.py` reads it by the model."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    is_form: ClassVar[bool] = False
+    """Whether the sentences of its checks stand beside the fields of a form: a refusal then names the field, too."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from gateway.domain import session_settings
 from gateway.domain.session import StatusSource
 from gateway.domain.webhook_health import WebhookState
 from gateway.http.api.schemas import (
@@ -21,46 +22,67 @@ from gateway.http.api.schemas import (
 )
 from gateway.http.responses import DEFAULT_LIMIT
 
+YesOrNo = Annotated[bool | None, BeforeValidator(session_settings.yes_or_no)]
+
 
 class SessionFields(Body):
     """The settings of a session. A session as it was read may be sent back: what cannot be set is ignored."""
 
-    name: str | None = Field(None, min_length=1, max_length=255, examples=["Shop"])
-    phone_number: str | None = Field(
+    is_form = True
+
+    name: Annotated[str | None, BeforeValidator(session_settings.name)] = Field(
+        None, min_length=1, max_length=255, examples=["Shop"]
+    )
+    phone_number: Annotated[str | None, BeforeValidator(session_settings.phone_number)] = Field(
         None,
         description="International form; spaces, dots, dashes and brackets are ignored.",
         pattern=r"^[+ ().\-]*[1-9]([+ ().\-]*[0-9]){6,14}[+ ().\-]*$",
         examples=["+15550001111"],
     )
-    account_protection: bool | None = Field(None, description="At most one message per 5 s.", examples=[True])
-    log_messages: bool | None = Field(None, examples=[True])
-    webhook_url: Url | None = Field(
+    account_protection: YesOrNo = Field(None, description="At most one message per 5 s.", examples=[True])
+    log_messages: YesOrNo = Field(None, examples=[True])
+    webhook_url: Annotated[Url | None, BeforeValidator(session_settings.address("https", "http"))] = Field(
         None, description="Left out on create: the gateway's own address.", json_schema_extra=NULLABLE
     )
-    webhook_enabled: Flag | None = None
-    webhook_events: list[str] | None = Field(
+    webhook_enabled: Annotated[Flag | None, BeforeValidator(session_settings.yes_or_no)] = None
+    webhook_events: Annotated[list[str] | None, BeforeValidator(session_settings.event_names)] = Field(
         None, json_schema_extra=NULLABLE, examples=[["messages.received", "session.status"]]
     )
-    read_incoming_messages: bool | None = Field(None, examples=[False])
-    auto_reject_calls: bool | None = Field(None, examples=[False])
-    ignore_groups: bool | None = Field(None, examples=[False])
-    ignore_channels: bool | None = Field(None, examples=[True])
-    ignore_broadcasts: bool | None = Field(None, examples=[True])
-    always_online: bool | None = Field(None, examples=[False])
-    proxy_url: str | None = Field(
-        None, description="http, https or socks5.", examples=[None], json_schema_extra=NULLABLE
+    read_incoming_messages: YesOrNo = Field(None, examples=[False])
+    auto_reject_calls: YesOrNo = Field(None, examples=[False])
+    ignore_groups: YesOrNo = Field(None, examples=[False])
+    ignore_channels: YesOrNo = Field(None, examples=[True])
+    ignore_broadcasts: YesOrNo = Field(None, examples=[True])
+    always_online: YesOrNo = Field(None, examples=[False])
+    proxy_url: Annotated[str | None, BeforeValidator(session_settings.address("http", "https", "socks5"))] = (
+        Field(None, description="http, https or socks5.", examples=[None], json_schema_extra=NULLABLE)
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_read_only(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if key not in session_settings.READ_ONLY}
+
+    def settings(self) -> dict[str, Any]:
+        """What goes upstream: what was given, and nothing else."""
+        return self.model_dump(exclude_unset=True)
 
 
 class NewSession(SessionFields):
     """The settings of a new session. `account_protection` and `log_messages` are true unless set otherwise."""
 
-    name: str = Field(min_length=1, max_length=255, examples=["Shop"])
-    phone_number: str = Field(
+    name: Annotated[str, BeforeValidator(session_settings.name)] = Field(
+        min_length=1, max_length=255, examples=["Shop"]
+    )
+    phone_number: Annotated[str, BeforeValidator(session_settings.phone_number)] = Field(
         description="International form; spaces, dots, dashes and brackets are ignored.",
         pattern=r"^[+ ().\-]*[1-9]([+ ().\-]*[0-9]){6,14}[+ ().\-]*$",
         examples=["+15550001111"],
     )
+
+    def settings(self) -> dict[str, Any]:
+        """What goes upstream: what was given, and what upstream requires besides."""
+        return {**session_settings.DEFAULTS, **super().settings()}
 
 
 class SessionData(BaseModel):

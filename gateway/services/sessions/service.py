@@ -79,13 +79,6 @@ class Linker(Protocol):
         """Ends the running attempt with this sentence; whether there was one. Raises StoreUnavailable."""
 
 
-class FieldCheck(Protocol):
-    """Checks the settings of a session."""
-
-    def __call__(self, fields: dict[str, Any], *, partial: bool) -> dict[str, Any]:
-        """The fields as upstream takes them, for a new session or (`partial`) an update. Raises Invalid."""
-
-
 @dataclass(frozen=True, slots=True)
 class WebhookHome:
     """Where WasenderAPI's webhooks belong."""
@@ -111,7 +104,6 @@ class Sessions:
         *,
         log: Log,
         home: WebhookHome,
-        validate: FieldCheck,
     ) -> None:
         self._upstream = upstream
         self._log = log
@@ -119,7 +111,6 @@ class Sessions:
         self._cache = SessionCache(upstream, store)
         self._home = home
         self._is_address_noted = False
-        self._validate = validate
         self._linker = linker
 
     # ------------------------------------------------------------------------------------------ reading
@@ -151,7 +142,7 @@ class Sessions:
 
     async def create(self, fields: dict[str, Any], actor: Actor) -> Session:
         """Makes a session upstream and stores it. The webhook is this gateway's, unless the fields name one."""
-        wanted = self._validate(fields, partial=False)
+        wanted = fields
         if self._home.address and "webhook_url" not in wanted:
             await self._note(self._home.address)
             wanted |= {
@@ -173,10 +164,10 @@ class Sessions:
         self, session_id: int, fields: dict[str, Any], actor: Actor
     ) -> tuple[Session, str | None]:
         """Changes a session upstream and stores the result, with upstream's warning if it gave one."""
-        wanted, as_of = self._validate(fields, partial=True), now()
-        upstream, warning = await self._or_gone(session_id, self._upstream.update_session(session_id, wanted))
+        as_of = now()
+        upstream, warning = await self._or_gone(session_id, self._upstream.update_session(session_id, fields))
         session, _ = await self._cache.keep(upstream, as_of)
-        changed = {**actor.described(), "fields": sorted(wanted)}
+        changed = {**actor.described(), "fields": sorted(fields)}
         await self._log(session_id, "session_updated", f"{actor.name} changed the settings.", changed)
         return session, warning
 

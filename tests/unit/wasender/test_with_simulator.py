@@ -7,7 +7,8 @@ import pytest
 
 from gateway.domain.errors import SessionNotFound, UpstreamError, UpstreamFailed, UpstreamTimeout
 from gateway.domain.message import DeliveryMoved, MessageReceived, MessageSent, StatusReported
-from gateway.wasender import payloads, webhook
+from gateway.domain.session_settings import DEFAULTS
+from gateway.wasender import webhook
 from gateway.wasender.client import WasenderClient
 from gateway.wasender.http_transport import Timeouts
 from tests.simulator.support import ALL_EVENTS, HELLO, Receiver, Served, linked
@@ -28,7 +29,7 @@ async def test_a_session_lives_its_whole_life_through_the_client(
     served: Served, client: WasenderClient
 ) -> None:
     await client.auth_check()
-    fields = payloads.session_fields({"name": "Shop", "phone_number": "+49 151 12345678"}, partial=False)
+    fields = {**DEFAULTS, "name": "Shop", "phone_number": "+4915112345678"}
     made = await client.create_session(fields)
     key = made.api_key or ""
     assert (made.status, [session.id for session in await client.list_sessions()]) == (
