@@ -187,6 +187,14 @@ async def test_SL_07_a_number_is_edited_where_it_was_made(shared_numbers: Number
     number = await numbers.create("Befor")
     await numbers.open()
     await menu(numbers, number, "Edit")
+    # What only the server knows to be wrong is said beside the field, too.
+    refusal = {"message": "Validation failed", "errors": {"name": ["The name has been taken."]}}
+    await numbers.fail(f"/whatsapp-sessions/{number}", method="PUT", status=422, body=refusal)
+    await numbers.modal.get_by_label("Name").fill("Taken")
+    await numbers.modal.get_by_role("button", name="Save").click()
+    complaint = numbers.modal.get_by_role("alert").filter(has_text="The name has been taken.")
+    await expect(complaint).to_be_visible()
+    await numbers.heal()
     await numbers.modal.get_by_label("Name").fill("Before")
     await numbers.modal.get_by_role("button", name="Save").click()
     await expect(numbers.row(number).locator("strong")).to_have_text("Before")

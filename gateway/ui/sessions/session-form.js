@@ -111,11 +111,11 @@ export class SessionForm {
     }
   }
 
-  /** Upstream's complaints, each under its field. @param {RestError} error */
+  /** The gateway's and upstream's complaints, each under its field. @param {RestError} error */
   #blame(error) {
-    const details = error.details ?? {};
-    if (details.name) this.#name.complain([details.name].flat().join(" "));
-    if (details.phone_number) this.#phone.complain([details.phone_number].flat().join(" "));
+    const wrong = error.details?.errors ?? {};
+    if (wrong.name) this.#name.complain([wrong.name].flat().join(" "));
+    if (wrong.phone_number) this.#phone.complain([wrong.phone_number].flat().join(" "));
   }
 
   /** @param {boolean} busy */
