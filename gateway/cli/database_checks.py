@@ -5,6 +5,7 @@ A check gives a finding only for what is wrong. None needs a table of the gatewa
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import asyncpg
 
@@ -12,6 +13,10 @@ from gateway.domain.errors import GatewayError
 from gateway.postgres.connection.away import read_only_fault
 from gateway.postgres.connection.pool import CONNECT_ERRORS, mapped_errors
 from gateway.postgres.migrations.runner import OLDEST_SERVER
+from gateway.services.deadlines import Deadline
+
+CHECK_S = 10.0
+"""For one check: a Postgres that says nothing any more must not hold the command up."""
 
 PER_PROCESS = 17
 """Connections that one process of a gateway may use."""
@@ -31,6 +36,8 @@ class Finding:
     says: str
 
 
+T = TypeVar("T")
+
 Check = Callable[[asyncpg.Connection], Awaitable[str | None]]
 
 
@@ -45,10 +52,22 @@ async def guarded(subject: str, check: Awaitable[Finding]) -> Finding:
         return Finding(subject, False, f"This could not be looked at: {' '.join(str(error).split())}.")
 
 
-async def database_findings(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
+async def timely(connection: asyncpg.Connection, budget_s: float, check: Awaitable[T]) -> T:
+    """What the check has found; a connection that is silent for longer is broken, for the checks after it, too."""
+    try:
+        async with Deadline(connection, budget_s):
+            return await check
+    except TimeoutError:
+        connection.terminate()
+        raise
+
+
+async def database_findings(
+    connection: asyncpg.Connection, budget_s: float = CHECK_S
+) -> AsyncIterator[Finding]:
     """Everything that is wrong with the server, for this role."""
     for subject, check in _CHECKS.items():
-        finding = await guarded(subject, _judged(subject, check, connection))
+        finding = await guarded(subject, timely(connection, budget_s, _judged(subject, check, connection)))
         if not finding.is_fine:
             yield finding
 

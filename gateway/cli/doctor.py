@@ -7,7 +7,7 @@ the public address and noted in the journal.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from aiohttp import WSCloseCode
 
 from gateway.cli.actions.simulated import with_simulator
 from gateway.cli.console import out
-from gateway.cli.database_checks import Finding, database_findings, guarded
+from gateway.cli.database_checks import CHECK_S, Finding, database_findings, guarded, timely
 from gateway.domain.errors import ConfigError, GatewayError, UpstreamUnauthorized
 from gateway.domain.session import SessionSecrets, UpstreamSession
 from gateway.domain.triggers import explain_faults
@@ -99,7 +99,9 @@ def _say(finding: Finding, wrong: list[Finding]) -> None:
 class Checkup:
     """One look at everything. What it opens is closed by `stack`."""
 
-    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, stack: AsyncExitStack, budget_s: float = CHECK_S) -> None:
+        """`budget_s` is how long Postgres may take for the answer to one check."""
+        self._budget_s = budget_s
         self._settings = settings
         self._stack = stack
 
@@ -117,7 +119,7 @@ class Checkup:
         except ConfigError as error:
             yield Finding("database", False, error.message)
             return
-        yield await guarded("database", self._notification(connection, direct))
+        yield await self._guarded(connection, "database", self._notification(connection, direct))
         is_prepared = True
         async for finding in self._of_server(connection):
             is_prepared = is_prepared and (finding.is_fine or finding.subject not in {"server", "schema"})
@@ -128,20 +130,25 @@ class Checkup:
 
     async def _of_server(self, connection: asyncpg.Connection) -> AsyncIterator[Finding]:
         wrong = set()
-        async for finding in database_findings(connection):
+        async for finding in database_findings(connection, self._budget_s):
             wrong.add(finding.subject)
             yield finding
         if wrong & {"server", "schema"}:
             return
-        if await self._schema_is_missing(connection):
-            yield await guarded("schema", _unprepared(connection))
+        if await timely(connection, self._budget_s, self._schema_is_missing(connection)):
+            yield await self._guarded(connection, "schema", _unprepared(connection))
             return
         yield Finding("schema", True, "Every migration of this version is applied.")
-        yield await guarded("rights", self._rights(connection))
-        yield await guarded("triggers", self._triggers(connection))
-        if (filled := await self._subscriptions(connection)) is not None:
+        yield await self._guarded(connection, "rights", self._rights(connection))
+        yield await self._guarded(connection, "triggers", self._triggers(connection))
+        if (filled := await timely(connection, self._budget_s, self._subscriptions(connection))) is not None:
             yield filled
-        yield await guarded("clock", clock_finding(connection))
+        yield await self._guarded(connection, "clock", clock_finding(connection))
+
+    async def _guarded(
+        self, connection: asyncpg.Connection, subject: str, check: Awaitable[Finding]
+    ) -> Finding:
+        return await guarded(subject, timely(connection, self._budget_s, check))
 
     async def _of_what_is_kept(self, dsn: str, secret: str) -> AsyncIterator[Finding]:
         pool = await open_pool(
@@ -181,6 +188,7 @@ class Checkup:
         heard = asyncio.Event()
         where = address_of(dsn)
         started = time.monotonic()
+        await connection.fetchval("SELECT 1")  # a server that is silent altogether is no pooler
         try:
             async with Deadline(connection, NOTIFICATION_S):
                 await connection.add_listener("gateway_doctor", lambda *_: heard.set())

@@ -10,15 +10,18 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.cli.doctor import Checkup
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.postgres.auth.people import PeopleTable
+from gateway.postgres.backup.database import count_gateways
 from gateway.postgres.connection import listener as listening
-from gateway.postgres.connection.pool import Pool, mapped_errors, open_pool
+from gateway.postgres.connection.pool import READ_S, Pool, connect_direct, mapped_errors, open_pool
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.inbox.conversation_list import ConversationListTable
@@ -35,6 +38,7 @@ from gateway.runtime.database import close_pool
 from gateway.services.deadlines import within
 from gateway.services.inbox import ConversationQuery, ThreadQuery
 from tests.faults.server import Server
+from tests.launcher.settings import NOWHERE, settings_for
 from tests.postgres.delivery_parts import delivery, received
 from tests.postgres.ears import Ears
 from tests.postgres.writers import insert_session
@@ -286,6 +290,28 @@ async def test_a_pool_closes_in_front_of_a_frozen_postgres(house: House) -> None
         assert time.monotonic() - started < BUDGET_S + SLACK_S
         with pytest.raises(StoreUnavailable):
             await asking
+
+
+async def test_the_doctor_of_a_postgres_that_falls_silent_comes_to_its_end(
+    house: House, tmp_path: Path
+) -> None:
+    settings = settings_for(house.dsn, tmp_path, **NOWHERE)
+    async with contextlib.AsyncExitStack() as stack:
+        findings = Checkup(settings, stack, budget_s=BUDGET_S).findings()
+        assert [(await anext(findings)).subject for _ in range(2)] == ["secret", "database"]
+        with house.server.frozen():
+            started = time.monotonic()
+            found = [finding async for finding in findings]
+            assert time.monotonic() - started < BUDGET_S + SLACK_S
+    assert found
+    assert not any(finding.is_fine for finding in found)
+
+
+async def test_a_look_whether_gateways_run_keeps_its_budget(house: House) -> None:
+    connection = await connect_direct(house.dsn)
+    with house.server.frozen():
+        assert await took(count_gateways(connection)) < READ_S + SLACK_S
+    connection.terminate()
 
 
 async def eventually(ask: Callable[[], Awaitable[object]]) -> None:

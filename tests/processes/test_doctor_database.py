@@ -230,6 +230,9 @@ class OldServer:
     async def fetchval(self, statement: str) -> object:
         return next(answer for name, answer in self._answers.items() if name in statement)
 
+    def terminate(self) -> None:
+        """It is never silent."""
+
     async def fetchrow(self, statement: str, *_: object) -> None:
         raise asyncpg.UndefinedColumnError("column does not exist\nHINT: none")
 

@@ -12,11 +12,12 @@ from gateway.domain.access import Role as PersonRole
 from gateway.domain.errors import ConfigError, Conflict, GatewayError, Invalid
 from gateway.domain.lines import one_line
 from gateway.postgres.auth.people import PeopleTable
-from gateway.postgres.connection.pool import CONNECT_ERRORS, connect_direct
+from gateway.postgres.connection.pool import CONNECT_ERRORS, READ_S, connect_direct
 from gateway.services.auth.access_log import AccessLog
 from gateway.services.auth.claims import sessions_word
 from gateway.services.auth.passwords import Passwords
 from gateway.services.auth.people import People, Person
+from gateway.services.deadlines import Deadline
 from gateway.settings import Settings
 
 
@@ -102,7 +103,8 @@ async def say_how_to_get_in(settings: Settings, dsn: str, url: str) -> None:
     try:
         connection = await connect_direct(settings.listen_url or dsn, timezone=settings.timezone)
         try:
-            has_people = await connection.fetchval(_ANYBODY)
+            async with Deadline(connection, READ_S):
+                has_people = await connection.fetchval(_ANYBODY)
         finally:
             await connection.close(timeout=5)
     except (GatewayError, *CONNECT_ERRORS):

@@ -6,7 +6,8 @@ from typing import Any
 import asyncpg
 
 from gateway.domain.errors import ConfigError
-from gateway.postgres.connection.pool import mapped_errors
+from gateway.postgres.connection.pool import READ_S, mapped_errors
+from gateway.services.deadlines import Deadline
 
 _SERVER = "SELECT current_setting('server_version_num')::int / 10000"
 _IS_OURS = (
@@ -108,7 +109,8 @@ async def tables_of(pool: asyncpg.Pool) -> list[str]:
 async def count_gateways(connection: asyncpg.Connection) -> int:
     """How many connections of gateways the database has. Raises StoreUnavailable."""
     with mapped_errors():
-        return int(await connection.fetchval(_GATEWAYS))
+        async with Deadline(connection, READ_S):
+            return int(await connection.fetchval(_GATEWAYS))
 
 
 async def drops_of(pool: asyncpg.Pool) -> str:
