@@ -64,7 +64,7 @@ def _fail(sentence: str, code: int) -> None:
 
 
 @cli.callback(invoke_without_command=True)
-def root(
+def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and its commit.")] = False,
 ) -> None:
     if version:

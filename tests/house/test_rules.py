@@ -47,10 +47,8 @@ WITH_SQL = ("postgres", "spool", "runtime", "cli")
 CEILINGS = {
     "built_sql": 26,
     "long_files": 1,
-    "long_functions": 3,
     "own_tasks": 2,
     "time_limits": 7,
-    "undocumented": 1,
 }
 """How many lines each list of exceptions may have. Lower a number when its list has become shorter; never raise one."""
 
@@ -76,7 +74,7 @@ def test_no_file_is_longer_than_five_hundred_lines() -> None:
     assert long == listed("long_files")
 
 
-def test_no_function_is_longer_than_forty_lines_but_those_listed() -> None:
+def test_no_function_is_longer_than_forty_lines() -> None:
     long = [
         definition.name
         for path in files("gateway", ".py")
@@ -84,7 +82,7 @@ def test_no_function_is_longer_than_forty_lines_but_those_listed() -> None:
         if definition.is_function and definition.lines > MAX_FUNCTION_LINES
     ]
 
-    assert sorted(long) == listed("long_functions")
+    assert long == []
 
 
 def test_no_constructor_takes_more_than_six_parameters() -> None:
@@ -120,7 +118,7 @@ def test_every_public_function_and_class_says_what_it_promises() -> None:
         if must_be_documented(definition) and not definition.docstring
     ]
 
-    assert sorted(silent) == listed("undocumented")
+    assert silent == []
 
 
 def test_the_first_line_of_a_docstring_is_a_sentence() -> None:

@@ -4,7 +4,7 @@ Built once at start. It holds no data of this installation, so it is open to eve
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -74,26 +74,30 @@ def document(rest: Mapping[str, dict[str, Any]], cookie: str) -> dict[str, Any]:
                 "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in security],
             }
         },
-        "channels": {
-            "gateway": {
-                "address": "/ws",
-                "title": "Our own protocol",
-                "description": "One JSON object per text frame.",
-                "messages": {name: {"$ref": MESSAGES + name} for name in map(_name, shapes)},
-                "bindings": {"ws": {"method": "GET", "query": _QUERY, "bindingVersion": "0.1.0"}},
-            },
-            "supabase": {
-                "address": "/realtime/v1/websocket",
-                "title": "Supabase Realtime",
-                "description": ABOUT_SUPABASE,
-                "messages": {"phoenix": {"$ref": MESSAGES + "phoenix"}},
-            },
-        },
+        "channels": _channels(map(_name, shapes)),
         "operations": {**dict(_requests()), "push": _push()},
         "components": {
             "messages": {**dict(_messages(shapes)), "phoenix": _PHOENIX},
             "schemas": _schemas(rest),
             "securitySchemes": security,
+        },
+    }
+
+
+def _channels(names: Iterable[str]) -> dict[str, Any]:
+    return {
+        "gateway": {
+            "address": "/ws",
+            "title": "Our own protocol",
+            "description": "One JSON object per text frame.",
+            "messages": {name: {"$ref": MESSAGES + name} for name in names},
+            "bindings": {"ws": {"method": "GET", "query": _QUERY, "bindingVersion": "0.1.0"}},
+        },
+        "supabase": {
+            "address": "/realtime/v1/websocket",
+            "title": "Supabase Realtime",
+            "description": ABOUT_SUPABASE,
+            "messages": {"phoenix": {"$ref": MESSAGES + "phoenix"}},
         },
     }
 
