@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from gateway.cli.doctor import Checkup
 from gateway.domain.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.postgres.admin.overview import OverviewTable
 from gateway.postgres.auth.people import PeopleTable
 from gateway.postgres.backup.database import count_gateways
 from gateway.postgres.connection import listener as listening
@@ -25,14 +26,25 @@ from gateway.postgres.connection.pool import READ_S, Pool, connect_direct, mappe
 from gateway.postgres.connection.readers import Reserved, Shared, connect_to_read
 from gateway.postgres.contacts.contacts import ContactTable
 from gateway.postgres.inbox.conversation_list import ConversationListTable
+from gateway.postgres.inbox.export import ExportTable
 from gateway.postgres.inbox.inbox import InboxTable
+from gateway.postgres.inbox.marks import MarkTable
+from gateway.postgres.media.keep import MediaKeepTable
 from gateway.postgres.migrations.runner import Waits, migrate
+from gateway.postgres.presence.presence import PresenceTable
 from gateway.postgres.retention import RetentionTable
+from gateway.postgres.sending.checks import CheckTable
+from gateway.postgres.sending.outbox import OutboxTable
+from gateway.postgres.sending.store import SendTable
+from gateway.postgres.sessions.audit_log import AuditLogTable
 from gateway.postgres.sessions.link_attempts import AttemptTable
 from gateway.postgres.sessions.sessions import SessionTable
 from gateway.postgres.sessions.vault import Vault
 from gateway.postgres.streams import StreamStore
+from gateway.postgres.templates.templates import TemplateTable
+from gateway.postgres.triggers import TriggerTable
 from gateway.postgres.unnumbered import UnnumberedTable
+from gateway.postgres.webhook_targets.targets import TargetTable
 from gateway.postgres.webhooks.batches import WebhookTable
 from gateway.runtime.database import close_pool
 from gateway.services.deadlines import within
@@ -138,6 +150,40 @@ async def test_each_question_to_a_frozen_postgres_ends_within_its_budget(house: 
     with house.server.frozen():
         assert await took(ask(house)) < BUDGET_S + SLACK_S
     await eventually(lambda: ask(house))
+
+
+CHAT = "49151@s.whatsapp.net"
+
+TOPICS: dict[str, Callable[[Pool], Awaitable[object]]] = {
+    "a queue": lambda pool: SendTable(pool).take(7, HOLDER),
+    "a row on its way out": lambda pool: OutboxTable(pool, UTC).by_number(7, 1),
+    "what is still to be asked": lambda pool: CheckTable(pool).next_check(7),
+    "webhooks out": lambda pool: TargetTable(pool, Vault("s" * 32, is_sealing=False)).all(),
+    "templates": lambda pool: TemplateTable(pool).all(),
+    "presence": lambda pool: PresenceTable(pool).read(),
+    "media": lambda pool: MediaKeepTable(pool).counts(),
+    "operations": lambda pool: OverviewTable(pool).counts(),
+    "marks": lambda pool: MarkTable(pool).owner_of(7, CHAT),
+    "the audit log": lambda pool: AuditLogTable(pool).log(7, "connected", "It is linked.", {}),
+    "an export": lambda pool: ExportTable(pool, None).count(7, CHAT),
+    "triggers": lambda pool: TriggerTable(pool).faults(),
+}
+
+
+async def test_the_questions_of_every_topic_end_within_their_budget(house: House) -> None:
+    """All in one freeze, each over a connection of its own."""
+    pool = await open_pool(
+        house.dsn, timezone="UTC", max_size=len(TOPICS), pooled=False, loan_s=BUDGET_S, grow_after_s=0
+    )
+    try:
+        await asyncio.gather(*(ask(pool) for ask in TOPICS.values()))
+        with house.server.frozen():
+            times = await asyncio.gather(*(took(ask(pool)) for ask in TOPICS.values()))
+    finally:
+        pool.terminate()
+
+    late = {topic: took_s for topic, took_s in zip(TOPICS, times, strict=True) if took_s > BUDGET_S + SLACK_S}
+    assert late == {}
 
 
 @pytest.mark.parametrize("question", ["a read", "a write in a transaction", "a batch of webhooks in steps"])
