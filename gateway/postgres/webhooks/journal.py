@@ -33,7 +33,7 @@ class JournalTable:
 
     def __init__(self, pool: Pool, webhooks: WebhookTable) -> None:
         self._pool = pool
-        self._deliveries = webhooks
+        self._webhooks = webhooks
 
     async def entries(self, wanted: Wanted, limit: int) -> list[Entry]:
         """Entries of that kind, newest first, without bodies; at most `limit`. Raises StoreUnavailable."""
@@ -61,12 +61,12 @@ class JournalTable:
         """Rows and entry in one transaction, unless it is settled meanwhile; the outcome now."""
         with mapped_write_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await self._deliveries.prepare(connection, [inbound])
+                await self._webhooks.prepare(connection, [inbound])
                 lock = "SELECT outcome FROM gateway.journal WHERE id = $1 FOR UPDATE"
                 now: Outcome = await connection.fetchval(lock, number)
                 if now in SETTLED:
                     return now  # another caller was quicker
-                ((outcome, reason),) = await self._deliveries.write_rows(connection, [inbound])
+                ((outcome, reason),) = await self._webhooks.write_rows(connection, [inbound])
                 await connection.execute(_AGAIN, number, outcome, reason, inbound.reading.event or None, by)
         return outcome
 

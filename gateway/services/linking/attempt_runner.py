@@ -180,7 +180,7 @@ class Poller:
         """Upstream itself asked for the present pause."""
         self._is_due_now = False
         """Another writer has changed the session's row, or a webhook has come: upstream is asked at once."""
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
 
     def tell(self, row: Attempt, status: str | None = None, version: int | None = None) -> None:
         """Takes the attempt's row after a notification: running, and held by this poller.
@@ -198,7 +198,7 @@ class Poller:
             self._is_due_now = self._is_due_now or is_another
         if self._news is None or row.moved_at >= self._news.moved_at:  # rows come by two ways
             self._news = row
-        self._rung.set()
+        self._notified.set()
 
     def nudge(self, row: Attempt) -> None:
         """As `tell`, and upstream is asked at once: a webhook has said that something happened."""
@@ -209,7 +209,7 @@ class Poller:
         """A person asks for another try: a pause after a failure ends now, unless upstream asked for it."""
         if self._failures and not self._has_to_wait:
             self._is_hurried = True
-            self._rung.set()
+            self._notified.set()
 
     async def follow(self) -> End | None:
         """The end of the attempt if this poller wrote it; None if another wrote it, or holds the attempt now."""
@@ -239,7 +239,7 @@ class Poller:
         while (delay := min(self._ask_at, self._deadline) - self._context.clock()) > 0:
             try:
                 async with asyncio.timeout(delay):
-                    await self._rung.wait()
+                    await self._notified.wait()
             except TimeoutError:
                 continue  # a timer may fire before the wall clock is there
             await self._on_notification()
@@ -254,7 +254,7 @@ class Poller:
 
     async def _adopt_report(self) -> bool:
         """Whether the row that a notification brought holds something that this poller did not write."""
-        self._rung.clear()
+        self._notified.clear()
         row, self._news = self._news, None
         # A row that was read before our own last write tells nothing new.
         if row is None or row.id != self.attempt.id or row.moved_at < self.attempt.moved_at:

@@ -57,7 +57,7 @@ class Linking:
         self._look_s = look_s
         self._leases = leases
         self._runners: dict[int, AttemptRunner] = {}
-        self._rung: set[int] = set()
+        self._woken: set[int] = set()
         """Sessions of which a webhook has told: their pollers ask at once."""
         self._doubtful: set[int] = set()
         """Sessions whose poller may follow an attempt that is not its own any more: their rows are read."""
@@ -124,7 +124,7 @@ class Linking:
 
     def wake(self, session_id: int) -> None:
         """Something happened to this session: its poller, if it is followed here, asks upstream at once."""
-        self._rung.add(session_id)
+        self._woken.add(session_id)
         self._stir.set()
 
     def look_now(self) -> None:
@@ -198,10 +198,10 @@ class Linking:
                 self._look_at = loop.time() + self._look_s * (0.8 + 0.4 * self._context.roll())
                 if self._awake is None or self._awake.is_set():
                     await self._check()
-            rung, self._rung = self._rung, set()
+            woken, self._woken = self._woken, set()
             doubtful, self._doubtful = self._doubtful, set()
-            for session_id in (rung | doubtful) & self._runners.keys():
-                await self._judge(session_id, is_rung=session_id in rung)
+            for session_id in (woken | doubtful) & self._runners.keys():
+                await self._judge(session_id, is_woken=session_id in woken)
         except GatewayError as error:  # the next look sees whatever was missed
             logger.warning("linking.store_unavailable error=%s", error)
         except Exception:
@@ -222,7 +222,7 @@ class Linking:
             self._start(session_id, self._new_runner(session_id), None)
         self._doubtful.update(id_ for id_, runner in followed.items() if not runner.holds(running.get(id_)))
 
-    async def _judge(self, session_id: int, *, is_rung: bool) -> None:
+    async def _judge(self, session_id: int, *, is_woken: bool) -> None:
         """Shows a poller its row; stops it, even in the middle of a call, if the row is not its own."""
         runner = self._runners.get(session_id)
         if runner is None or runner.poller is None:
@@ -230,7 +230,7 @@ class Linking:
         row = await within(STORE_S, self._store.current(session_id))
         if row is None or not runner.holds(row):
             runner.interrupt()
-        elif is_rung:
+        elif is_woken:
             runner.poller.nudge(row)
         else:
             runner.poller.tell(row)
