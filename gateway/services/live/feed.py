@@ -88,7 +88,7 @@ class Feed:
         self._unread_at = 0.0
         self._all_dirty = True
         self._under_way: set[int] = set()
-        """What notifications have named and the read under way is about."""
+        """Inboxes that the read under way is about, and that no connection followed when it began."""
         self._all_under_way = False
         self._caught_up_at = 0.0
         """When all inboxes were read last, by the loop's clock."""
@@ -197,15 +197,15 @@ class Feed:
     def _news(self, wanted: Mapping[Inbox, Position]) -> set[int]:
         # The client may have read its position in a newer snapshot than our last look.
         news: set[int] = {inbox for inbox, position in wanted.items() if self._is_news(inbox, position)}
-        return news | {inbox for inbox in self._heard() if not self._hub.is_followed(inbox)}
+        news |= self.unread | self._under_way
+        return news | {inbox for inbox in self._dirty if not self._hub.is_followed(inbox)}
 
     def _is_behind(self, inbox: int) -> bool:
-        """Whether no connection follows the inbox, and a notification that has not been read yet may have named it."""
-        is_heard = self._all_dirty or self._all_under_way or inbox in self._heard()
+        """Whether a notification that no connection waited for may have named the inbox, and is not read yet."""
+        if inbox in self.unread or inbox in self._under_way:
+            return True
+        is_heard = self._all_dirty or self._all_under_way or inbox in self._dirty
         return is_heard and not self._hub.is_followed(inbox)
-
-    def _heard(self) -> set[int]:
-        return self._dirty | self.unread | self._under_way
 
     def _is_news(self, inbox: Inbox, position: Position) -> bool:
         known = self._hub.position(inbox)
@@ -221,7 +221,8 @@ class Feed:
         everything, self._all_dirty = self._all_dirty, False
         unread, self.unread = self.unread, set()
         dirty, self._dirty = self._dirty | unread | set(asked), set()
-        self._under_way, self._all_under_way = dirty, everything
+        self._under_way = {inbox for inbox in dirty if not self._hub.is_followed(inbox)}
+        self._all_under_way = everything
         try:
             if everything:
                 # A backup may be brought back under connections that stay open.

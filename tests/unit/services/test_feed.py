@@ -334,12 +334,15 @@ async def test_who_comes_during_a_slow_look_waits_for_it_and_asks_no_second_time
         coming = [asyncio.create_task(look, name="coming") for look in (feed.see({}), feed.see({}))]
         following = asyncio.create_task(feed.position_at_least(Inbox(1), None), name="following")
         await asyncio.sleep(0)
+        hub.followed = {1}  # by the first of them: it is news to the second all the same
+        coming.append(asyncio.create_task(feed.see({}), name="coming late"))
+        await asyncio.sleep(0)
         assert not any(task.done() for task in (*coming, following)), "what it looks for is not known yet"
         store.gate.set()
         await asyncio.gather(*coming)
 
         assert await following == Position(5, EPOCH)
-    assert store.asked == ["news 1>None"]
+    assert store.asked == ["news 1>None", "read 1>1"], "and what the first follower lacks"
 
 
 async def test_what_was_heard_a_moment_ago_is_no_news_to_who_comes(
