@@ -43,6 +43,8 @@ export class MessageLog extends LiveElement {
   /** The last one, where the end is not followed. @type {string | null} */
   #lastKey = null;
   #isAtEnd = true;
+  /** `scrollTop` when it was last looked at, in px: less than that is a reader who scrolls up. */
+  #top = 0;
   /** The first unread message when the thread was opened. @type {string | null} */
   #unreadKey = null;
   #unread = 0;
@@ -101,6 +103,7 @@ export class MessageLog extends LiveElement {
     this.#settled = new Set(list.map(messageKey));
     this.#goal = place ?? (first && this.#isFarFromEnd(first) ? { key: messageKey(first), offset: 56 } : null);
     this.#isAtEnd = !this.#goal;
+    this.#top = 0;
     this.#around(this.#goal?.key ?? null);
     this.#count(0);
     this.#quietly(() => this.draw());
@@ -206,6 +209,9 @@ export class MessageLog extends LiveElement {
     const below = scrollHeight - scrollTop - clientHeight;
     const [from, to] = this.#range();
     const wasAtEnd = this.#isAtEnd;
+    // A scroll event comes before the observer of sizes: where frames are late, the log has grown by then, and the reader has not moved.
+    if (wasAtEnd && below >= NEAR_END_PX && scrollTop >= this.#top) return this.#stickToEnd();
+    this.#top = scrollTop;
     this.#isAtEnd = below < NEAR_END_PX && to === messages.size && !messages.hasAfter;
     if (this.#isAtEnd && (!wasAtEnd || this.#newCount > 0)) this.#actions.atEnd();
     this.#count(this.#isAtEnd ? 0 : this.#newCount);
