@@ -24,7 +24,7 @@ from gateway.services.media.service import File, MediaService
 from gateway.services.media.uploads import MOST_BYTES, Uploads
 
 _MEDIA = "/api/media/{media}"
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_RANGE = re.compile(r"(?i:bytes)=[ \t]*(\d*)-(\d*)[ \t]*", re.ASCII)
 _SAFE = {
     "Cache-Control": "private, no-cache",
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
@@ -141,9 +141,8 @@ class MediaRoutes:
         if wish is None:
             headers |= {"Content-Range": f"bytes */{file.bytes}", "Content-Type": "text/plain"}
             return Response(None, 416, headers=headers)
-        start, end = wish
+        start, end, is_part = wish
         headers["Content-Length"] = str(end - start)
-        is_part = (start, end) != (0, file.bytes)
         if is_part:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.bytes}"
         pieces = _nothing() if request.method == "HEAD" else await self._media.read(file, start, end)
@@ -180,20 +179,27 @@ def _is_known(request: Request, etag: str) -> bool:
     return named.strip() == "*" or etag in (item.strip().removeprefix("W/") for item in named.split(","))
 
 
-def _range_of(request: Request, etag: str, size: int) -> tuple[int, int] | None:
-    """First byte, and the one behind the last. The whole file where no single range is asked for; None beyond it."""
-    wish = _RANGE.fullmatch(request.headers.get("range", "").strip().replace(" ", ""))
+def _range_of(request: Request, etag: str, size: int) -> tuple[int, int, bool] | None:
+    """First byte, the one behind the last, and whether it is a part (RFC 9110, 14.2): a range of all of the file
+    is one, too. The whole file where no single range is asked for; None beyond it."""
+    wish = _RANGE.fullmatch(request.headers.get("range", "").strip())
     only_if = request.headers.get("if-range")
-    if wish is None or wish[0] == "bytes=-" or (only_if is not None and only_if.strip() != etag):
-        return 0, size
-    first, last = wish[1], wish[2]
+    if (
+        request.method != "GET"
+        or wish is None
+        or not (wish[1] or wish[2])
+        or (only_if is not None and only_if.strip() != etag)
+    ):
+        return 0, size, False
+    # Twenty digits are beyond every file.
+    first, last = (digits.lstrip("0")[:20] or digits[:1] for digits in wish.groups())
     if not first:
         start, end = max(0, size - int(last)), size
     else:
         start, end = int(first), min(size, int(last) + 1 if last else size)
         if last and int(last) < start:
-            return 0, size  # no range at all, so it is passed over
-    return (start, end) if start < size and start < end else None
+            return 0, size, False  # no range at all, so it is passed over
+    return (start, end, True) if start < size and start < end else None
 
 
 def _shown_as(file: File, is_download: bool) -> dict[str, str]:
